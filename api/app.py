@@ -33,11 +33,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from api import openapi
-from api.compat import SURFACES
+from api.compat import COMPAT_ENDPOINTS
 from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
-from api.endpoints.health import Health
+from api.endpoints.health import HealthEndpoints
 from api.endpoints.history import HistoryEndpoints
 from api.endpoints.items import ItemEndpoints
 from api.endpoints.metrics import Metrics
@@ -67,11 +67,11 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         clients: The clients of all external systems.
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
-    metrics = Metrics(clients.signs)
+    metrics = Metrics(clients.heartbeats)
     reranks = asyncio.Semaphore(settings.api_max_listeners)
     context = ApiContext(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)
-    metrics.limits_blind.set_function(lambda: guard.limits == "blind")
+    metrics.rate_limits_degraded.set_function(lambda: guard.limits == "blind")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -120,11 +120,11 @@ def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
         ModelEndpoints(context),
         AdminEndpoints(context),
         PushEndpoints(context),
-        Health(context, guard),
+        HealthEndpoints(context, guard),
         context.metrics,
     )
     own = [endpoint for group in groups for endpoint in group.endpoints()]
-    return own + [endpoint for surface in SURFACES for endpoint in surface(context)]
+    return own + [endpoint for surface in COMPAT_ENDPOINTS for endpoint in surface(context)]
 
 
 def _cors(origins: Collection[str]) -> list[Middleware]:

@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 import msgspec
 from limits.aio.storage import MemoryStorage, Storage
 
-from api.endpoints.metrics import Metrics, Signs, no_signs
-from api.endpoints.visibility import Offers, Served, given, served
-from api.http.body import R, admit
-from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
+from api.endpoints.metrics import HeartbeatReader, Metrics, no_heartbeats
+from api.endpoints.visibility import VisibilityRules, VisibleFeed, reranked_feed, visible_feed
+from api.http.body import R, validate_record
+from api.http.error import BrokerUnavailableError, NoFeedError, TooLargeError
 from api.security.audit import Audits
-from api.security.principal import CURRENT
-from domain.nearby import UNKNOWN, Spot
+from api.security.principal import REQUEST_CONTEXT
+from domain.nearby import UNKNOWN_LOCATION, GeoLocation
 from infra import clock
 from infra.health.health_check import HealthCheck, ServerProbe
 from infra.health.pipeline_health import PipelineHealth
-from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
-from infra.postgres.catalog_filter import CatalogListing, MemoryListing
+from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeError
+from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
-from infra.postgres.shop_search import MemoryShopSearch, ShopSearches
+from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.redis.stores.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
 from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore
@@ -51,42 +51,42 @@ async def _unknown() -> PipelineHealth | None:
 class Clients:
     """Clients of all external systems; the app closes them when it stops."""
 
-    publisher: Publishes
+    publisher: RecordPublisher
     feeds: FeedStore
     items: ItemStore
     interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
     """Users' interactions of the last day."""
-    boards: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
+    model_status: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
     """The model status that the trainer reports."""
-    prefetched: PrefetchStore = field(default_factory=MemoryPrefetchStore)
+    prefetch_store: PrefetchStore = field(default_factory=MemoryPrefetchStore)
     """Prefetched content by user."""
-    pushes: PushStore = field(default_factory=MemoryPushStore)
+    push_store: PushStore = field(default_factory=MemoryPushStore)
     """Devices and push decisions that the push role reports."""
-    portraits: UserProfileStore = field(default_factory=MemoryUserProfileStore)
+    user_profiles: UserProfileStore = field(default_factory=MemoryUserProfileStore)
     """User profiles."""
     charts: ChartStore = field(default_factory=MemoryChartStore)
     """Trending items."""
-    listing: CatalogListing = field(default_factory=MemoryListing)
+    catalog_listing: CatalogListing = field(default_factory=MemoryCatalogListing)
     """The catalog, with filters."""
     collections: CollectionStore = field(default_factory=MemoryCollectionStore)
     """The progress of collections from the external API."""
     experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
     """Definitions of A/B experiments."""
-    shop: ShopStore = field(default_factory=MemoryShopStore)
+    shop_store: ShopStore = field(default_factory=MemoryShopStore)
     """Contents of the shop's home page."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
     """Similar products, association rules and shop events."""
-    pages: PageStore = field(default_factory=MemoryPageStore)
+    page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
-    search: ShopSearches = field(default_factory=MemoryShopSearch)
+    search: ShopSearch = field(default_factory=MemoryShopSearch)
     """Full-text search of the catalog."""
-    probes: Mapping[str, HealthCheck] = field(default_factory=dict)
+    health_checks: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Health checks by dependency: kafka, registry, redis, database."""
     pipeline: Callable[[], Awaitable[PipelineHealth | None]] = _unknown
     """Reads the state of the pipeline."""
-    rates: Storage = field(default_factory=MemoryStorage)
+    rate_limit_storage: Storage = field(default_factory=MemoryStorage)
     """Storage of the rate limits."""
-    signs: Signs = no_signs
+    heartbeats: HeartbeatReader = no_heartbeats
     """Reads the heartbeats of all roles."""
     now_ms: Callable[[], int] = clock.now_ms
     closers: Sequence[Callable[[], Awaitable[object]]] = ()
@@ -95,7 +95,7 @@ class Clients:
     async def close(self) -> None:
         """Close all clients."""
         await self.feeds.close()
-        for one in self.probes.values():
+        for one in self.health_checks.values():
             if isinstance(one, ServerProbe):
                 await one.aclose()
         for close in self.closers:
@@ -114,32 +114,32 @@ class ApiContext:
     """Limits the number of requests that wait for a worker."""
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
     """Decodes the items of `items`."""
-    offers: Offers = field(init=False)
+    visibility_rules: VisibilityRules = field(init=False)
     audits: Audits = field(init=False)
 
     def __post_init__(self) -> None:
         audits = Audits(
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
-        self.audits, self.offers = audits, Offers(self.settings)
+        self.audits, self.visibility_rules = audits, VisibilityRules(self.settings)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Check records against their limits, then publish them.
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
-            BrokerAwayError, TooLargeError: as `send`.
+            BrokerUnavailableError, TooLargeError: as `send`.
         """
-        await self.send(topic, [self.admitted(value) for value in values])
+        await self.send(topic, [self.validated(value) for value in values])
 
-    def admitted(self, record: R) -> R:
+    def validated(self, record: R) -> R:
         """Check a record against the limits of this deployment and return it normalized for publishing.
 
         Raises:
             InvalidError: a field breaks its limit; the error names it.
         """
         settings = self.settings
-        return admit(
+        return validate_record(
             record,
             self.clients.now_ms(),
             rating_scale=settings.rating_scale,
@@ -150,7 +150,7 @@ class ApiContext:
         """Publish checked records, and return once the broker has acknowledged them.
 
         Raises:
-            BrokerAwayError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
+            BrokerUnavailableError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
             TooLargeError: a record exceeds the message limit of its topic.
         """
         try:
@@ -160,10 +160,10 @@ class ApiContext:
             raise TooLargeError(error.limit) from error
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
-            raise BrokerAwayError from error
+            raise BrokerUnavailableError from error
         self.metrics.published.labels(topic.name).inc(len(values))
 
-    async def catalogued(self, item_ids: Sequence[str]) -> dict[str, Item]:
+    async def catalog_items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items that are in the catalog, by id, in the given order.
 
         Raises:
@@ -176,28 +176,31 @@ class ApiContext:
             if data is not None
         }
 
-    async def offered(self, item_ids: Sequence[str], user: Spot = UNKNOWN) -> dict[str, Item]:
-        """Return the items visible to a user, by id, in the given order; see `Offers.to`.
+    async def visible_items(self, item_ids: Sequence[str], user: GeoLocation = UNKNOWN_LOCATION) -> dict[str, Item]:
+        """Return the items visible to a user, by id, in the given order; see `VisibilityRules.visible_to`.
 
         Raises:
             StoreError: the store did not answer.
         """
         rows, _ = await self.items.read(item_ids)
         items = {item_id: data for item_id, data in zip(item_ids, rows, strict=True) if data is not None}
-        return {item_id: self.reader.read(item_id, items[item_id]) for item_id in self.offers.to(user, items)}
+        return {
+            item_id: self.reader.read(item_id, items[item_id])
+            for item_id in self.visibility_rules.visible_to(user, items)
+        }
 
-    async def spot_of(self, user_id: str | None) -> Spot:
+    async def location_of(self, user_id: str | None) -> GeoLocation:
         """Return a user's location, as far as it is known; without a user, the caller's location.
 
         Raises:
             StoreError: the store did not answer.
         """
         if user_id is None:
-            trace = CURRENT.get()
-            if trace is None or trace.caller is None or trace.caller.is_trusted:
-                return UNKNOWN
-            user_id = trace.caller.subject
-        return await self.clients.portraits.spot(user_id)
+            request_context = REQUEST_CONTEXT.get()
+            if request_context is None or request_context.principal is None or request_context.principal.is_trusted:
+                return UNKNOWN_LOCATION
+            user_id = request_context.principal.subject
+        return await self.clients.user_profiles.location(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or the non-personalized feed if there is none.
@@ -206,10 +209,10 @@ class ApiContext:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
         """
-        trace = CURRENT.get()
-        if trace is not None:
-            trace.user_id = user_id
-        own, everyones = await self.clients.feeds.read((user_id, EVERYONE))
+        request_context = REQUEST_CONTEXT.get()
+        if request_context is not None:
+            request_context.user_id = user_id
+        own, everyones = await self.clients.feeds.read((user_id, DEFAULT_FEED))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
             self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
@@ -219,43 +222,45 @@ class ApiContext:
             raise NoFeedError(user_id)
         return everyones
 
-    async def served(self, feed: Feed, limit: int) -> Served:
-        """Return the first visible items of a feed, as `chosen` does, and record them in the audit log.
+    async def serve_feed(self, feed: Feed, limit: int) -> VisibleFeed:
+        """Return the first visible items of a feed, as `visible_feed` does, and record them in the audit log.
 
         Raises:
             StoreError: the store did not answer.
         """
-        chosen = await self.chosen(feed, limit)
-        self.audits.served(feed, len(chosen.items))
-        return chosen
+        visible = await self.visible_feed(feed, limit)
+        self.audits.record_feed(feed, len(visible.items))
+        return visible
 
-    async def chosen(self, feed: Feed, limit: int) -> Served:
+    async def visible_feed(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first visible items of a feed, up to `limit`.
 
         Raises:
             StoreError: the store did not answer.
         """
-        offers = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
+        visibilities = self.visibility_rules.visible_in_feed(
+            feed.items[:limit], await self._read(feed.items[:limit]), start=0
+        )
         rest = feed.items[limit:]
-        if len(offers) < limit and rest:
-            offers += self.offers.of_feed(rest, await self._read(rest), start=limit)
-        return served(feed, offers[:limit])
+        if len(visibilities) < limit and rest:
+            visibilities += self.visibility_rules.visible_in_feed(rest, await self._read(rest), start=limit)
+        return visible_feed(feed, visibilities[:limit])
 
-    def read(self, served: Served) -> Iterator[tuple[int, Item]]:
+    def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:
         """Yield the positions and items of served items that are in the catalog."""
-        for position, data in zip(served.positions, served.items, strict=True):
+        for position, data in zip(visible.positions, visible.items, strict=True):
             if data is not None:
-                yield position, self.reader.read(served.feed.items[position], data)
+                yield position, self.reader.read(visible.feed.items[position], data)
 
-    async def given(self, feed: Feed, limit: int) -> Served:
+    async def serve_reranked(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first items of a re-ranked list, whether or not they are in the catalog; record them as served.
 
         Raises:
             StoreError: the store did not answer.
         """
         rows = await self._read(feed.items[:limit])
-        self.audits.served(feed, len(rows))
-        return given(feed, rows)
+        self.audits.record_feed(feed, len(rows))
+        return reranked_feed(feed, rows)
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
         rows, misses = await self.items.read(item_ids)

@@ -22,7 +22,7 @@ class Figure:
 
     name: str
     value: str
-    beside: str = ""
+    note: str = ""
 
 
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:

@@ -17,7 +17,7 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import fitted, rows
+from streams.roles.trainer.model_version import fitted_version, item_weight_rows
 from streams.roles.trainer.online_learner import OnlineLearner
 from streams.runtime.core_params import signal_params, user_params
 
@@ -41,15 +41,17 @@ class Folded:
 
 def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
     """Fold the history of a load, and learn from it."""
-    learner, snapshot = Learner(learner_params(settings), refits=False), CatalogSnapshot()
+    learner, snapshot = Learner(learner_params(settings), refits_item_weights=False), CatalogSnapshot()
     for item in load.items:
-        learner.view.apply_item(item)
+        learner.catalog.apply_item(item)
         snapshot.apply_item(item)
     users, items = states(load, snapshot)
     for number, event in enumerate(load.history()):
         if number % _TELL_EVERY == 0:
             on_progress("learn in this process", number, load.size.events)
-        learner.learn(event, Position(0, number, event.occurred_at), weigh=number >= load.size.events - _WEIGHED)
+        learner.learn(
+            event, Position(0, number, event.occurred_at), learn_weights=number >= load.size.events - _WEIGHED
+        )
     _apply_learned(learner, snapshot, items)
     return Folded(snapshot, learner.blender, users)
 
@@ -80,6 +82,6 @@ def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str,
         snapshot.apply_stats(signal.stats(state))
     for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
         snapshot.apply_neighbors(neighbors)
-    for weights in rows(fitted(version, learner)):
+    for weights in item_weight_rows(fitted_version(version, learner)):
         snapshot.apply_weights(weights)
     snapshot.refresh()

@@ -10,20 +10,20 @@ from topics.topic import INTERACTIONS, ITEMS
 
 async def publish(rig: Rig, load: EventLoad) -> None:
     """Publish the history to empty topics and let the trainer learn it, without folding."""
-    await rig.renew()
+    await rig.reset()
     await rig.publish(ITEMS, load.items, total=load.size.items)
     await rig.publish(INTERACTIONS, load.history(), total=load.size.events)
     async with rig.worker("trainer"):
-        await rig.rest("let the trainer learn", "trainer")
+        await rig.wait_until_idle("let the trainer learn", "trainer")
 
 
 async def fold(rig: Rig, load: EventLoad) -> int:
     """Fold and rank the history in one worker process; return its time of readiness in ms since the epoch."""
     async with rig.worker("feed"):
-        await rig.rest("fold and rank", "feed")
-        signs = await heartbeat.heartbeats(rig.redis)
+        await rig.wait_until_idle("fold and rank", "feed")
+        heartbeat_list = await heartbeat.heartbeats(rig.redis)
     rig.folded = load.size
-    return next(int(sign["ready_at"]) for sign in signs if sign["role"] == "feed")
+    return next(int(sign["ready_at"]) for sign in heartbeat_list if sign["role"] == "feed")
 
 
 async def ensure_folded(rig: Rig, load: EventLoad) -> None:

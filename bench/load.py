@@ -81,12 +81,12 @@ class EventLoad:
         users = zipf(np.random.default_rng((self._seed, 1)), self.size.users, self.size.events)
         yield from self.events(users, [int(self._now_ms - _HISTORY_MS + n * step_ms) for n in range(len(users))], 2)
 
-    def one_each(self) -> Iterator[Interaction]:
+    def one_event_each(self) -> Iterator[Interaction]:
         """Yield one event of every user, all within the last hour."""
         users = np.arange(self.size.users)
         yield from self.events(users, [self._now_ms - 3_600_000 + n // 100 for n in range(len(users))], 3)
 
-    def by(self, users: list[int], *, at_ms: int) -> Iterator[Interaction]:
+    def events_of(self, users: list[int], *, at_ms: int) -> Iterator[Interaction]:
         """Yield one event of each of these users."""
         yield from self.events(np.array(users), [at_ms] * len(users), 5)
 

@@ -54,23 +54,23 @@ class ReadCount:
             self._ended_s = time.perf_counter()
 
 
-def raw(bootstrap_servers: str, tally: ReadCount) -> None:
+def raw(bootstrap_servers: str, read_count: ReadCount) -> None:
     """Consume batches with confluent-kafka and decode them with fastavro."""
     decode = _decoder()
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex})
     partitions = range(INTERACTIONS.partitions)
     consumer.assign([TopicPartition(INTERACTIONS.name, number, OFFSET_BEGINNING) for number in partitions])
-    while not tally.is_full:
+    while not read_count.is_full:
         for message in consumer.consume(_BATCH, timeout=1.0):
             if error := message.error():
                 raise KafkaException(error)
-            tally.begin()
+            read_count.begin()
             decode(message.value())
-            tally.add()
+            read_count.add()
     consumer.close()
 
 
-def quix(bootstrap_servers: str, tally: ReadCount) -> None:
+def quix(bootstrap_servers: str, read_count: ReadCount) -> None:
     """Decode with fastavro and count each user's events in the state store of Quix Streams, RocksDB by default."""
     from quixstreams import Application
 
@@ -85,13 +85,13 @@ def quix(bootstrap_servers: str, tally: ReadCount) -> None:
         )
 
         def read(data: bytes) -> Any:
-            tally.begin()
+            read_count.begin()
             return decode(data)
 
         def count(event: Any, state: Any) -> Any:
             state.set("events", state.get("events", 0) + 1)
-            tally.add()
-            if tally.is_full:
+            read_count.add()
+            if read_count.is_full:
                 app.stop()
             return event
 
@@ -117,9 +117,9 @@ PEERS = {"raw": raw, "quix": quix}
 
 def main(peer: str, events: str) -> None:
     """Run one peer over the topic."""
-    tally = ReadCount(int(events))
-    PEERS[peer](settings.read().kafka_bootstrap_servers, tally)
-    print(json.dumps({"eps": tally.per_s}))
+    read_count = ReadCount(int(events))
+    PEERS[peer](settings.read().kafka_bootstrap_servers, read_count)
+    print(json.dumps({"eps": read_count.per_s}))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Rig:
         """Return the address of the broker."""
         return self.addresses.kafka_bootstrap_servers
 
-    async def renew(self) -> None:
+    async def reset(self) -> None:
         """Reset the servers and the workers' tables."""
         self.on_progress("empty the servers", 0, 0)
         self.folded = None
@@ -87,7 +87,7 @@ class Rig:
             self.publisher.produce(topic, value)
             if number % _CHUNK == 0:
                 self.on_progress(f"publish {topic.short_name}", number, total)
-                await self.publisher.room()
+                await self.publisher.wait_for_capacity()
         await self.publisher.flush()
 
     @asynccontextmanager
@@ -119,7 +119,7 @@ class Rig:
         finally:
             await child.stop()
 
-    async def ask(self, module: str, *arguments: str, payload: object = None) -> Any:
+    async def run_json(self, module: str, *arguments: str, payload: object = None) -> Any:
         """Run a module as a process with JSON on stdin, and return the JSON of its last line of output.
 
         Raises:
@@ -141,7 +141,7 @@ class Rig:
             raise BenchError(f"{module} failed:\n{stderr.decode(errors='replace')[-2_000:]}")
         return msgspec.json.decode(out.splitlines()[-1])
 
-    async def rest(self, what: str, *roles: str) -> None:
+    async def wait_until_idle(self, what: str, *roles: str) -> None:
         """Wait until workers are idle.
 
         Args:
@@ -173,7 +173,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
+async def open_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
     """Run separate servers in a temporary folder; the servers in the settings are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         # A fit occupies a core for minutes, which would make measurements with and without one incomparable.
@@ -185,7 +185,7 @@ async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress)
         )
         async with LocalStack(own.millrace_home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
             await provision(addresses)
-            rig = Rig(addresses, addresses.into(own), on_step=on_step, on_progress=on_progress)
+            rig = Rig(addresses, addresses.apply_to(own), on_step=on_step, on_progress=on_progress)
             await rig.connect()
             try:
                 yield rig

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cases import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
 from bench.load import EventLoad, Size
-from bench.rig import OnProgress, Rig, a_rig
+from bench.rig import OnProgress, Rig, open_rig
 from infra.local import OnStep
 from infra.settings import Settings
 
@@ -30,7 +30,7 @@ class Plan:
     ranking: Size
     index_items: int
 
-    def describe(self, part: str) -> str:
+    def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
         size, ranked = self.size, self.ranking
         return {
@@ -53,7 +53,7 @@ class Plan:
             " all of them at once, without a pause.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
             " have a feed that knows of what was published after the kill.",
-        }.get(part, "")
+        }.get(case, "")
 
 
 FULL = Plan(
@@ -76,14 +76,14 @@ QUICK = Plan(
 )
 """A smoke test; its figures are meaningless."""
 
-Alone = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
-ALONE: dict[str, Alone] = {
+StandaloneRunner = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
+STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""
-Part = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
-SERVED: dict[str, Part] = {
+CaseRunner = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
+RIG_CASES: dict[str, CaseRunner] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
@@ -96,23 +96,23 @@ SERVED: dict[str, Part] = {
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
 """Cases with servers, in an order that lets each reuse the state of the one before."""
-PARTS = (*ALONE, *SERVED)
+CASES = (*STANDALONE_CASES, *RIG_CASES)
 
 
 async def run(
-    parts: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
+    cases: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Run some cases and return their figures by name."""
     results = {
-        name: await asyncio.to_thread(part, plan, settings, on_progress)
-        for name, part in ALONE.items()
-        if name in parts
+        name: await asyncio.to_thread(measure, plan, settings, on_progress)
+        for name, measure in STANDALONE_CASES.items()
+        if name in cases
     }
-    cases = {name: part for name, part in SERVED.items() if name in parts}
-    if cases:
+    rig_cases = {name: measure for name, measure in RIG_CASES.items() if name in cases}
+    if rig_cases:
         load = _load(plan.size)
-        async with a_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
-            results |= {name: await part(rig, load, plan) for name, part in cases.items()}
+        async with open_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
+            results |= {name: await measure(rig, load, plan) for name, measure in rig_cases.items()}
     return results
 
 

@@ -11,12 +11,13 @@ Rules, over the product code:
    the generated record types, and lines that end with `# wire`.
 4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` with more than one argument
    describe their arguments in a section `Args:`.
-5. No docstring begins with a clause in place of a noun ("What …", "Whoever …", "Return what …").
+5. No docstring, of an attribute or a constant either, begins with a clause in place of a noun ("What …", "How long …").
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,49 +25,77 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    *("api", "bench", "cli", "client", "domain", "evaluation", "infra"),
-    *("loaders", "models", "portal", "schemas", "streams", "topics"),
+    *("api", "bench", "checks", "cli", "client", "domain", "evaluation", "infra"),
+    *("loaders", "models", "portal"),
+    *("schemas", "streams", "topics"),
 )
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""
 PARTICIPLES = frozenset(
     [
-        "told",
-        "said",
         "asked",
-        "found",
-        "taken",
-        "seen",
-        "kept",
-        "heard",
-        "given",
-        "known",
-        "made",
+        "attended",
+        "awaited",
+        "broken",
         "done",
-        "held",
         "drawn",
-        "left",
+        "found",
+        "gained",
+        "given",
         "gone",
+        "grown",
+        "heard",
+        "held",
+        "joined",
+        "kept",
+        "known",
+        "left",
+        "lost",
+        "made",
+        "meant",
         "met",
         "named",
-        "shown",
+        "needed",
+        "owed",
+        "picked",
+        "said",
+        "saved",
+        "seen",
         "sent",
+        "settled",
+        "shown",
+        "solved",
+        "spelled",
+        "spent",
+        "stretched",
+        "taken",
+        "told",
+        "touched",
+        "typed",
+        "untied",
+        "used",
         "wanted",
+        "weighed",
+        "worded",
     ]
 )
+CLAUSE = re.compile(
+    r"(Return|Yield|Say|Tell|Read|Write|Give|Take|Note|Set|Show|Print) (what|who|whom|whose|whoever|whatever)\b"
+    r"|(What|Who|Whom|Whose|Whoever|Whatever|How long|How many|How much|How well)\b"
+)
+"""The beginning of a docstring that is a clause in place of a noun or a verb."""
 DESCRIBED = ("models", "streams/core/ranking", "infra/redis/stores", "client")
-CLAUSES = ("What ", "Who ", "Whom ", "Whose ", "Whoever ", "Whatever ", "Return what ", "Return who ")
 FEW = 1
 """Arguments that a one-line docstring is enough for."""
 
 
 def main() -> int:
     """Write each breach as PATH:LINE: TEXT; return 1 if there is any."""
-    wanted = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
+    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
     breaches = sorted(
         (path.relative_to(ROOT).as_posix(), line, text)
         for path, line, text in _breaches()
-        if any(path.is_relative_to(root) for root in wanted)
+        if any(path.is_relative_to(root) for root in selected_paths)
     )
     for path, line, text in breaches:
         sys.stdout.write(f"{path}:{line}: {text}\n")
@@ -100,16 +129,18 @@ def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple
         is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
         if name.lstrip("_") in PARTICIPLES and not is_wire:
             yield path, line, f"{name} is a bare participle: name the thing"
+    for line, docstring in _docstrings(tree):
+        if CLAUSE.match(docstring):
+            yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
     is_described = path.relative_to(ROOT).as_posix().startswith(DESCRIBED)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            docstring, line = ast.get_docstring(node) or "", getattr(node, "lineno", 1)
-            if docstring.startswith(CLAUSES):
-                yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
-            if isinstance(node, ast.ClassDef | ast.Module) or not is_described or "Args:" in docstring:
+            if isinstance(node, ast.ClassDef | ast.Module) or not is_described:
+                continue
+            if "Args:" in (ast.get_docstring(node) or ""):
                 continue
             if _needs_args(node):
-                yield path, line, f"{node.name} takes {_count(node)} arguments and describes none"
+                yield path, node.lineno, f"{node.name} takes {_count(node)} arguments and describes none"
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -122,6 +153,14 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.arg
             case ast.Attribute(ctx=ast.Store()):
                 yield node.lineno, node.attr
+
+
+def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each docstring, those of attributes and constants included."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text.strip()
 
 
 def _count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

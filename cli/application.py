@@ -26,9 +26,9 @@ ROLES = {
     "api": ("api",),
 }
 """The child processes and their commands."""
-ASKING = {"worker score": ("worker", "--roles", "score")}
+LLM_ROLES = {"worker score": ("worker", "--roles", "score")}
 """Child processes that query a language model; they need a key."""
-COLLECTING = {"worker collect": ("worker", "--roles", "collect")}
+COLLECT_ROLES = {"worker collect": ("worker", "--roles", "collect")}
 """Child processes that collect from the external API; they need a token."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
@@ -44,18 +44,18 @@ async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Setti
     """
 
     async def provisioned(addresses: Addresses) -> None:
-        await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
+        await provision(addresses, on_result=lambda name, what: on_step(Step(name, "ready", what)))
 
     stack = LocalStack(
         settings.millrace_home,
         settings=settings,
-        ports=Ports.of(settings),
+        ports=Ports.from_settings(settings),
         on_step=on_step,
-        on_return=provisioned,
+        on_restart=provisioned,
     )
     async with stack as addresses:
         await provisioned(addresses)
-        yield addresses.into(settings)
+        yield addresses.apply_to(settings)
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
         asks = has_key(settings) and CLAUDE not in simulated(settings)  # judgements of a fake model are worthless
-        roles = ROLES | (ASKING if asks else {}) | (COLLECTING if settings.flic_token else {})
+        roles = ROLES | (LLM_ROLES if asks else {}) | (COLLECT_ROLES if settings.flic_token else {})
         children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down
@@ -89,7 +89,7 @@ def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnS
 
     def command() -> Command:
         argv = [sys.executable, "-m", "cli.main", *arguments]
-        return Command(argv=argv, env=to_env(settings), watched=not is_api)
+        return Command(argv=argv, env=to_env(settings), has_watchdog=not is_api)
 
     async def check_api() -> None:
         async with httpx.AsyncClient(timeout=_ASK_S) as client:

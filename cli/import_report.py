@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def set_aside(content: Products, path: Path) -> None:
+def write_rejected_rows(content: Products, path: Path) -> None:
     """Write the rejected rows to a CSV file, with line number and reason, in their original columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [name for name in content.columns if name not in ("line", "reason")]

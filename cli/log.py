@@ -14,7 +14,7 @@ from structlog.dev import plain_traceback
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from api.security.principal import CURRENT
+from api.security.principal import REQUEST_CONTEXT
 from infra.settings import Settings
 
 _NOISY_LOGGERS = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
@@ -63,5 +63,5 @@ def impersonal(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
 
 
 def _with_request(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
-    trace = CURRENT.get()
-    return entry if trace is None else {**entry, "request_id": trace.request_id}
+    context = REQUEST_CONTEXT.get()
+    return entry if context is None else {**entry, "request_id": context.request_id}

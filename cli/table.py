@@ -15,13 +15,13 @@ _WIDTH = 220
 """Width of tables written to a file or pipe, so that no figure is cut off."""
 
 
-def a_console() -> Console:
+def new_console() -> Console:
     """Return a console as wide as the terminal, or without one as wide as the widest table."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def tell(report: Report, console: Console) -> None:
+def print_metrics(report: Report, console: Console) -> None:
     """Print the metrics of models."""
     ranked = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
     console.print(_figures(ranked, against=report["reference"]))
@@ -33,10 +33,10 @@ def tell(report: Report, console: Console) -> None:
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
         console.print(_breakdown(label, rows, ranked))
-    tell_skipped(report, console)
+    print_skipped(report, console)
 
 
-def tell_ablated(report: Report, console: Console) -> None:
+def print_ablation(report: Report, console: Console) -> None:
     """Print the metrics of an ablation: the blend without each of its features or sources."""
     table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
@@ -51,10 +51,10 @@ def tell_ablated(report: Report, console: Console) -> None:
     console.print(
         f"{_describe(report)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws"
     )
-    tell_skipped(report, console)
+    print_skipped(report, console)
 
 
-def tell_cold(report: Report, console: Console) -> None:
+def print_cold_start(report: Report, console: Console) -> None:
     """Print the metrics for cold-start users, by the number of their known events."""
     headings = ["all" if count is None else str(count) for count in report["known"]]
     table = Table(
@@ -70,10 +70,10 @@ def tell_cold(report: Report, console: Console) -> None:
             f"{_describe(report)}, {figures['cases']:,} cases of {figures['users']:,} held-out users;"
             " ± half of a 95 % interval, bootstrap over users"
         )
-    tell_skipped(report, console)
+    print_skipped(report, console)
 
 
-def tell_rated(report: Report, console: Console) -> None:
+def print_rating_errors(report: Report, console: Console) -> None:
     """Print the errors of predicted ratings."""
     table = Table("model", "RMSE on [0, 1]", "in stars")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
@@ -84,10 +84,10 @@ def tell_rated(report: Report, console: Console) -> None:
         f"rmse, {report['part']}: {report['cases']:,} ratings after the first {report['train_events']:,} events; "
         f"scale {low:g} to {high:g}"
     )
-    tell_skipped(report, console)
+    print_skipped(report, console)
 
 
-def tell_skipped(report: Report, console: Console) -> None:
+def print_skipped(report: Report, console: Console) -> None:
     """Print the skipped models with the reasons."""
     for name, reason in report["skipped"].items():
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}")

@@ -1,6 +1,6 @@
-"""Write the parts of the documents that the code already holds: `python docs/generate.py [--check]`.
+"""Writer of the generated sections of the documents: `python docs/generate.py [--check]`.
 
-A part stands between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
+A section lies between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOST_ONLY = {variable(spec) for spec in fields(LocalStackSettings)} | {"WORKER_I
 
 def topics() -> str:
     """Return the table of the topics."""
-    head = ["topic", "record", "key", "written by", "kept", "what"]
+    head = ["topic", "record", "key", "written by", "retention", "content"]
     return _table(head, ([t.name, t.record.__name__, t.key, t.owner, _kept(t), t.doc] for t in TOPICS))
 
 
@@ -47,8 +47,8 @@ def settings() -> str:
 
 def errors() -> str:
     """Return the table of the errors."""
-    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.what] for entry in catalogue())
-    return _table(["code", "status", "what"], rows)
+    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.description] for entry in catalogue())
+    return _table(["code", "status", "meaning"], rows)
 
 
 def environment() -> str:
@@ -72,7 +72,7 @@ def compose() -> str:
     )
 
 
-PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "topics": ("docs/architecture.md", topics),
     "settings": ("docs/settings.md", settings),
     "errors": ("docs/errors.md", errors),
@@ -82,20 +82,20 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def render(name: str) -> tuple[Path, str]:
-    """Return a document's path and its text with the named part fresh."""
-    file, part = PARTS[name]
+    """Return a document's path and its text with the named section regenerated."""
+    file, content = SECTIONS[name]
     path = ROOT / file
-    place = re.compile(rf"(<!-- {name} -->\n).*?((?:# )?<!-- /{name} -->)", re.DOTALL)
-    text, found = place.subn(lambda match: f"{match[1]}{part()}\n{match[2]}", path.read_text())
-    if found != 1:
-        raise ValueError(f"{file} holds {found} places for {name}, not one")
+    section = re.compile(rf"(<!-- {name} -->\n).*?((?:# )?<!-- /{name} -->)", re.DOTALL)
+    text, count = section.subn(lambda match: f"{match[1]}{content()}\n{match[2]}", path.read_text())
+    if count != 1:
+        raise ValueError(f"{file} has {count} sections {name} instead of one")
     return path, text
 
 
 def main() -> int:
-    """Write the parts, or with --check only say whether they are fresh."""
+    """Write the sections, or with --check only report outdated ones."""
     stale = []
-    for name in PARTS:
+    for name in SECTIONS:
         path, text = render(name)
         if path.read_text() == text:
             continue

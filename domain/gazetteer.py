@@ -70,14 +70,14 @@ class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def label(self) -> str:
         """Return the English name, with state or country where the name alone means another city."""
-        if located(self.name) == self:
+        if find_city(self.name) == self:
             return self.name
         states, countries = _tables()
         region = states.get(self.state, "") if self.country == "US" else ""
         return f"{self.name}, {region or countries.get(self.country, self.country)}"
 
 
-def located(name: str, timezone: str = "") -> City | None:
+def find_city(name: str, timezone: str = "") -> City | None:
     """Return the city with a name; None for an unknown or ambiguous name.
 
     Args:
@@ -102,7 +102,7 @@ def load() -> None:
     _gazetteer()
 
 
-def around(latitude: float, longitude: float, *, radius_km: float) -> City | None:
+def nearest_city(latitude: float, longitude: float, *, radius_km: float) -> City | None:
     """Return the city at or near a point, weighing population against distance; None without one in the radius."""
     return _gazetteer().around(latitude, longitude, radius_km)
 

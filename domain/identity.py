@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from domain.gazetteer import LONGEST_NAME, located
+from domain.gazetteer import LONGEST_NAME, find_city
 from domain.plain import plain
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
@@ -50,5 +50,5 @@ def city_key(name: str | None) -> str:
 
 @lru_cache(maxsize=10_000)
 def _city_key(name: str) -> str:
-    city = located(name)
+    city = find_city(name)
     return city.key if city else plain(name)

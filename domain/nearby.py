@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.cell import is_cell
-from domain.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
+from domain.gazetteer import EARTH_KM, LONGEST_NAME, find_city, unit_vectors
 from domain.identity import city_key
 
 CITY_KM = 25.0
@@ -30,7 +30,7 @@ _GROWTH = 1_024
 _NO_NAME = -1
 
 
-class Spot(NamedTuple):
+class GeoLocation(NamedTuple):
     """A location; all fields are empty for an unknown one."""
 
     point: tuple[float, float] | None = None
@@ -46,10 +46,10 @@ class Spot(NamedTuple):
         return self.point is not None or bool(self.city)
 
 
-UNKNOWN = Spot()
+UNKNOWN_LOCATION = GeoLocation()
 
 
-def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
+def geo_location(cell: str | None, city: str | None, timezone: str = "") -> GeoLocation:
     """Return the location of an item or a user.
 
     Args:
@@ -62,11 +62,13 @@ def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
 
 
 @lru_cache(maxsize=50_000)
-def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
+def _spot(cell: str | None, city: str | None, timezone: str) -> GeoLocation:
     if cell and is_cell(cell):
-        return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
-    located_city = located(city, timezone) if city else None
-    return Spot(located_city.point if located_city else None, city=located_city.key if located_city else city_key(city))
+        return GeoLocation(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
+    located_city = find_city(city, timezone) if city else None
+    return GeoLocation(
+        located_city.point if located_city else None, city=located_city.key if located_city else city_key(city)
+    )
 
 
 def reach_km(radius_km: float, *, is_exact: bool) -> float:
@@ -88,20 +90,20 @@ class GeoIndex:
     def put(self, index: int, cell: str | None, city: str | None) -> None:
         """Set the location of an item."""
         self._reserve(index + 1)
-        where = spot(cell, city)
+        where = geo_location(cell, city)
         self._is_tied[index], self._is_exact[index] = where.is_known, where.is_exact
         self._is_located[index] = where.point is not None
         if where.point is not None:
             self._vectors[index] = unit_vectors(*where.point)
         self._cities[index] = self._numbers.setdefault(where.city, len(self._numbers)) if where.city else _NO_NAME
 
-    def tied(self, count: int) -> NDArray[np.int32]:
+    def with_location(self, count: int) -> NDArray[np.int32]:
         """Return the items with a location among the first `count`."""
         return np.flatnonzero(self._is_tied[:count]).astype(np.int32)
 
-    def far(self, count: int, user: Spot, *, radius_km: float) -> NDArray[np.int32]:
+    def not_near(self, count: int, user: GeoLocation, *, radius_km: float) -> NDArray[np.int32]:
         """Return the items with a location that is not near a user's, among the first `count`."""
-        tied = self.tied(count)
+        tied = self.with_location(count)
         is_located, is_near = self._is_located[tied], np.zeros(len(tied), bool)
         if user.point is not None:
             exact, coarse = (_cosine(reach_km(radius_km, is_exact=is_exact)) for is_exact in (True, False))

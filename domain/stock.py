@@ -12,7 +12,7 @@ _UNAVAILABLE = frozenset(("out of stock", "outofstock", "sold out", "soldout", "
 """Values of the attribute `availability` in product feeds, in normalized spelling."""
 
 
-class Stocked(Protocol):
+class HasStock(Protocol):
     """An item with information on its stock."""
 
     @property
@@ -24,7 +24,7 @@ class Stocked(Protocol):
         """Return other attributes by name."""
 
 
-def is_sold_out(item: Stocked) -> bool:
+def is_sold_out(item: HasStock) -> bool:
     """Return whether an item is out of stock: by its stock, or by the attributes `stock` and `availability`.
 
     An item without tracked stock is available.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evaluation.contestants import contestant
 from evaluation.contestants.contestant import EvalContext
-from evaluation.protocols.protocol import Part
+from evaluation.protocols.protocol import Split
 from evaluation.protocols.replay import ReplayOutcome, replay
 from evaluation.protocols.stream import Stream, of_dataset
 from loaders.datasets import detect
@@ -24,7 +24,7 @@ class RunTask:
     path: Path
     repeats: bool | None
     protocol: str
-    part: Part
+    part: Split
     model: str
     seed: int
     cold: bool = False

@@ -36,7 +36,7 @@ class JudgedSearch(msgspec.Struct, frozen=True):
 
     query: str
     expects: str
-    meant: int
+    relevant_count: int
     """Number of relevant products in the catalogue."""
     hit: float
     """1 when one of the first ten results is relevant, else 0."""
@@ -50,7 +50,7 @@ def expectations() -> list[Expectation]:
     return msgspec.json.decode(data, type=list[Expectation])
 
 
-def judge(expected: Expectation, meant: int, is_relevant: Sequence[bool]) -> JudgedSearch:
+def judge(expected: Expectation, relevant_count: int, is_relevant: Sequence[bool]) -> JudgedSearch:
     """Return the metrics of the first ten results.
 
     Args:
@@ -59,13 +59,13 @@ def judge(expected: Expectation, meant: int, is_relevant: Sequence[bool]) -> Jud
         is_relevant: Relevance of each result, best first.
     """
     first = is_relevant[:TOP]
-    gained = sum(1 / math.log2(2 + position) for position, relevant in enumerate(first) if relevant)
-    best = sum(1 / math.log2(2 + position) for position in range(min(meant, TOP)))
+    gain = sum(1 / math.log2(2 + position) for position, relevant in enumerate(first) if relevant)
+    best = sum(1 / math.log2(2 + position) for position in range(min(relevant_count, TOP)))
     return JudgedSearch(
         query=expected.query,
         expects=expected.expects,
-        meant=meant,
+        relevant_count=relevant_count,
         hit=float(any(first)),
         precision=sum(first) / TOP,
-        ndcg=gained / best if best else 0.0,
+        ndcg=gain / best if best else 0.0,
     )

@@ -24,11 +24,11 @@ class Addresses:
     database_url: str
 
     @classmethod
-    def of(cls, settings: Settings) -> Addresses:
+    def from_settings(cls, settings: Settings) -> Addresses:
         """Return the addresses in the settings."""
         return cls(*(getattr(settings, spec.name) for spec in fields(cls)))
 
-    def into(self, settings: Settings) -> Settings:
+    def apply_to(self, settings: Settings) -> Settings:
         """Return a copy of the settings with these addresses."""
         return replace(settings, **{name.name: getattr(self, name.name) for name in fields(self)})
 

@@ -81,7 +81,7 @@ class Fcm:
             answer = refused.answer
         except (FCMError, requests.RequestException) as error:  # no access token, or no response
             answer = SendAnswer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
-        _LOG.warning("a push was not accepted: %s", answer.reason)
+        _LOG.warning("FCM did not accept a push: %s", answer.reason)
         return answer
 
 
@@ -200,8 +200,8 @@ def _credentials(key: str, timeout_s: float) -> _Credentials:
         # Error messages of the libraries may quote the key: report the error type only.
         raise OperatorError(
             f"FCM_SERVICE_ACCOUNT cannot be used: not the key of a service account ({type(error).__name__}).",
-            "Set it to the JSON that the Firebase console gives under Project settings, Service accounts, Generate new"
-            " private key; or leave it empty, and pushes are decided and not sent.",
+            "Set it to the JSON from the Firebase console under Project settings, Service accounts, Generate new"
+            " private key; or leave it empty: then pushes are decided but not sent.",
         ) from None
     credentials.timeout_s = timeout_s
     return credentials

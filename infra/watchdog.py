@@ -20,13 +20,13 @@ class Watchdog:
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self.write_fd, False)
 
-    def heard(self) -> bool:
+    def has_heartbeat(self) -> bool:
         """Say whether the child has written since the last call."""
         with suppress(BlockingIOError):
             return bool(os.read(self._read_fd, _BYTES))
         return False
 
-    def started(self) -> None:
+    def close_write_end(self) -> None:
         """Close the write end, which the child has inherited."""
         os.close(self.write_fd)
 

@@ -76,7 +76,7 @@ class Dataset:
 
 
 @contextmanager
-def readable(path: Path, *, remedy: str) -> Iterator[None]:
+def require_readable(path: Path, *, remedy: str) -> Iterator[None]:
     """Convert errors of reading files into errors of their data set.
 
     Args:

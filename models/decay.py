@@ -15,24 +15,24 @@ EMPTY = -math.inf
 """The logarithm of an empty sum."""
 
 
-_MOST_LOG = 700.0
-_MOST_HALVINGS = 1_000.0
+_MAX_LOG = 700.0
+_MAX_HALVINGS = 1_000.0
 """Largest number of half-lives in a factor: the range of a double."""
 
 
-def factor(half_lives: float, *, most: float = _MOST_HALVINGS) -> float:
+def factor(half_lives: float, *, max_half_lives: float = _MAX_HALVINGS) -> float:
     """Return 2 to the power of a number of half-lives, clipped to [2^-1000, 2^most].
 
     Args:
         half_lives: The exponent, of any size.
-        most: Upper bound of the exponent.
+        max_half_lives: Upper bound of the exponent.
 
     >>> factor(-1.0)
     0.5
     >>> factor(1e12, most=64.0) == 2.0**64
     True
     """
-    return math.pow(2.0, max(-_MOST_HALVINGS, min(half_lives, most)))
+    return math.pow(2.0, max(-_MAX_HALVINGS, min(half_lives, max_half_lives)))
 
 
 def rate_of_hourly(share_left: float) -> float:
@@ -59,10 +59,10 @@ def add(log_sum: float, weight: float, *, at_ms: int, rate: float) -> float:
         at_ms: Time of the signal in ms since the epoch.
         rate: Decay rate per ms.
     """
-    return plus(log_sum, math.log(weight) + rate * at_ms)
+    return add_log(log_sum, math.log(weight) + rate * at_ms)
 
 
-def plus(log_sum: float, term: float) -> float:
+def add_log(log_sum: float, term: float) -> float:
     """Return the logarithm of the sum of two numbers.
 
     Args:
@@ -81,4 +81,4 @@ def as_of(log_sum: float, *, at_ms: int, rate: float) -> float:
         at_ms: The time in ms since the epoch.
         rate: Decay rate per ms.
     """
-    return math.exp(min(log_sum - rate * at_ms, _MOST_LOG)) if log_sum > EMPTY else 0.0
+    return math.exp(min(log_sum - rate * at_ms, _MAX_LOG)) if log_sum > EMPTY else 0.0

@@ -1,7 +1,7 @@
 """Base class of models that are refitted to the last events at intervals.
 
-The first refit comes early and the next ones each time the events have doubled, until refits are `every` events apart.
-Between refits a model still uses the newest history, since a query brings it.
+The first refit comes early and the next ones each time the events have doubled, until refits are `refit_every` events
+apart. Between refits a model still uses the newest history, since a query brings it.
 """
 
 from __future__ import annotations
@@ -18,46 +18,51 @@ from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
 from models.vocabulary import MISSING, Vocabulary
 
-FIRST = 32
+FIRST_REFIT_EVENTS = 32
 """Events before the first refit."""
-REMEMBERED = 1_000_000
+MATRIX_EVENTS = 1_000_000
 """Smallest number of last events in a refit of a long stream."""
 _NEGLIGIBLE = 0.01
 """Smallest discount of a query's item; older items are left out."""
 
 
-def confidence(weight: float, *, weak: float) -> float:
+def confidence(weight: float, *, dislike_confidence: float) -> float:
     """Return the confidence on [0, 1] that an event shows interest in its item.
 
-    The confidence is 1 for weights of 0.5 and more (a rating of 4, a click) and `weak` for a dislike: a user who rates
-    a film low still chose to watch it.
+    The confidence is 1 for weights of 0.5 and more (a rating of 4, a click) and `dislike_confidence` for a dislike: a
+    user who rates a film low still chose to watch it.
 
     Args:
         weight: Signed weight of the event, from `models.weight`.
-        weak: Confidence of an event without a positive weight.
+        dislike_confidence: Confidence of an event without a positive weight.
     """
-    return min(1.0, 0.5 + weight) if weight > 0 else weak
+    return min(1.0, 0.5 + weight) if weight > 0 else dislike_confidence
 
 
 def history(
-    query: ModelQuery, items: Vocabulary, *, step: float, weak: float, knows: Callable[[int], bool] = lambda item: True
+    query: ModelQuery,
+    items: Vocabulary,
+    *,
+    position_discount: float,
+    dislike_confidence: float,
+    is_fitted: Callable[[int], bool] = lambda item: True,
 ) -> dict[int, float]:
     """Return a query's known items, newest first and each once, with discounted confidences.
 
     Args:
         query: The query with its recent items.
         items: Numbers of the known items.
-        step: Discount per step back.
-        weak: Confidence of an event without a positive weight.
-        knows: Whether an item is part of the last fit.
+        position_discount: Discount per step back.
+        dislike_confidence: Confidence of an event without a positive weight.
+        is_fitted: Whether an item is part of the last fit.
     """
     values: dict[int, float] = {}
     weight = 1.0
     for item_id, signed in query.recent:
-        item, value = items.get(item_id), confidence(signed, weak=weak)
-        if item != MISSING and item not in values and value > 0 and knows(item):
+        item, value = items.get(item_id), confidence(signed, dislike_confidence=dislike_confidence)
+        if item != MISSING and item not in values and value > 0 and is_fitted(item):
             values[item] = value * weight
-        weight *= step
+        weight *= position_discount
         if weight < _NEGLIGIBLE:
             break
     return values
@@ -66,9 +71,9 @@ def history(
 class EventMatrix:
     """The last events as columns of a user-item matrix; a later event on the same pair replaces the earlier one."""
 
-    def __init__(self, items: Vocabulary, *, remembered: int = REMEMBERED) -> None:
+    def __init__(self, items: Vocabulary, *, capacity: int = MATRIX_EVENTS) -> None:
         self._items, self._users = items, Vocabulary()
-        self._remembered = remembered
+        self._capacity = capacity
         self._user, self._item, self._value = array("i"), array("i"), array("f")
 
     def add(self, user_id: str, item: int, value: float) -> None:
@@ -82,9 +87,9 @@ class EventMatrix:
         self._user.append(self._users.add(user_id))
         self._item.append(item)
         self._value.append(value)
-        if len(self._user) >= 2 * self._remembered:
+        if len(self._user) >= 2 * self._capacity:
             for column in (self._user, self._item, self._value):
-                del column[: self._remembered]
+                del column[: self._capacity]
 
     def matrix(self) -> sparse.csr_array:
         """Return the (users, items) float32 confidences, as a copy."""
@@ -99,18 +104,24 @@ class EventMatrix:
 class RefittedModel(FallbackModel):
     """Base class with event matrix and refit schedule."""
 
-    def __init__(self, *, every: int, weak: float, step: float) -> None:
+    def __init__(self, *, refit_every: int, dislike_confidence: float, position_discount: float) -> None:
         super().__init__()
-        self._every, self._weak, self._step = every, weak, step
+        self._refit_every, self._dislike_confidence, self._position_discount = (
+            refit_every,
+            dislike_confidence,
+            position_discount,
+        )
         self._event_matrix = EventMatrix(self.items)
-        self._count, self._due = 0, FIRST
+        self._count, self._due = 0, FIRST_REFIT_EVENTS
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Store each event, and refit when due."""
         for event in events:
             self._fallback.learn([event])
             self._event_matrix.add(
-                event.user_id, self.items.get(event.item_id), confidence(event.weight, weak=self._weak)
+                event.user_id,
+                self.items.get(event.item_id),
+                confidence(event.weight, dislike_confidence=self._dislike_confidence),
             )
             self._count += 1
             if self._count >= self._due:
@@ -120,7 +131,13 @@ class RefittedModel(FallbackModel):
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the last fit's scores, or None for a query without fitted items."""
-        query_history = history(query, self.items, step=self._step, weak=self._weak, knows=self._knows)
+        query_history = history(
+            query,
+            self.items,
+            position_discount=self._position_discount,
+            dislike_confidence=self._dislike_confidence,
+            is_fitted=self._knows,
+        )
         if not query_history:
             return None
         values = np.fromiter(query_history.values(), np.float64, len(query_history))
@@ -128,7 +145,7 @@ class RefittedModel(FallbackModel):
 
     def _pause(self, matrix: sparse.csr_array) -> int:
         """Return the number of events before the next refit."""
-        return self._every
+        return self._refit_every
 
     @abstractmethod
     def _refit(self, matrix: sparse.csr_array) -> None:

@@ -25,7 +25,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "decayed-popularity": lambda: Popularity(half_life_days=30.0),
     "cooccurrence": Cooccurrence,
     "item-knn": ItemKnn,
-    "item-item": lambda: ItemKnn(name="item-item", neighbors=50, shrink=0.0, step=1.0),
+    "item-item": lambda: ItemKnn(name="item-item", neighbors=50, shrink=0.0, position_discount=1.0),
     "user-user": UserUser,
     "session-knn": SessionKnn,
     "ease": Ease,

@@ -21,11 +21,11 @@ USERS_KEY = "demo:users"
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you", "/operations")
-_PARTS = (
+_ASSETS = (
     "page.css",
     "icon.svg",
-    *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
-    *("operations.js", "chart.js", "meters.js"),
+    *("main.js", "router.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
+    *("operations.js", "chart.js", "metrics.js"),
     *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
 )
 _HEADERS = {
@@ -69,7 +69,7 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequenc
 
     page = _file("page.html")
     views = [Route(path, page) for path in _VIEWS]
-    parts = [Route(f"/portal/{name}", _file(name)) for name in _PARTS]
+    parts = [Route(f"/portal/{name}", _file(name)) for name in _ASSETS]
     data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": fakes}
     return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
 

@@ -19,28 +19,28 @@ export function glyph(item) {
 export function hue(category) {
   if (Object.hasOwn(HUES, category)) return HUES[category];
   let sum = 0;
-  for (const letter of String(category)) sum = (sum * 31 + letter.codePointAt(0)) % 360;
+  for (const character of String(category)) sum = (sum * 31 + character.codePointAt(0)) % 360;
   return sum;
 }
 
 // Show an item's image, or its glyph if there is none or it cannot be loaded.
 export function showArt(art, item) {
-  const address = pictureOf(item);
-  if (art.dataset.picture === (address ?? glyph(item))) return;
-  art.dataset.picture = address ?? glyph(item);
+  const url = imageUrlOf(item);
+  if (art.dataset.image === (url ?? glyph(item))) return;
+  art.dataset.image = url ?? glyph(item);
   art.textContent = glyph(item);
-  if (!address) return;
-  const picture = new Image();
-  picture.alt = "";
-  picture.loading = "lazy";
-  picture.onload = () => picture.classList.add("here");
-  picture.onerror = () => picture.remove();
-  picture.src = address;
-  art.append(picture);
+  if (!url) return;
+  const image = new Image();
+  image.alt = "";
+  image.loading = "lazy";
+  image.onload = () => image.classList.add("loaded");
+  image.onerror = () => image.remove();
+  image.src = url;
+  art.append(image);
 }
 
-function pictureOf(item) {
+function imageUrlOf(item) {
   if (!item.image_url || !URL.canParse(item.image_url, location.href)) return null;
-  const address = new URL(item.image_url, location.href);
-  return address.protocol === "https:" || address.origin === location.origin ? address.href : null;
+  const url = new URL(item.image_url, location.href);
+  return url.protocol === "https:" || url.origin === location.origin ? url.href : null;
 }

@@ -2,31 +2,31 @@
 
 import { hue, showArt } from "./art.js";
 
-// The label and the meaning of each score contribution.
-const PARTS = {
-  affinity: ["taste", "your taste in topics and categories"],
-  neighbors: ["similar", "goes with what you liked"],
-  trending: ["trending", "much used right now"],
+// The label and the description of each feature group.
+const FEATURE_GROUPS = {
+  affinity: ["preferences", "your preferred topics and categories"],
+  neighbors: ["related", "often chosen together with items that you liked"],
+  trending: ["trending", "popular right now"],
   popular: ["popular", "popular in your categories"],
-  segment: ["your group", "popular with people like you"],
+  segment: ["your group", "popular in your demographic group"],
   fresh: ["new", "new in the catalogue"],
-  taste: ["learned taste", "what people with a history like yours chose"],
-  content: ["alike", "like items that you liked"],
+  taste: ["similar users", "chosen by users with a history like yours"],
+  content: ["similar content", "similar to items that you liked"],
   ml: ["ranking", "the score of the ranking model"],
-  llm: ["language model", "a language model's score of how well it fits you"],
-  prefetched: ["found for you", "fetched for you in advance"],
-  soon: ["soon", "takes place soon"],
-  again: ["again", "you come back to this"],
-  rated: ["rated", "well rated"],
+  llm: ["language model", "a language model's score of its relevance to you"],
+  prefetched: ["prefetched", "fetched for you in advance"],
+  soon: ["soon", "takes placement soon"],
+  again: ["again", "you have chosen it before"],
+  rated: ["rated", "highly rated"],
 };
 const COLOURS = 9;
 
 export const ACTIONS = [
-  { name: "like", label: "Like", glyph: "♥", done: "Liked" },
-  { name: "save", label: "Save", glyph: "★", done: "Saved" },
-  { name: "share", label: "Share", glyph: "↗", done: "Shared" },
-  { name: "skip", label: "Skip", glyph: "✕", done: "Skipped" },
-  { name: "hide", label: "Hide", glyph: "⊘", done: "Hidden" },
+  { name: "like", label: "Like", glyph: "♥", doneLabel: "Liked" },
+  { name: "save", label: "Save", glyph: "★", doneLabel: "Saved" },
+  { name: "share", label: "Share", glyph: "↗", doneLabel: "Shared" },
+  { name: "skip", label: "Skip", glyph: "✕", doneLabel: "Skipped" },
+  { name: "hide", label: "Hide", glyph: "⊘", doneLabel: "Hidden" },
 ];
 
 export function element(tag, className, text) {
@@ -36,13 +36,13 @@ export function element(tag, className, text) {
   return node;
 }
 
-export const partLabel = (name) => PARTS[name]?.[0] ?? name;
-export const partMeaning = (name) => PARTS[name]?.[1] ?? "";
+export const groupLabel = (name) => FEATURE_GROUPS[name]?.[0] ?? name;
+export const groupDescription = (name) => FEATURE_GROUPS[name]?.[1] ?? "";
 
-// The first known contributions have fixed colours; the colours of others depend on their position or name.
-export function partColour(name) {
-  const known = Object.keys(PARTS).indexOf(name);
-  const index = known >= 0 ? known % COLOURS : [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % COLOURS;
+// Known groups have fixed colours; the colour of any other group depends on its name.
+export function groupColour(name) {
+  const position = Object.keys(FEATURE_GROUPS).indexOf(name);
+  const index = (position >= 0 ? position : [...name].reduce((sum, character) => sum + character.codePointAt(0), 0)) % COLOURS;
   return `var(--part-${index})`;
 }
 
@@ -65,56 +65,56 @@ export function createCard(itemId, tag = "li") {
   const score = element("div", "score");
   score.append(element("span", "score-value"), element("span", "bar-track"));
   const why = element("details", "why");
-  why.append(element("summary", "", "Why this"), element("ul", "parts"));
+  why.append(element("summary", "", "Why this item"), element("ul", "parts"));
   const actions = element("div", "actions");
   for (const action of ACTIONS) {
     const button = element("button", `action ${action.name}`);
     button.type = "button";
     button.dataset.action = action.name;
-    const sign = element("span", "sign", action.glyph);
-    sign.setAttribute("aria-hidden", "true");
+    const glyph = element("span", "sign", action.glyph);
+    glyph.setAttribute("aria-hidden", "true");
     button.title = action.label;
-    button.append(sign, element("span", "action-label", action.label));
+    button.append(glyph, element("span", "action-label", action.label));
     actions.append(button);
   }
   card.append(rank, art, body, score, why, actions);
   return card;
 }
 
-export function updateCard(card, entry, place) {
+export function updateCard(card, entry, placement) {
   const item = entry.item ?? { title: entry.item_id, category: "" };
   card.style.setProperty("--hue", hue(item.category));
-  put(card, ".rank", place.rank ? String(place.rank) : "");
+  setText(card, ".rank", placement.rank ? String(placement.rank) : "");
   showArt(card.querySelector(".art"), item);
-  put(card, ".open", item.title || entry.item_id);
-  put(card, ".meta", metaOf(item));
-  put(card, ".description", item.description ?? "");
+  setText(card, ".open", item.title || entry.item_id);
+  setText(card, ".meta", metaOf(item));
+  setText(card, ".description", item.description ?? "");
   card.querySelector(".description").hidden = !item.description;
-  for (const part of [".reason", ".score", ".why"]) card.querySelector(part).hidden = entry.score === undefined;
-  if (entry.score !== undefined) showScore(card, entry, place);
+  for (const selector of [".reason", ".score", ".why"]) card.querySelector(selector).hidden = entry.score === undefined;
+  if (entry.score !== undefined) showScore(card, entry, placement);
   for (const button of card.querySelectorAll(".action")) {
-    const action = ACTIONS.find((known) => known.name === button.dataset.action);
+    const action = ACTIONS.find(({ name }) => name === button.dataset.action);
     button.setAttribute("aria-label", `${action.label} ${item.title || entry.item_id}`);
   }
-  showMove(card, place);
+  showMove(card, placement);
 }
 
-function showScore(card, entry, place) {
+function showScore(card, entry, placement) {
   card.querySelector(".reason").replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
-  put(card, ".score-value", entry.score.toFixed(3));
-  fillBar(card.querySelector(".bar-track"), entry, place.topScore);
-  fillParts(card.querySelector(".parts"), entry);
+  setText(card, ".score-value", entry.score.toFixed(3));
+  fillBar(card.querySelector(".bar-track"), entry, placement.topScore);
+  fillContributions(card.querySelector(".parts"), entry);
 }
 
 function metaOf(item) {
-  const facts = [item.category, item.city, ...(item.topics ?? []).filter((topic) => topic !== item.category).slice(0, 3)];
-  if (typeof item.price === "number") facts.push(`${item.price.toFixed(0)} a seat`);
-  return facts.filter(Boolean).join(" · ");
+  const details = [item.category, item.city, ...(item.topics ?? []).filter((topic) => topic !== item.category).slice(0, 3)];
+  if (typeof item.price === "number") details.push(`${item.price.toFixed(0)} a seat`);
+  return details.filter(Boolean).join(" · ");
 }
 
 function sourceChip(source) {
-  const chip = element("span", "chip", partLabel(source));
-  chip.style.setProperty("--part", partColour(source));
+  const chip = element("span", "chip", groupLabel(source));
+  chip.style.setProperty("--part", groupColour(source));
   return chip;
 }
 
@@ -125,28 +125,28 @@ function fillBar(track, entry, topScore) {
     ...shares.map(([name, value]) => {
       const bar = element("span", "bar-part");
       bar.style.width = `${(100 * value) / scale}%`;
-      bar.style.setProperty("--part", partColour(name));
+      bar.style.setProperty("--part", groupColour(name));
       return bar;
     }),
   );
   track.setAttribute("aria-hidden", "true");
 }
 
-function fillParts(list, entry) {
-  const parts = Object.entries(entry.parts ?? {}).filter(([, value]) => Math.abs(value) >= 0.0005);
-  parts.sort(([, left], [, right]) => right - left);
-  const most = Math.max(...parts.map(([, value]) => Math.abs(value)));
+function fillContributions(list, entry) {
+  const contributions = Object.entries(entry.parts ?? {}).filter(([, value]) => Math.abs(value) >= 0.0005);
+  contributions.sort(([, left], [, right]) => right - left);
+  const largest = Math.max(...contributions.map(([, value]) => Math.abs(value)));
   list.replaceChildren(
-    ...parts.map(([name, value]) => {
-      const part = element("li", "part");
-      part.style.setProperty("--part", partColour(name));
+    ...contributions.map(([name, value]) => {
+      const row = element("li", "part");
+      row.style.setProperty("--part", groupColour(name));
       const bar = element("span", "part-bar");
-      bar.style.width = `${(100 * Math.abs(value)) / most}%`;
+      bar.style.width = `${(100 * Math.abs(value)) / largest}%`;
       const track = element("span", "part-track");
       track.append(bar);
-      part.append(element("span", "part-name", partLabel(name)), track, element("span", "part-value", signed(value)));
-      part.title = partMeaning(name);
-      return part;
+      row.append(element("span", "part-name", groupLabel(name)), track, element("span", "part-value", signed(value)));
+      row.title = groupDescription(name);
+      return row;
     }),
   );
 }
@@ -162,7 +162,7 @@ function showMove(card, { rank, before, first }) {
   move.title = up > 0 ? `Up from ${before}` : "";
 }
 
-function put(card, selector, text) {
+function setText(card, selector, text) {
   const node = card.querySelector(selector);
   if (node.textContent !== text) node.textContent = text;
 }

@@ -6,27 +6,27 @@ const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, EDGE] = [320, 90, 4];
 
 const node = (tag, attributes) => {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const created = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
+  return created;
 };
 
 // Return the chart of one metric: `values`, oldest first, in `room` slots; null is a gap.
-export function chart({ title, note, values, room, show }) {
-  const known = values.filter((value) => value !== null);
-  const now = known.length ? show(known.at(-1)) : "–";
-  const most = Math.max(...known, 0);
+export function chart({ title, note, values, slots, show }) {
+  const numbers = values.filter((value) => value !== null);
+  const now = numbers.length ? show(numbers.at(-1)) : "–";
+  const maximum = Math.max(...numbers, 0);
   const figure = element("figure", "panel chart");
   const caption = element("figcaption");
   caption.append(element("span", "", title), element("b", "", now));
   const drawing = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-  drawing.setAttribute("aria-label", `${title}: now ${now}, at most ${known.length ? show(most) : "unknown"}`);
-  const x = (place) => WIDTH - ((values.length - 1 - place) * WIDTH) / (room - 1);
-  const y = (value) => HEIGHT - EDGE - (value / (most || 1)) * (HEIGHT - 2 * EDGE);
-  const points = values.flatMap((value, place) => (value === null ? [] : [[x(place), y(value)]]));
+  drawing.setAttribute("aria-label", `${title}: now ${now}, at most ${numbers.length ? show(maximum) : "unknown"}`);
+  const x = (index) => WIDTH - ((values.length - 1 - index) * WIDTH) / (slots - 1);
+  const y = (value) => HEIGHT - EDGE - (value / (maximum || 1)) * (HEIGHT - 2 * EDGE);
+  const points = values.flatMap((value, index) => (value === null ? [] : [[x(index), y(value)]]));
   drawing.append(node("line", { x1: 0, x2: WIDTH, y1: HEIGHT - EDGE, y2: HEIGHT - EDGE, class: "ground" }));
   if (points.length > 1) {
-    const line = points.map((point) => point.map((part) => part.toFixed(1)).join(",")).join(" ");
+    const line = points.map((point) => point.map((coordinate) => coordinate.toFixed(1)).join(",")).join(" ");
     drawing.append(
       node("polygon", { points: `${points[0][0]},${HEIGHT - EDGE} ${line} ${points.at(-1)[0]},${HEIGHT - EDGE}`, class: "under" }),
       node("polyline", { points: line, class: "line" }),

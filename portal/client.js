@@ -1,6 +1,6 @@
 // The page's API client: read a feed, follow its updates, publish interactions.
 
-import { Meters } from "./meters.js";
+import { Metrics } from "./metrics.js";
 import { authorization } from "./session.js";
 import { followEvents } from "./stream.js";
 
@@ -13,33 +13,33 @@ export class ApiError extends Error {
 
 const READ_MS = 10_000;
 
-async function answered(path, { headers = {}, ...options } = {}) {
+async function fetchOk(path, { headers = {}, ...options } = {}) {
   let response;
   try {
     response = await fetch(path, { headers: { Accept: "application/json", ...authorization(), ...headers }, ...options });
   } catch {
-    throw new ApiError(0, "The server cannot be reached.");
+    throw new ApiError(0, "The server is unreachable.");
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  throw new ApiError(response.status, messageOf(body) ?? `The server answered ${response.status}.`);
+  throw new ApiError(response.status, messageOf(body) ?? `The server responded with status ${response.status}.`);
 }
 
-const request = async (path, options) => (await answered(path, options)).json();
+const request = async (path, options) => (await fetchOk(path, options)).json();
 
-const send = async (path, body, method = "POST") => (await sent(path, body, method)).json();
+const send = async (path, body, method = "POST") => (await sendJson(path, body, method)).json();
 
-const sent = (path, body, method, headers = {}) =>
-  answered(path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+const sendJson = (path, body, method, headers = {}) =>
+  fetchOk(path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 
-// Stored values with their entity tag: a change with the tag is rejected if the values have changed in the meantime.
-async function stored(path) {
-  const response = await answered(path, { signal: AbortSignal.timeout(READ_MS) });
+// Read stored values with their entity tag: a change with the tag is rejected if the values have changed since.
+async function readWithTag(path) {
+  const response = await fetchOk(path, { signal: AbortSignal.timeout(READ_MS) });
   return { body: await response.json(), tag: response.headers.get("ETag") };
 }
 
 async function change(path, changes, { method, tag }) {
-  const response = await sent(path, changes, method, tag ? { "If-Match": tag } : {});
+  const response = await sendJson(path, changes, method, tag ? { "If-Match": tag } : {});
   return response.headers.get("ETag");
 }
 
@@ -63,41 +63,41 @@ export const search = (userId, words) =>
 
 export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
 
-const preferencesOf = (userId) => `/api/v1/user-profile/${encodeURIComponent(userId)}/preferences`;
+const preferencesPath = (userId) => `/api/v1/user-profile/${encodeURIComponent(userId)}/preferences`;
 
-export const readPreferences = (userId) => stored(preferencesOf(userId));
+export const readPreferences = (userId) => readWithTag(preferencesPath(userId));
 
-export const changePreferences = (userId, changes, tag) => change(preferencesOf(userId), changes, { method: "PUT", tag });
+export const changePreferences = (userId, changes, tag) => change(preferencesPath(userId), changes, { method: "PUT", tag });
 
-const pushOf = (userId) => `/push/preferences/${encodeURIComponent(userId)}`;
+const pushPath = (userId) => `/push/preferences/${encodeURIComponent(userId)}`;
 
-export const readPush = (userId) => stored(pushOf(userId));
+export const readPush = (userId) => readWithTag(pushPath(userId));
 
-export const changePush = (userId, changes, tag) => change(pushOf(userId), changes, { method: "PATCH", tag });
+export const changePush = (userId, changes, tag) => change(pushPath(userId), changes, { method: "PATCH", tag });
 
 export const readNotifications = (userId) => request(`/notifications/${encodeURIComponent(userId)}?limit=10`);
 
 export const readHistory = (userId) => request(`/interaction/${encodeURIComponent(userId)}?limit=10`);
 
-export const readBoard = () => request("/metrics/models");
+export const readModelStatus = () => request("/metrics/models");
 
-export const readMeters = async () => new Meters(await (await answered("/metrics")).text());
+export const readMetrics = async () => new Metrics(await (await fetchOk("/metrics")).text());
 
 export async function readHealth() {
-  const response = await fetch("/health"); // a 503 response also reports which servers answer
+  const response = await fetch("/health"); // a 503 response also reports the state of each server
   return response.json();
 }
 
-export const publish = (userId, what) =>
-  send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...what });
+export const publish = (userId, fields) =>
+  send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...fields });
 
 export const act = (userId, itemId, action) => publish(userId, { item_id: itemId, action });
 
 // Follow a user's feed. `onFeed` receives each feed, `onState` one of connecting, live, lost, refused.
 export function follow(userId, { onFeed, onState }) {
   const path = `/content/stream?user_id=${encodeURIComponent(userId)}`;
-  const connect = ({ signal, last }) =>
-    answered(path, { signal, headers: { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) } });
+  const connect = ({ signal, lastEventId }) =>
+    fetchOk(path, { signal, headers: { Accept: "text/event-stream", ...(lastEventId && { "Last-Event-ID": lastEventId }) } });
   const onEvent = ({ event, data }) => event === "feed" && onFeed(JSON.parse(data));
   return followEvents(connect, { onEvent, onState });
 }

@@ -1,7 +1,7 @@
 // Filters of a feed's cards by category and mood. The order of the feed is kept.
 
 import { element } from "./card.js";
-import { categoryPath } from "./place.js";
+import { categoryPath } from "./router.js";
 
 export class Filter {
   constructor(categories, moods, onChange) {
@@ -12,7 +12,7 @@ export class Filter {
     moods.addEventListener("change", onChange);
   }
 
-  offerMoods(words) {
+  setMoods(words) {
     this.words = words;
     this.moods.append(...Object.keys(words).map((mood) => new Option(mood)));
     this.moods.parentElement.hidden = false;
@@ -30,8 +30,8 @@ export class Filter {
 
   // Show the categories of a feed as links; the current one is always included.
   show(feed) {
-    const found = feed.items.map((entry) => entry.item?.category).filter(Boolean);
-    const names = [...new Set([...found, this.category].filter(Boolean))].sort();
+    const feedCategories = feed.items.map((entry) => entry.item?.category).filter(Boolean);
+    const names = [...new Set([...feedCategories, this.category].filter(Boolean))].sort();
     this.categories.replaceChildren(...["", ...names].map((name) => this.link(name)));
     this.categories.hidden = names.length < 2 && !this.category;
     const current = this.categories.querySelector("[aria-current]");

@@ -3,37 +3,37 @@
 import { createCard, updateCard } from "./card.js";
 import { publish, search } from "./client.js";
 import { send } from "./home.js";
-import { go, searchPath } from "./place.js";
+import { go, searchPath } from "./router.js";
 import { announce } from "./toast.js";
 
 const $ = (id) => document.getElementById(id);
-let asked = null;
+let currentSearch = null;
 
 export async function visit({ query = "" }, user) {
   $("query").value = query;
-  const mine = `${user} ${query}`; // matches depend on the user's location
-  if (asked === mine) return;
-  asked = mine;
+  const requested = `${user} ${query}`; // matches depend on the user's location
+  if (currentSearch === requested) return;
+  currentSearch = requested;
   document.title = `${query || "Search"} · Millrace`;
   $("results").replaceChildren();
-  if (!query) return say("Words, misspelt or not: jazz, waterfront, a film about the sea.");
-  say("Searching …");
+  if (!query) return setNote("Enter words, such as jazz, waterfront or a film about the sea. Misspellings are corrected.");
+  setNote("Searching …");
   publish(user, { action: "search", query }).catch(() => {});
   try {
-    const found = await search(user, query);
-    if (asked === mine) show(found);
+    const matches = await search(user, query);
+    if (currentSearch === requested) show(matches);
   } catch (error) {
-    if (asked !== mine) return;
-    asked = null;
-    say(error.status === 404 || error.status === 503 ? "The catalogue cannot be searched here right now. The feed still works." : error.message);
+    if (currentSearch !== requested) return;
+    currentSearch = null;
+    setNote(error.status === 404 || error.status === 503 ? "Search is unavailable right now. The feed still works." : error.message);
   }
 }
 
 function show({ results, total, corrected = {}, fallback_reason: fallback }) {
-  const instead = Object.entries(corrected).map(([typed, meant]) => `“${meant}” for “${typed}”`);
-  const nothing = `Nothing fits these words.${results.length ? " This is what many look at now:" : ""}`;
-  const count = fallback ? nothing : `${total} ${total === 1 ? "item" : "items"}`;
-  say([count, instead.length && `searched for ${instead.join(", ")}`].filter(Boolean).join(" · "));
+  const corrections = Object.entries(corrected).map(([typed, correction]) => `“${correction}” for “${typed}”`);
+  const noMatches = `No item matches these words.${results.length ? " Popular right now:" : ""}`;
+  const count = fallback ? noMatches : `${total} ${total === 1 ? "item" : "items"}`;
+  setNote([count, corrections.length && `searched for ${corrections.join(", ")}`].filter(Boolean).join(" · "));
   announce($("search-note").textContent);
   $("results").replaceChildren(
     ...results.map((item) => {
@@ -44,7 +44,7 @@ function show({ results, total, corrected = {}, fallback_reason: fallback }) {
   );
 }
 
-function say(words) {
+function setNote(words) {
   $("search-note").textContent = words;
 }
 

@@ -1,83 +1,83 @@
 // A user's feed: initial read, updates, and interactions.
 
-import { ACTIONS, element, partColour, partLabel, partMeaning } from "./card.js";
+import { ACTIONS, element, groupColour, groupLabel, groupDescription } from "./card.js";
 import { act, follow, readFeed, readItem, readMoods } from "./client.js";
 import { FeedList } from "./feed.js";
 import { Filter } from "./filter.js";
-import { go, goBehind, itemPath } from "./place.js";
+import { go, closeItem, itemPath } from "./router.js";
 import { Sheet } from "./sheet.js";
 import { announce, toast } from "./toast.js";
 
 const $ = (id) => document.getElementById(id);
 const LOG_LINES = 8;
 const KEYS = { l: "like", s: "save", x: "skip", h: "hide" };
-const DONE = { click: "Opened", ...Object.fromEntries(ACTIONS.map((action) => [action.name, action.done])) };
+const DONE_LABELS = { click: "Opened", ...Object.fromEntries(ACTIONS.map((action) => [action.name, action.doneLabel])) };
 
 const feedList = new FeedList($("feed"), 72);
 const filter = new Filter($("categories"), $("mood"), refilter);
-const sheet = new Sheet($("sheet"), { onAction: send, onClose: leaveItem });
+const sheet = new Sheet($("sheet"), { onAction: send, onClose: onSheetClosed });
 let user = null;
-let shown = null;
-let shownAt = 0;
+let currentFeed = null;
+let feedChangedAt = 0;
 let subscription = null;
-let waiting = null;
-let wanted = null; // the item in the URL
+let pendingAction = null;
+let openItemId = null; // the item in the URL
 
-readMoods().then((words) => filter.offerMoods(words), () => {});
+readMoods().then((words) => filter.setMoods(words), () => {});
 
 export async function start(userId) {
   user = userId;
-  shown = waiting = null;
+  currentFeed = pendingAction = null;
   subscription?.close();
   showState(null);
-  banner("");
+  showBanner("");
   feedList.showLoading();
-  title();
+  showTitle();
   scrollTo({ top: 0, behavior: "instant" });
-  subscription = follow(userId, { onFeed: (feed) => user === userId && show(feed), onState: connection });
+  subscription = follow(userId, { onFeed: (feed) => user === userId && show(feed), onState: showConnection });
   await load(userId);
 }
 
-// Show the view of the URL: a category of the feed, or one of its items.
+// Show the category or the item that the URL names.
 export function visit({ view, category = "", item = null }) {
   if (view === "home") filter.category = category;
-  wanted = item;
-  if (view === "home") title();
-  if (wanted === null) sheet.close();
+  openItemId = item;
+  if (view === "home") showTitle();
+  if (openItemId === null) sheet.close();
   refilter();
-  if (shown) showItem();
+  if (currentFeed) showItem();
 }
 
-function title() {
-  const what = filter.category ? `${filter.category} for ${user}` : `Feed of ${user}`;
-  $("heading").textContent = what;
-  document.title = `${what} · Millrace`;
+function showTitle() {
+  const heading = filter.category ? `${filter.category} for ${user}` : `Feed of ${user}`;
+  $("heading").textContent = heading;
+  document.title = `${heading} · Millrace`;
 }
 
 function refilter() {
-  if (!shown) return;
-  filter.show(shown);
+  if (!currentFeed) return;
+  filter.show(currentFeed);
   const count = feedList.filter((item) => filter.accepts(item));
-  showState(!shown.items.length ? "empty" : count ? null : "filtered");
+  showState(!currentFeed.items.length ? "empty" : count ? null : "filtered");
 }
 
 async function showItem() {
-  if (wanted === null) return;
-  const itemId = wanted;
-  const place = feedList.place(itemId);
-  if (place) sheet.show(itemId, place.entry, { rank: place.rank, topScore: place.topScore, first: true });
-  if (place || sheet.itemId === itemId) return;
-  sheet.say(itemId, "Looking it up …");
+  if (openItemId === null) return;
+  const itemId = openItemId;
+  const placement = feedList.placement(itemId);
+  if (placement) sheet.show(itemId, placement.entry, { rank: placement.rank, topScore: placement.topScore, first: true });
+  if (placement || sheet.itemId === itemId) return;
+  sheet.say(itemId, "Loading …");
   try {
     const item = await readItem(itemId);
-    if (wanted === itemId && !feedList.place(itemId)) sheet.show(itemId, { item_id: itemId, item }, { first: true });
+    if (openItemId === itemId && !feedList.placement(itemId)) sheet.show(itemId, { item_id: itemId, item }, { first: true });
   } catch (error) {
-    if (wanted === itemId) sheet.say(itemId, error.status === 404 ? "There is no such item." : error.message);
+    if (openItemId === itemId) sheet.say(itemId, error.status === 404 ? "There is no such item." : error.message);
   }
 }
 
-function leaveItem(itemId) {
-  goBehind();
+function onSheetClosed(itemId) {
+  closeItem();
   const card = $("feed").querySelector(`[data-item="${CSS.escape(itemId)}"]:not([hidden])`) ?? $("feed").querySelector(".card:not([hidden])");
   card?.querySelector(".open")?.focus({ preventScroll: true });
 }
@@ -87,25 +87,25 @@ async function load(userId) {
     const feed = await readFeed(userId);
     if (user === userId) show(feed);
   } catch (error) {
-    if (user !== userId || shown) return;
+    if (user !== userId || currentFeed) return;
     if (error.status === 404) show({ items: [] });
-    else failed(error);
+    else showError(error);
   }
 }
 
 function show(feed) {
-  if (shown && !isNewer(feed, shown)) return; // the response to a read may arrive after a later update
+  if (currentFeed && !isNewer(feed, currentFeed)) return; // the response to a read may arrive after a later update
   const changedAt = performance.now();
   const changes = feedList.show(feed);
-  shown = feed;
+  currentFeed = feed;
   refilter();
   showItem();
-  shownAt = changedAt - (feed.age_ms ?? 0);
-  banner("");
-  freshness(feed);
-  legend(feed);
-  if (waiting && !changes.first) answered(waiting, changedAt, changes);
-  else if (!changes.first && (changes.up || changes.entered)) {
+  feedChangedAt = changedAt - (feed.age_ms ?? 0);
+  showBanner("");
+  showFreshness(feed);
+  showLegend(feed);
+  if (pendingAction && !changes.first) reportChange(pendingAction, changedAt, changes);
+  else if (!changes.first && (changes.up || changes.added)) {
     announce(`Feed updated: ${summary(changes)}.`);
   }
 }
@@ -113,38 +113,38 @@ function show(feed) {
 // A version consists of the features' version, the time of ranking and a digest of the items, joined by hyphens. If
 // only the items of a feed have changed, the later response is newer.
 function isNewer(feed, other) {
-  const [features, made] = numbers(feed);
-  const [otherFeatures, otherMade] = numbers(other);
+  const [features, generatedAt] = numbers(feed);
+  const [otherFeatures, otherGeneratedAt] = numbers(other);
   if (features !== otherFeatures) return features > otherFeatures;
-  if (made !== otherMade) return made > otherMade;
-  return feed.version !== other.version && answeredAt(feed) >= answeredAt(other);
+  if (generatedAt !== otherGeneratedAt) return generatedAt > otherGeneratedAt;
+  return feed.version !== other.version && respondedAt(feed) >= respondedAt(other);
 }
 
 const numbers = (feed) => String(feed.version ?? "0-0").split("-", 2).map(Number);
 
-const answeredAt = ({ generated_at: made = 0, age_ms: age = 0 }) => made + age;
+const respondedAt = ({ generated_at: generatedAt = 0, age_ms: age = 0 }) => generatedAt + age;
 
-function answered(action, changedAt, changes) {
-  const took = Math.round(changedAt - action.at);
-  waiting = null;
-  action.line.querySelector(".took").textContent = `feed changed after ${took} ms`;
-  toast(`Feed changed ${took} ms after your ${action.name}: ${summary(changes)}`);
+function reportChange(action, changedAt, changes) {
+  const tookMs = Math.round(changedAt - action.at);
+  pendingAction = null;
+  action.line.querySelector(".took").textContent = `feed changed after ${tookMs} ms`;
+  toast(`Feed changed ${tookMs} ms after your ${action.name}: ${summary(changes)}`);
 }
 
-const summary = ({ up, entered }) => [up && `${up} up`, entered && `${entered} new`].filter(Boolean).join(", ") || "same items";
+const summary = ({ up, added }) => [up && `${up} up`, added && `${added} new`].filter(Boolean).join(", ") || "same items";
 
 export async function send(card, name) {
   const itemId = card.dataset.item;
   const forUser = user;
   if (name === "click") go(itemPath(itemId));
   if (name === "share" && !(await share(card, itemId))) return;
-  const action = { name, at: performance.now(), line: log(name, card.querySelector(".open").textContent) };
-  waiting = action;
+  const action = { name, at: performance.now(), line: logAction(name, card.querySelector(".open").textContent) };
+  pendingAction = action;
   reflect(card, name, true);
   try {
     await act(forUser, itemId, name);
   } catch (error) {
-    if (waiting === action) waiting = null;
+    if (pendingAction === action) pendingAction = null;
     reflect(card, name, false);
     action.line.querySelector(".took").textContent = "not sent";
     action.line.classList.add("bad");
@@ -160,16 +160,16 @@ function reflect(card, name, on) {
     mark(each, name, on);
   }
   if (name !== "hide") return;
-  if (on && sheet.itemId === itemId) goBehind();
+  if (on && sheet.itemId === itemId) closeItem();
   if (on && card.contains(document.activeElement)) feedList.step(card, 1);
   feedList.dismiss(itemId, on);
 }
 
 function mark(card, name, on) {
   for (const button of card.querySelectorAll(`.action[data-action="${name}"]`)) {
-    const known = ACTIONS.find((action) => action.name === name);
+    const action = ACTIONS.find((action) => action.name === name);
     button.classList.toggle("on", on);
-    button.querySelector(".action-label").textContent = on ? known.done : known.label;
+    button.querySelector(".action-label").textContent = on ? action.doneLabel : action.label;
   }
 }
 
@@ -180,11 +180,11 @@ async function share(card, itemId) {
     if (navigator.share) await navigator.share({ title: card.querySelector(".open").textContent, url });
     else {
       await navigator.clipboard.writeText(url);
-      toast("The address of this item can be pasted now.");
+      toast("The link to this item was copied.");
     }
     return true;
   } catch (error) {
-    if (error.name !== "AbortError") toast(`It can be shared at ${url}`);
+    if (error.name !== "AbortError") toast(`Link to this item: ${url}`);
     return error.name !== "AbortError";
   }
 }
@@ -204,31 +204,31 @@ $("feed").addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-function log(name, title) {
+function logAction(name, title) {
   const line = element("li");
-  line.append(element("span", "did", DONE[name] ?? name), element("span", "what", title), element("span", "took", "sent …"));
+  line.append(element("span", "log-action", DONE_LABELS[name] ?? name), element("span", "what", title), element("span", "took", "sent …"));
   $("log").querySelector(".quiet")?.remove();
   $("log").prepend(line);
   while ($("log").children.length > LOG_LINES) $("log").lastElementChild.remove();
   return line;
 }
 
-function freshness(feed) {
-  const [features, made] = String(feed.version ?? "–").split("-");
-  $("version").textContent = made ? `…${features.slice(-6)}` : features;
+function showFreshness(feed) {
+  const [features, generatedAt] = String(feed.version ?? "–").split("-");
+  $("version").textContent = generatedAt ? `…${features.slice(-6)}` : features;
   $("version").title = String(feed.version ?? "");
   $("model").textContent = feed.model ?? "–";
-  $("watermark").textContent = feed.watermark ? when(Date.now() - feed.watermark) : "none yet";
+  $("watermark").textContent = feed.watermark ? formatAge(Date.now() - feed.watermark) : "none yet";
   $("fallback").hidden = !feed.fallback;
   tick();
 }
 
 function tick() {
-  if (shown?.generated_at) $("age").textContent = when(performance.now() - shownAt);
+  if (currentFeed?.generated_at) $("age").textContent = formatAge(performance.now() - feedChangedAt);
 }
 setInterval(tick, 1_000);
 
-function when(ageMs) {
+function formatAge(ageMs) {
   const seconds = Math.max(0, Math.round(ageMs / 1000));
   if (seconds < 2) return "just now";
   if (seconds < 90) return `${seconds} s ago`;
@@ -237,41 +237,41 @@ function when(ageMs) {
   return `${Math.round(seconds / 86_400).toLocaleString()} days ago`;
 }
 
-function legend(feed) {
+function showLegend(feed) {
   const names = [...new Set(feed.items.flatMap((entry) => Object.keys(entry.parts ?? {})))].sort();
   $("legend").replaceChildren(
     ...names.map((name) => {
       const row = element("li", "part");
-      row.style.setProperty("--part", partColour(name));
+      row.style.setProperty("--part", groupColour(name));
       const words = element("span");
-      words.append(element("b", "", partLabel(name)), ` ${partMeaning(name)}`);
+      words.append(element("b", "", groupLabel(name)), ` ${groupDescription(name)}`);
       row.append(words);
       return row;
     }),
   );
 }
 
-function connection(state) {
+function showConnection(state) {
   const text = { connecting: "Connecting …", live: "Live", lost: navigator.onLine ? "Reconnecting …" : "Offline", refused: "Not signed in" };
   $("connection").dataset.state = state;
   $("connection-text").textContent = text[state];
-  if (state === "lost" && shown) banner("The connection is lost. This is the last feed that arrived; it updates by itself.");
+  if (state === "lost" && currentFeed) showBanner("The connection is lost. This is the last feed that arrived; it updates once the connection is back.");
   if (state === "live") {
-    if ($("banner").hidden && shown) return;
-    banner("");
+    if ($("banner").hidden && currentFeed) return;
+    showBanner("");
     load(user);
   }
 }
 
-function banner(text) {
+function showBanner(text) {
   $("banner").textContent = text;
   $("banner").hidden = !text;
 }
 
 const STATES = {
-  filtered: ["🔎", "Nothing of that in the feed right now", "It appears here by itself when it is ranked."],
-  empty: ["🌾", "No feed yet", "The catalogue is empty, or the workers are still reading it. The feed appears here by itself."],
-  refused: ["🔑", "Sign in to see this feed", "A token opens the feed of its own user."],
+  filtered: ["🔎", "No item of the feed matches right now", "Matching items appear here as soon as they are ranked."],
+  empty: ["🌾", "No feed yet", "The catalogue is empty, or the workers are still reading it. The feed appears here as soon as it is ranked."],
+  refused: ["🔑", "Sign in to see this feed", "A token gives access to the feed of its own user."],
   error: ["⚙️", "The feed cannot be read", ""],
 };
 
@@ -283,21 +283,21 @@ function showState(name, text) {
   $("state-art").textContent = art;
   $("state-title").textContent = title;
   $("state-text").textContent = text ?? words;
-  $("retry").textContent = { filtered: "Show everything", refused: "Sign in" }[name] ?? "Try again";
+  $("retry").textContent = { filtered: "Show all items", refused: "Sign in" }[name] ?? "Try again";
   $("retry").dataset.for = name;
 }
 
-function failed(error) {
+function showError(error) {
   feedList.clear();
-  const refused = error.status === 401 || error.status === 403;
-  showState(refused ? "refused" : "error", error.message);
+  const isRefused = error.status === 401 || error.status === 403;
+  showState(isRefused ? "refused" : "error", error.message);
 }
 
 $("retry").addEventListener("click", () => {
-  const why = $("retry").dataset.for;
-  if (why === "filtered") $("mood").value = "";
-  if (why === "filtered") return go("/");
-  if (why === "refused") return go("/you");
+  const state = $("retry").dataset.for;
+  if (state === "filtered") $("mood").value = "";
+  if (state === "filtered") return go("/");
+  if (state === "refused") return go("/you");
   showState(null);
   feedList.showLoading();
   subscription?.retry();

@@ -6,42 +6,42 @@ import * as home from "./home.js";
 import { watch } from "./notices.js";
 import * as operations from "./operations.js";
 import { Picker } from "./picker.js";
-import { follow } from "./place.js";
+import { follow } from "./router.js";
 import { subject } from "./session.js";
 import * as you from "./you.js";
 
 const $ = (id) => document.getElementById(id);
 const VIEWS = { home, find, you, operations };
-let place = null;
+let route = null;
 
 const picker = new Picker($("user"), $("visitor"), (userId) => {
   home.start(userId);
   watch(userId);
-  if (place && place.view !== "home") VIEWS[place.view].visit(place, userId);
+  if (route && route.view !== "home") VIEWS[route.view].visit(route, userId);
 });
 
 async function begin() {
   const users = await readUsers().catch(() => []);
-  picker.offer(Array.isArray(users) ? users : [], subject());
+  picker.setUsers(Array.isArray(users) ? users : [], subject());
   follow(open);
   addEventListener("session", ({ detail }) => picker.pick(detail ?? picker.current));
   const simulated = await readSimulated().catch(() => []);
   if (!Array.isArray(simulated) || !simulated.length) return;
-  $("simulated").textContent = `Simulated here: ${simulated.join(" and ")}. What they suggest is made up, and no push leaves this machine.`;
+  $("simulated").textContent = `Simulated here: ${simulated.join(" and ")}. Their suggestions are generated, and no push notification leaves this machine.`;
   $("simulated").hidden = false;
 }
 
 function open(next) {
-  const moved = place?.view !== next.view;
-  place = next;
-  for (const name of Object.keys(VIEWS)) $(`view-${name}`).hidden = name !== place.view;
+  const isOtherView = route?.view !== next.view;
+  route = next;
+  for (const name of Object.keys(VIEWS)) $(`view-${name}`).hidden = name !== route.view;
   for (const link of document.querySelectorAll(".views a")) {
-    if (link.dataset.view === place.view) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === route.view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  home.visit(place);
-  if (place.view !== "home") VIEWS[place.view].visit(place, picker.current);
-  if (moved) scrollTo({ top: 0, behavior: "instant" });
+  home.visit(route);
+  if (route.view !== "home") VIEWS[route.view].visit(route, picker.current);
+  if (isOtherView) scrollTo({ top: 0, behavior: "instant" });
 }
 
 function theme(name) {

@@ -1,9 +1,9 @@
-// Push notifications sent while the page is open, displayed as on a device.
+// Push notifications sent while the page is open, shown as a device would show them.
 
 import { readNotifications } from "./client.js";
 import { toast } from "./toast.js";
 
-const LOOK_MS = 15_000;
+const POLL_MS = 15_000;
 let user = null;
 let newest = 0;
 
@@ -12,14 +12,14 @@ export function watch(userId) {
   newest = Date.now();
 }
 
-async function look() {
+async function poll() {
   if (!user || document.visibilityState !== "visible") return;
-  const found = await readNotifications(user).catch(() => null);
-  const fresh = (found?.notifications ?? []).filter((one) => one.status === "sent" && one.decided_at > newest);
-  if (!fresh.length) return;
-  newest = Math.max(...fresh.map((one) => one.decided_at));
-  toast(["🔔", fresh[0].title, fresh[0].body].filter(Boolean).join(" · "));
+  const response = await readNotifications(user).catch(() => null);
+  const sentSince = (response?.notifications ?? []).filter((one) => one.status === "sent" && one.decided_at > newest);
+  if (!sentSince.length) return;
+  newest = Math.max(...sentSince.map((one) => one.decided_at));
+  toast(["🔔", sentSince[0].title, sentSince[0].body].filter(Boolean).join(" · "));
 }
 
-setInterval(look, LOOK_MS);
-document.addEventListener("visibilitychange", look);
+setInterval(poll, POLL_MS);
+document.addEventListener("visibilitychange", poll);

@@ -7,29 +7,29 @@ export class Picker {
     select.addEventListener("change", () => this.pick(select.value));
     visitor.addEventListener("click", () => this.pick(`visitor-${Math.floor(Math.random() * 36 ** 5).toString(36)}`));
     addEventListener("hashchange", () => {
-      const named = this.named();
-      if (named && named !== this.current) this.pick(named);
+      const userId = this.userInUrl();
+      if (userId && userId !== this.current) this.pick(userId);
     });
   }
 
-  named() {
+  userInUrl() {
     return new URLSearchParams(location.hash.slice(1)).get("user");
   }
 
-  offer(users, signedIn) {
+  setUsers(users, signedIn) {
     this.select.replaceChildren(...users.map((user) => option(user.user_id, user.label)));
     this.select.disabled = false;
-    this.pick(this.named() ?? signedIn ?? users[0]?.user_id ?? "visitor-1");
+    this.pick(this.userInUrl() ?? signedIn ?? users[0]?.user_id ?? "visitor-1");
   }
 
   pick(userId) {
-    if (![...this.select.options].some((known) => known.value === userId)) {
-      this.select.prepend(option(userId, userId.startsWith("visitor-") ? "never here before" : ""));
+    if (![...this.select.options].some(({ value }) => value === userId)) {
+      this.select.prepend(option(userId, userId.startsWith("visitor-") ? "no events yet" : ""));
     }
     this.current = userId;
     this.select.value = userId;
-    const address = `#${new URLSearchParams({ user: userId })}`;
-    if (location.hash !== address) history.replaceState(null, "", address);
+    const fragment = `#${new URLSearchParams({ user: userId })}`;
+    if (location.hash !== fragment) history.replaceState(null, "", fragment);
     this.onPick(userId);
   }
 }

@@ -5,8 +5,8 @@ let token = sessionStorage.getItem("token") ?? "";
 export const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
 export const signedIn = () => Boolean(token);
 
-export function signIn(given) {
-  token = given.trim().replace(/^Bearer /i, "");
+export function signIn(text) {
+  token = text.trim().replace(/^Bearer /i, "");
   if (token) sessionStorage.setItem("token", token);
   else sessionStorage.removeItem("token");
 }
@@ -17,7 +17,7 @@ export const signOut = () => signIn("");
 export function subject() {
   try {
     const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(claims), (letter) => letter.codePointAt(0)))).sub ?? null;
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(claims), (character) => character.codePointAt(0)))).sub ?? null;
   } catch {
     return null;
   }

@@ -20,7 +20,7 @@ export class Sheet {
   }
 
   // Show an item of the feed, or from the catalog if it is no longer in the feed.
-  show(itemId, entry, place) {
+  show(itemId, entry, placement) {
     if (this.content.firstElementChild?.dataset.item !== itemId) {
       const card = createCard(itemId, "article");
       card.querySelector(".open").replaceWith(element("span", "open"));
@@ -28,7 +28,7 @@ export class Sheet {
       this.content.replaceChildren(card);
     }
     this.itemId = itemId;
-    updateCard(this.content.querySelector(".card"), entry, place);
+    updateCard(this.content.querySelector(".card"), entry, placement);
     this.link(entry.item?.url);
     if (!this.dialog.open) this.dialog.showModal();
   }
@@ -36,16 +36,16 @@ export class Sheet {
   link(url) {
     this.content.querySelector(".visit")?.remove();
     if (!/^https?:\/\//.test(url ?? "")) return;
-    const visit = element("a", "visit", "Go to its page");
+    const visit = element("a", "visit", "Open the item’s page");
     visit.href = url;
     visit.rel = "noopener noreferrer";
     visit.target = "_blank";
     this.content.querySelector(".description").after(visit);
   }
 
-  say(itemId, words) {
+  say(itemId, text) {
     this.itemId = itemId;
-    this.content.replaceChildren(element("p", "state", words));
+    this.content.replaceChildren(element("p", "state", text));
     if (!this.dialog.open) this.dialog.showModal();
   }
 

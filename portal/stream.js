@@ -8,32 +8,32 @@ const LINE_END = /\r\n|\n|\r/; // nothing else: U+2028 and the like may occur in
 export function followEvents(connect, { onEvent, onState }) {
   let current = null;
   let timer = 0;
-  let silence = 0;
+  let silenceTimer = 0;
   let failures = 0;
-  let live = false;
-  let last = "";
+  let isLive = false;
+  let lastEventId = "";
 
   const stop = () => {
     current?.abort();
     clearTimeout(timer);
-    clearTimeout(silence);
-    live = false;
+    clearTimeout(silenceTimer);
+    isLive = false;
   };
-  const heard = () => {
-    clearTimeout(silence);
-    silence = setTimeout(open, SILENCE_MS);
+  const onData = () => {
+    clearTimeout(silenceTimer);
+    silenceTimer = setTimeout(open, SILENCE_MS);
   };
   const open = async () => {
     stop();
-    const mine = (current = new AbortController());
+    const controller = (current = new AbortController());
     try {
-      const response = await connect({ signal: mine.signal, last });
+      const response = await connect({ signal: controller.signal, lastEventId });
       failures = 0;
-      live = true;
-      heard();
+      isLive = true;
+      onData();
       onState("live");
-      for await (const event of eventsOf(response.body, heard)) {
-        last = event.id ?? last;
+      for await (const event of eventsOf(response.body, onData)) {
+        lastEventId = event.id ?? lastEventId;
         onEvent(event);
       }
     } catch (error) {
@@ -43,37 +43,37 @@ export function followEvents(connect, { onEvent, onState }) {
         return;
       }
     }
-    if (mine.signal.aborted) return;
+    if (controller.signal.aborted) return;
     stop();
     onState("lost");
     timer = setTimeout(open, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
   };
-  const now = () => {
+  const retryNow = () => {
     failures = 0;
-    if (!live) open();
+    if (!isLive) open();
   };
-  const visible = () => document.visibilityState === "visible" && now();
-  addEventListener("online", now);
-  document.addEventListener("visibilitychange", visible);
+  const onVisibilityChange = () => document.visibilityState === "visible" && retryNow();
+  addEventListener("online", retryNow);
+  document.addEventListener("visibilitychange", onVisibilityChange);
   onState("connecting");
   open();
   return {
-    retry: now,
+    retry: retryNow,
     close() {
       stop();
-      removeEventListener("online", now);
-      document.removeEventListener("visibilitychange", visible);
+      removeEventListener("online", retryNow);
+      document.removeEventListener("visibilitychange", onVisibilityChange);
     },
   };
 }
 
-async function* eventsOf(body, heard) {
+async function* eventsOf(body, onData) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   const parse = eventParser();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    heard();
+    onData();
     yield* parse(value);
   }
 }
@@ -81,7 +81,7 @@ async function* eventsOf(body, heard) {
 // Return a function that receives the text of a stream in chunks of any size and yields the events completed by each
 // chunk (HTML, section 9.2.6: interpreting an event stream).
 export function eventParser() {
-  let rest = "";
+  let incompleteLine = "";
   let endsWithCr = false;
   let event = {};
   let id;
@@ -89,8 +89,8 @@ export function eventParser() {
     if (!chunk) return;
     const text = endsWithCr && chunk.startsWith("\n") ? chunk.slice(1) : chunk; // the second half of a split CR LF
     endsWithCr = text.endsWith("\r");
-    const lines = (rest + text).split(LINE_END);
-    rest = lines.pop();
+    const lines = (incompleteLine + text).split(LINE_END);
+    incompleteLine = lines.pop();
     for (const line of lines) {
       if (!line) {
         if (event.data !== undefined) yield { event: "message", ...event, id };

@@ -3,17 +3,17 @@
 import { element } from "./card.js";
 import { bar } from "./chart.js";
 import { changePreferences, changePush, readNotifications, readPreferences, readProfile, readPush } from "./client.js";
-import { storedForm } from "./form.js";
+import { settingsForm } from "./form.js";
 import { signedIn, signIn, signOut, subject } from "./session.js";
 import { toast } from "./toast.js";
 
 const $ = (id) => document.getElementById(id);
-const MOST_SHOWN = 8;
+const MAX_SHOWN = 8;
 const LISTS = ["categories", "topics", "muted"];
-const DECIDED = {
-  sent: "Sent", quiet_hours: "Held until the quiet hours end", retrying: "Being sent again", capped: "Enough for today",
-  not_worth_it: "Not worth a message", unwanted: "Of a kind that is not wanted", repeated: "Said before",
-  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up", withdrawn: "Withdrawn",
+const STATUS_LABELS = {
+  sent: "Sent", quiet_hours: "Delayed until the quiet hours end", retrying: "Retrying", capped: "Daily limit reached",
+  not_worth_it: "Below the value threshold", unwanted: "Category not wanted", repeated: "Already sent",
+  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Push is not configured", withdrawn: "Withdrawn",
 };
 let user = null;
 
@@ -22,84 +22,84 @@ export async function visit(_, userId) {
   document.title = `${userId} · Millrace`;
   $("you-heading").textContent = userId;
   showSession();
-  const nothing = (error) => {
+  const onError = (error) => {
     if (error.status === 404) return null;
     toast(error.message, true);
     return undefined;
   };
   const forms = preferences.load(userId).then(() => push.load(userId));
-  const [profile, told] = await Promise.all([
-    readProfile(userId).catch(nothing),
-    readNotifications(userId).catch(nothing),
+  const [profile, decisions] = await Promise.all([
+    readProfile(userId).catch(onError),
+    readNotifications(userId).catch(onError),
     forms,
   ]);
   if (user !== userId) return;
-  showFound(profile);
-  showTold(told?.notifications ?? []);
+  showInferredProfile(profile);
+  showDecisions(decisions?.notifications ?? []);
 }
 
-const preferences = storedForm($("profile"), {
+const preferences = settingsForm($("profile"), {
   async read(userId) {
     const { body, tag } = await readPreferences(userId);
     const lists = Object.fromEntries(LISTS.map((name) => [name, body[name].join(", ")]));
     return { values: { ...lists, city: body.city ?? "", timezone: body.timezone ?? "" }, tag };
   },
-  nothing: () => ({ values: { categories: "", topics: "", muted: "", city: "", timezone: "" }, tag: null }),
+  defaults: () => ({ values: { categories: "", topics: "", muted: "", city: "", timezone: "" }, tag: null }),
   write(userId, { values, names }, tag) {
-    const stated = (name) => (LISTS.includes(name) ? listed(values[name]) : values[name].trim() || null);
-    return changePreferences(userId, Object.fromEntries(names.map((name) => [name, stated(name)])), tag);
+    const valueOf = (name) => (LISTS.includes(name) ? splitList(values[name]) : values[name].trim() || null);
+    return changePreferences(userId, Object.fromEntries(names.map((name) => [name, valueOf(name)])), tag);
   },
-  done: "Saved. The feed follows.",
+  savedText: "Saved. The feed is ranked again.",
 });
 
-const push = storedForm($("push"), {
+const push = settingsForm($("push"), {
   async read(userId) {
     const { body, tag } = await readPush(userId);
     return { values: pushValues(body.preferences), tag };
   },
-  nothing: () => ({ values: pushValues({}), tag: null }),
+  defaults: () => ({ values: pushValues({}), tag: null }),
   write(userId, { values, names }, tag) {
     const changes = {};
-    if (names.includes("kinds")) changes.categories = listed(values.kinds).length ? listed(values.kinds) : null;
+    if (names.includes("kinds")) changes.categories = splitList(values.kinds).length ? splitList(values.kinds) : null;
     const { start, end, zone } = values;
-    const quiet = { start, end, timezone: zone.trim() };
-    if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quiet : null;
+    const quietHours = { start, end, timezone: zone.trim() };
+    if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quietHours : null;
     return changePush(userId, changes, tag);
   },
-  done: "Saved.",
+  savedText: "Saved.",
 });
 
-function pushValues({ quiet_hours: quiet, categories }) {
-  const here = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const { start = "22:00", end = "08:00", timezone = here } = quiet ?? {};
-  return { quiet: Boolean(quiet), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
+function pushValues({ quiet_hours: quietHours, categories }) {
+  const localZone = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const { start = "22:00", end = "08:00", timezone = localZone } = quietHours ?? {};
+  return { quiet: Boolean(quietHours), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
 }
 
-function showFound(profile) {
-  const found = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
-  found.sort(([, left], [, right]) => right - left);
-  $("found").replaceChildren(...found.slice(0, MOST_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
-  const unknown = profile === null ? "Nothing is known yet" : "This could not be read.";
-  $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
+function showInferredProfile(profile) {
+  const topAffinities = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
+  topAffinities.sort(([, left], [, right]) => right - left);
+  $("inferred").replaceChildren(...topAffinities.slice(0, MAX_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
+  const unknown = profile === null ? "No events yet" : "This could not be read.";
+  $("inferred-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
 }
 
-function showTold(notifications) {
-  const lines = notifications.slice(0, MOST_SHOWN).map((one) => {
+function showDecisions(notifications) {
+  const lines = notifications.slice(0, MAX_SHOWN).map((one) => {
     const line = element("li");
-    line.append(element("b", "", one.title || one.item_id || "A message"), element("span", "quiet", DECIDED[one.status] ?? one.status));
+    line.append(element("b", "", one.title || one.item_id || "Message"), element("span", "quiet", STATUS_LABELS[one.status] ?? one.status));
     return line;
   });
-  $("told").replaceChildren(...(lines.length ? lines : [element("li", "quiet", "Nothing so far.")]));
+  $("decisions").replaceChildren(...(lines.length ? lines : [element("li", "quiet", "No decisions yet.")]));
 }
 
 function showSession() {
   $("sign-out").hidden = !signedIn();
-  $("signed").textContent = signedIn() ? `Signed in${subject() ? ` as ${subject()}` : ""}.` : "Nobody is signed in. In development that is fine: pick anyone above.";
+  $("signed").textContent = signedIn() ? `Signed in${subject() ? ` as ${subject()}` : ""}.` : "Not signed in. In development, no token is needed: choose a user above.";
 }
 
-const listed = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
+const splitList = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
 
-for (const name of ["change", "shown"]) {
+for (const name of ["change", "loaded"]) {
   $("push").addEventListener(name, () => ($("quiet-fields").disabled = !$("push").elements.quiet.checked));
 }
 
@@ -107,15 +107,15 @@ $("session").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(event.target.elements.token.value);
   event.target.reset();
-  renewed();
+  onSessionChange();
 });
 
 $("sign-out").addEventListener("click", () => {
   signOut();
-  renewed();
+  onSessionChange();
 });
 
 // The whole content may now belong to another user.
-function renewed() {
+function onSessionChange() {
   dispatchEvent(new CustomEvent("session", { detail: subject() }));
 }

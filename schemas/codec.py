@@ -94,16 +94,16 @@ class Codec(Generic[R]):
         self._own: OrderedDict[bytes, R] = OrderedDict()
         self._most = self._most_bytes = self._own_bytes = 0
 
-    def remember(self, most: int, *, most_bytes: int = 32 << 20) -> None:
+    def cache_decoded(self, max_records: int, *, max_bytes: int = 32 << 20) -> None:
         """Cache encoded records, so that decoding the same bytes here costs nothing.
 
         A cached record must not be mutated after its encoding.
 
         Args:
-            most: Largest number of records.
-            most_bytes: Largest size of their encodings together.
+            max_records: Largest number of records.
+            max_bytes: Largest size of their encodings together.
         """
-        self._most, self._most_bytes = most, most_bytes
+        self._most, self._most_bytes = max_records, max_bytes
 
     def knows(self, schema_id: int) -> bool:
         """Return whether a writer's schema is known, or known to be missing."""

@@ -88,7 +88,7 @@ _LOG_MAX = 1e12
 """An upper bound on the logarithm of decayed sums."""
 _EMPTY_LOG = -math.inf
 """The logarithm of an empty sum."""
-_FEWEST_ARMS = 2
+_MIN_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -210,7 +210,7 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
     _lines(experiment, "metric")
     names = [arm.name for arm in experiment.arms]
     _ids("arms", names)
-    if len(names) < _FEWEST_ARMS or len(set(names)) < len(names):
+    if len(names) < _MIN_ARMS or len(set(names)) < len(names):
         raise OutOfRangeError("arms", "must be two or more, each of another name")
     for arm in experiment.arms:
         _number(f"arms[{arm.name}].share", arm.share, 0.0, 1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _LOW, _HIGH = -(1 << 63), (1 << 63) - 1
 _INT_LOW, _INT_HIGH = -(1 << 31), (1 << 31) - 1
-_MOST_BYTES, _LAST_SHIFT = 10, 63
+_MAX_BYTES, _LAST_SHIFT = 10, 63
 _CHUNK_BITS = 14
 _THIRD_BITS = 2 * _CHUNK_BITS - 1
 """Bits of a long, before zig-zag, in the first two chunks."""
@@ -65,7 +65,7 @@ def rest(data: bytes, at: int, first: int) -> tuple[int, int]:
         OverflowError: it has more than 64 bits.
     """
     number, shift = first & 127, 7
-    for byte in data[at : at + _MOST_BYTES - 1]:
+    for byte in data[at : at + _MAX_BYTES - 1]:
         at += 1
         if byte < 128:
             if shift == _LAST_SHIFT and byte > 1:

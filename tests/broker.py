@@ -283,14 +283,14 @@ class Worker:
     def __init__(self, broker: Broker) -> None:
         settings, registry, app = Settings(), cast(Any, Codecs()), cast(Any, App())
         self.publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))
-        quarantine = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
+        dead_letters = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
         context = AgentContext(
             app,
             settings,
             registry,
             self.publisher,
-            quarantine,
+            dead_letters,
             CatalogSnapshot(),
             blender,
             cast(Any, Ready()),

@@ -64,18 +64,29 @@ class Topic:
 
 
 INTERACTIONS = Topic(
-    "interactions.v1", types.Interaction, "user_id", "api and client apps", "What users do.", retention_ms=90 * DAY_MS
+    "interactions.v1",
+    types.Interaction,
+    "user_id",
+    "api and client apps",
+    "Actions of users on items, and their searches.",
+    retention_ms=90 * DAY_MS,
 )
 LOCATIONS = Topic(
-    "locations.v1", types.Location, "user_id", "api", "Where users are, as H3 cells.", retention_ms=1 * DAY_MS
+    "locations.v1", types.Location, "user_id", "api", "Locations of users, as H3 cells.", retention_ms=1 * DAY_MS
 )
-TRIGGERS = Topic("triggers.v1", types.Trigger, "user_id", "api and streams", "What should happen for a user.")
+TRIGGERS = Topic(
+    "triggers.v1",
+    types.Trigger,
+    "user_id",
+    "api and streams",
+    "Triggers: requests to act for a user, such as to prefetch or to rank again.",
+)
 PROFILES = Topic(
     "profiles.v1",
     types.Profile,
     "user_id",
     "streams.profile and client apps",
-    "What users say of themselves; the newest holds, and a null value forgets it.",
+    "Stated profiles; the newest record of a user is valid, and a null value deletes the profile.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -84,14 +95,14 @@ PROFILE_UPDATES = Topic(
     types.ProfileUpdate,
     "user_id",
     "api",
-    "Changes of profiles, field by field; streams.profile merges them into the profiles.",
+    "Changes of stated profiles, field by field; streams.profile merges them into profiles.",
 )
 ITEMS = Topic(
     "items.v1",
     types.Item,
     "item_id",
     "catalogue and streams.fetch",
-    "The catalogue; the newest holds.",
+    "Items of the catalogue; the newest record of an item is valid.",
     FOREVER,
     compacted=True,
 )
@@ -100,7 +111,7 @@ ITEM_SIGNALS = Topic(
     types.ItemSignals,
     "item_id",
     "streams.user",
-    "What interactions meant for their items, re-keyed by item: those of a batch, or of a checkpoint, together.",
+    "Item signals of interactions, keyed by item; one record for all signals of a batch or a checkpoint.",
     retention_ms=7 * DAY_MS,
 )
 FEATURES = Topic(
@@ -108,7 +119,7 @@ FEATURES = Topic(
     types.Features,
     "user_id",
     "streams.user",
-    "Each user's feature snapshot.",
+    "Feature snapshots of users.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -117,19 +128,24 @@ FEEDS = Topic(
     types.Feed,
     "user_id",
     "streams.rank",
-    "Each ranked feed as written to the store.",
+    "Ranked feeds, as written to the feed store.",
     retention_ms=30 * DAY_MS,
     compacted=True,
 )
 IMPRESSIONS = Topic(
-    "impressions.v1", types.Impression, "user_id", "api", "What was shown, with which propensity.", 90 * DAY_MS
+    "impressions.v1",
+    types.Impression,
+    "user_id",
+    "api",
+    "Items shown to users, with the propensity of showing them.",
+    90 * DAY_MS,
 )
 ITEM_STATS = Topic(
     "item-stats.v1",
     types.ItemStats,
     "item_id",
     "streams.signal",
-    "Trending and popularity of each item.",
+    "Trend, popularity and ratings of items.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -138,7 +154,7 @@ ITEM_NEIGHBORS = Topic(
     types.ItemNeighbors,
     "item_id",
     "streams.trainer",
-    "The items that go with each item.",
+    "Co-occurrence of items.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -147,7 +163,7 @@ ITEM_WEIGHTS = Topic(
     types.ItemWeights,
     "item_id",
     "streams.trainer",
-    "What a liking of each item says of others, by the model in service.",
+    "Item weights by the model in service: the effect of a positive event on an item on the scores of other items.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -156,7 +172,7 @@ MODEL_VERSIONS = Topic(
     types.ModelVersion,
     "model",
     "streams.trainer",
-    "The version of each model that is in service.",
+    "Versions of models, with the decision to serve or refuse them.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -165,7 +181,7 @@ USER_WEIGHTS = Topic(
     types.UserWeights,
     "user_id",
     "streams.trainer",
-    "What each user's own choices add to the weights that all users share.",
+    "Offsets of users' own feature weights from the shared weights.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -174,14 +190,14 @@ LLM_CALLS = Topic(
     types.LlmCall,
     "user_id",
     "streams",
-    "Questions to the language model and their answers.",
+    "Calls to the language model, with their outcomes.",
 )
 LLM_SCORES = Topic(
     "llm-scores.v1",
     types.LlmScores,
     "user_id",
     "streams.score",
-    "How well items fit a user, as the language model judges it.",
+    "Relevance of items to users, scored by the language model.",
     retention_ms=7 * DAY_MS,
     compacted=True,
 )
@@ -190,7 +206,7 @@ FETCH_REQUESTS = Topic(
     types.FetchRequest,
     "user_id",
     "streams.retrieve",
-    "Content to be fetched for users.",
+    "Requests to fetch content for users.",
     retention_ms=1 * DAY_MS,
 )
 CONTENT = Topic(
@@ -198,7 +214,7 @@ CONTENT = Topic(
     types.Content,
     "user_id",
     "streams.fetch",
-    "What was fetched for users, and by whom.",
+    "Content fetched for users, with its source.",
     retention_ms=7 * DAY_MS,
 )
 PUSH_REQUESTS = Topic(
@@ -206,21 +222,21 @@ PUSH_REQUESTS = Topic(
     types.PushRequest,
     "user_id",
     "api and streams.push",
-    "Devices to register or revoke, preferences to take over, notifications to send.",
+    "Requests to register or revoke devices, to set preferences, and to send notifications.",
 )
 PUSH_TOKENS = Topic(
     "push-tokens.v1",
     types.PushToken,
     "token",
     "streams.push",
-    "Registrations of push tokens, re-keyed by token: the newest one owns it.",
+    "Registrations of push tokens, keyed by token; the newest registration owns the token.",
 )
 DEVICES = Topic(
     "devices.v1",
     types.Devices,
     "user_id",
     "streams.push",
-    "Where each user may be reached by pushes, and what they want to be pushed.",
+    "Devices and push preferences of users.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -229,7 +245,7 @@ NOTIFICATIONS = Topic(
     types.Notification,
     "user_id",
     "streams.push",
-    "Each decision on a push, with its reason.",
+    "Decisions on push notifications, with their reasons.",
     retention_ms=90 * DAY_MS,
 )
 EXPERIMENTS = Topic(
@@ -237,7 +253,7 @@ EXPERIMENTS = Topic(
     types.Experiment,
     "experiment_id",
     "api",
-    "Comparisons of ways to rank, as they are defined; the newest holds.",
+    "Definitions of ranking experiments; the newest record of an experiment is valid.",
     retention_ms=FOREVER,
     compacted=True,
 )
@@ -246,7 +262,7 @@ AUDITS = Topic(
     types.Audit,
     "user_id",
     "api",
-    "Admins' calls, and recommendations that were served.",
+    "Calls of admins, and served recommendations.",
     retention_ms=90 * DAY_MS,
 )
 DEAD_LETTERS = Topic(
@@ -254,7 +270,7 @@ DEAD_LETTERS = Topic(
     types.DeadLetter,
     "letter_id",
     "streams",
-    "Messages that could not be used and records that could not be written, with the reason.",
+    "Messages that could not be processed and records that could not be written, with the reasons.",
     retention_ms=365 * DAY_MS,
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )

@@ -6,7 +6,7 @@ from api.compat import collect, context_iq, personalization, shop, video
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
-SURFACES: tuple[Callable[[ApiContext], Sequence[Endpoint]], ...] = (
+COMPAT_ENDPOINTS: tuple[Callable[[ApiContext], Sequence[Endpoint]], ...] = (
     personalization.endpoints,
     shop.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),

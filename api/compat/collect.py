@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.http.body import new_id
 from api.http.endpoint import Endpoint
-from api.http.error import BrokerAwayError, NoTokenError, StoreAwayError
+from api.http.error import BrokerUnavailableError, NoTokenError, StoreUnavailableError
 from api.http.query import parse_query
 from api.http.response import json_response
 from infra.redis.stores.collection_store import Collection
@@ -68,7 +68,7 @@ class CollectEndpoints:
                 scope="public",
                 query=CollectQuery,
                 answers={202: CollectAccepted},
-                errors=(BrokerAwayError, NoTokenError),
+                errors=(BrokerUnavailableError, NoTokenError),
                 summary=f"Request the collection of {name.replace('-', ' ')}; needs the header Flic-Token.",
             )
             for name in LISTS
@@ -79,7 +79,7 @@ class CollectEndpoints:
             self.status,
             scope="public",
             answers={200: CollectionStatus},
-            errors=(StoreAwayError, NoTokenError),
+            errors=(StoreUnavailableError, NoTokenError),
         )
         return [*calls, status]
 

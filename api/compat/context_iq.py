@@ -17,26 +17,26 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.health import HealthProber, overall
 from api.endpoints.visibility import SPARE_ITEMS
-from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, profile_update, take
+from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, parse_body, profile_update
 from api.http.endpoint import Endpoint
 from api.http.error import (
-    BrokerAwayError,
+    BrokerUnavailableError,
     ChangedError,
     NoFeedError,
     NoItemError,
     NoProfileError,
     NotRecommendedError,
-    StoreAwayError,
+    StoreUnavailableError,
 )
-from api.http.precondition import matching, tag_of
-from api.http.query import MOST_ITEMS, Name, UserId, parse_query, user_in
+from api.http.precondition import entity_tag, matching_state
+from api.http.query import MAX_ITEMS, Name, UserId, parse_query, validate_user_id
 from api.http.response import json_response
-from domain.nearby import spot
+from domain.nearby import geo_location
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from schemas.limit import ID_CHARS
 from schemas.types import Feed, Item
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
@@ -60,7 +60,7 @@ _CSV_COLUMNS = (
 )
 
 ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
-Count = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of results.")]
+Count = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of results.")]
 
 
 class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +250,7 @@ class ContextIqEndpoints:
                 body=InteractBody,
                 example=_INTERACT,
                 answers={200: InteractAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             *self._reading(),
             Endpoint(
@@ -258,7 +258,7 @@ class ContextIqEndpoints:
                 _PREFERENCES_PATH,
                 self.preferences,
                 answers={200: StatedPreferences},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "PUT",
@@ -267,14 +267,14 @@ class ContextIqEndpoints:
                 body=PreferencesBody,
                 example=_PREFERENCES,
                 answers={200: StatedPreferences},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
                 "/api/v1/user-profile/{user_id}",
                 self.profile,
                 answers={200: ContextIqProfile},
-                errors=(NoProfileError, StoreAwayError),
+                errors=(NoProfileError, StoreUnavailableError),
             ),
         ]
 
@@ -286,7 +286,7 @@ class ContextIqEndpoints:
                 self.recommendations,
                 query=RecommendationQuery,
                 answers={200: ScoredContents},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -294,7 +294,7 @@ class ContextIqEndpoints:
                 self.explain,
                 query=ExplanationQuery,
                 answers={200: Explanation},
-                errors=(NoFeedError, NotRecommendedError, StoreAwayError),
+                errors=(NoFeedError, NotRecommendedError, StoreUnavailableError),
             ),
             Endpoint(
                 "POST",
@@ -304,7 +304,7 @@ class ContextIqEndpoints:
                 body=ExportBody,
                 example={"user_ids": ["user123", "alex"], "limit": 10},
                 answers={200: "text/csv"},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -312,7 +312,7 @@ class ContextIqEndpoints:
                 self.content,
                 query=ContentQuery,
                 answers={200: Contents},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -320,7 +320,7 @@ class ContextIqEndpoints:
                 self.similar,
                 query=SimilarContentQuery,
                 answers={200: SimilarContents},
-                errors=(NoItemError, StoreAwayError),
+                errors=(NoItemError, StoreUnavailableError),
             ),
         ]
 
@@ -337,7 +337,7 @@ class ContextIqEndpoints:
     async def interact(self, request: Request) -> Response:
         """Publish an interaction."""
         now_ms = self._context.clients.now_ms()
-        body = await take(request, _interact, _BODY_BYTES)
+        body = await parse_body(request, _interact, _BODY_BYTES)
         event = InteractionBody(
             user_id=body.user_id,
             event_id=body.event_id,
@@ -356,7 +356,7 @@ class ContextIqEndpoints:
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, query.limit)
         return json_response(
-            ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, iso_time(feed.generated_at))
+            ScoredContents(query.user_id, scored, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
         )
 
     async def explain(self, request: Request) -> Response:
@@ -381,9 +381,9 @@ class ContextIqEndpoints:
 
     async def export(self, request: Request) -> Response:
         """Return the recommendations of many users as CSV; users without a feed are omitted."""
-        body = await take(request, _export, self._context.settings.api_max_body_bytes)
+        body = await parse_body(request, _export, self._context.settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
-        users = list(dict.fromkeys(map(user_in, body.user_ids)))
+        users = list(dict.fromkeys(map(validate_user_id, body.user_ids)))
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\r\n")
         lines.writerow(_CSV_COLUMNS)
@@ -398,11 +398,11 @@ class ContextIqEndpoints:
 
     async def profile(self, request: Request) -> Response:
         """Return a summary of a user's interactions."""
-        user_id = user_in(request.path_params["user_id"])
-        inferred, stated = await self._context.clients.portraits.read(user_id)
+        user_id = validate_user_id(request.path_params["user_id"])
+        inferred, stated = await self._context.clients.user_profiles.read(user_id)
         if inferred is None and stated is None:
             raise NoProfileError(user_id)
-        categories = await self._context.clients.listing.categories_of(user_id, _TOP_CATEGORIES)
+        categories = await self._context.clients.catalog_listing.categories_of(user_id, _TOP_CATEGORIES)
         return json_response(
             ContextIqProfile(
                 user_id=user_id,
@@ -416,23 +416,25 @@ class ContextIqEndpoints:
     async def content(self, request: Request) -> Response:
         """Return catalog items."""
         query = parse_query(request, ContentQuery)
-        names = await self._context.clients.listing.find(CatalogFilter(category=query.category), limit=query.limit)
-        items = (await self._context.catalogued(names)).values()
+        names = await self._context.clients.catalog_listing.find(
+            CatalogFilter(category=query.category), limit=query.limit
+        )
+        items = (await self._context.catalog_items(names)).values()
         entries = [_entry(item) for item in items if not item.private]
         return json_response(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
         """Return the catalog items similar to an item."""
         query, content_id = parse_query(request, SimilarContentQuery), request.path_params["content_id"]
-        item = (await self._context.catalogued([content_id])).get(content_id)
+        item = (await self._context.catalog_items([content_id])).get(content_id)
         if item is None:
             raise NoItemError(content_id)
         least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
-        pairs = await self._context.clients.listing.alike(
-            content_id, prefix="", least=least, limit=query.limit + SPARE_ITEMS
+        pairs = await self._context.clients.catalog_listing.similar(
+            content_id, prefix="", min_similarity=least, limit=query.limit + SPARE_ITEMS
         )
         similarity = dict(pairs)
-        items = await self._context.offered(list(similarity), spot(item.cell, item.city))
+        items = await self._context.visible_items(list(similarity), geo_location(item.cell, item.city))
         entries = [
             SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
             for item_id, item in items.items()
@@ -441,8 +443,8 @@ class ContextIqEndpoints:
 
     async def preferences(self, request: Request) -> Response:
         """Return a user's stated preferences."""
-        preferences = await self._stated_preferences(user_in(request.path_params["user_id"]))
-        return json_response(preferences, tag=tag_of(preferences))
+        preferences = await self._stated_preferences(validate_user_id(request.path_params["user_id"]))
+        return json_response(preferences, tag=entity_tag(preferences))
 
     async def prefer(self, request: Request) -> Response:
         """Change some of a user's preferences; with If-Match only if they have not changed in the meantime.
@@ -450,25 +452,25 @@ class ContextIqEndpoints:
         The response combines the stored preferences with the change. An immediately preceding change may be missing
         from it, but is not lost.
         """
-        user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
-        body = await take(request, _preferences, _BODY_BYTES)
+        user_id, now_ms = validate_user_id(request.path_params["user_id"]), self._context.clients.now_ms()
+        body = await parse_body(request, _preferences, _BODY_BYTES)
         changes = changes_of(body)
-        preferences = await matching(request, lambda: self._stated_preferences(user_id))
+        preferences = await matching_state(request, lambda: self._stated_preferences(user_id))
         if changes:
-            update = self._context.admitted(profile_update(user_id, changes, now_ms))
+            update = self._context.validated(profile_update(user_id, changes, now_ms))
             await self._context.send(PROFILE_UPDATES, [update])
             preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
-        return json_response(preferences, tag=tag_of(preferences))
+        return json_response(preferences, tag=entity_tag(preferences))
 
     async def _stated_preferences(self, user_id: str) -> StatedPreferences:
-        _, profile = await self._context.clients.portraits.read(user_id)
+        _, profile = await self._context.clients.user_profiles.read(user_id)
         if profile is None:
             return StatedPreferences(user_id)
         return msgspec.convert(profile, StatedPreferences, from_attributes=True)
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first visible items of a feed, with their scores."""
-        served = await self._context.served(feed, limit)
+        served = await self._context.serve_feed(feed, limit)
         ml = feed.ml_scores or min_max_scaled(feed.scores).tolist()
         combined = feed.scores if feed.ml_scores else ml
         return [
@@ -480,7 +482,7 @@ class ContextIqEndpoints:
                 llm_score=feed.llm_scores.get(item.item_id),
                 combined_score=round(combined[position], _DIGITS),
             )
-            for position, item in self._context.read(served)
+            for position, item in self._context.read_items(served)
         ]
 
 

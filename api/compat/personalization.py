@@ -16,18 +16,25 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
-from api.endpoints.visibility import Served
-from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, take, texts
+from api.endpoints.visibility import VisibleFeed
+from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
-from api.http.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
-from api.http.query import parse_query, user_in
+from api.http.error import (
+    BrokerUnavailableError,
+    InvalidError,
+    NoFeedError,
+    NoProfileError,
+    StoreUnavailableError,
+    TooLargeError,
+)
+from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
 from topics.topic import EXPERIMENTS
 
-_MOST_RESULTS = 500
+_MAX_RESULTS = 500
 _BODY_BYTES = 64 << 10
 _TRIGGER_BYTES = 900_000
 """Largest message with candidates; brokers accept messages of about 1 MB."""
@@ -67,7 +74,7 @@ class DiversityParams(msgspec.Struct, frozen=True, kw_only=True):
     enable_diversity: bool = True
     topic_diversity_threshold: Share | None = None
     """Share of topics in which a result must differ from earlier ones; defaults to DIVERSITY_THRESHOLD."""
-    max_results: Annotated[int, Meta(ge=1, le=_MOST_RESULTS)] = 10
+    max_results: Annotated[int, Meta(ge=1, le=_MAX_RESULTS)] = 10
 
 
 class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,7 +293,7 @@ class _Personalization:
                 "/profile/{user_id}",
                 self.profile,
                 answers={200: ShownUserProfile},
-                errors=(NoProfileError, StoreAwayError),
+                errors=(NoProfileError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -295,7 +302,7 @@ class _Personalization:
                 scope="service",
                 query=ExperimentQuery,
                 answers={200: Experiments},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "POST",
@@ -305,7 +312,7 @@ class _Personalization:
                 body=ExperimentBody,
                 example=_EXPERIMENT,
                 answers={201: Experiment},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -313,7 +320,7 @@ class _Personalization:
                 self.evaluation,
                 scope="service",
                 answers={200: Evaluation},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 
@@ -323,30 +330,30 @@ class _Personalization:
         metrics.personalizations.inc()
         with metrics.personalization_duration.time():
             result = await self._personalized(request)
-        metrics.active.see(result.user_id)
+        metrics.active.add(result.user_id)
         metrics.recommendations.inc(result.count)
         return json_response(result)
 
     async def _personalized(self, request: Request) -> PersonalizeResult:
         context = self._context
-        body = await take(request, _personalize, context.settings.api_max_body_bytes)
+        body = await parse_body(request, _personalize, context.settings.api_max_body_bytes)
         most = body.diversity_params.max_results
         if not body.candidates:
-            feed = await context.feed_of(user_in(body.user_id))
-            return self._shown(body.user_id, await context.served(feed, most), {})
+            feed = await context.feed_of(validate_user_id(body.user_id))
+            return self._shown(body.user_id, await context.serve_feed(feed, most), {})
         check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         candidates = {one.id: one for one in body.candidates}
-        served = await context.given(feed, most)
-        return self._shown(body.user_id, served, candidates, event_id=trigger.event_id)
+        visible = await context.serve_reranked(feed, most)
+        return self._shown(body.user_id, visible, candidates, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Return a user's stated and inferred profile."""
-        user_id = user_in(request.path_params["user_id"])
-        inferred, stated = await self._context.clients.portraits.read(user_id)
+        user_id = validate_user_id(request.path_params["user_id"])
+        inferred, stated = await self._context.clients.user_profiles.read(user_id)
         if inferred is None and stated is None:
             raise NoProfileError(user_id)
         times = [inferred.watermark] if inferred is not None else []
@@ -379,24 +386,25 @@ class _Personalization:
     async def define(self, request: Request) -> Response:
         """Define an experiment."""
         now_ms = self._context.clients.now_ms()
-        experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
+        experiment = (await parse_body(request, _experiment, _BODY_BYTES)).record(now_ms)
         await self._context.publish(EXPERIMENTS, [experiment])
         return json_response(experiment, 201)
 
     async def evaluation(self, request: Request) -> Response:
         """Return the metrics of the models."""
-        board = await self._context.clients.boards.read()
+        model_status = await self._context.clients.model_status.read()
         history = [
-            JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions
+            JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics)
+            for one in model_status.versions
         ]
-        serving = next((one for one in history if one.version == board.serving), None)
-        return json_response(Evaluation(serving, board.live, history))
+        serving = next((one for one in history if one.version == model_status.serving), None)
+        return json_response(Evaluation(serving, model_status.live, history))
 
     def _shown(
-        self, user_id: str, served: Served, candidates: dict[str, CandidateBody], *, event_id: str | None = None
+        self, user_id: str, visible: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
-        feed, recommendations = served.feed, []
-        for position, data in zip(served.positions, served.items, strict=True):
+        feed, recommendations = visible.feed, []
+        for position, data in zip(visible.positions, visible.items, strict=True):
             item_id = feed.items[position]
             item: Any = candidates.get(item_id) or (_item_labels.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(

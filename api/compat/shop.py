@@ -19,12 +19,19 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.endpoints.search import NO_MATCHES
-from api.http.body import new_id, take
+from api.http.body import new_id, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
+from api.http.error import (
+    BadValueError,
+    BrokerUnavailableError,
+    InvalidError,
+    NoMatchError,
+    NoProductError,
+    StoreUnavailableError,
+)
 from api.http.query import Q, parse_query
 from api.http.response import json_response
-from domain.nearby import Spot, spot
+from domain.nearby import GeoLocation, geo_location
 from domain.timestamp import utc_time
 from infra.postgres.shop_search import ShopQuery
 from schemas.limit import PRODUCT, QUERY_CHARS
@@ -35,7 +42,7 @@ _BODY_BYTES = 16 << 10
 _USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
 _PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
 """The contract's format of product ids; the catalog also has products with other ids."""
-_MOST_SHOWN, _MOST_FOUND = 60, 6_000
+_MAX_SHOWN, _MAX_FOUND = 60, 6_000
 _EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
 _NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
 
@@ -197,9 +204,14 @@ _body = msgspec.json.Decoder(ShopInteractionBody)
 def endpoints(context: ApiContext) -> list[Endpoint]:
     """Return the endpoints of the shop contract."""
     shop = _Shop(context)
-    read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
+    read, publish = (StoreUnavailableError, BadValueError), (BrokerUnavailableError, BadValueError, InvalidError)
     click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
-    posted: dict[str, Any] = {"body": ShopInteractionBody, "answers": {200: None}, "errors": publish, "example": click}
+    interaction_options: dict[str, Any] = {
+        "body": ShopInteractionBody,
+        "answers": {200: None},
+        "errors": publish,
+        "example": click,
+    }
     product = "/recommendations/product/{product_id}"
     of_product: dict[str, Any] = {
         "query": ProductQuery,
@@ -218,8 +230,8 @@ def endpoints(context: ApiContext) -> list[Endpoint]:
             answers={200: ShopResults},
             errors=(*read, NoMatchError),
         ),
-        Endpoint("POST", "/interactions", shop.interaction, **posted),
-        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **posted),
+        Endpoint("POST", "/interactions", shop.interaction, **interaction_options),
+        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **interaction_options),
         Endpoint(
             "GET",
             "/api/v1/interactions/interactions/{user_id}",
@@ -239,9 +251,9 @@ class _Shop:
     async def home(self, request: Request) -> Response:
         """Return the product lists of a user's home page."""
         query = _parse_query(request, HomeQuery)
-        limit, now_ms = _clamp(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
-        home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
-        user = await self._context.spot_of(query.user_id)
+        limit, now_ms = _clamp(query.response_limit, _MAX_SHOWN), self._context.clients.now_ms()
+        home, charts = await self._context.clients.shop_store.read(_user(query.user_id), now_ms=now_ms)
+        user = await self._context.location_of(query.user_id)
         lists = {
             "personalized": home.personalized if home else [],
             "trending": charts.trending,
@@ -263,31 +275,31 @@ class _Shop:
     async def similar(self, request: Request) -> Response:
         """Return the products whose name and sub-category are most similar to a product's."""
         product, limit = await self._product(request)
-        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
+        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MAX_SHOWN)
         return json_response(
-            SimilarProducts((await self._visible_products(item_ids, spot(product.cell, product.city)))[:limit])
+            SimilarProducts((await self._visible_products(item_ids, geo_location(product.cell, product.city)))[:limit])
         )
 
     async def rules(self, request: Request) -> Response:
         """Return the products clicked by users who click a product."""
         product, limit = await self._product(request)
-        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MAX_SHOWN)
         rules = {rule.other: rule for rule in pairs}
-        products = (await self._visible_products(list(rules), spot(product.cell, product.city)))[:limit]
+        products = (await self._visible_products(list(rules), geo_location(product.cell, product.city)))[:limit]
         return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
 
     async def search(self, request: Request) -> Response:
         """Search the products; if nothing matches, return trending products with a reason."""
         parsed_query = _parse_query(request, ShopSearchQuery)
-        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MOST_FOUND)
+        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MAX_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, not counting surrounding blanks")
-        user = await self._context.spot_of(None)
+        user = await self._context.location_of(None)
         matches = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
         results = await self._visible_products(matches.item_ids, user)
         if results:
             return json_response(ShopResults(results))
-        _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
+        _, charts = await self._context.clients.shop_store.read("", now_ms=self._context.clients.now_ms())
         trending = (await self._visible_products(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
@@ -296,7 +308,7 @@ class _Shop:
     async def interaction(self, request: Request) -> Response:
         """Publish a click on a product, or a search."""
         now_ms = self._context.clients.now_ms()
-        event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
+        event = (await parse_body(request, _body, _BODY_BYTES)).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return Response(headers={"Cache-Control": "no-store"})
 
@@ -304,7 +316,7 @@ class _Shop:
         """Return a user's clicks and searches."""
         user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
         now = utc_time(self._context.clients.now_ms())
-        events = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
+        events = await self._context.clients.shop_archive.events(user_id, now - timedelta(days=days))
         return json_response(
             ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )
@@ -318,14 +330,14 @@ class _Shop:
         product_id = request.path_params["product_id"]
         if not _PRODUCT_ID.fullmatch(product_id):
             raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
-        product = (await self._context.catalogued([product_id])).get(product_id)
+        product = (await self._context.catalog_items([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MAX_SHOWN)
 
-    async def _visible_products(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
+    async def _visible_products(self, item_ids: Sequence[str], user: GeoLocation) -> list[ShopProduct]:
         """Return the items that are products and visible to a user, for display."""
-        items = await self._context.offered(item_ids, user)
+        items = await self._context.visible_items(item_ids, user)
         return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
 
 

@@ -18,18 +18,25 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.endpoints.rerank import ranked
-from api.http.body import InteractionBody, new_id, take
+from api.http.body import InteractionBody, new_id, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
+from api.http.error import (
+    ApiError,
+    BrokerUnavailableError,
+    InvalidError,
+    NoFeedError,
+    NoItemError,
+    StoreUnavailableError,
+)
 from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, paged_list
-from api.http.query import Name, parse_query, user_in
+from api.http.query import Name, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.mood import words_of
-from domain.nearby import spot
+from domain.nearby import geo_location
 from domain.post import POST_PREFIX, post_item_id
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.connection import StoreError
-from infra.redis.stores.chart_store import MOST as CHARTED
+from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
 from schemas.types import Feed, Item, Trigger
@@ -163,7 +170,7 @@ class VideoEndpoints:
                 self.feed,
                 query=VideoFeedQuery,
                 answers={200: VideoFeed},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -171,7 +178,7 @@ class VideoEndpoints:
                 self.category,
                 query=CategoryFeedQuery,
                 answers={200: VideoFeed},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -179,7 +186,7 @@ class VideoEndpoints:
                 self.trending,
                 query=TrendingQuery,
                 answers={200: VideoPosts},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -187,7 +194,7 @@ class VideoEndpoints:
                 self.similar,
                 query=SimilarQuery,
                 answers={200: VideoPosts},
-                errors=(NoItemError, StoreAwayError),
+                errors=(NoItemError, StoreUnavailableError),
             ),
             Endpoint(
                 "POST",
@@ -196,7 +203,7 @@ class VideoEndpoints:
                 body=PostInteractionBody,
                 example=_INTERACTION,
                 answers={200: VideoInteractionAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
         ]
 
@@ -219,8 +226,8 @@ class VideoEndpoints:
         query = parse_query(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
         catalog_filter = CatalogFilter(prefix=POST_PREFIX, category=query.category)
-        items = await self._context.offered(names)
-        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.fits(item)]
+        items = await self._context.visible_items(names)
+        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.matches(item)]
         return json_response(
             VideoPosts(**await self._page(paged_list(request, query.category), query, _whole(entries)))
         )
@@ -231,18 +238,18 @@ class VideoEndpoints:
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
         settings, item_id = self._context.settings, post_item_id(int(post_id))
-        post = (await self._context.catalogued([item_id])).get(item_id)
+        post = (await self._context.catalog_items([item_id])).get(item_id)
         if post is None:
             raise NoItemError(item_id)
-        left_out, user = set[str](), spot(post.cell, post.city)
+        excluded_ids, user = set[str](), geo_location(post.cell, post.city)
         if query.username is not None:
-            user = await self._context.spot_of(query.username)
-            left_out = await self._recent_item_ids(query.username)
-        pairs = await self._context.clients.listing.alike(
-            item_id, prefix=POST_PREFIX, least=settings.similarity_threshold, limit=settings.api_max_candidates
+            user = await self._context.location_of(query.username)
+            excluded_ids = await self._recent_item_ids(query.username)
+        pairs = await self._context.clients.catalog_listing.similar(
+            item_id, prefix=POST_PREFIX, min_similarity=settings.similarity_threshold, limit=settings.api_max_candidates
         )
-        similarity = {item: score for item, score in pairs if item not in left_out}
-        items = await self._context.offered(list(similarity), user)
+        similarity = {item: score for item, score in pairs if item not in excluded_ids}
+        items = await self._context.visible_items(list(similarity), user)
         entries = [PageEntry(name, round(similarity[name], 4), "Like the post") for name in items]
         paged = paged_list(request, item_id, user_id=query.username)
         return json_response(VideoPosts(**await self._page(paged, query, _whole(entries))))
@@ -250,7 +257,7 @@ class VideoEndpoints:
     async def interaction(self, request: Request) -> Response:
         """Publish an interaction with a post."""
         now_ms = self._context.clients.now_ms()
-        body = await take(request, _interaction, _BODY_BYTES)
+        body = await parse_body(request, _interaction, _BODY_BYTES)
         event = InteractionBody(
             user_id=body.username,
             event_id=body.event_id,
@@ -270,21 +277,21 @@ class VideoEndpoints:
         *,
         mood: str | None = None,
     ) -> VideoFeed:
-        user_in(username)
-        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
+        validate_user_id(username)
+        entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
         async def rank(shown_ids: Collection[str]) -> PagedRanking:
             own = [
                 entry for entry in await self._own_entries(username, catalog_filter) if entry.item_id not in shown_ids
             ]
-            if len(shown_ids) + len(own) < needed:
+            if len(shown_ids) + len(own) < entry_count:
                 own += await self._fallback_entries(
                     username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
                 )
             return PagedRanking(own, len(shown_ids) + len(own))
 
         page, (inferred, _) = await asyncio.gather(
-            self._page(paged, query, rank), self._context.clients.portraits.read(username)
+            self._page(paged, query, rank), self._context.clients.user_profiles.read(username)
         )
         is_new = inferred is None or inferred.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
@@ -304,11 +311,13 @@ class VideoEndpoints:
         """Return more catalog items, ranked by a worker; nothing if the ranking fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
-            user = await self._context.spot_of(username)
+            user = await self._context.location_of(username)
             trending = await clients.charts.read(catalog_filter.category, limit=CHARTED)
-            items = await self._context.offered(trending, user)
-            trending_ids = [item_id for item_id, item in items.items() if catalog_filter.fits(item)]
-            newest_items = await self._context.offered(await clients.listing.find(catalog_filter, limit=most), user)
+            items = await self._context.visible_items(trending, user)
+            trending_ids = [item_id for item_id, item in items.items() if catalog_filter.matches(item)]
+            newest_items = await self._context.visible_items(
+                await clients.catalog_listing.find(catalog_filter, limit=most), user
+            )
             excluded = excluded | await self._recent_item_ids(username)
             names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in excluded][:most]
             if names:
@@ -323,16 +332,16 @@ class VideoEndpoints:
         return []
 
     async def _recent_item_ids(self, username: str) -> set[str]:
-        inferred, _ = await self._context.clients.portraits.read(user_in(username))
+        inferred, _ = await self._context.clients.user_profiles.read(validate_user_id(username))
         return {event.item_id for event in inferred.recent} if inferred is not None else set()
 
     async def _entries(self, feed: Feed, catalog_filter: CatalogFilter) -> list[PageEntry]:
         """Return the items of a feed that match the filter and are visible."""
-        served = await self._context.served(feed, len(feed.items))
+        visible = await self._context.serve_feed(feed, len(feed.items))
         return [
             PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
-            for position, item in self._context.read(served)
-            if catalog_filter.fits(item)
+            for position, item in self._context.read_items(visible)
+            if catalog_filter.matches(item)
         ]
 
     def _page_size(self, query: PageQuery) -> int:
@@ -343,7 +352,7 @@ class VideoEndpoints:
         size = self._page_size(query)
         end = query.page * size
         page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
-        items = await self._context.catalogued([entry.item_id for entry in page.entries])
+        items = await self._context.catalog_items([entry.item_id for entry in page.entries])
         return {
             "status": "success",
             "page": query.page,

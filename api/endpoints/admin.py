@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler
-from api.http.error import ApiError, NoPromptsError, StoreAwayError
-from api.http.query import user_in
+from api.http.error import ApiError, NoPromptsError, StoreUnavailableError
+from api.http.query import validate_user_id
 from api.http.response import json_response
 from infra.redis import event_rates
 from infra.redis.event_rates import EventRates
@@ -56,8 +56,12 @@ class AdminEndpoints:
 
     def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
-        self._signs = clients.signs
-        self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
+        self._heartbeats = clients.heartbeats
+        self._prefetched, self._interactions, self._now_ms = (
+            clients.prefetch_store,
+            clients.interactions,
+            clients.now_ms,
+        )
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""
@@ -70,7 +74,7 @@ class AdminEndpoints:
 
     async def prompts(self, request: Request) -> Response:
         """Return the prompts that the last trigger of a user produced for the language model."""
-        user_id = user_in(request.path_params["user_id"])
+        user_id = validate_user_id(request.path_params["user_id"])
         questions = await self._prefetched.read_questions(user_id)
         if not questions:
             raise NoPromptsError(user_id)
@@ -78,7 +82,7 @@ class AdminEndpoints:
 
     async def view(self, request: Request) -> Response:
         """Return a user's cached answers, and their interactions of the last day."""
-        user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
+        user_id, now_ms = validate_user_id(request.path_params["user_id"]), self._now_ms()
         answers = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
         entries = [
             CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in answers
@@ -96,7 +100,7 @@ class AdminEndpoints:
 
     async def clear(self, request: Request) -> Response:
         """Clear a user's prefetch cache: the next trigger fetches the content again."""
-        user_id = user_in(request.path_params["user_id"])
+        user_id = validate_user_id(request.path_params["user_id"])
         return json_response(ClearedCache(user_id, await self._prefetched.clear(user_id)))
 
     async def show_rates(self, request: Request) -> Response:
@@ -105,10 +109,12 @@ class AdminEndpoints:
         Rates are in events per minute: averages over about the last minute in which newer events weigh more. Rates
         below one event per minute are omitted. All lists are empty while the feed role does not run.
         """
-        return json_response(event_rates.merged(await self._signs()))
+        return json_response(event_rates.merged(await self._heartbeats()))
 
 
 def _admin(
     method: Literal["GET", "POST"], path: str, handler: Handler, answers: Any, *errors: type[ApiError]
 ) -> Endpoint:
-    return Endpoint(method, path, handler, scope="admin", answers={200: answers}, errors=(StoreAwayError, *errors))
+    return Endpoint(
+        method, path, handler, scope="admin", answers={200: answers}, errors=(StoreUnavailableError, *errors)
+    )

@@ -16,14 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.endpoints.visibility import Served
+from api.endpoints.visibility import VisibleFeed
 from api.http.endpoint import Endpoint
-from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
+from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
 from api.http.query import FeedQuery, parse_query
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_codec import float16_table
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 
 _POLL_S = 15.0
 """Polling interval of a stream: a lost notification delays an update by at most this long."""
@@ -61,25 +61,25 @@ class FeedContent(FeedMetadata, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def content(user_id: str, served: Served, *, now_ms: int) -> FeedContent:
+def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
     """Return the served items of a feed, joined with their catalog JSON.
 
     Args:
         user_id: The user who requested the feed.
-        served: The feed, and the positions and JSON of its served items.
+        visible: The feed, and the positions and JSON of its served items.
         now_ms: The present time, in ms since the epoch.
     """
-    feed, pick = served.feed, _picker(served.positions)
+    feed, pick = visible.feed, _picker(visible.positions)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
-    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
+    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, visible.items)
     return FeedContent(
         user_id=user_id,
-        version=served.version,
+        version=visible.version,
         generated_at=feed.generated_at,
         age_ms=max(0, now_ms - feed.generated_at),
         watermark=feed.watermark,
         model=feed.model,
-        fallback=feed.user_id == EVERYONE,
+        fallback=feed.user_id == DEFAULT_FEED,
         items=list(map(ContentItem, *columns)),
     )
 
@@ -118,7 +118,7 @@ class ContentEndpoints:
                 self.read,
                 query=FeedQuery,
                 answers={200: FeedContent, 304: None},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -126,7 +126,7 @@ class ContentEndpoints:
                 self.stream,
                 query=FeedQuery,
                 answers={200: "text/event-stream"},
-                errors=(CrowdedError, StreamsError),
+                errors=(TooManyListenersError, StreamsError),
             ),
         ]
 
@@ -135,17 +135,17 @@ class ContentEndpoints:
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
-        served = await self._context.chosen(feed, limit)
-        headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
+        visible = await self._context.visible_feed(feed, limit)
+        headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(self._render(user_id, served), headers=headers, media_type="application/json")
+        return Response(self._render(user_id, visible), headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
-        self._listeners.admit(user_id)
+        self._listeners.check_limits(user_id)
         events = self.events(user_id, limit, request.headers.get("last-event-id"))
         return FeedStream(self._listeners, user_id, events)
 
@@ -158,19 +158,19 @@ class ContentEndpoints:
                     changed.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         feed = await context.feed_of(user_id)
-                        served = await context.chosen(feed, limit)
+                        visible = await context.visible_feed(feed, limit)
                         watch(feed.items)
-                        if served.version != last:
-                            last = served.version
-                            data = self._render(user_id, served)
+                        if visible.version != last:
+                            last = visible.version
+                            data = self._render(user_id, visible)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_POLL_S):
                             await changed.wait()
 
-    def _render(self, user_id: str, served: Served) -> bytes:
-        self._context.audits.served(served.feed, len(served.items))
-        return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
+    def _render(self, user_id: str, visible: VisibleFeed) -> bytes:
+        self._context.audits.record_feed(visible.feed, len(visible.items))
+        return _encoder.encode(content(user_id, visible, now_ms=self._context.clients.now_ms()))
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

@@ -57,7 +57,7 @@ class HealthProber:
     """Checks the dependencies and the pipeline, and caches the result."""
 
     def __init__(self, context: ApiContext) -> None:
-        self._probes = context.clients.probes
+        self._probes = context.clients.health_checks
         self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
         self._checked_s = float("-inf")
@@ -88,7 +88,7 @@ class HealthProber:
             return None  # the dependency Redis reports the outage
 
 
-class Health:
+class HealthEndpoints:
     """The health endpoints."""
 
     def __init__(self, context: ApiContext, guard: Guard) -> None:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.error import StoreAwayError
-from api.http.query import LimitQuery, parse_query, user_in
+from api.http.error import StoreUnavailableError
+from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.timestamp import DAY_MS
 from schemas.types import Interaction
@@ -73,7 +73,7 @@ class HistoryEndpoints:
                 "/interaction/aggregate/{user_id}",
                 self.aggregate,
                 answers={200: HistoryAggregate},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -81,19 +81,19 @@ class HistoryEndpoints:
                 self.show,
                 query=LimitQuery,
                 answers={200: InteractionHistory},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Return a user's interactions of the last day, newest first."""
-        user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
+        user_id, limit = validate_user_id(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
         return json_response(InteractionHistory(user_id, since_ms, [_entry(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
         """Return counts of a user's interactions of the last day, by action and by category."""
-        user_id = user_in(request.path_params["user_id"])
+        user_id = validate_user_id(request.path_params["user_id"])
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]
         rows, _ = await self._context.items.read(items)

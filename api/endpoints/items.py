@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.error import NoItemError, StoreAwayError
+from api.http.error import NoItemError, StoreUnavailableError
 from api.http.response import json_response
 from schemas.types import Item
 
@@ -23,7 +23,7 @@ class ItemEndpoints:
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""
         path = "/items/{item_id}"
-        return [Endpoint("GET", path, self.show, answers={200: Item}, errors=(NoItemError, StoreAwayError))]
+        return [Endpoint("GET", path, self.show, answers={200: Item}, errors=(NoItemError, StoreUnavailableError))]
 
     async def show(self, request: Request) -> Response:
         """Return a catalog item."""

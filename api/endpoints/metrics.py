@@ -18,7 +18,7 @@ from infra.redis.connection import StoreError
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
-_ACTIVE_S, _MOST_ACTIVE = 300.0, 100_000
+_ACTIVE_S, _MAX_ACTIVE = 300.0, 100_000
 _UNMEASURED = frozenset({"role", "pid", "started_at", "ready_at"})
 
 
@@ -30,11 +30,11 @@ class ActiveUserCounter:
         self._last_seen_s: dict[str, float] = {}
         """The time of each user's last request (s, monotonic clock), oldest first."""
 
-    def see(self, user_id: str) -> None:
+    def add(self, user_id: str) -> None:
         """Record a request of a user."""
         self._last_seen_s.pop(user_id, None)
         self._last_seen_s[user_id] = self._clock_s()
-        if len(self._last_seen_s) > _MOST_ACTIVE:
+        if len(self._last_seen_s) > _MAX_ACTIVE:
             del self._last_seen_s[next(iter(self._last_seen_s))]
 
     def count(self) -> float:
@@ -45,11 +45,11 @@ class ActiveUserCounter:
         return len(self._last_seen_s)
 
 
-Signs = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+HeartbeatReader = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 """Reads the heartbeats of all running roles."""
 
 
-async def no_signs() -> Sequence[Mapping[str, Any]]:
+async def no_heartbeats() -> Sequence[Mapping[str, Any]]:
     """Return no heartbeats."""
     return ()
 
@@ -57,8 +57,8 @@ async def no_signs() -> Sequence[Mapping[str, Any]]:
 class Metrics:
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, signs: Signs = no_signs) -> None:
-        self._signs = signs
+    def __init__(self, heartbeats: HeartbeatReader = no_heartbeats) -> None:
+        self._heartbeats = heartbeats
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_http_requests",
@@ -120,7 +120,7 @@ class Metrics:
         self.audits_lost = Counter(
             "millrace_audits_lost", "Audit events lost because the buffer was full.", registry=self.registry
         )
-        self.limits_blind = Gauge(
+        self.rate_limits_degraded = Gauge(
             "millrace_rate_limits_blind",
             "1 while requests cannot be counted and all pass the rate limits.",
             registry=self.registry,
@@ -139,7 +139,7 @@ class Metrics:
         )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+    def record_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a completed request.
 
         Args:
@@ -165,7 +165,7 @@ class Metrics:
         self.highest_rates.clear()
         with suppress(StoreError):
             totals = Tally[tuple[str, str]]()
-            heartbeats = await self._signs()
+            heartbeats = await self._heartbeats()
             for heartbeat in heartbeats:
                 totals.update({(heartbeat["role"], what): number for what, number in _numbers(heartbeat)})
             for (role, what), number in totals.items():

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.http.body import RetrainBody, take
+from api.http.body import RetrainBody, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import BrokerAwayError, StoreAwayError
+from api.http.error import BrokerUnavailableError, StoreUnavailableError
 from api.http.response import json_response
 from infra.redis.stores.model_status import LiveModel, ModelStatus, Training, Version
 from topics.topic import TRIGGERS
@@ -33,7 +33,7 @@ class ShownTraining(Training, frozen=True, kw_only=True, gc=False):
     fraction: float = msgspec.field(name="progress")
 
 
-class ShownBoard(msgspec.Struct, frozen=True, kw_only=True):
+class ShownModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The trainer's report; `metrics` and `age_s` are those of the version in service."""
 
     model: str
@@ -69,8 +69,8 @@ class ModelEndpoints:
                 "/metrics/models",
                 self.show,
                 scope="service",
-                answers={200: ShownBoard},
-                errors=(StoreAwayError,),
+                answers={200: ShownModelStatus},
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "POST",
@@ -81,26 +81,26 @@ class ModelEndpoints:
                 body_required=False,
                 example={"reason": "a new catalog"},
                 answers={202: RetrainAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Return the model versions with metrics and age, the version in service, and the current fit."""
-        status = await self._context.clients.boards.read()
+        status = await self._context.clients.model_status.read()
         return json_response(shown(status, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:
         """Request a full fit; the body is optional."""
         now_ms = self._context.clients.now_ms()
         has_body = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
-        body = await take(request, _retrain, _BODY_BYTES) if has_body else RetrainBody()
+        body = await parse_body(request, _retrain, _BODY_BYTES) if has_body else RetrainBody()
         event = body.record(now_ms)
         await self._context.publish(TRIGGERS, [event])
         return json_response(RetrainAccepted(event.event_id), 202)
 
 
-def shown(status: ModelStatus, *, now_ms: int) -> ShownBoard:
+def shown(status: ModelStatus, *, now_ms: int) -> ShownModelStatus:
     """Return the model status for clients, with ages in seconds at `now_ms` (ms since the epoch)."""
     versions = [
         ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in status.versions
@@ -113,7 +113,7 @@ def shown(status: ModelStatus, *, now_ms: int) -> ShownBoard:
         "age_s": serving.age_s if serving else None,
         "training": ShownTraining(**asdict(training), fraction=round(training.progress, 4)),
     }
-    return ShownBoard(**(asdict(status) | fields))
+    return ShownModelStatus(**(asdict(status) | fields))
 
 
 def _age_s(at_ms: int, now_ms: int) -> float:

@@ -27,13 +27,13 @@ from api.http.body import (
     check_count,
     decode,
     new_id,
+    parse_body,
     profile_update,
-    read,
-    take,
+    read_body,
 )
 from api.http.endpoint import Endpoint, Handler
-from api.http.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
-from api.http.query import user_in
+from api.http.error import ApiError, BrokerUnavailableError, InvalidError, MalformedError, TooLargeError
+from api.http.query import validate_user_id
 from api.http.response import Accepted, accepted, json_response
 from schemas.types import ProfileUpdate
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
@@ -106,14 +106,14 @@ class PublishEndpoints:
                 body=ProfilePatch,
                 example={"muted": ["sports"]},
                 answers={202: Accepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             Endpoint(
                 "DELETE",
                 "/profile/{user_id}",
                 self.forget_profile,
                 answers={202: Accepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
             Endpoint(
@@ -139,7 +139,7 @@ class PublishEndpoints:
         """Publish a batch of interactions; invalid ones are reported and skipped."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        entries = _entries(await read(request, settings.api_max_body_bytes))
+        entries = _entries(await read_body(request, settings.api_max_body_bytes))
         check_count("interactions", entries, settings.api_max_batch)
         return await publish_each(
             self._context, INTERACTIONS, enumerate(entries), lambda entry: _batched(entry).record(now_ms)
@@ -169,15 +169,15 @@ class PublishEndpoints:
 
     async def patch_profile(self, request: Request) -> Response:
         """Change some fields of a user's stated profile; omitted fields stay unchanged."""
-        user_id = user_in(request.path_params["user_id"])
-        patch = await take(request, _profile_patch, PATCH_BYTES)
+        user_id = validate_user_id(request.path_params["user_id"])
+        patch = await parse_body(request, _profile_patch, PATCH_BYTES)
         event = profile_update(user_id, changes_of(patch), self._context.clients.now_ms())
         await self._context.publish(PROFILE_UPDATES, [event])
         return accepted(event.event_id)
 
     async def forget_profile(self, request: Request) -> Response:
         """Delete a user's stated profile; their interactions stay."""
-        user_id = user_in(request.path_params["user_id"])
+        user_id = validate_user_id(request.path_params["user_id"])
         event = ProfileUpdate(
             event_id=new_id(), user_id=user_id, kind="forget", occurred_at=self._context.clients.now_ms()
         )
@@ -195,7 +195,7 @@ class PublishEndpoints:
         """Request prefetching and a new ranking for many users; invalid ids are reported and skipped."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
+        body = await parse_body(request, _retrieve_batch, settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, settings.api_max_batch)
         first_index: dict[str, int] = {}  # each user once, with the first index
         for index, user_id in enumerate(body.user_ids):
@@ -208,7 +208,7 @@ class PublishEndpoints:
         )
 
     async def _event(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
-        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
+        return await parse_body(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
 def _entries(data: bytes) -> Sequence[msgspec.Raw | bytes]:
@@ -240,7 +240,7 @@ def _publishes(
     example: Any,
     *,
     answers: Mapping[int, Any] | None = None,
-    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+    errors: tuple[type[ApiError], ...] = (BrokerUnavailableError,),
 ) -> Endpoint:
     return Endpoint(
         "POST",

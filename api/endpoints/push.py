@@ -16,13 +16,20 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.publish import EVENT_BYTES
 from api.http.batch import ANSWERS, ERRORS, publish_each
-from api.http.body import changes_of, check_count, new_id, take
+from api.http.body import changes_of, check_count, new_id, parse_body
 from api.http.endpoint import Endpoint, Handler, Scope
-from api.http.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
-from api.http.precondition import matching, tag_of
-from api.http.query import LimitQuery, parse_query, user_in
+from api.http.error import (
+    ApiError,
+    BrokerUnavailableError,
+    ChangedError,
+    InvalidError,
+    NoDevicesError,
+    StoreUnavailableError,
+)
+from api.http.precondition import entity_tag, matching_state
+from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import Accepted, accepted, json_response
-from infra.redis.stores.push_store import KEPT
+from infra.redis.stores.push_store import MAX_NOTIFICATIONS
 from schemas.limit import PUSH_FIELDS
 from schemas.types import Devices, Notification, PushPreferences, PushRequest, QuietHours
 from topics.topic import PUSH_REQUESTS
@@ -130,7 +137,7 @@ class PushEndpoints:
                 "/push/preferences/{user_id}",
                 self.show,
                 answers={200: PushTargets},
-                errors=(NoDevicesError, StoreAwayError),
+                errors=(NoDevicesError, StoreUnavailableError),
             ),
             Endpoint(
                 "PUT",
@@ -139,7 +146,7 @@ class PushEndpoints:
                 body=PushPreferences,
                 example=_PREFERENCES,
                 answers={202: Accepted},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             Endpoint(
                 "PATCH",
@@ -148,7 +155,7 @@ class PushEndpoints:
                 body=PushPatch,
                 example={"categories": ["music"]},
                 answers={202: Accepted},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
             _asks("/push/batch", self.batch, SendBatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
@@ -159,7 +166,7 @@ class PushEndpoints:
                 self.decisions,
                 query=LimitQuery,
                 answers={200: PushDecisions},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 
@@ -191,7 +198,7 @@ class PushEndpoints:
         return await self._prefer(request, _patch)
 
     async def _prefer(self, request: Request, decoder: msgspec.json.Decoder[Any]) -> Response:
-        user_id = user_in(request.path_params["user_id"])
+        user_id = validate_user_id(request.path_params["user_id"])
         changes = changes_of(await self._body(request, decoder))
         if not changes:
             raise InvalidError(None, f"state at least one of {', '.join(PUSH_FIELDS)}")
@@ -204,24 +211,24 @@ class PushEndpoints:
             fields=list(changes),
             occurred_at=now_ms,
         )
-        event = self._context.admitted(event)
+        event = self._context.validated(event)
         if "if-match" in request.headers:
-            preferences = await matching(request, lambda: self._preferences(user_id))
-            tag = tag_of(replace(preferences, **{name: getattr(event.preferences, name) for name in changes}))
+            preferences = await matching_state(request, lambda: self._preferences(user_id))
+            tag = entity_tag(replace(preferences, **{name: getattr(event.preferences, name) for name in changes}))
         await self._context.send(PUSH_REQUESTS, [event])
         return json_response(Accepted(event.event_id), 202, tag=tag)
 
     async def _preferences(self, user_id: str) -> PushPreferences:
-        devices = await self._context.clients.pushes.read_devices(user_id)
+        devices = await self._context.clients.push_store.read_devices(user_id)
         return PushPreferences() if devices is None else devices.preferences
 
     async def show(self, request: Request) -> Response:
         """Return a user's push preferences and devices, without the device tokens."""
-        user_id = user_in(request.path_params["user_id"])
-        devices = await self._context.clients.pushes.read_devices(user_id)
+        user_id = validate_user_id(request.path_params["user_id"])
+        devices = await self._context.clients.push_store.read_devices(user_id)
         if devices is None:
             raise NoDevicesError(user_id)
-        return json_response(shown(devices), tag=tag_of(devices.preferences))
+        return json_response(shown(devices), tag=entity_tag(devices.preferences))
 
     async def send(self, request: Request) -> Response:
         """Request a notification to one user."""
@@ -231,7 +238,7 @@ class PushEndpoints:
 
     async def batch(self, request: Request) -> Response:
         """Request one notification to many users; invalid ids are reported and skipped."""
-        body = await take(request, _batch, self._context.settings.api_max_body_bytes)
+        body = await parse_body(request, _batch, self._context.settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
         entries, message = enumerate(body.user_ids), _message(body)
         return await publish_each(
@@ -240,13 +247,13 @@ class PushEndpoints:
 
     async def decisions(self, request: Request) -> Response:
         """Return the decisions on a user's notifications, newest first."""
-        user_id = user_in(request.path_params["user_id"])
-        limit = min(parse_query(request, LimitQuery).limit, KEPT)
-        decisions = await self._context.clients.pushes.read_notifications(user_id, limit)
+        user_id = validate_user_id(request.path_params["user_id"])
+        limit = min(parse_query(request, LimitQuery).limit, MAX_NOTIFICATIONS)
+        decisions = await self._context.clients.push_store.read_notifications(user_id, limit)
         return json_response(PushDecisions(user_id, decisions))
 
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
-        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
+        return await parse_body(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
     async def _publish(self, user_ids: Sequence[str], **fields: Any) -> list[str]:
         """Publish one request per user and return the event ids."""
@@ -281,7 +288,7 @@ def _asks(
     *,
     scope: Scope = "user",
     answers: Mapping[int, Any] | None = None,
-    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+    errors: tuple[type[ApiError], ...] = (BrokerUnavailableError,),
 ) -> Endpoint:
     answers = answers or {202: Accepted}
     return Endpoint("POST", path, handler, scope=scope, body=body, example=example, answers=answers, errors=errors)

@@ -6,12 +6,12 @@ import asyncio
 from contextlib import suppress
 
 from api.context import ApiContext
-from api.http.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
+from api.http.error import ApiError, BrokerUnavailableError, BusyError, RerankTimeoutError, StoreUnavailableError
 from infra.redis.stores.feed_store import reranked
 from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
 
-ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, StoreAwayError, BusyError, LateError)
+ERRORS: tuple[type[ApiError], ...] = (BrokerUnavailableError, StoreUnavailableError, BusyError, RerankTimeoutError)
 """Errors of a re-ranking."""
 _POLL_S = 0.25
 """Polling interval for the result: a lost notification delays it by at most this long."""
@@ -23,9 +23,9 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
     Raises:
         InvalidError: the trigger is invalid.
         BusyError: too many requests wait for a worker.
-        LateError: no worker answered in time.
+        RerankTimeoutError: no worker answered in time.
     """
-    trigger = context.admitted(trigger)
+    trigger = context.validated(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:
@@ -54,4 +54,4 @@ async def _wait(context: ApiContext, name: str, changed: asyncio.Event) -> Feed:
                 if feed is not None:
                     return feed
     except TimeoutError as error:
-        raise LateError(timeout_s) from error
+        raise RerankTimeoutError(timeout_s) from error

@@ -13,11 +13,11 @@ from api.context import ApiContext
 from api.endpoints.content import ContentItem, FeedContent, FeedMetadata, content
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
-from api.endpoints.visibility import Served
-from api.http.body import RerankBody, check_count, take
+from api.endpoints.visibility import VisibleFeed
+from api.http.body import RerankBody, check_count, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import NoFeedError, StoreAwayError
-from api.http.query import LimitQuery, parse_query, user_in
+from api.http.error import NoFeedError, StoreUnavailableError
+from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.identity import Identity, identity
 from infra.redis.stores.item_store import ItemReader
@@ -161,26 +161,26 @@ class ResultEndpoints:
                 self.show,
                 query=LimitQuery,
                 answers={200: Results},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Return a user's feed grouped by category, without duplicates; the limit applies to each category."""
-        user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
+        user_id, limit = validate_user_id(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
-        fields = self._content(user_id, await self._context.served(feed, len(feed.items)))
+        fields = self._content(user_id, await self._context.serve_feed(feed, len(feed.items)))
         categories = by_category(fields.pop("items"), self._reader, limit=limit)
         return json_response(Results(**fields, categories=categories))
 
     async def rerank(self, request: Request) -> Response:
         """Return the given items, ranked for a user by a worker."""
-        body = await take(request, _rerank, self._context.settings.api_max_body_bytes)
+        body = await parse_body(request, _rerank, self._context.settings.api_max_body_bytes)
         check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
-        served = await self._context.given(feed, len(feed.items))
-        return json_response(Reranked(**self._content(body.user_id, served), event_id=trigger.event_id))
+        visible = await self._context.serve_reranked(feed, len(feed.items))
+        return json_response(Reranked(**self._content(body.user_id, visible), event_id=trigger.event_id))
 
-    def _content(self, user_id: str, served: Served) -> dict[str, Any]:
-        return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))
+    def _content(self, user_id: str, visible: VisibleFeed) -> dict[str, Any]:
+        return msgspec.structs.asdict(content(user_id, visible, now_ms=self._context.clients.now_ms()))

@@ -12,19 +12,19 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.error import InvalidError, StoreAwayError
+from api.http.error import InvalidError, StoreUnavailableError
 from api.http.paging import Cursor, Page, PagedRanking, page_of, paged_list
 from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
-from domain.nearby import Spot, spot
+from domain.nearby import GeoLocation, geo_location
 from infra.postgres.shop_search import SearchMatches, ShopQuery
-from infra.redis.stores.chart_store import MOST as CHARTED
-from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
+from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
+from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
 
 NO_MATCHES = "no_search_matches"
 """The fallback reason if nothing matches."""
-_MOST, _MOST_OFFSET = 100, 10_000
+_MOST, _MAX_OFFSET = 100, 10_000
 _Price = Annotated[float, Meta(ge=0)] | None
 _Filter = Annotated[str, Meta(max_length=ID_CHARS)]
 
@@ -43,7 +43,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     max_price: _Price = None
     min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
-    offset: Annotated[int, Meta(ge=0, le=_MOST_OFFSET)] = 0
+    offset: Annotated[int, Meta(ge=0, le=_MAX_OFFSET)] = 0
     user_id: UserId | None = None
     """The searching user: items tied to a location are found only nearby; without a user they come last."""
     city: Name | None = None
@@ -88,21 +88,21 @@ class SearchEndpoints:
                 self.search,
                 query=SearchQuery,
                 answers={200: SearchPage},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             )
         ]
 
     async def search(self, request: Request) -> Response:
         """Search the catalog; if nothing matches, return trending items with a fallback reason."""
         query, context = parse_query(request, SearchQuery), self._context
-        user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
+        user = await context.location_of(query.user_id) if query.city is None else geo_location(None, query.city)
         matches, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
             item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
-        items = await context.offered(item_ids, user)
+        items = await context.visible_items(item_ids, user)
         return json_response(
             SearchPage(
                 query=query.q,
@@ -115,10 +115,10 @@ class SearchEndpoints:
             )
         )
 
-    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[SearchMatches, Page]:
-        """Return the matches and one page of them; beyond `MOST_ENTRIES`, pages are cut from the current matches."""
+    async def _page(self, request: Request, query: SearchQuery, user: GeoLocation) -> tuple[SearchMatches, Page]:
+        """Return the matches and one page of them; beyond `MAX_ENTRIES`, pages are cut from the current matches."""
         start, end = query.offset, query.offset + query.limit
-        if end > MOST_ENTRIES:
+        if end > MAX_ENTRIES:
             matches = await self._find(query, user, limit=query.limit, offset=start)
             return matches, Page([PageEntry(item_id) for item_id in matches.item_ids], matches.total, None)
         matches = SearchMatches()
@@ -135,7 +135,7 @@ class SearchEndpoints:
         )
         return matches, page
 
-    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> SearchMatches:
+    async def _find(self, query: SearchQuery, user: GeoLocation, *, limit: int, offset: int) -> SearchMatches:
         shop_query = ShopQuery(
             query=query.q,
             kind=query.kind,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.nearby import GeoIndex, Spot
+from domain.nearby import GeoIndex, GeoLocation
 from domain.stock import is_sold_out
 from infra.redis.stores.feed_codec import version as feed_version
 from infra.redis.stores.item_store import ItemReader
@@ -24,7 +24,7 @@ SPARE_ITEMS = 20
 """Extra items to look up, since some may be hidden."""
 
 
-class Served(NamedTuple):
+class VisibleFeed(NamedTuple):
     """The visible items of a feed."""
 
     feed: Feed
@@ -36,7 +36,7 @@ class Served(NamedTuple):
     """A version that changes with the feed and with the content of its items."""
 
 
-class _Facts(msgspec.Struct, gc=False):
+class _VisibilityFields(msgspec.Struct, gc=False):
     """The item fields that decide on visibility."""
 
     stock: int | None = None
@@ -46,7 +46,7 @@ class _Facts(msgspec.Struct, gc=False):
     city: str | None = None
 
 
-class Offer(NamedTuple):
+class ItemVisibility(NamedTuple):
     """The visibility of an item, with a digest of its JSON."""
 
     digest: bytes
@@ -56,19 +56,19 @@ class Offer(NamedTuple):
     city: str | None
 
 
-_facts = msgspec.json.Decoder(_Facts)
+_visibility_fields = msgspec.json.Decoder(_VisibilityFields)
 
 
-class Offers:
+class VisibilityRules:
     """Applies the visibility rules according to the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._hides_out_of_stock, self._radius_km = settings.hides_out_of_stock, settings.nearby_radius_km
-        self._reader = ItemReader(_offer)
+        self._reader = ItemReader(_item_visibility)
 
-    def of_feed(
+    def visible_in_feed(
         self, item_ids: Sequence[str], items: Sequence[msgspec.Raw | None], *, start: int
-    ) -> list[tuple[int, msgspec.Raw, Offer]]:
+    ) -> list[tuple[int, msgspec.Raw, ItemVisibility]]:
         """Return the visible items of a user's own feed, with their positions.
 
         Args:
@@ -77,48 +77,52 @@ class Offers:
             start: The position of the first item in the feed.
         """
         read = self._reader.read
-        offers = [
+        visibilities = [
             (position, data, read(item_id, data))
             for position, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
             if data is not None
         ]
-        return [one for one in offers if not one[2].is_sold_out] if self._hides_out_of_stock else offers
+        return [one for one in visibilities if not one[2].is_sold_out] if self._hides_out_of_stock else visibilities
 
-    def to(self, user: Spot, items: dict[str, msgspec.Raw]) -> list[str]:
+    def visible_to(self, user: GeoLocation, items: dict[str, msgspec.Raw]) -> list[str]:
         """Return the ids of the catalog items visible to a user, in their order.
 
         Items tied to a location come last for a user of unknown location, as do sold-out items where they are shown.
         """
-        offers = {item_id: self._reader.read(item_id, data) for item_id, data in items.items()}
-        far = self._far(user, offers)
-        sold_out = {item_id for item_id, offer in offers.items() if offer.is_sold_out}
-        left_out = {item_id for item_id, offer in offers.items() if offer.is_private}
-        left_out |= far if user.is_known else set()
-        left_out |= sold_out if self._hides_out_of_stock else set()
-        return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
+        visibilities = {item_id: self._reader.read(item_id, data) for item_id, data in items.items()}
+        far = self._far(user, visibilities)
+        sold_out = {item_id for item_id, offer in visibilities.items() if offer.is_sold_out}
+        hidden_ids = {item_id for item_id, offer in visibilities.items() if offer.is_private}
+        hidden_ids |= far if user.is_known else set()
+        hidden_ids |= sold_out if self._hides_out_of_stock else set()
+        return sorted(
+            (item_id for item_id in visibilities if item_id not in hidden_ids), key=(far | sold_out).__contains__
+        )
 
-    def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:
+    def _far(self, user: GeoLocation, visibilities: dict[str, ItemVisibility]) -> set[str]:
         """Return the ids of items that are not near a user."""
-        geo_index, ids = GeoIndex(), list(offers)
-        for index, offer in enumerate(offers.values()):
+        geo_index, ids = GeoIndex(), list(visibilities)
+        for index, offer in enumerate(visibilities.values()):
             geo_index.put(index, offer.cell, offer.city)
-        return {ids[index] for index in geo_index.far(len(ids), user, radius_km=self._radius_km).tolist()}
+        return {ids[index] for index in geo_index.not_near(len(ids), user, radius_km=self._radius_km).tolist()}
 
 
-def _offer(data: msgspec.Raw) -> Offer:
-    facts = _facts.decode(data)
-    return Offer(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
+def _item_visibility(data: msgspec.Raw) -> ItemVisibility:
+    facts = _visibility_fields.decode(data)
+    return ItemVisibility(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
 
 
-def served(feed: Feed, offers: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
+def visible_feed(feed: Feed, visibilities: Sequence[tuple[int, msgspec.Raw, ItemVisibility]]) -> VisibleFeed:
     """Return the visible items of a feed."""
-    version = _version(feed, [offer.digest for _, _, offer in offers])
-    return Served(feed, [position for position, _, _ in offers], [data for _, data, _ in offers], version)
+    version = _version(feed, [offer.digest for _, _, offer in visibilities])
+    return VisibleFeed(
+        feed, [position for position, _, _ in visibilities], [data for _, data, _ in visibilities], version
+    )
 
 
-def given(feed: Feed, items: Sequence[msgspec.Raw | None]) -> Served:
+def reranked_feed(feed: Feed, items: Sequence[msgspec.Raw | None]) -> VisibleFeed:
     """Return the first items of a re-ranked list, including items that are not in the catalog."""
-    return Served(feed, range(len(items)), items, _version(feed, [_digest(data or b"") for data in items]))
+    return VisibleFeed(feed, range(len(items)), items, _version(feed, [_digest(data or b"") for data in items]))
 
 
 def _version(feed: Feed, digests: Sequence[bytes]) -> str:

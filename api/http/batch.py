@@ -13,14 +13,14 @@ import msgspec
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.http.error import ApiError, BrokerAwayError, ForbiddenError, InvalidBatchError, Problem
+from api.http.error import ApiError, BrokerUnavailableError, ForbiddenError, InvalidBatchError, Problem
 from api.http.response import AcceptedBatch, accepted_batch, json_response
 from api.security.principal import authorize_user
 from topics import Topic
 
 E = TypeVar("E")
 
-ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, InvalidBatchError)
+ERRORS: tuple[type[ApiError], ...] = (BrokerUnavailableError, InvalidBatchError)
 """Errors of a batch request as a whole."""
 
 
@@ -47,13 +47,13 @@ async def publish_each(
     Raises:
         ForbiddenError: the caller may not act for the user of any entry.
         InvalidBatchError: no entry is valid.
-        BrokerAwayError: as `ApiContext.send`.
+        BrokerUnavailableError: as `ApiContext.send`.
     """
     records: list[msgspec.Struct] = []
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            event = context.admitted(record(entry))
+            event = context.validated(record(entry))
             authorize_user(event.user_id)
             records.append(event)
         except ApiError as error:

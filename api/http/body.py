@@ -288,7 +288,7 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: int) -> B:
+async def parse_body(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: int) -> B:
     """Read, decode and authorize a request's JSON body.
 
     Args:
@@ -300,12 +300,12 @@ async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: 
         ContentTypeError, TooLargeError, MalformedError, InvalidError
         ForbiddenError: the body names another user than the caller.
     """
-    body = decode(decoder, await read(request, limit_bytes))
+    body = decode(decoder, await read_body(request, limit_bytes))
     authorize_body(body)
     return body
 
 
-async def read(request: Request, limit_bytes: int) -> bytes:
+async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Return the bytes of a request's JSON body; memory use is bounded by the limit.
 
     Raises:
@@ -382,17 +382,17 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         raise MalformedError("the body is nested too deeply") from error
 
 
-def check_count(field: str, entries: Sized, most: int) -> None:
-    """Check that a list has 1 to `most` entries.
+def check_count(field: str, entries: Sized, max_count: int) -> None:
+    """Check that a list has 1 to `max_count` entries.
 
     Raises:
         InvalidError
     """
-    if not 1 <= len(entries) <= most:
-        raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
+    if not 1 <= len(entries) <= max_count:
+        raise InvalidError(field, f"must have 1 to {max_count} entries, not {len(entries)}")
 
 
-def admit(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:
+def validate_record(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:
     """Return a record with normalized labels, after checking it against its limits.
 
     Args:

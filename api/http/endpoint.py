@@ -1,8 +1,8 @@
 """Endpoint declarations: parameters, responses and access rights in one place.
 
 The route, the guard and the OpenAPI document are all derived from the declaration, so that they cannot differ.
-Handlers are plain Starlette handlers: they read the query with `parse_query` and the body with `take`, and reply with
-`json_response`.
+Handlers are plain Starlette handlers: they read the query with `parse_query` and the body with `parse_body`, and reply
+with `json_response`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Endpoint:
     summary: str = ""
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Return a one-sentence description: the summary, or the first line of the handler's docstring."""
         return self.summary or (getdoc(self.handler) or "").partition("\n")[0]
 

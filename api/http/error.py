@@ -27,18 +27,18 @@ ApiError
 ├── TooManyRequestsError 429 too_many_requests  with Retry-After
 ├── StreamsError         429 too_many_streams   with Retry-After
 ├── HeadersTooLargeError 431 headers_too_large
-├── AwayError            503 with Retry-After
-│   ├── BrokerAwayError      broker_away
-│   ├── StoreAwayError       store_away
-│   ├── KeysAwayError        keys_away
-│   ├── CrowdedError         too_many_listeners
-│   ├── ConnectionsError     too_many_connections
-│   └── BusyError            too_many_waiting
-├── LateError            504 not_in_time
+├── UnavailableError     503 with Retry-After
+│   ├── BrokerUnavailableError broker_away
+│   ├── StoreUnavailableError  store_away
+│   ├── KeysUnavailableError   keys_away
+│   ├── TooManyListenersError  too_many_listeners
+│   ├── ConnectionsError       too_many_connections
+│   └── BusyError              too_many_waiting
+├── RerankTimeoutError   504 not_in_time
 ├── RefusedError
-│   ├── NotFoundError        404 not_found
-│   └── MethodError          405 method_not_allowed
-└── UnforeseenError      500 internal_error, logged with its request id
+│   ├── NotFoundError          404 not_found
+│   └── MethodError            405 method_not_allowed
+└── InternalError        500 internal_error, logged with its request id
 """
 
 from __future__ import annotations
@@ -322,7 +322,7 @@ class HeadersTooLargeError(ApiError):
         super().__init__(f"the headers are larger than {limit_bytes} bytes, or there are too many")
 
 
-class AwayError(ApiError):
+class UnavailableError(ApiError):
     """A dependency is unavailable at the moment."""
 
     status = 503
@@ -332,7 +332,7 @@ class AwayError(ApiError):
         return {"Retry-After": str(RETRY_AFTER_S)}
 
 
-class BrokerAwayError(AwayError):
+class BrokerUnavailableError(UnavailableError):
     """The broker did not acknowledge in time."""
 
     code = "broker_away"
@@ -341,7 +341,7 @@ class BrokerAwayError(AwayError):
         super().__init__("the broker did not acknowledge in time; retry with the same event_id")
 
 
-class StoreAwayError(AwayError):
+class StoreUnavailableError(UnavailableError):
     """The feed store did not answer."""
 
     code = "store_away"
@@ -350,7 +350,7 @@ class StoreAwayError(AwayError):
         super().__init__("the feed store does not answer")
 
 
-class KeysAwayError(AwayError):
+class KeysUnavailableError(UnavailableError):
     """The issuer's keys, which verify tokens, are unavailable."""
 
     code = "keys_away"
@@ -359,7 +359,7 @@ class KeysAwayError(AwayError):
         super().__init__("the token issuer's keys are unavailable")
 
 
-class CrowdedError(AwayError):
+class TooManyListenersError(UnavailableError):
     """The limit of open streams is reached."""
 
     code = "too_many_listeners"
@@ -368,7 +368,7 @@ class CrowdedError(AwayError):
         super().__init__(f"{limit} streams are open already; poll GET /content instead")
 
 
-class ConnectionsError(AwayError):
+class ConnectionsError(UnavailableError):
     """The limit of open connections is reached."""
 
     code = "too_many_connections"
@@ -377,7 +377,7 @@ class ConnectionsError(AwayError):
         super().__init__(f"{limit} connections are open already")
 
 
-class BusyError(AwayError):
+class BusyError(UnavailableError):
     """The limit of requests that wait for a worker is reached."""
 
     code = "too_many_waiting"
@@ -386,7 +386,7 @@ class BusyError(AwayError):
         super().__init__(f"{limit} requests are already waiting for a worker")
 
 
-class LateError(ApiError):
+class RerankTimeoutError(ApiError):
     """No worker answered in time."""
 
     status, code = 504, "not_in_time"
@@ -423,7 +423,7 @@ class MethodError(RefusedError):
     status, code = 405, "method_not_allowed"
 
 
-class UnforeseenError(ApiError):
+class InternalError(ApiError):
     """An internal error; the details are only in the log."""
 
     status, code = 500, "internal_error"

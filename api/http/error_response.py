@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from api.http.error import (
     ApiError,
+    InternalError,
     MethodError,
     NotFoundError,
     Problem,
     RefusedError,
     SlowRequestError,
-    StoreAwayError,
-    UnforeseenError,
+    StoreUnavailableError,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_store_error(request: Request, _: Exception) -> Response:
     """Respond to an unavailable store."""
-    return respond(StoreAwayError(), request.scope["request_id"])
+    return respond(StoreUnavailableError(), request.scope["request_id"])
 
 
 async def on_disconnect(request: Request, _: Exception) -> Response:
@@ -76,4 +76,4 @@ async def on_unforeseen(request: Request, error: Exception) -> Response:
     """Respond to an unexpected exception, and log it."""
     request_id = request.scope["request_id"]
     _LOG.error("request %s failed", request_id, exc_info=error)
-    return respond(UnforeseenError(), request_id)
+    return respond(InternalError(), request_id)

@@ -11,7 +11,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from api.context import ApiContext
-from api.http.error import CrowdedError, StreamsError
+from api.http.error import StreamsError, TooManyListenersError
 
 _PING_S, _SEND_TIMEOUT_S = 15, 30
 
@@ -24,19 +24,19 @@ class Listeners:
         self._count = 0
         self._by_user: Counter[str] = Counter()
 
-    def admit(self, user_id: str) -> None:
+    def check_limits(self, user_id: str) -> None:
         """Check that one more stream may be opened.
 
         Raises:
-            CrowdedError, StreamsError
+            TooManyListenersError, StreamsError
         """
         if self._count >= self._settings.api_max_listeners:
-            raise CrowdedError(self._settings.api_max_listeners)
+            raise TooManyListenersError(self._settings.api_max_listeners)
         if self._by_user[user_id] >= self._settings.api_max_user_listeners:
             raise StreamsError(self._settings.api_max_user_listeners)
 
     @contextmanager
-    def following(self, user_id: str) -> Iterator[None]:
+    def counting(self, user_id: str) -> Iterator[None]:
         """Count one stream while the context is open."""
         self._add(user_id, 1)
         try:
@@ -61,5 +61,5 @@ class FeedStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events; a client that does not read them is cut off."""
-        with self._listeners.following(self._user_id), suppress(SendTimeoutError):
+        with self._listeners.counting(self._user_id), suppress(SendTimeoutError):
             await super().__call__(scope, receive, send)

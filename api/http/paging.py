@@ -21,7 +21,7 @@ from api.context import ApiContext
 from api.security.principal import RequestContext
 from api.security.rate_limit import network
 from infra.redis.connection import StoreError
-from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
+from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry, PageSession
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="The cursor in the response to page 1.")]
 
@@ -61,11 +61,11 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
         filters: The values that distinguish lists of the same route.
         user_id: The owner of the pages; by default the caller, or the client's address where callers need no token.
     """
-    trace: RequestContext = request.scope["trace"]
+    request_context: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
-    elif trace.caller is not None:
-        owner = f"caller:{trace.caller.subject}"
+    elif request_context.principal is not None:
+        owner = f"caller:{request_context.principal.subject}"
     else:
         owner = f"address:{network(request.client.host if request.client else '')}"
     route_and_filters = msgspec.json.encode([request.scope["route"].path_format, *filters])
@@ -88,7 +88,7 @@ async def page_of(
     Raises:
         StoreError: the earlier pages cannot be read.
     """
-    store, session = context.clients.pages, None
+    store, session = context.clients.page_store, None
     if start or cursor is not None:
         sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)
@@ -96,7 +96,7 @@ async def page_of(
     ranking = await rank({entry.item_id for entry in previous})
     entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
-    if stands_alone or len(entries) > MOST_ENTRIES:
+    if stands_alone or len(entries) > MAX_ENTRIES:
         return Page(entries[start:end], ranking.total, None)
     page_session = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries)
     if len(entries) > len(previous):

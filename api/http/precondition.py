@@ -21,12 +21,12 @@ T = TypeVar("T")
 _WAIT_S, _POLL_S = 2.0, 0.05
 
 
-def tag_of(state: Any) -> str:
+def entity_tag(state: Any) -> str:
     """Return the entity tag of a value: equal values have equal tags."""
     return f'"{blake2b(msgspec.json.encode(state), digest_size=8).hexdigest()}"'
 
 
-async def matching(request: Request, read: Callable[[], Awaitable[T]]) -> T:
+async def matching_state(request: Request, read: Callable[[], Awaitable[T]]) -> T:
     """Return the current state if it matches the request's If-Match header, or if there is no such header.
 
     Args:
@@ -42,7 +42,7 @@ async def matching(request: Request, read: Callable[[], Awaitable[T]]) -> T:
     # A compressing proxy may have weakened our tag; it still identifies the same state.
     tags = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
     deadline_s = asyncio.get_running_loop().time() + _WAIT_S
-    while tag_of(state) not in tags:
+    while entity_tag(state) not in tags:
         if asyncio.get_running_loop().time() > deadline_s:
             raise ChangedError
         await asyncio.sleep(_POLL_S)

@@ -13,10 +13,10 @@ from schemas.limit import ID_CHARS, ZERO, id_problem
 
 Q = TypeVar("Q")
 
-MOST_ITEMS = 1_000
+MAX_ITEMS = 1_000
 
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's id.", examples=["alex"])]
-Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of items.", examples=[5])]
+Limit = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of items.", examples=[5])]
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 """A name to filter by."""
 
@@ -24,7 +24,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on the number of results."""
 
-    limit: Limit = MOST_ITEMS
+    limit: Limit = MAX_ITEMS
 
 
 class FeedQuery(LimitQuery, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class FeedQuery(LimitQuery, frozen=True, kw_only=True):
     user_id: UserId
 
     def __post_init__(self) -> None:
-        user_in(self.user_id)
+        validate_user_id(self.user_id)
 
 
 def parse_query(request: Request, kind: type[Q]) -> Q:
@@ -56,7 +56,7 @@ def parse_query(request: Request, kind: type[Q]) -> Q:
         raise invalid(error) from error
 
 
-def user_in(user_id: str) -> str:
+def validate_user_id(user_id: str) -> str:
     """Validate and return a user id.
 
     Raises:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.endpoints.metrics import Metrics
 from api.http.body import new_id
 from api.http.path import with_slashes_kept
-from api.security.principal import CURRENT, RequestContext
+from api.security.principal import REQUEST_CONTEXT, RequestContext
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class RequestContextMiddleware:
         scope = with_slashes_kept(scope)
         request_id = _client_request_id(scope) or new_id()
         scope["request_id"] = request_id
-        scope["trace"] = trace = RequestContext(request_id)
-        CURRENT.set(trace)
+        scope["trace"] = context = RequestContext(request_id)
+        REQUEST_CONTEXT.set(context)
         _normalize(scope)
         own_headers = [(b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
         status = 0
@@ -69,7 +69,7 @@ class RequestContextMiddleware:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path_format", "unmatched")
             took_s = time.perf_counter() - began_s
-            self._metrics.ended(method, route, status, took_s)
+            self._metrics.record_request(method, route, status, took_s)
             if self._logs:
                 fields = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
                 _log.info("request ended", extra=fields)
@@ -81,9 +81,11 @@ def _normalize(scope: Scope) -> None:
     query: bytes = scope["query_string"]
     if b"%" in query:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs]
-        if composed != pairs:
-            scope["query_string"] = urlencode(composed).encode()
+        normalized_pairs = [
+            (unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs
+        ]
+        if normalized_pairs != pairs:
+            scope["query_string"] = urlencode(normalized_pairs).encode()
 
 
 def _client_request_id(scope: Scope) -> str | None:

@@ -13,7 +13,7 @@ class CatalogueEntry(NamedTuple):
 
     code: str
     status: int
-    what: str
+    description: str
 
 
 def catalogue() -> list[CatalogueEntry]:
@@ -22,7 +22,7 @@ def catalogue() -> list[CatalogueEntry]:
     for kind in _kinds(ApiError):
         what = (kind.__doc__ or "").partition("\n")[0]
         entry = entries.get(kind.code)
-        entries[kind.code] = CatalogueEntry(kind.code, kind.status, f"{entry.what} {what}" if entry else what)
+        entries[kind.code] = CatalogueEntry(kind.code, kind.status, f"{entry.description} {what}" if entry else what)
     return sorted(entries.values(), key=lambda entry: (entry.status, entry.code))
 
 

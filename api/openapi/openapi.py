@@ -16,7 +16,7 @@ from api.http.error import (
     ContentTypeError,
     ForbiddenError,
     InvalidError,
-    KeysAwayError,
+    KeysUnavailableError,
     MalformedError,
     TooLargeError,
     TooManyRequestsError,
@@ -29,7 +29,7 @@ JSON = "application/json"
 _PARAMETER = re.compile(r"{(?P<name>\w+)}")
 _REF = "#/components/schemas/"
 _BODY_ERRORS = (MalformedError, TooLargeError, ContentTypeError, InvalidError)
-_CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysAwayError)
+_CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysUnavailableError)
 _ID = {"type": "string", "minLength": 1, "maxLength": ID_CHARS, "examples": ["alex"]}
 
 
@@ -107,7 +107,7 @@ def _operation(
     slug = re.sub(r"\W+", "_", one.path).strip("_")
     operation: dict[str, Any] = {
         "operationId": f"{one.method.lower()}_{slug}",
-        "summary": one.what.rstrip("."),
+        "summary": one.description.rstrip("."),
         "description": _description(one),
         "tags": [one.group],
         "parameters": [*_in_path(one, schemas, components), *_in_query(one, schemas, components)],
@@ -130,9 +130,12 @@ def _description(one: Endpoint) -> str:
 
 
 def _in_path(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
-    typed = {parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)}
+    declared_parameters = {
+        parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)
+    }
     return [
-        typed.get(match["name"], {"name": match["name"], "schema": _ID}) | {"in": "path", "required": True}
+        declared_parameters.get(match["name"], {"name": match["name"], "schema": _ID})
+        | {"in": "path", "required": True}
         for match in _PARAMETER.finditer(one.path)
     ]
 

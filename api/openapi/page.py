@@ -26,7 +26,7 @@ def errors_page() -> str:
     """Return the error list as an HTML page."""
     rows = (
         f'<tr id="{entry.code}"><td><code>{entry.code}</code></td><td>{entry.status}</td>'
-        f"<td>{escape(entry.what)}</td></tr>"
+        f"<td>{escape(entry.description)}</td></tr>"
         for entry in catalogue()
     )
     table = _table(("code", "status", "what"), rows)

@@ -1,4 +1,4 @@
-// Start Swagger UI over our document; a token that is entered stays in this browser.
+// Starts Swagger UI for the OpenAPI document; an entered token is stored in this browser.
 window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",

@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from api.endpoints.metrics import Metrics
 from api.http.body import new_id
-from api.security.principal import CURRENT, RequestContext
-from infra.kafka.publisher import PublishError, Publishes
+from api.security.principal import REQUEST_CONTEXT, RequestContext
+from infra.kafka.publisher import PublishError, RecordPublisher
 from infra.redis.stores.feed_codec import version
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from schemas.types import Audit, Feed
 from topics.topic import AUDITS
 
@@ -32,32 +32,32 @@ _ACTOR_CHARS = 1_024
 class Audits:
     """Collects audit events and publishes them in the background."""
 
-    def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
+    def __init__(self, publisher: RecordPublisher, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
         self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
         self._buffer: deque[Audit] = deque()
         self._has_events = asyncio.Event()
 
-    def served(self, feed: Feed, count: int) -> None:
+    def record_feed(self, feed: Feed, count: int) -> None:
         """Record that the current request served the first `count` items of a feed."""
         if not self._reads:
             return
-        trace = CURRENT.get() or RequestContext("")
+        request_context = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
                 kind="recommendations_served",
-                actor=trace.actor[:_ACTOR_CHARS],
-                user_id=trace.user_id if feed.user_id == EVERYONE else feed.user_id,
-                request_id=trace.request_id,
+                actor=request_context.actor[:_ACTOR_CHARS],
+                user_id=request_context.user_id if feed.user_id == DEFAULT_FEED else feed.user_id,
+                request_id=request_context.request_id,
                 version=version(feed),
                 model=feed.model,
                 count=count,
-                fallback=feed.user_id == EVERYONE,
+                fallback=feed.user_id == DEFAULT_FEED,
                 occurred_at=self._now_ms(),
             )
         )
 
-    def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
+    def record_request(self, method: str, path: str, *, user_id: str, status: int) -> None:
         """Record a call of an admin endpoint, whether it was authorized or not.
 
         Args:
@@ -66,14 +66,14 @@ class Audits:
             user_id: The user in the path; empty if there is none.
             status: The response's status.
         """
-        trace = CURRENT.get() or RequestContext("")
+        request_context = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
                 kind="admin_call",
-                actor=trace.actor[:_ACTOR_CHARS],
-                user_id=(user_id or trace.actor)[:_ACTOR_CHARS],
-                request_id=trace.request_id,
+                actor=request_context.actor[:_ACTOR_CHARS],
+                user_id=(user_id or request_context.actor)[:_ACTOR_CHARS],
+                request_id=request_context.request_id,
                 method=method,
                 path=path,
                 status=status,

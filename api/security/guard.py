@@ -30,7 +30,7 @@ class Guard:
     """Authenticates callers, and enforces scopes and rate limits."""
 
     def __init__(self, context: ApiContext) -> None:
-        settings, rates = context.settings, context.clients.rates
+        settings, rates = context.settings, context.clients.rate_limit_storage
         self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
         outage = Outage()
         self._users = RateLimiter("user", settings.rate_limit_user, rates, outage=outage)
@@ -52,8 +52,8 @@ class Guard:
             return endpoint.handler if endpoint.method == "GET" else self._limited(endpoint)
 
         async def guarded(request: Request) -> Response:
-            caller = request.scope["trace"].caller = await self._caller(request)
-            self._admit(endpoint.scope, caller)
+            principal = request.scope["trace"].principal = await self._principal(request)
+            self._admit(endpoint.scope, principal)
             for parameters in (request.path_params, request.query_params):
                 for name in NAMES:
                     if name in parameters:
@@ -70,26 +70,26 @@ class Guard:
 
         return limited
 
-    async def _caller(self, request: Request) -> Principal | None:
+    async def _principal(self, request: Request) -> Principal | None:
         """Return the caller, or None where no token is needed and none was sent.
 
         A token that is not cached counts against its address before it is verified: verifying costs more than counting.
         """
         token = _bearer(request)
-        caller = self._tokens.known(token)
-        if self._is_strict and not (caller and caller.is_trusted):
+        principal = self._tokens.cached_principal(token)
+        if self._is_strict and not (principal and principal.is_trusted):
             await self._addresses.acquire(_address(request))
-        caller = caller or await self._tokens.caller(token)
-        if self._is_strict and caller is None:
+        principal = principal or await self._tokens.principal(token)
+        if self._is_strict and principal is None:
             raise UnauthorizedError("send a token: Authorization: Bearer …")
-        if self._is_strict and caller and not caller.is_trusted:
-            await self._users.acquire(caller.subject)
-        return caller
+        if self._is_strict and principal and not principal.is_trusted:
+            await self._users.acquire(principal.subject)
+        return principal
 
-    def _admit(self, scope: Scope, caller: Principal | None) -> None:
-        if scope == ADMIN and not (caller and caller.is_admin):
+    def _admit(self, scope: Scope, principal: Principal | None) -> None:
+        if scope == ADMIN and not (principal and principal.is_admin):
             raise ForbiddenError("this endpoint requires the scope admin")
-        if scope == "service" and caller and not caller.is_trusted:
+        if scope == "service" and principal and not principal.is_trusted:
             raise ForbiddenError("this endpoint requires the scope service or admin")
 
     def _audited(self, endpoint: Endpoint, serve: Handler) -> Handler:
@@ -104,7 +104,7 @@ class Guard:
                 raise
             finally:
                 user_id = request.path_params.get("user_id", "")
-                self._audits.called(endpoint.method, endpoint.path, user_id=user_id, status=status)
+                self._audits.record_request(endpoint.method, endpoint.path, user_id=user_id, status=status)
 
         return audited
 

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import jwt
 
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 
 KEY_TYPES = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
@@ -32,7 +32,7 @@ KEY_TYPES = {
 _FRESH_S = 300.0
 _AGAIN_S = 10.0
 _TIMEOUT_S = 5.0
-_MOST_BYTES, _MOST_KEYS = 256 << 10, 100
+_MAX_BYTES, _MAX_KEYS = 256 << 10, 100
 _RSA_BITS = 2_048
 _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class IssuerKeys:
             refused: A key that did not match the token's signature; it is excluded.
 
         Raises:
-            KeysAwayError: no keys have been fetched yet.
+            KeysUnavailableError: no keys have been fetched yet.
             UnauthorizedError: no key matches, or several do and the token names none.
         """
         now_s = self._clock_s()
@@ -77,7 +77,7 @@ class IssuerKeys:
             return fitting[0]
         await self._ask_for_missing(now_s)
         if self._keys is None:
-            raise KeysAwayError
+            raise KeysUnavailableError
         fitting = self._fitting(algorithm, kid, refused)
         if not fitting:
             raise UnauthorizedError("the token is invalid: its key is not one of the issuer's")
@@ -120,7 +120,7 @@ class IssuerKeys:
                 document = json.loads(await self._fetch())
             self._keys, self._got_s = list(_keys(document["keys"])), self._clock_s()
         except (*_AWAY, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
-            _log.warning("the keys at %s cannot be had: %s", self._url, type(error).__name__)
+            _log.warning("the keys at %s cannot be fetched: %s", self._url, type(error).__name__)
 
     async def _fetch(self) -> bytes:
         data = bytearray()
@@ -132,7 +132,7 @@ class IssuerKeys:
             answer.raise_for_status()
             async for chunk in answer.aiter_raw():
                 data += chunk
-                if len(data) > _MOST_BYTES:
+                if len(data) > _MAX_BYTES:
                     raise ValueError
         return bytes(data)
 
@@ -144,7 +144,7 @@ def _tls() -> ssl.SSLContext:
 
 def _keys(published: list[Any]) -> Iterator[Key]:
     """Yield the usable keys; others are ignored, as RFC 7517 requires."""
-    for one in published[:_MOST_KEYS]:
+    for one in published[:_MAX_KEYS]:
         with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             algorithms = frozenset(name for name in KEY_TYPES if _verifies(one, name))
             kid = one.get("kid")

@@ -36,7 +36,7 @@ class RequestContext:
     """The context of the current request."""
 
     request_id: str
-    caller: Principal | None = None
+    principal: Principal | None = None
     """The caller; None without a token."""
     user_id: str = ""
     """The user whose feed was requested; empty if none was."""
@@ -44,10 +44,10 @@ class RequestContext:
     @property
     def actor(self) -> str:
         """Return the caller's name for the audit log."""
-        return "anonymous" if self.caller is None else self.caller.subject
+        return "anonymous" if self.principal is None else self.principal.subject
 
 
-CURRENT: ContextVar[RequestContext | None] = ContextVar("CURRENT", default=None)
+REQUEST_CONTEXT: ContextVar[RequestContext | None] = ContextVar("REQUEST_CONTEXT", default=None)
 
 
 def authorize_user(user_id: object) -> None:
@@ -56,10 +56,10 @@ def authorize_user(user_id: object) -> None:
     Raises:
         ForbiddenError: it is another user than the token's.
     """
-    trace = CURRENT.get()
-    if trace is None or trace.caller is None or trace.caller.is_trusted:
+    context = REQUEST_CONTEXT.get()
+    if context is None or context.principal is None or context.principal.is_trusted:
         return
-    if user_id != trace.caller.subject:
+    if user_id != context.principal.subject:
         raise ForbiddenError("a token is valid for its own user only, unless it has the scope service or admin")
 
 

@@ -40,31 +40,31 @@ class Tokens:
         self._clock_s = clock_s
         self._principals: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
-    def known(self, token: str) -> Principal | None:
+    def cached_principal(self, token: str) -> Principal | None:
         """Return the principal of the admin token or of a cached token; None for any other."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
             return Principal(ADMIN, frozenset((ADMIN,)))
         digest = _digest(token)
-        caller, until_s = self._principals.get(digest, (None, 0.0))
-        if caller is None or self._clock_s() >= until_s:
+        principal, until_s = self._principals.get(digest, (None, 0.0))
+        if principal is None or self._clock_s() >= until_s:
             return None
         self._principals.move_to_end(digest)
-        return caller
+        return principal
 
-    async def caller(self, token: str) -> Principal | None:
+    async def principal(self, token: str) -> Principal | None:
         """Return the principal of a token; None for an empty token, or if neither a secret nor keys are configured.
 
         Raises:
             UnauthorizedError: the token is invalid.
-            KeysAwayError: the issuer's keys are unavailable.
+            KeysUnavailableError: the issuer's keys are unavailable.
         """
-        caller = self.known(token)
-        if caller is None and token and (self._secret or self._keys):
-            caller, expires_s = await self._verified(token)
-            self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _CACHE_TTL_S))
+        principal = self.cached_principal(token)
+        if principal is None and token and (self._secret or self._keys):
+            principal, expires_s = await self._verified(token)
+            self._principals[_digest(token)] = (principal, min(expires_s, self._clock_s() + _CACHE_TTL_S))
             if len(self._principals) > _CACHE_SIZE:
                 self._principals.popitem(last=False)
-        return caller
+        return principal
 
     async def _verified(self, token: str) -> tuple[Principal, float]:
         try:

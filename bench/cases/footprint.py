@@ -84,7 +84,7 @@ def _snapshot_bytes(count: int) -> tuple[int, int]:
         return snapshot
 
     snapshot, allocated = _allocated(filled)
-    return allocated, snapshot.likeness.bytes_used
+    return allocated, snapshot.content_index.bytes_used
 
 
 def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
@@ -105,7 +105,7 @@ def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
 
 def _full_links() -> DecayedCooccurrence:
     """Return the links of a worker with all slots in use, their largest size for any number of items."""
-    table = DecayedCooccurrence(adds=False)
+    table = DecayedCooccurrence(is_learned=False)
     for item in range(SLOTS):
         table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
     return table

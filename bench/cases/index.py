@@ -1,6 +1,6 @@
 """Nearest-neighbour index of a catalogue of 200,000 items: recall, speed and memory.
 
-The queries are the last liked items of users who prefer one category, folded as in the candidate source `alike`.
+The queries are the last liked items of users who prefer one category, folded as in the candidate source `similar`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
         began = time.process_time()
         nearest_items = index.nearest(query, _NEAREST)
         searched_s += time.process_time() - began
-        likeness = vectors @ query
+        content_index = vectors @ query
         shares.append(
-            np.count_nonzero(likeness[nearest_items] >= np.partition(likeness, -_NEAREST)[-_NEAREST] - _CLOSE)
+            np.count_nonzero(content_index[nearest_items] >= np.partition(content_index, -_NEAREST)[-_NEAREST] - _CLOSE)
         )
     return {
         "items": len(items),

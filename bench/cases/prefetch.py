@@ -53,7 +53,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     ):
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
             await _until_under_way(rig, 0)
-            await rig.rest("let the workers start", "feed", "trainer")
+            await rig.wait_until_idle("let the workers start", "feed", "trainer")
             percentiles["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
             request_count = await _ask(rig, load, rounds=1)
             await _until_under_way(rig, min(request_count, rig.settings.llm_concurrency))
@@ -105,7 +105,7 @@ async def _until_under_way(rig: Rig, count: int) -> None:
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            signs = [sign for sign in await heartbeat.heartbeats(rig.redis) if sign["role"] == "fetch"]
-            if signs and sum(sign["waiting"] for sign in signs) >= count:
+            heartbeat_list = [sign for sign in await heartbeat.heartbeats(rig.redis) if sign["role"] == "fetch"]
+            if heartbeat_list and sum(sign["waiting"] for sign in heartbeat_list) >= count:
                 return
             await asyncio.sleep(0.2)

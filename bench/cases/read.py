@@ -43,7 +43,7 @@ async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[
     """Return requests per second and latencies of GET requests to some paths, in turn."""
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
     task = LoadTask(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
-    figures: dict[str, float] = await rig.ask("bench.http_load", payload=msgspec.to_builtins(task))
+    figures: dict[str, float] = await rig.run_json("bench.http_load", payload=msgspec.to_builtins(task))
     return figures
 
 

@@ -23,17 +23,17 @@ _WITHIN_S = 120.0
 async def measure(rig: Rig, load: EventLoad, *, users: int) -> dict[str, float]:
     """Return the seconds until the feeds of all sampled users are fresh again."""
     load = load.resized(Size(events=users, users=users, items=load.size.items))
-    await rig.renew()
+    await rig.reset()
     await rig.publish(ITEMS, load.items, total=load.size.items)
-    await rig.publish(INTERACTIONS, load.one_each(), total=load.size.users)
+    await rig.publish(INTERACTIONS, load.one_event_each(), total=load.size.users)
     async with rig.worker("feed") as worker:
-        await rig.rest("fill the table", "feed")
+        await rig.wait_until_idle("fill the table", "feed")
         rig.on_progress("kill the worker and wait for it", 0, 0)
         worker.kill()
         killed_s = time.perf_counter()
         ranks = random.Random(1).sample(range(load.size.users), USERS)  # noqa: S311 - some users, not a secret
         at_ms = int(time.time() * 1_000)
-        events = list(load.by(ranks, at_ms=at_ms))
+        events = list(load.events_of(ranks, at_ms=at_ms))
         await rig.publisher.publish(INTERACTIONS, events)
         await _fresh(rig, [event.user_id for event in events], at_ms)
         return {"seconds": round(time.perf_counter() - killed_s, 2)}

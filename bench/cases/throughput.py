@@ -33,7 +33,7 @@ async def measure(rig: Rig, load: EventLoad) -> dict[str, int]:
     await _check_feeds(rig)
     for peer in PEERS:
         rig.on_progress(f"read the topic: {peer}", 0, 0)
-        figures[f"{peer}_eps"] = round((await rig.ask("bench.peer", peer, str(load.size.events)))["eps"])
+        figures[f"{peer}_eps"] = round((await rig.run_json("bench.peer", peer, str(load.size.events)))["eps"])
     return figures
 
 

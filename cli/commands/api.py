@@ -19,13 +19,13 @@ from infra.health import health_check
 from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.postgres.catalog_filter import PostgresListing
+from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis import heartbeat
-from infra.redis.connection import connect_impatiently, store_errors
-from infra.redis.rate_counter import rates
+from infra.redis.connection import connect_fail_fast, store_errors
+from infra.redis.rate_counter import rate_limit_storage
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.collection_store import RedisCollectionStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
@@ -55,7 +55,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
-    redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
+    redis = connect_fail_fast(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = LazyPool(configured.database_url)
     pipeline = PipelineReader(configured, redis)
     clients = Clients(
@@ -63,30 +63,30 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
         items=RedisItemStore(redis),
         interactions=RedisInteractionLog(redis),
-        boards=RedisModelStatusStore(redis),
-        prefetched=RedisPrefetchStore(redis),
-        pushes=RedisPushStore(redis),
-        portraits=RedisUserProfileStore(redis),
+        model_status=RedisModelStatusStore(redis),
+        prefetch_store=RedisPrefetchStore(redis),
+        push_store=RedisPushStore(redis),
+        user_profiles=RedisUserProfileStore(redis),
         charts=RedisChartStore(redis),
-        listing=PostgresListing(database),
+        catalog_listing=PostgresCatalogListing(database),
         collections=RedisCollectionStore(redis),
         experiments=RedisExperimentStore(redis),
-        shop=RedisShopStore(redis),
+        shop_store=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
-        pages=RedisPageStore(redis),
-        search=ShopSearch(
+        page_store=RedisPageStore(redis),
+        search=PostgresShopSearch(
             database, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
         ),
-        probes={
+        health_checks={
             "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
             "registry": health_check.registry(configured.schema_registry_url),
             "redis": health_check.redis(redis),
             "database": health_check.database(configured.database_url),
         },
         pipeline=pipeline.read,
-        rates=rates(redis),
+        rate_limit_storage=rate_limit_storage(redis),
         closers=[publisher.close, pipeline.close, redis.aclose, database.close],
-        signs=partial(heartbeat.heartbeats, redis),
+        heartbeats=partial(heartbeat.heartbeats, redis),
     )
 
     async def read_users() -> bytes | None:

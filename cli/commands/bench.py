@@ -21,14 +21,14 @@ from infra.local import Step
 
 
 def bench(
-    part: Annotated[str, typer.Argument(help=f"Run only one part: {', '.join(suite.PARTS)}.")] = "",
+    part: Annotated[str, typer.Argument(help=f"Run only one benchmark: {', '.join(suite.CASES)}.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as one line of JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Use small loads, to check that the benchmarks work.")] = False,
 ) -> None:
     """Measure ranking, index, throughput, freshness, prefetch, reads, memory and restart, on separate servers.
 
-    All parts together take some minutes; their results are also written to bench/results.json. Run the benchmarks on
-    an otherwise idle machine.
+    All benchmarks together take some minutes; their results are also written to bench/results.json. Run them on an
+    otherwise idle machine.
 
     Examples:
 
@@ -38,12 +38,12 @@ def bench(
 
     millrace bench read --json | jq .read.feed.rps
     """
-    if part and part not in suite.PARTS:
-        raise OperatorError(f"There is no part {part}.", f"The parts are {', '.join(suite.PARTS)}.")
+    if part and part not in suite.CASES:
+        raise OperatorError(f"There is no benchmark {part}.", f"The benchmarks are {', '.join(suite.CASES)}.")
     plan = suite.QUICK if quick else suite.FULL
-    parts = [part] if part else list(suite.PARTS)
+    cases = [part] if part else list(suite.CASES)
     with _Screen() as screen:
-        results = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
+        results = run(suite.run(cases, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
     if not part and not quick:
         suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:
@@ -51,10 +51,10 @@ def bench(
         return
     table = Table("measured", "reached", "beside")
     for line in figure.figures(results):
-        table.add_row(line.name, line.value, line.beside)
+        table.add_row(line.name, line.value, line.note)
     console = Console(highlight=False)
     console.print(table)
-    for name in parts:
+    for name in cases:
         if description := plan.describe(name):
             console.print(description)
 

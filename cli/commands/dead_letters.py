@@ -16,7 +16,7 @@ from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka import dead_letter_replay
-from infra.kafka.dead_letter_replay import Only
+from infra.kafka.dead_letter_replay import DeadLetterFilter
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.settings import Settings
@@ -42,7 +42,7 @@ def list_(
     topic: Topic = None,
     reason: Reason = None,
     stage: Stage = None,
-    most: Annotated[int, typer.Option("-n", help="Show at most this many, the newest ones.")] = 50,
+    limit: Annotated[int, typer.Option("-n", help="Show at most this many, the newest ones.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the open dead letters, newest last.
@@ -50,15 +50,17 @@ def list_(
     Example: millrace dead-letters list --reason bad_body
     """
     configured = resolve_addresses(settings.read())
-    letters = dead_letter_replay.open_letters(
-        configured.kafka_bootstrap_servers, _registry(configured), Only(topic=topic, reason=reason, stage=stage)
+    letters = dead_letter_replay.open_dead_letters(
+        configured.kafka_bootstrap_servers,
+        _registry(configured),
+        DeadLetterFilter(topic=topic, reason=reason, stage=stage),
     )
     if as_json:
-        for letter in letters[-most:]:
+        for letter in letters[-limit:]:
             print(msgspec.json.encode(letter).decode())
         return
     table = Table("id", "failed at", "stage", "reason", "detail")
-    for letter in letters[-most:]:
+    for letter in letters[-limit:]:
         table.add_row(letter.letter_id, _time(letter.failed_at), letter.stage, letter.reason, letter.detail)
     console = Console()
     console.print(table)
@@ -80,8 +82,8 @@ def show(
     Example: millrace dead-letters show interactions.v1-3-1017
     """
     configured = resolve_addresses(settings.read())
-    only = Only(ids=frozenset({letter_id}))
-    letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
+    only = DeadLetterFilter(ids=frozenset({letter_id}))
+    letters = dead_letter_replay.open_dead_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
     if not letters:
         raise OperatorError(
             f"There is no open dead letter {letter_id}.", "List them with `millrace dead-letters list`."
@@ -123,10 +125,10 @@ def replay(
         raise OperatorError(
             "No dead letters are selected.", "Give ids, select by --topic, --reason or --stage, or use --all."
         )
-    only = Only(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
+    only = DeadLetterFilter(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
     configured = resolve_addresses(settings.read())
     registry = _registry(configured)
-    letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, registry, only)
+    letters = dead_letter_replay.open_dead_letters(configured.kafka_bootstrap_servers, registry, only)
     if dry_run:
         for letter in letters:
             print(f"{letter.letter_id}  {letter.reason}")

@@ -19,7 +19,7 @@ from evaluation import contest
 from evaluation.contest import RunTask
 from evaluation.contestants import contestant
 from evaluation.metrics import rmse
-from evaluation.protocols.protocol import PARTS, PROTOCOLS, Part
+from evaluation.protocols.protocol import PROTOCOLS, SPLITS, Split
 from evaluation.protocols.stream import Stream, of_dataset
 from evaluation.reports import cold_start, lists, plot, report
 from evaluation.reports.report import EvaluationSpec, Report
@@ -46,7 +46,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     ablate: Annotated[
         str | None,
         typer.Option(
-            help="sources or parts: compare the blend with the blend without each of them, instead of --models."
+            help="sources or parts: compare the blend with itself without each source or feature, instead of --models."
         ),
     ] = None,
     cold: Annotated[
@@ -114,7 +114,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 
     millrace evaluate --data ml-100k --models blend,popularity --cold --seeds 5 --plots plots
     """
-    console = table.a_console()
+    console = table.new_console()
     _check(protocol, part, ablate)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
@@ -122,7 +122,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_describe(stream), soft_wrap=True)
     options = EvaluationSpec(
-        protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
+        protocol=protocol, part=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
     if protocol == _RMSE:
         result = _rated(stream, options, console)
@@ -155,7 +155,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 def _check(protocol: str, part: str, ablate: str | None) -> None:
     for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
-        ("part", part, tuple(PARTS)),
+        ("part", part, tuple(SPLITS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
         if name not in names:
@@ -181,9 +181,9 @@ def _read(path: Path, console: Console) -> Dataset:
     for note in data.notes:
         console.print(f"read as {escape(note)}", soft_wrap=True)
     for line in data.bad_lines[:_BAD_LINES_SHOWN]:
-        console.print(f"[yellow]left out[/] {escape(str(line))}", soft_wrap=True)
+        console.print(f"[yellow]skipped[/] {escape(str(line))}", soft_wrap=True)
     if len(data.bad_lines) > _BAD_LINES_SHOWN:
-        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in total; --json reports each")
+        console.print(f"[yellow]skipped[/] {len(data.bad_lines):,} lines in total; --json reports each")
     return data
 
 
@@ -222,10 +222,10 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
 def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
         result = cold_start.report(stream, options, run_result.runs, run_result.skipped)
-        table.tell_cold(result, console)
+        table.print_cold_start(result, console)
         return result
     result = report.report(stream, options, run_result.runs, run_result.skipped)
-    (table.tell if options.ablate is None else table.tell_ablated)(result, console)
+    (table.print_metrics if options.ablate is None else table.print_ablation)(result, console)
     return result
 
 
@@ -234,5 +234,5 @@ def _rated(stream: Stream, options: EvaluationSpec, console: Console) -> Report:
         raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
         result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
-    table.tell_rated(result, console)
+    table.print_rating_errors(result, console)
     return result

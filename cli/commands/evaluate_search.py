@@ -16,7 +16,7 @@ from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.connection import StoreError
 from infra.settings import Settings
 from schemas.limit import PRODUCT
@@ -38,7 +38,7 @@ def evaluate_search(
     millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
     """
     configured = resolve_addresses(settings.read())
-    judged = run(_judged(configured))
+    judged = run(_judged_searches(configured))
     if as_json:
         for one in judged:
             print(msgspec.json.encode(one).decode())
@@ -46,13 +46,13 @@ def evaluate_search(
         _show(judged)
 
 
-async def _judged(configured: Settings) -> list[JudgedSearch]:
+async def _judged_searches(configured: Settings) -> list[JudgedSearch]:
     connections = LazyPool(configured.database_url, connections=1)
-    search = ShopSearch(
+    search = PostgresShopSearch(
         connections, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
     )
     try:
-        async with connections.reading("reading the products") as connection:
+        async with connections.read_connection("reading the products") as connection:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)
         judged = []
         for expected in expectations():
@@ -70,7 +70,7 @@ def _show(judged: list[JudgedSearch]) -> None:
     table = Table("query", Column("expected", overflow="fold"), "relevant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
     for one in judged:
         figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"
-        table.add_row(one.query, one.expects, str(one.meant), *figures)
+        table.add_row(one.query, one.expects, str(one.relevant_count), *figures)
     means = (mean(getattr(one, name) for one in judged) for name in ("hit", "precision", "ndcg"))
     table.add_section()
     table.add_row("mean", "", "", *(f"{value:.3f}" for value in means))

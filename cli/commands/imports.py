@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from cli.bar import bars
-from cli.import_report import Report, set_aside, show
+from cli.import_report import Report, show, write_rejected_rows
 from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock, settings
@@ -80,7 +80,10 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         float | None, typer.Option(min=0.01, help="The highest rating in the file. Default: RATING_SCALE.")
     ] = None,
     max_rejected: Annotated[
-        str, typer.Option(metavar="COUNT|PERCENT", help="The most rejected rows; more end with exit code 1.")
+        str,
+        typer.Option(
+            metavar="COUNT|PERCENT", help="Maximum number or percentage of rejected rows; more end with exit code 1."
+        ),
     ] = "10%",
     rejected: Annotated[
         Path | None, typer.Option(help="The file for rejected rows. Default: a file under MILLRACE_HOME.")
@@ -212,7 +215,7 @@ def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
     except DatasetError as error:
         raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
     if content.rejected:
-        set_aside(content, aside)
+        write_rejected_rows(content, aside)
     if not content.items:
         remedy = f"{aside} has the reason for each row." if content.rejected else "It has no rows after the header."
         raise OperatorError(f"{file} contains no valid product.", remedy)

@@ -53,7 +53,7 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
 @models.command()
 def rollback(
     version: Annotated[str, typer.Argument(help="The version. Default: the one before the version in service.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
     as_json: _Json = False,
 ) -> None:
     """Put an earlier version back into service: its ranking weights and item weights. Workers load it at once.
@@ -102,7 +102,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
         entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.parts, snapshot.blender)])
+        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.feature_names, snapshot.blender)])
     return serving_version
 
 

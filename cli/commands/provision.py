@@ -19,4 +19,4 @@ def provision() -> None:
     """
     configured = resolve_addresses(settings.read())
     console = Console(stderr=True, highlight=False)
-    run(provide(Addresses.of(configured), on_done=lambda name, what: console.print(f"{name}: {what}")))
+    run(provide(Addresses.from_settings(configured), on_result=lambda name, what: console.print(f"{name}: {what}")))

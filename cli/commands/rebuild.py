@@ -72,7 +72,7 @@ def rebuild(
 
 async def _rebuild(configured: Settings, store: Store, timeout_s: float, console: Console) -> dict[str, int]:
     """Reset the projections and wait; return the number of partitions not yet written, by role."""
-    await provision(Addresses.of(configured))
+    await provision(Addresses.from_settings(configured))
     redis = connect(configured.redis_url)
     pool = await database.connect(configured.database_url, ready=0)
     stores: list[tuple[Projection, Mapping[Topic, str]]] = []

@@ -57,7 +57,7 @@ def _show(report: Status, configured: Settings, console: Console) -> None:
     for problem in report.problems:
         console.print(f"[red]{escape(problem)}[/]{escape(_details(report, configured, problem))}", soft_wrap=True)
     if not report.problems:
-        console.print("[green]All is well.[/]")
+        console.print("[green]No problems.[/]")
     table = Table("server", "address", "state")
     for name, server in report.servers.items():
         table.add_row(
@@ -73,7 +73,9 @@ def _show(report: Status, configured: Settings, console: Console) -> None:
         console.print(table if report.pipeline.roles else "No role is known.")
         for group, deleted in report.pipeline.deleted_unread.items():
             for topic, count in deleted.items():
-                console.print(f"Within the last week {count:,} records of {topic} were deleted unread by {group}.")
+                console.print(
+                    f"Within the last week {count:,} records of {topic} were deleted before {group} had read them."
+                )
     table = Table("role", "process", "since")
     for heartbeat in report.roles:
         table.add_row(str(heartbeat["role"]), str(heartbeat["pid"]), _clock(heartbeat["started_at"]))

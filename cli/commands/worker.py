@@ -92,7 +92,7 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
     await stop.wait()
     _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
     if late:
-        _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
+        _LOG.warning("%d of %d roles did not stop within %.0f s and are cancelled", len(late), len(roles), _PATIENCE_S)
         for role in late:
             role.cancel()
         _, stuck = await asyncio.wait(late, timeout=_PATIENCE_S / 4)

@@ -54,7 +54,7 @@ class BlendCandidate(Model):
         self.learner = Learner(replace(params, rank=rank))
         if without:
             self.learner.weights = _Ablated(without)
-        self.items = self.learner.view.items
+        self.items = self.learner.catalog.items
         self._catalogue = {item.item_id: item for item in context.catalogue}
         self._count = 0
 
@@ -68,9 +68,9 @@ class BlendCandidate(Model):
     def feed(self, user_id: str) -> Feed:
         """Return the feed of a user as a worker writes it."""
         learner = self.learner
-        learner.view.refresh()
+        learner.catalog.refresh()
         features = learner.features(user_id)
-        return rank(features, learner.view, learner.blender, learner.params.rank, now_ms=learner.view.watermark)
+        return rank(features, learner.catalog, learner.blender, learner.params.rank, now_ms=learner.catalog.watermark)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the blended scores, with the top items in the order of the feed."""
@@ -80,7 +80,7 @@ class BlendCandidate(Model):
         return scores
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
-        snapshot, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
+        snapshot, blender, params = self.learner.catalog, self.learner.blender, self.learner.params.rank
         candidates = (
             self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
         )
@@ -92,7 +92,7 @@ class BlendCandidate(Model):
 
     def _cold_candidates(self, query: ModelQuery) -> Candidates:
         """Return the candidates of a held-out user, with features folded from the query's history alone."""
-        snapshot, params = self.learner.view, self.learner.params
+        snapshot, params = self.learner.catalog, self.learner.params
         state = UserState(query.user_id)
         for number, event in enumerate(query.history, start=1):
             subject = snapshot.labels(event.item_id) or ItemLabels()

@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
     """Return the blend and its ablations by source or by feature, limited to features active on the stream."""
-    active_features = [name for name, feature in FEATURES.items() if repeats or not feature.repeats]
+    active_features = [name for name, feature in FEATURES.items() if repeats or not feature.needs_repeats]
     name_of = _of_source if kind == "sources" else _of_feature
     return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 

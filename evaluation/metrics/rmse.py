@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.protocols.protocol import Part, bounds
+from evaluation.protocols.protocol import Split, split_bounds
 from evaluation.protocols.stream import Stream
 from models.rating import RatingModel
 from models.registry import RATING_MODELS
@@ -20,7 +20,7 @@ _TELL_EVERY = 200
 
 
 def error(
-    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda count: None
+    model: RatingModel, stream: Stream, part: Split, *, on_progress: Callable[[int], None] = lambda count: None
 ) -> float:
     """Return a model's RMSE over the ratings of a split.
 
@@ -30,7 +30,7 @@ def error(
         part: The split to predict.
         on_progress: Called with the number of processed events.
     """
-    start, end = bounds(stream, part)
+    start, end = split_bounds(stream, part)
     model.learn(stream.events[:start])
     squares: list[float] = []
     for index, event in enumerate(stream.events[start:end], start=start):
@@ -46,10 +46,10 @@ def error(
 
 
 def report(
-    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, count: None
+    stream: Stream, part: Split, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
     """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
-    start, end = bounds(stream, part)
+    start, end = split_bounds(stream, part)
     errors: dict[str, float] = {}
     skipped: dict[str, str] = {}
     for name, build in RATING_MODELS.items():

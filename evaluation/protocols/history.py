@@ -20,14 +20,14 @@ class Histories:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._events: dict[int, list[ModelEvent]] = {}
-        self._touched: dict[int, array[int]] = {}
+        self._items_by_user: dict[int, array[int]] = {}
         self._ids: dict[int, set[str]] = {}
 
     def add(self, index: int, event: ModelEvent) -> None:
         """Add an event of the stream in the form that the models learned."""
         user = int(self._stream.user[index])
         self._events.setdefault(user, []).append(event)
-        self._touched.setdefault(user, array("i")).append(int(self._stream.item[index]))
+        self._items_by_user.setdefault(user, array("i")).append(int(self._stream.item[index]))
         self._ids.setdefault(user, set()).add(event.item_id)
 
     def query(self, user: int, at_ms: int) -> ModelQuery:
@@ -47,9 +47,9 @@ class Histories:
             self._stream.users[user], _newest_first(last_events[-RECENT:]), at_ms=at_ms, history=last_events
         )
 
-    def touched(self, user: int) -> NDArray[np.int32]:
+    def touched_items(self, user: int) -> NDArray[np.int32]:
         """Return the items to exclude for a user."""
-        item_indices = self._touched.get(user)
+        item_indices = self._items_by_user.get(user)
         if item_indices is None or self._stream.repeats:
             return np.empty(0, np.int32)
         return np.array(item_indices, np.int32)

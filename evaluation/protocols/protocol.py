@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from evaluation.protocols.stream import Stream
 
 Indices = NDArray[np.intp]
-Part = Literal["test", "validation", "all"]
+Split = Literal["test", "validation", "all"]
 
-PARTS: dict[Part, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0.6, 0.8), "all": (0.0, 1.0)}
+SPLITS: dict[Split, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0.6, 0.8), "all": (0.0, 1.0)}
 """Shares of the events at which each split begins and ends."""
 _TRAIN_EVENTS = 5
 """Least number of a user's training events in global-split."""
@@ -40,7 +40,7 @@ class Rank(NamedTuple):
 
     targets: Indices
     at_ms: int
-    together: bool = False
+    is_one_case: bool = False
     """Whether the targets form one case, rather than one case each."""
 
 
@@ -53,40 +53,40 @@ class Learn(NamedTuple):
 Step: TypeAlias = Rank | Learn
 
 
-def bounds(stream: Stream, part: Part) -> tuple[int, int]:
+def split_bounds(stream: Stream, part: Split) -> tuple[int, int]:
     """Return the index of the first event of a split, and of the first one after it."""
-    first, after = PARTS[part]
+    first, after = SPLITS[part]
     return int(len(stream) * first), int(len(stream) * after)
 
 
-def strict(stream: Stream, part: Part) -> Iterator[Step]:
+def strict(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of prequential-strict."""
-    start, end = bounds(stream, part)
+    start, end = split_bounds(stream, part)
     group = _groups(stream, end)
     order = np.argsort(group, kind="stable")
     edges = np.concatenate(([0], np.flatnonzero(np.diff(group[order])) + 1, [end]))
     yield from _replay(stream, start, order, edges)
 
 
-def per_event(stream: Stream, part: Part) -> Iterator[Step]:
+def per_event(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of prequential."""
-    start, end = bounds(stream, part)
+    start, end = split_bounds(stream, part)
     yield from _replay(stream, start, np.arange(end), np.arange(end + 1))
 
 
-def global_split(stream: Stream, part: Part) -> Iterator[Step]:
+def global_split(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of global-split."""
-    start, end = bounds(stream, part)
+    start, end = split_bounds(stream, part)
     yield from _learn(np.arange(start))
     event_counts = np.bincount(stream.user[:start], minlength=len(stream.users))
     targets = start + np.flatnonzero(_targets(stream)[start:end])
     targets = targets[event_counts[stream.user[targets]] >= _TRAIN_EVENTS]
     order = targets[np.argsort(stream.user[targets], kind="stable")]
     for case in _runs(order, stream.user[order]):
-        yield Rank(case, int(stream.at_ms[start - 1]), together=True)
+        yield Rank(case, int(stream.at_ms[start - 1]), is_one_case=True)
 
 
-def leave_last_out(stream: Stream, part: Part) -> Iterator[Step]:
+def leave_last_out(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of leave-last-out; validation omits the last event and ranks the one before."""
     order = np.argsort(stream.user, kind="stable")
     users = _runs(order, stream.user[order])
@@ -100,7 +100,7 @@ def leave_last_out(stream: Stream, part: Part) -> Iterator[Step]:
             yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))
 
 
-PROTOCOLS: dict[str, Callable[[Stream, Part], Iterator[Step]]] = {
+PROTOCOLS: dict[str, Callable[[Stream, Split], Iterator[Step]]] = {
     "prequential-strict": strict,
     "prequential": per_event,
     "global-split": global_split,
@@ -116,8 +116,10 @@ def _targets(stream: Stream) -> NDArray[np.bool_]:
 
 def _groups(stream: Stream, end: int) -> Indices:
     """Return, for each event, the index of the first one of its user at its time."""
-    moment = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
-    _, first, group = np.unique(moment * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True)
+    timestamp_group = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
+    _, first, group = np.unique(
+        timestamp_group * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True
+    )
     return np.asarray(first[group], np.intp)
 
 

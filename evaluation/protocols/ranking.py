@@ -35,14 +35,16 @@ class ItemRanking:
         self._item_count = 0
         self._draw = np.random.default_rng((_OWN, seed))
 
-    def rank(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
+    def rank(
+        self, scores: NDArray[np.float64], excluded_items: NDArray[np.int32], targets: NDArray[np.int32]
+    ) -> RankedPlace:
         """Return the ranks of the targets among all items of the model except the touched ones.
 
         A target unknown to the model ranks after all others, and below the top 10 even in a short list.
         """
         self._learn_numbers()
         keep = np.ones(len(scores), np.bool_)
-        touched_indices = self._in_model[touched]
+        touched_indices = self._in_model[excluded_items]
         keep[touched_indices[touched_indices >= 0]] = False
         finite = np.where(np.isfinite(scores), scores, -np.inf)
         noise = self._draw.random(len(scores))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.protocols.history import Histories
-from evaluation.protocols.protocol import PROTOCOLS, WEIGHTLESS, Learn, Part, Rank
+from evaluation.protocols.protocol import PROTOCOLS, WEIGHTLESS, Learn, Rank, Split
 from evaluation.protocols.ranking import ItemRanking, K
 from evaluation.protocols.stream import Stream
 from models.base import Model, ModelEvent, ModelQuery
@@ -61,7 +61,7 @@ def replay(
     stream: Stream,
     protocol: str,
     *,
-    part: Part = "test",
+    part: Split = "test",
     seed: int = 0,
     cold: bool = False,
     on_progress: Callable[[int], None] = lambda learned: None,
@@ -138,7 +138,7 @@ class _Run:
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
-        ranked = self._ranking.rank(scores, self._histories.touched(user), self._stream.item[step.targets])
+        ranked = self._ranking.rank(scores, self._histories.touched_items(user), self._stream.item[step.targets])
         list_index, earlier, gap_ms = (
             len(self._tops),
             self._histories.count(user),
@@ -147,8 +147,8 @@ class _Run:
         self._tops.append(ranked.top)
         for event_index, rank in zip(step.targets.tolist(), ranked.ranks.tolist(), strict=True):
             self._rows.append((event_index, rank, self._cases, list_index, earlier, known_count, gap_ms))
-            self._cases += not step.together
-        self._cases += step.together
+            self._cases += not step.is_one_case
+        self._cases += step.is_one_case
 
     def _events(self, step: Learn) -> Iterator[ModelEvent]:
         for event_index in step.indices.tolist():

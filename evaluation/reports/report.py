@@ -13,7 +13,7 @@ from evaluation.metrics import breakdown
 from evaluation.metrics.accuracy import Accuracy, accuracy, over_seeds, users_of
 from evaluation.metrics.beyond_accuracy import BeyondAccuracy
 from evaluation.metrics.bootstrap import Bootstrap, Means, difference, interval
-from evaluation.protocols.protocol import Part, bounds
+from evaluation.protocols.protocol import Split, split_bounds
 from evaluation.protocols.replay import ReplayOutcome
 from evaluation.protocols.stream import Stream
 
@@ -27,7 +27,7 @@ class EvaluationSpec:
     """Specification of an evaluation."""
 
     protocol: str
-    part: Part
+    part: Split
     seed: int
     seeds: int
     ablate: str | None = None
@@ -40,7 +40,7 @@ def report(
     stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
     """Return the report of the outcomes of each model, one outcome per seed."""
-    part = bounds(stream, spec.part)
+    part = split_bounds(stream, spec.part)
     variety = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {

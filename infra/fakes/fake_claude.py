@@ -4,8 +4,8 @@
 
 It validates requests against the protocol, answers with a tool call derived from the request (`infra.fakes.answer`),
 and counts tokens, including those of the prompt cache. Faults can be injected: `faults` apply to the next requests, one
-each; `double:NAME` anywhere in a user's message applies to that request; `every` applies to all others. `messages` are
-the literal answers to the next requests.
+each; `double:NAME` anywhere in a user's message applies to that request; `permanent_fault` applies to all others.
+`messages` are the literal answers to the next requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from infra.fakes import NAME
 from infra.fakes.answer import answer, broken, cut_short, flawed
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 
 KEY = NAME
 """The accepted key, with any secret."""
@@ -86,7 +86,7 @@ class FakeClaude:
         """
         self.delay_s, self.slow_s, self.retry_after_s = delay_s, slow_s, 1.0
         self.faults: deque[Fault | None] = deque()
-        self.every: Fault | None = None
+        self.permanent_fault: Fault | None = None
         self.gate = asyncio.Event()
         """Answers wait until it is set."""
         self.gate.set()
@@ -94,7 +94,7 @@ class FakeClaude:
         """Content blocks and stop reasons of the next messages."""
         self.requests: list[Body] = []
         """Bodies of all requests in order of arrival."""
-        self.most_under_way = self._under_way = 0
+        self.max_in_flight = self._under_way = 0
         self._cache_from_tokens = cache_from_tokens
         self._cached: set[bytes] = set()
 
@@ -104,7 +104,7 @@ class FakeClaude:
             Route("/v1/messages", self._direct, methods=["POST"]),
             Route("/model/{model}/invoke", self._bedrock, methods=["POST"]),
         ]
-        return serving(Starlette(routes=routes), port=port)
+        return serve_app(Starlette(routes=routes), port=port)
 
     async def _direct(self, request: Request) -> Response:
         body: Body = msgspec.json.decode(await request.body())
@@ -130,7 +130,7 @@ class FakeClaude:
     async def _counted(self, body: Body) -> Response:
         self.requests.append(body)
         self._under_way += 1
-        self.most_under_way = max(self.most_under_way, self._under_way)
+        self.max_in_flight = max(self.max_in_flight, self._under_way)
         try:
             return await self._answer(body)
         finally:
@@ -207,7 +207,7 @@ class FakeClaude:
         if self.faults:
             return self.faults.popleft()
         mark = _MARK.search(_user_text(body))
-        return cast(Fault, mark[1]) if mark and mark[1] in _FAULTS else self.every
+        return cast(Fault, mark[1]) if mark and mark[1] in _FAULTS else self.permanent_fault
 
     def _refused(self, message: str) -> Response:
         return self._problem(400, "invalid_request_error", message)

@@ -4,7 +4,7 @@
     async with fcm.serve() as url:      # FCM_BASE_URL=url FCM_SERVICE_ACCOUNT=fcm.service_account(url)
 
 It verifies the signed assertion with the account's public key and validates messages against the protocol. Faults can
-be injected: `faults` apply to the next messages, one each; `every` applies to all others; the devices of
+be injected: `faults` apply to the next messages, one each; `permanent_fault` applies to all others; the devices of
 `unregistered_tokens` do not exist any more.
 """
 
@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.fakes import NAME
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 
 PROJECT = NAME
 _EMAIL = f"pushes@{PROJECT}.iam.gserviceaccount.com"
@@ -36,7 +36,7 @@ _AUDIENCE = "https://oauth2.googleapis.com/token"
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _PEM = serialization.Encoding.PEM
-_MOST_BYTES = 4_096
+_MAX_BYTES = 4_096
 
 Fault = Literal[
     "unauthorized",  # 401: the access token is invalid
@@ -82,7 +82,7 @@ class FakeFcm:
     def __init__(self, *, slow_s: float = 3.0) -> None:
         self.slow_s, self.retry_after = slow_s, "1"
         self.faults: deque[Fault | None] = deque()
-        self.every: Fault | None = None
+        self.permanent_fault: Fault | None = None
         self.unregistered_tokens: set[str] = set()
         self.refuses_grants = False
         self.delivered: list[Delivered] = []
@@ -101,7 +101,7 @@ class FakeFcm:
             Route("/token", self._grant, methods=["POST"]),
             Route("/v1/projects/{project}/messages:send", self._send, methods=["POST"]),
         ]
-        return serving(Starlette(routes=routes), port=port)
+        return serve_app(Starlette(routes=routes), port=port)
 
     def service_account(self, url: str) -> str:
         """Return the key of the authorized service account as the Firebase console exports it."""
@@ -143,7 +143,7 @@ class FakeFcm:
             return self._refused("unauthorized", "Request had invalid authentication credentials.")
         if request.path_params["project"] != PROJECT:
             return self._refused("not_found", "Not found.")
-        fault = self.faults.popleft() if self.faults else self.every
+        fault = self.faults.popleft() if self.faults else self.permanent_fault
         message, problem = _read(data)
         if problem:
             return self._refused("invalid", problem)
@@ -182,7 +182,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], str]:
         return {}, "Invalid value at 'message.data[0].value' (TYPE_STRING)"
     if any(key == "from" or key.startswith(("google", "gcm")) for key in payload):
         return {}, "Invalid data payload key"
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         return {}, "Message too big"
     return message, ""
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 from infra.socialverse import LISTS
 
 Fault = Literal[
@@ -36,9 +36,9 @@ Fault = Literal[
 class FakeSocialverse:
     """The fake server, with its faults to inject and its requests to inspect."""
 
-    def __init__(self, *, token: str = "", slow_s: float = 3.0, most: int = 1_000) -> None:
-        """Configure the fake; `most` is the maximum number of records in a page, regardless of the request."""
-        self.token, self.slow_s, self.most, self.retry_after = token, slow_s, most, "1"
+    def __init__(self, *, token: str = "", slow_s: float = 3.0, max_page_size: int = 1_000) -> None:
+        """Configure the fake; `max_page_size` is the maximum number of records in a page, regardless of the request."""
+        self.token, self.slow_s, self.most, self.retry_after = token, slow_s, max_page_size, "1"
         self.lists: dict[str, list[Any]] = {name: [] for name in LISTS}
         self.faults: deque[Fault | None] = deque()
         self.requests: list[tuple[str, int]] = []
@@ -49,7 +49,7 @@ class FakeSocialverse:
     def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
         """Serve the fake and yield its URL."""
         routes = [Route(path, self._list(name, field)) for name, (path, field) in LISTS.items()]
-        return serving(Starlette(routes=routes), port=port)
+        return serve_app(Starlette(routes=routes), port=port)
 
     def _list(self, name: str, field: str) -> Any:
         async def listed(request: Request) -> Response:

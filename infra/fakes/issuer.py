@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 
 _NEW: dict[str, Callable[[], Any]] = {
     "RS": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=2_048),
@@ -38,19 +38,19 @@ class Issuer:
     def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
         """Create an issuer with its first key; without `names_keys`, neither keys nor tokens have a `kid`."""
         self.request_count = 0
-        self.is_away = False
+        self.is_unavailable = False
         self.published: list[Any] = []
         self._algorithm, self._names_keys = algorithm, names_keys
         self._count = 0
         self.rotate()
 
-    def rotate(self, *, beside: bool = False) -> None:
-        """Sign with a new key from now on, and publish it alone or `beside` the previous ones."""
+    def rotate(self, *, keep_previous: bool = False) -> None:
+        """Sign with a new key from now on, and publish it alone or `keep_previous` the previous ones."""
         self._count += 1
         self._key = _NEW.get(self._algorithm, _NEW.get(self._algorithm[:2], _NEW["RS"]))()
         public = jwt.get_algorithm_by_name(self._algorithm).to_jwk(self._key.public_key(), as_dict=True)
         key_parameters = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
-        self.published = [*(self.published if beside else ()), {**public, **key_parameters, "use": "sig"}]
+        self.published = [*(self.published if keep_previous else ()), {**public, **key_parameters, "use": "sig"}]
 
     @property
     def kid(self) -> str:
@@ -64,8 +64,8 @@ class Issuer:
 
     def serve(self) -> AbstractAsyncContextManager[str]:
         """Serve the keys on a free port and yield their URL."""
-        return serving(Starlette(routes=[Route("/", self._keys)]))
+        return serve_app(Starlette(routes=[Route("/", self._keys)]))
 
     async def _keys(self, _: Request) -> Response:
         self.request_count += 1
-        return Response(status_code=503) if self.is_away else JSONResponse({"keys": self.published})
+        return Response(status_code=503) if self.is_unavailable else JSONResponse({"keys": self.published})

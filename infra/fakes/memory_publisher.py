@@ -1,4 +1,4 @@
-"""In-memory publisher for tests and experiments: the methods of `Publishes` without a network."""
+"""In-memory publisher for tests and experiments: the methods of `RecordPublisher` without a network."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from topics import Topic
 class MemoryPublisher:
     """Keeps published records by topic.
 
-    With `away` set it fails as if the broker were unavailable; with `silent` set it never returns.
+    With `is_unavailable` set it fails as if the broker were unavailable; with `silent` set it never returns.
     """
 
     def __init__(self) -> None:
         self.published: dict[str, list[msgspec.Struct]] = {}
-        self.away = False
+        self.is_unavailable = False
         self.silent = False
 
-    def of(self, topic: Topic) -> list[Any]:
+    def values_of(self, topic: Topic) -> list[Any]:
         """Return the records published to a topic."""
         return self.published.get(topic.name, [])
 
@@ -31,10 +31,10 @@ class MemoryPublisher:
         """Keep the records.
 
         Raises:
-            PublishError: `away` is set.
+            PublishError: `is_unavailable` is set.
         """
         if self.silent:
             await asyncio.Event().wait()
-        if self.away:
+        if self.is_unavailable:
             raise PublishError(topic.name, "the broker is away")
         self.published.setdefault(topic.name, []).extend(values)

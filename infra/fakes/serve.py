@@ -23,7 +23,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+async def serve_app(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an application and yield its URL; port 0 selects a free port."""
     with socket.create_server((_HOST, port), backlog=512) as listener:
         config = uvicorn.Config(

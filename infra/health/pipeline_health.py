@@ -31,8 +31,8 @@ MISSING_AFTER_MS = 30_000
 CRASHES, CRASHES_WITHIN_MS = 3, 300_000
 """Number of failed processes of a role, and the period in ms, that make a crash loop."""
 _KAFKA_EVERY_S = 15.0
-_WRITTEN_KEY, _WRITTEN_LIVES_MS = "health:written", 60_000
-_GAPS_KEY, _GAPS_LIVE_MS = "health:deleted_unread", 7 * DAY_MS
+_WRITTEN_KEY, _WRITTEN_TTL_MS = "health:written", 60_000
+_GAPS_KEY, _GAPS_TTL_MS = "health:deleted_unread", 7 * DAY_MS
 _LOG = logging.getLogger(__name__)
 
 State = Literal["up", "late", "missing", "crash_loop"]
@@ -105,7 +105,7 @@ class PipelineReader:
             self._consumption = await asyncio.to_thread(consumer_lag.read, self._admin, prefix=APP_ID)
             await record_gaps(self._redis, self._consumption.gaps)
         except (KafkaException, StoreError) as error:
-            _LOG.warning("it is not known how far consumer groups are: %s", error)
+            _LOG.warning("the lag of consumer groups cannot be read: %s", error)
         finally:
             self._asked_s = time.monotonic()
             self._asking = None
@@ -135,7 +135,7 @@ async def writes_refused(redis: Redis) -> str:
     """
     try:
         with store_errors("writing to Redis"):
-            await redis.set(_WRITTEN_KEY, clock.now_ms(), px=_WRITTEN_LIVES_MS)
+            await redis.set(_WRITTEN_KEY, clock.now_ms(), px=_WRITTEN_TTL_MS)
     except StoreError as error:
         if isinstance(error.__cause__, ResponseError):
             return f"{type(error.__cause__).__name__}: {error.__cause__}"
@@ -152,7 +152,7 @@ async def record_gaps(redis: Redis, gaps: Mapping[str, int]) -> None:
     if gaps:
         with store_errors("noting what was deleted unread"):
             await redis.hset(_GAPS_KEY, mapping=cast("dict[Any, Any]", gaps))
-            await redis.pexpire(_GAPS_KEY, _GAPS_LIVE_MS)
+            await redis.pexpire(_GAPS_KEY, _GAPS_TTL_MS)
 
 
 async def read_gaps(redis: Redis) -> Counts:

@@ -94,7 +94,7 @@ async def read(settings: Settings) -> Status:
     return Status(
         servers={"kafka": kafka, "schema registry": registry, "redis": store, "database": database},
         roles=roles,
-        lag=consumed.behind,
+        lag=consumed.lag,
         newest_feed_at=newest,
         newest_feed_age_s=None if newest is None else max(0.0, (clock.now_ms() - newest) / 1000),
         pipeline=pipeline,

@@ -40,5 +40,5 @@ def message_limits(bootstrap_servers: str, topics: Iterable[str]) -> dict[str, i
         for resource, future in admin.describe_configs(resources, request_timeout=_CALL_S).items():
             limits[resource.name] = int(future.result(_CALL_S)[_LIMIT].value)
     except (KafkaException, TimeoutError) as error:
-        _LOG.warning("the broker does not say how large messages may be: %s", error)
+        _LOG.warning("the message limits of the broker cannot be read: %s", error)
     return limits

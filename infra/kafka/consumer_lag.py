@@ -20,7 +20,7 @@ Counts = dict[str, dict[str, int]]
 class ConsumerLag:
     """Lag of the groups that have committed offsets of our topics."""
 
-    behind: Counts = field(default_factory=dict)
+    lag: Counts = field(default_factory=dict)
     """Unread records that still exist."""
     deleted: Counts = field(default_factory=dict)
     """Records that retention deleted before they were read; groups and topics without any are omitted."""
@@ -40,7 +40,7 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
     starts, ends = (partition_offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
     lag = ConsumerLag()
     for group, group_offsets in committed.items():
-        behind = lag.behind.setdefault(group, {})
+        behind = lag.lag.setdefault(group, {})
         for (topic, number), offset in group_offsets.items():
             start, end = starts[topic, number].offset, ends[topic, number].offset
             behind[topic] = behind.get(topic, 0) + max(0, end - max(offset, start))

@@ -23,7 +23,7 @@ _BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class DeadLetterFilter:
     """A filter for dead letters; a field that is None matches everything."""
 
     ids: frozenset[str] | None = None
@@ -31,7 +31,7 @@ class Only:
     reason: str | None = None
     stage: str | None = None
 
-    def fits(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Say whether a dead letter matches."""
         return (
             (self.ids is None or letter.letter_id in self.ids)
@@ -41,7 +41,7 @@ class Only:
         )
 
 
-def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list[DeadLetter]:
+def open_dead_letters(bootstrap_servers: str, registry: Registry, criteria: DeadLetterFilter) -> list[DeadLetter]:
     """Return the open dead letters, oldest failure first; replayed ones are closed.
 
     Raises:
@@ -51,7 +51,7 @@ def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list
     newest: dict[bytes, DeadLetter | None] = {}
     for key, value in _messages(bootstrap_servers):
         newest[key] = None if value is None else codec.decode(value)
-    matches = (letter for letter in newest.values() if letter is not None and only.fits(letter))
+    matches = (letter for letter in newest.values() if letter is not None and criteria.matches(letter))
     return sorted(matches, key=lambda letter: (letter.failed_at, letter.letter_id))
 
 

@@ -14,7 +14,7 @@ _DETAIL_CHARS = 1_000
 _CUT = "cut from "
 
 
-def bounded(letter: DeadLetter) -> DeadLetter:
+def fit_to_topic(letter: DeadLetter) -> DeadLetter:
     """Return a dead letter that fits its topic: oversized fields are cut, and the detail begins with their sizes."""
     key, value, headers = letter.key or b"", letter.value or b"", letter.headers
     headers_size = sum(len(name.encode()) + len(header) for name, header in headers.items())

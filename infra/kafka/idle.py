@@ -29,7 +29,7 @@ from topics.topic import (
     USER_WEIGHTS,
 )
 
-CONSUMED = (
+INPUT_TOPICS = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
     *(TRIGGERS, ITEM_SIGNALS, CONTENT, LLM_SCORES),
 )
@@ -93,11 +93,11 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *GLOBAL_TABLES, FETCH_REQUESTS})
+    ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
-    for topic in CONSUMED:
+    for topic in INPUT_TOPICS:
         counts[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)
     feeds = [sign for sign in heartbeats if sign["role"] == "feed"]
     if any(sign["role"] == "fetch" for sign in heartbeats):
@@ -107,7 +107,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     counts["workers to start"] = (not feeds) + (not trainers)
     for sign in feeds:
         counts["users to rank"] = counts.get("users to rank", 0) + sign["waiting"]
-        counts["charts to draw"] = counts.get("charts to draw", 0) + sign["stale"]
+        counts["charts to refresh"] = counts.get("charts to refresh", 0) + sign["stale"]
         for topic in GLOBAL_TABLES:
             name = f"records of {topic.short_name} to view"
             counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, sign["view"]))

@@ -10,7 +10,7 @@ from schemas.codec import DecodeError
 from schemas.types import Item
 from topics.topic import ITEMS
 
-_MOST_RECORDS, _TIMEOUT_MS = 5_000, 500
+_MAX_RECORDS, _TIMEOUT_MS = 5_000, 500
 
 
 async def newest_items(
@@ -30,7 +30,7 @@ async def newest_items(
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=_MOST_RECORDS)).values():
+            for records in (await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=_MAX_RECORDS)).values():
                 for record in records:
                     item_id = (record.key or b"").decode(errors="replace")
                     item = None if record.value is None else await _decoded(registry, record.value)

@@ -64,8 +64,8 @@ def broker_topics() -> list[BrokerTopic]:
     return events + changelogs
 
 
-async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None] = lambda _name, _what: None) -> None:
-    """Create the topics, register the schemas and migrate the database; `on_done` is called with the result of each.
+async def provision(addresses: Addresses, *, on_result: Callable[[str, str], None] = lambda _name, _what: None) -> None:
+    """Create the topics, register the schemas and migrate the database; `on_result` is called with the result of each.
 
     Raises:
         OperatorError: an existing topic or schema does not fit, or a server refused.
@@ -75,9 +75,9 @@ async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None]
         _register(addresses.schema_registry_url),
         pool.migrate(addresses.database_url, pool.migrations()),
     )
-    on_done("topics", f"{len(broker_topics())}, of which {created} are new")
-    on_done("schemas", f"{registered}")
-    on_done("tables", f"migrated: {', '.join(migrated)}" if migrated else "as they should be")
+    on_result("topics", f"{len(broker_topics())}, of which {created} are new")
+    on_result("schemas", f"{registered}")
+    on_result("tables", f"migrated: {', '.join(migrated)}" if migrated else "as they should be")
 
 
 async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
@@ -150,7 +150,7 @@ async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:
     if problems:
         raise OperatorError(
             "Topics that are there already do not fit:\n  " + "\n  ".join(problems),
-            "Delete them if what they hold does not matter; otherwise alter the setting (kafka-configs.sh), and copy"
+            "Delete them if their data is not needed; otherwise alter the setting (kafka-configs.sh), and copy"
             " topics with another partition count to new ones.",
         )
 

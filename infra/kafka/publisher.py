@@ -25,7 +25,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra import clock
 from infra.kafka.cluster import message_limits
-from infra.kafka.dead_letter_size import bounded
+from infra.kafka.dead_letter_size import fit_to_topic
 from infra.kafka.provision import broker_topics
 from infra.kafka.registry import Registry
 from schemas.types import DeadLetter
@@ -38,7 +38,7 @@ _POLL_S = 0.05
 _BY_KEY = -1
 """Partition number that leaves the choice of partition to the key."""
 _HIGH_WATER = 200_000
-"""Number of buffered messages above which `room` waits."""
+"""Number of buffered messages above which `wait_for_capacity` waits."""
 _LARGEST = 2 * MIB
 """Maximum size of a message for the client library, regardless of the topic's own limit."""
 _BATCH_BYTES = 1_000_000
@@ -69,7 +69,7 @@ class RecordTooLargeError(ValueError):
         super().__init__(f"{topic}: the record of {_printable_key(key)} has {size} bytes, {limit} are taken")
 
 
-class Publishes(Protocol):
+class RecordPublisher(Protocol):
     """A publisher that returns once the broker has acknowledged the records."""
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
@@ -229,7 +229,7 @@ class Publisher:
             "%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _printable_key(key), error
         )
         if topic != DEAD_LETTERS.name:
-            self.produce(DEAD_LETTERS, bounded(_letter(topic, key, error, value)))
+            self.produce(DEAD_LETTERS, fit_to_topic(_letter(topic, key, error, value)))
 
     def fail(self, error: BaseException, *, topic: str = "all topics") -> None:
         """Make `flush` raise from now on: outputs that events depend on are missing."""
@@ -240,7 +240,7 @@ class Publisher:
         """Return the publisher's part of a heartbeat."""
         return {"rejected": dict(self.rejected)}
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until the buffer has room, as backpressure for callers that are faster than the broker.
 
         Raises:

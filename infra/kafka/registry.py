@@ -23,7 +23,7 @@ _NOT_NOW = frozenset((401, 403, 408, 429))
 """Statuses that say nothing about the existence of the requested schema."""
 _HIGHEST_ID = (1 << 31) - 1
 """Registries use signed 32-bit ids; the frame of a message has room for larger ones."""
-_MOST_REFERENCES = 100
+_MAX_REFERENCES = 100
 """Maximum number of schemas fetched for the references of one schema."""
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -114,7 +114,7 @@ class Registry:
         def visit(references: Sequence[SchemaReference]) -> None:
             for reference in references:
                 version = reference.subject, reference.version
-                if version in versions or len(versions) >= _MOST_REFERENCES:
+                if version in versions or len(versions) >= _MAX_REFERENCES:
                     continue
                 versions.add(version)
                 try:

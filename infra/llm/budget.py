@@ -22,7 +22,7 @@ from infra.settings import Settings
 
 KEY = "llm:spent:"
 MILLION = 1_000_000
-_LIVES_S = 2 * DAY_S
+_TTL_S = 2 * DAY_S
 _BYTES_PER_TOKEN = 2
 """Lower than in most texts, so that estimates are too high rather than too low."""
 _LOG = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class TokenPrices:
     cache_read: float
 
     @classmethod
-    def of(cls, settings: Settings) -> TokenPrices:
+    def from_settings(cls, settings: Settings) -> TokenPrices:
         """Return the prices in the settings."""
         return cls(
             settings.llm_price_input_usd,
@@ -94,7 +94,7 @@ class TokenPrices:
             + (usage.cache_read_input_tokens or 0) * self.cache_read
         )
 
-    def most(self, prompt: Prompt[msgspec.Struct]) -> int:
+    def max_cost(self, prompt: Prompt[msgspec.Struct]) -> int:
         """Return the maximum cost of an answer in millionths of a dollar."""
         schema = msgspec.json.encode(input_schema(prompt.answer))
         input_bytes = len(prompt.system.encode()) + len(prompt.user.encode()) + len(schema)
@@ -121,7 +121,7 @@ class Budget:
             for usd in (settings.llm_budget_usd, settings.llm_budget_category_usd, settings.llm_budget_user_usd)
         )
 
-    async def take(self, prompt: Prompt[msgspec.Struct], amount: int, *, now_ms: int) -> Reservation:
+    async def reserve(self, prompt: Prompt[msgspec.Struct], amount: int, *, now_ms: int) -> Reservation:
         """Reserve an amount from every budget of a question.
 
         Args:
@@ -138,7 +138,7 @@ class Budget:
         if prompt.category:
             limits[f"{day}:category:{prompt.category}"] = self._category
         with store_errors("taking from the budget"):
-            refused = int(await self._take(keys=list(limits), args=[amount, _LIVES_S, *limits.values()]))
+            refused = int(await self._take(keys=list(limits), args=[amount, _TTL_S, *limits.values()]))
         if refused:
             budget_name = list(limits)[refused - 1].removeprefix(f"{day}:")
             raise LlmError(

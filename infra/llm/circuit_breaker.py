@@ -30,11 +30,11 @@ class CircuitBreaker:
             self._closed_at_s = now_s + self._cooldown_s
         return True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Close the circuit; a pause requested by the provider still applies."""
         self._failures = 0
 
-    def failed(self, now_s: float, *, retry_after_s: float = 0.0) -> None:
+    def record_failure(self, now_s: float, *, retry_after_s: float = 0.0) -> None:
         """Count a failure; the circuit opens at the limit, or when the provider requests a pause."""
         self._failures += 1
         if retry_after_s > 0:

@@ -79,14 +79,14 @@ class Llm:
             log: Takes an event for every question that was sent, answered or not.
         """
         self._settings, self._provider, self._log = settings, provider, log
-        self._prices = TokenPrices.of(settings)
+        self._prices = TokenPrices.from_settings(settings)
         self._cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
         self._budget = Budget(redis, settings)
         self._breaker = CircuitBreaker(
             failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s
         )
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
-        self._spent = 0
+        self._cost_micro_usd = 0
         """Known cost of all questions in millionths of a dollar."""
         self.outcomes: Counter[str] = Counter()
         """Number of questions by outcome: answered, recalled, or the reason for a missing answer."""
@@ -105,17 +105,17 @@ class Llm:
         except LlmError as error:
             self.outcomes[error.reason] += 1
             raise
-        self.outcomes["recalled" if answer.recalled else ANSWERED] += 1
+        self.outcomes["recalled" if answer.is_cached else ANSWERED] += 1
         return answer
 
     def describe(self) -> dict[str, Any]:
         """Return the client's part of a heartbeat."""
         is_open = self._breaker.is_open(time.monotonic())
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
-        return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
+        return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._cost_micro_usd / MILLION}
 
     def _recalled(self, value: A, name: str) -> PromptAnswer[A]:
-        return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, recalled=True)
+        return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, is_cached=True)
 
     async def _allowed(self, prompt: Prompt[A], name: str) -> PromptAnswer[A]:
         """Wait for a slot, then ask if there is a key, the circuit is closed and the budgets suffice."""
@@ -125,14 +125,14 @@ class Llm:
             if not self._breaker.allows(time.monotonic()):
                 raise LlmError("open_circuit", "the provider has failed several times in a row, or asked to wait")
             call = _Call(clock.now_ms())
-            reservation = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
+            reservation = await self._budget.reserve(prompt, self._prices.max_cost(prompt), now_ms=call.started_ms)
             try:
                 return await self._asked(self._provider, prompt, call, name)
             finally:
                 self._log(self._event(prompt, call, name))
                 cost = self._cost(call)
                 if cost is not None:
-                    self._spent += cost
+                    self._cost_micro_usd += cost
                     await self._budget.settle(reservation, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:
@@ -142,11 +142,11 @@ class Llm:
         except LlmError as error:
             call.outcome = error.reason
             if error.reason in _FAILURES:
-                self._breaker.failed(time.monotonic(), retry_after_s=error.retry_after_s)
+                self._breaker.record_failure(time.monotonic(), retry_after_s=error.retry_after_s)
             else:
-                self._breaker.succeeded()
+                self._breaker.record_success()
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         call.outcome = ANSWERED
         # Cache the validated answer, not the raw one: a later read must not find other flaws in it.
         answer = msgspec.json.encode(reading.value)

@@ -31,7 +31,7 @@ malformed     no part of the answer fits the question's answer type
 """
 
 
-PASSING: frozenset[Reason] = frozenset({"open_circuit", "rate_limited", "overloaded", "timeout", "server_error"})
+TRANSIENT: frozenset[Reason] = frozenset({"open_circuit", "rate_limited", "overloaded", "timeout", "server_error"})
 """Temporary reasons: the same question may be answered a little later."""
 
 

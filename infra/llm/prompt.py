@@ -50,7 +50,7 @@ class PromptAnswer(Generic[A_co]):
     hash: str
     """Hash of the question."""
     model: str
-    recalled: bool = False
+    is_cached: bool = False
     """Whether it came from the cache and cost nothing."""
     tokens: int = 0
     cost_usd: float = 0.0

@@ -43,10 +43,10 @@ class Reply:
     def payloads(self) -> list[Any]:
         """Return the inputs of the model's tool calls, or its text if there are none."""
         blocks = [block for block in self.content if isinstance(block, dict)]
-        used = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
+        tool_inputs = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
         texts = (block.get("text") for block in blocks if block.get("type") == "text")
         text = "\n".join(text for text in texts if isinstance(text, str)).strip()
-        return used or ([text] if text else [])
+        return tool_inputs or ([text] if text else [])
 
     @property
     def text(self) -> str:

@@ -15,13 +15,13 @@ _JOINERS = "\u200c\u200d"
 """Invisible, but needed in the words of some scripts and in some emoji."""
 
 
-def plain(text: str, *, most: int) -> str:
-    """Return a text without markup, control and invisible characters, on one line of at most `most` characters."""
-    text = html.unescape(text[: 8 * most])
+def plain_text(text: str, *, max_chars: int) -> str:
+    """Return a text without markup, control and invisible characters, on one line of at most `max_chars` characters."""
+    text = html.unescape(text[: 8 * max_chars])
     text = _TAG.sub(" ", text).replace("<", "").replace(">", "")
     text = "".join(char if char in _JOINERS or unicodedata.category(char) not in _INVISIBLE else " " for char in text)
     text = _SPACES.sub(" ", text).strip()
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
 
 
 def link(url: str | None) -> str | None:

@@ -11,7 +11,7 @@ from typing import IO
 from infra.private_file import FILE_MODE, private_folder
 
 MAX_BYTES = 20 << 20
-KEPT = 3
+MAX_FILES = 3
 """Number of rotated files to keep."""
 _TAIL_BYTES = _CHUNK = 64 << 10
 
@@ -26,7 +26,7 @@ class ChildLog:
         """Open the file for a child process to append to."""
         private_folder(self.file.parent)
         opened = os.fdopen(os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE), "ab")
-        for file in (self.file, *(self._part(number) for number in range(1, KEPT + 1))):
+        for file in (self.file, *(self._part(number) for number in range(1, MAX_FILES + 1))):
             if file.exists():
                 file.chmod(FILE_MODE)
         return opened
@@ -39,7 +39,7 @@ class ChildLog:
         """
         if not self.file.exists() or self.file.stat().st_size <= MAX_BYTES:
             return False
-        for number in range(KEPT, 1, -1):
+        for number in range(MAX_FILES, 1, -1):
             if self._part(number - 1).exists():
                 self._part(number - 1).replace(self._part(number))
         newest = self._part(1)

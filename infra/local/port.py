@@ -28,7 +28,7 @@ class Ports:
     database: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Ports:
+    def from_settings(cls, settings: Settings) -> Ports:
         """Return the ports in the settings."""
         return cls(settings.kafka_port, settings.schema_registry_port, settings.redis_port, settings.database_port)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.error import OperatorError
-from infra.local import leftover
+from infra.local import stale_process
 from infra.local.log import ChildLog
 from infra.local.program import kill_group, launch
 from infra.local.step import OnStep, Step
@@ -35,12 +35,12 @@ class Command:
 
     argv: Sequence[str]
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_within_s: float = 15.0
+    stop_timeout_s: float = 15.0
     run_as: str = ""
     """User to switch to from root; empty for none."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Its settings; those of this process are not inherited."""
-    watched: bool = False
+    has_watchdog: bool = False
     """Whether the program supports `infra.watchdog.OPTION` and writes heartbeats."""
 
 
@@ -56,7 +56,7 @@ class Child:
         home: Path,
         on_step: OnStep,
         prepare: Callable[[], Awaitable[None]] | None = None,
-        on_return: Callable[[], Awaitable[None]] | None = None,
+        on_restart: Callable[[], Awaitable[None]] | None = None,
         watchdog_timeout_s: float = 0.0,
     ) -> None:
         """Configure a child process.
@@ -68,12 +68,12 @@ class Child:
             home: Folder of logs and records of running processes.
             on_step: Called with every state change.
             prepare: Creates the files that the process needs; called at every start, as its folder may be gone.
-            on_return: Called when a process that had died serves again.
+            on_restart: Called when a process that had died serves again.
             watchdog_timeout_s: Maximum time without a heartbeat in seconds; 0 for no limit.
         """
         self.name = name
         self._command, self._check, self._on_step = command, check, on_step
-        self._prepare, self._on_return, self._watchdog_timeout_s = prepare, on_return, watchdog_timeout_s
+        self._prepare, self._on_return, self._watchdog_timeout_s = prepare, on_restart, watchdog_timeout_s
         slug = name.lower().replace(" ", "-").replace(",", "-")
         self._log = ChildLog(home / "logs" / f"{slug}.log")
         self._record = home / "run" / f"{slug}.json"
@@ -127,7 +127,7 @@ class Child:
                 self._on_step(Step(self.name, "stopping"))
                 _signal(process, command.stop_signal)
                 try:
-                    await asyncio.wait_for(process.wait(), command.stop_within_s)
+                    await asyncio.wait_for(process.wait(), command.stop_timeout_s)
                 except TimeoutError:
                     self.kill()
                     await process.wait()
@@ -157,13 +157,13 @@ class Child:
             self._log.rotate()
             process = await self._launched(command)
             self._current = command, process
-            leftover.record(self._record, process.pid, command.stop_signal)
+            stale_process.record(self._record, process.pid, command.stop_signal)
 
     async def _launched(self, command: Command) -> Process:
         """Start the program, with a pipe for its heartbeats if it writes any."""
         if self._watchdog is not None:
             self._watchdog.close()
-        self._watchdog = watchdog = Watchdog() if command.watched else None
+        self._watchdog = watchdog = Watchdog() if command.has_watchdog else None
         more = () if watchdog is None else (OPTION, str(watchdog.write_fd))
         try:
             with self._log.open() as log:
@@ -179,7 +179,7 @@ class Child:
                 )
         finally:
             if watchdog is not None:
-                watchdog.started()
+                watchdog.close_write_end()
 
     async def _watch(self) -> None:
         """Restart the process whenever it has ended, until it is to stop."""
@@ -240,7 +240,7 @@ class Child:
             await asyncio.sleep(_LOOK_EVERY_S)
             with suppress(OSError):  # a full disk is no reason to end the process
                 self._log.rotate()
-            if self._watchdog is not None and self._watchdog.heard():
+            if self._watchdog is not None and self._watchdog.has_heartbeat():
                 silent_s, allowed_s = 0.0, self._watchdog_timeout_s
             elif self._watchdog is not None:
                 silent_s += _LOOK_EVERY_S

@@ -16,7 +16,7 @@ from infra import address
 from infra.address import Addresses
 from infra.error import OperatorError
 from infra.health import health_check
-from infra.local import leftover, secret
+from infra.local import secret, stale_process
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free
 from infra.local.process import Child
@@ -29,7 +29,7 @@ from infra.local.step import OnStep, Step
 from infra.redis.connection import connect
 from infra.settings import Settings, masked
 
-OnReturn = Callable[[Addresses], Awaitable[None]]
+OnRestart = Callable[[Addresses], Awaitable[None]]
 
 START_WITHIN_S = 180.0
 _RETRY_S = 2.0
@@ -46,7 +46,7 @@ class LocalStack:
     """
 
     def __init__(
-        self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_return: OnReturn | None = None
+        self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_restart: OnRestart | None = None
     ) -> None:
         """Configure a stack.
 
@@ -55,10 +55,10 @@ class LocalStack:
             settings: Addresses of existing servers, and the folder of downloads.
             ports: Ports of the local servers.
             on_step: Called with every state change, from any thread.
-            on_return: Called with the addresses when a server that had died serves again, perhaps without its data.
+            on_restart: Called with the addresses when a server that had died serves again, perhaps without its data.
         """
         self.home = home.resolve()
-        self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
+        self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_restart
         self._cache = settings.millrace_cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
@@ -78,7 +78,7 @@ class LocalStack:
         """
         self._lock.take()
         try:
-            await asyncio.to_thread(leftover.end_stale, self.home / "run")
+            await asyncio.to_thread(stale_process.end_stale, self.home / "run")
             require_space(self.home)
             require_space(self._cache)
             addresses, checks = self._plan()
@@ -102,7 +102,7 @@ class LocalStack:
         address.forget(self.home)
         for server, child in self._running:
             await child.stop()
-            server.stopped()
+            server.on_stop()
         self._lock.release()
 
     async def __aenter__(self) -> Addresses:
@@ -147,7 +147,7 @@ class LocalStack:
                     home=home,
                     on_step=self._on_step,
                     prepare=server.prepare,
-                    on_return=partial(self._returned, addresses),
+                    on_restart=partial(self._returned, addresses),
                     watchdog_timeout_s=settings.watchdog_timeout_s,
                 )
                 self._running.append((server, child))
@@ -169,12 +169,12 @@ class LocalStack:
         await server.prepare()
 
     async def _returned(self, addresses: Addresses) -> None:
-        """Call `on_return` for a server that is back, until the call succeeds."""
+        """Call `on_restart` for a server that is back, until the call succeeds."""
         while self._on_return is not None:
             try:
                 return await self._on_return(addresses)
             except Exception as error:  # another server may be unavailable
-                _LOG.warning("what a server lacks is not made anew yet: %s", error)
+                _LOG.warning("a restarted server is not provisioned yet: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
     def _progress(self, name: str) -> Callable[[str], None]:
@@ -196,8 +196,8 @@ def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
     free = shutil.disk_usage(folder).free
     if free < free_bytes:
         raise OperatorError(
-            f"The disk of {folder} has {free / 1e9:.1f} GB free; the local stack wants {free_bytes / 1e9:.1f} GB.",
-            "Make room, or choose folders on another disk with MILLRACE_HOME and MILLRACE_CACHE.",
+            f"The disk of {folder} has {free / 1e9:.1f} GB free; the local stack needs {free_bytes / 1e9:.1f} GB.",
+            "Free some space, or choose folders on another disk with MILLRACE_HOME and MILLRACE_CACHE.",
         )
 
 
@@ -206,9 +206,9 @@ def _redis_probe(url: str) -> health_check.ServerProbe:
     return health_check.ServerProbe(health_check.redis(client), client.aclose)
 
 
-async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:
+async def _all(coroutines: list[Coroutine[Any, Any, None]]) -> None:
     """Await all; if one fails, cancel the others and raise its error."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
+    tasks = [asyncio.ensure_future(part) for part in coroutines]
     try:
         await asyncio.gather(*tasks)
     except BaseException:

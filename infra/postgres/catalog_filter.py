@@ -52,7 +52,7 @@ class CatalogFilter:
     words: Sequence[str] = ()
     """Words of which the text must contain at least one."""
 
-    def fits(self, item: Item) -> bool:
+    def matches(self, item: Item) -> bool:
         """Say whether an item matches; words are compared without stemming."""
         return (
             item.item_id.startswith(self.prefix)
@@ -73,13 +73,13 @@ class CatalogListing(Protocol):
         """Return the ids of the newest matching items."""
         ...
 
-    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+    async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another with their similarity; none if the item is unknown.
 
         Args:
             item_id: The item to compare with.
             prefix: Prefix of the ids to return.
-            least: Minimum similarity, from 0 to 1.
+            min_similarity: Minimum similarity, from 0 to 1.
             limit: Maximum number of items.
         """
         ...
@@ -89,7 +89,7 @@ class CatalogListing(Protocol):
         ...
 
 
-class MemoryListing:
+class MemoryCatalogListing:
     """The catalog of one process; similarity is the Jaccard index of the items' topics."""
 
     def __init__(self, items: Sequence[Item] = (), interactions: Sequence[Interaction] = ()) -> None:
@@ -99,9 +99,9 @@ class MemoryListing:
     async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
         """Return the ids of the newest matching items."""
         newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
-        return [item.item_id for item in newest if criteria.fits(item) and not item.private][:limit]
+        return [item.item_id for item in newest if criteria.matches(item) and not item.private][:limit]
 
-    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+    async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another."""
         topics = set(self._items[item_id].topics) if item_id in self._items else set()
         matches = []
@@ -109,7 +109,7 @@ class MemoryListing:
             both = topics | set(item.topics)
             share = len(topics & set(item.topics)) / len(both) if both else 0.0
             is_other = item.item_id != item_id and item.item_id.startswith(prefix) and not item.private
-            if topics and is_other and share >= least:
+            if topics and is_other and share >= min_similarity:
                 matches.append((item.item_id, share))
         return sorted(matches, key=lambda one: (-one[1], one[0]))[:limit]
 
@@ -120,7 +120,7 @@ class MemoryListing:
         return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:limit]
 
 
-class PostgresListing:
+class PostgresCatalogListing:
     """The catalog in PostgreSQL."""
 
     def __init__(self, connections: database.LazyPool) -> None:
@@ -130,20 +130,20 @@ class PostgresListing:
         """Return the ids of the newest matching items."""
         parameters = Parameters(criteria.prefix, criteria.category, criteria.project_code, limit)
         words = any_word(criteria.words, parameters.bind)
-        worded = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
+        word_condition = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
-            rows = await pool.fetch(_FIND.format(worded=worded), *parameters.values)
+            rows = await pool.fetch(_FIND.format(worded=word_condition), *parameters.values)
         return [row["item_id"] for row in rows]
 
-    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+    async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another."""
         with _errors("looking for what is alike"):
             pool = await self._connections.pool()
             async with pool.acquire() as connection, connection.transaction(readonly=True):
                 await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
                 rows = await connection.fetch(_ALIKE, item_id, prefix, limit)
-        return [(row["item_id"], row["likeness"]) for row in rows if row["likeness"] >= least]
+        return [(row["item_id"], row["likeness"]) for row in rows if row["likeness"] >= min_similarity]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
         """Return the categories that a user interacted with most."""
@@ -157,5 +157,5 @@ class PostgresListing:
 def _errors(doing: str) -> Iterator[None]:
     try:
         yield
-    except database.AWAY as error:
+    except database.CONNECTION_ERRORS as error:
         raise StoreError(doing, error) from error

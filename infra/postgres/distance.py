@@ -12,29 +12,29 @@ from typing import Any
 import h3
 
 from domain.gazetteer import EARTH_KM
-from domain.nearby import Spot, reach_km
+from domain.nearby import GeoLocation, reach_km
 from infra.postgres.parameters import Bind
 from infra.postgres.pool import equals
 
 REGION_RESOLUTION = 4
 """H3 resolution of the indexed regions: cells with edges of 26 km on average, and at least 20 km."""
 _SHORTEST_EDGE_KM = 20.0
-UNTIED = "(latitude IS NULL AND city_key = '')"
+HAS_NO_LOCATION = "(latitude IS NULL AND city_key = '')"
 """The condition that an item is not tied to a location."""
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
-Within = Callable[[Bind, Point, float], str]
+DistanceCondition = Callable[[Bind, Point, float], str]
 """Returns the condition that an item is within a radius in km of a point."""
 
 
-async def distance_by(connection: Any) -> Within:
+async def distance_condition(connection: Any) -> DistanceCondition:
     """Return the method of a database to measure distances: `by_postgis` or `by_cells`."""
     count = await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
     return by_postgis if count else by_cells
 
 
-def nearby(bind: Bind, within: Within, user: Spot, radius_km: float) -> str:
+def nearby(bind: Bind, within: DistanceCondition, user: GeoLocation, radius_km: float) -> str:
     """Return the condition that an item is tied to a location near a user; see `domain.nearby`.
 
     Args:

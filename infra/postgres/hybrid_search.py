@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from domain.nearby import UNKNOWN, Spot
-from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from domain.nearby import UNKNOWN_LOCATION, GeoLocation
+from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance_condition, nearby
 from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import INDEXED_CHARS
 from infra.postgres.segment import any_word
@@ -39,7 +39,7 @@ class HybridQuery:
     words: Sequence[str] = ()
     vector: Sequence[float] | None = None
     """Embedding of the words, by the same encoder as the catalog's embeddings."""
-    user: Spot = UNKNOWN
+    user: GeoLocation = UNKNOWN_LOCATION
     """Location of the user. If it is unknown, items tied to a location are excluded."""
     excluded_ids: Sequence[str] = ()
     """Items to exclude."""
@@ -67,7 +67,7 @@ class KnownItem(NamedTuple):
 
 
 class HybridSearch:
-    """Searches the tables that the archive role maintains. Raises `pool.AWAY` while PostgreSQL does not answer."""
+    """Searches the tables of the archive role. Raises `CONNECTION_ERRORS` while PostgreSQL does not answer."""
 
     def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_out_of_stock: bool) -> None:
         """Configure the search.
@@ -81,14 +81,14 @@ class HybridSearch:
         self.radius_km = radius_km
         self._pool, self._encoder = pool, encoder
         self._hides_out_of_stock = hides_out_of_stock
-        self._within: Within | None = None
+        self._within: DistanceCondition | None = None
 
     async def search(self, query: HybridQuery) -> list[Match]:
         """Return the matches, best first."""
         parameters = Parameters()
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             if self._within is None:
-                self._within = await distance_by(connection)
+                self._within = await distance_condition(connection)
             statement = self._statement(query, parameters.bind, self._within)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *parameters.values)
@@ -104,11 +104,11 @@ class HybridSearch:
         )
         return [KnownItem(*row) for row in rows]
 
-    def _statement(self, query: HybridQuery, bind: Bind, within: Within) -> str:
+    def _statement(self, query: HybridQuery, bind: Bind, within: DistanceCondition) -> str:
         conditions = [
             f"catalogue.category = {bind(query.category)}",
             f"item_id <> ALL({bind(list(query.excluded_ids))}::text[])",
-            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
+            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else HAS_NO_LOCATION,
             "NOT private",
         ]
         if self._hides_out_of_stock:

@@ -20,7 +20,7 @@ _LOCK_ID = 0x6D696C6C
 INDEXED_CHARS = 256
 """Length of the indexed prefix of a long text, see migration 0004."""
 
-AWAY = (
+CONNECTION_ERRORS = (
     *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
     asyncpg.OperatorInterventionError,  # it is starting or shutting down
     asyncpg.InternalClientError,  # a connection was cut while it was being released
@@ -36,17 +36,17 @@ _REFUSALS = (
 
 
 @contextmanager
-def write_errors(doing: str) -> Iterator[None]:
+def write_errors(action: str) -> Iterator[None]:
     """Convert errors of writes into `StoreRefusedError` if a row is at fault, else into `StoreError`.
 
     A missing table or privilege is not a row's fault: the writer waits until an operator has fixed it.
     """
     try:
         yield
-    except (*AWAY, asyncpg.PostgresError) as error:
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
         unfit = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)  # detected by the client
         kind = StoreRefusedError if unfit or isinstance(error, _REFUSALS) else StoreError
-        raise kind(doing, error) from error
+        raise kind(action, error) from error
 
 
 async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
@@ -94,7 +94,7 @@ class LazyPool:
             return self._pool
 
     @asynccontextmanager
-    async def reading(self, doing: str) -> AsyncIterator[Any]:
+    async def read_connection(self, action: str) -> AsyncIterator[Any]:
         """Yield a connection in a read-only transaction.
 
         Raises:
@@ -103,8 +103,8 @@ class LazyPool:
         try:
             async with (await self.pool()).acquire() as connection, connection.transaction(readonly=True):
                 yield connection
-        except AWAY as error:
-            raise StoreError(doing, error) from error
+        except CONNECTION_ERRORS as error:
+            raise StoreError(action, error) from error
 
     async def close(self) -> None:
         """Close the connections."""

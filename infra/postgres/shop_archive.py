@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from infra.postgres.pool import LazyPool
 
-_MOST_DONE = 10_000
+_MAX_DONE = 10_000
 _SIMILAR = "SELECT others[:$2] AS others FROM likeness WHERE item_id = $1"
 _RULES = """
 SELECT other, support, confidence, lift FROM association_rules WHERE item_id = $1
@@ -16,7 +16,7 @@ ORDER BY confidence DESC, lift DESC, other LIMIT $2
 _DONE = f"""
 SELECT action, item_id, query, occurred_at FROM interactions
 WHERE user_id = $1 AND occurred_at > $2 AND action IN ('click', 'search')
-ORDER BY occurred_at DESC, event_id LIMIT {_MOST_DONE}
+ORDER BY occurred_at DESC, event_id LIMIT {_MAX_DONE}
 """  # noqa: S608 - the number is ours
 
 
@@ -49,7 +49,7 @@ class ShopArchive(Protocol):
         """Return the products clicked by users who click on a product, highest confidence first."""
         ...
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches since a time, newest first."""
         ...
 
@@ -65,7 +65,7 @@ class MemoryShopArchive:
         """Return nothing."""
         return []
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return nothing."""
         return []
 
@@ -78,15 +78,15 @@ class PostgresShopArchive:
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
         """Return the products with the most similar texts, most similar first."""
-        async with self._connections.reading("reading what is alike") as connection:
+        async with self._connections.read_connection("reading what is alike") as connection:
             return await connection.fetchval(_SIMILAR, item_id, limit) or []
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return the products clicked by users who click on a product, highest confidence first."""
-        async with self._connections.reading("reading rules") as connection:
+        async with self._connections.read_connection("reading rules") as connection:
             return [ShopRule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches since a time, newest first."""
-        async with self._connections.reading("reading interactions") as connection:
+        async with self._connections.read_connection("reading interactions") as connection:
             return [ShopEvent(*row) for row in await connection.fetch(_DONE, user_id, since)]

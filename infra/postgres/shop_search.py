@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from domain.nearby import UNKNOWN, Spot
+from domain.nearby import UNKNOWN_LOCATION, GeoLocation
 from infra.postgres import segment, spelling
-from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance_condition, nearby
 from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import LazyPool, equals
 from infra.postgres.synonyms import Phrase, terms, words
 from schemas.types import Item
 
-MOST_TERMS = 12
+MAX_TERMS = 12
 _NEAREST = 200
 """Maximum number of items that match by meaning alone."""
 _NEAR = 0.45
@@ -31,7 +31,7 @@ _STANDS_IN = 0.9
 _MEANING, _WELL_RATED = 0.6, 0.02
 _WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
 """Weights of other text, description, category and brand, title."""
-_LEAST_ITEMS = 1_000
+_MIN_ITEMS = 1_000
 _COUNTED = 1_000
 """Limit of the count of items that contain a run."""
 _RARE, _MORE = 3, 30
@@ -66,7 +66,7 @@ class ShopQuery:
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
-    user: Spot = UNKNOWN
+    user: GeoLocation = UNKNOWN_LOCATION
     """Location of the user: items tied to other locations are excluded, or come last if the location is unknown."""
     limit: int = 20
     offset: int = 0
@@ -83,7 +83,7 @@ class SearchMatches:
     """Spelling corrections: the typed word and the word that was searched for."""
 
 
-class ShopSearches(Protocol):
+class ShopSearch(Protocol):
     """A search in the catalog."""
 
     async def find(self, query: ShopQuery) -> SearchMatches:
@@ -103,18 +103,18 @@ class MemoryShopSearch:
 
     async def find(self, query: ShopQuery) -> SearchMatches:
         """Return the results."""
-        typed = _parts(query.query)
+        query_words = _parts(query.query)
         item_ids = [
             item.item_id
             for item in self._items
             if query.kind in ("", item.kind)
             and not item.private
-            and typed & _parts(" ".join((item.title, *item.topics)))
+            and query_words & _parts(" ".join((item.title, *item.topics)))
         ]
         return SearchMatches(item_ids=item_ids[query.offset :][: query.limit], total=len(item_ids))
 
 
-class ShopSearch:
+class PostgresShopSearch:
     """The search in PostgreSQL."""
 
     def __init__(self, connections: LazyPool, *, radius_km: float, hides_out_of_stock: bool) -> None:
@@ -127,7 +127,7 @@ class ShopSearch:
         """
         self._connections = connections
         self._radius_km, self._hides_out_of_stock = radius_km, hides_out_of_stock
-        self._within: Within | None = None
+        self._within: DistanceCondition | None = None
 
     async def find(self, query: ShopQuery) -> SearchMatches:
         """Return the results, none if the query has no meaningful word.
@@ -135,16 +135,16 @@ class ShopSearch:
         Raises:
             StoreError: PostgreSQL does not answer.
         """
-        async with self._connections.reading("searching") as connection:
+        async with self._connections.read_connection("searching") as connection:
             query_terms = [
                 *await self._terms(connection, words(query.query)),
                 *await self._runs(connection, segment.runs(query.query)),
-            ][:MOST_TERMS]
+            ][:MAX_TERMS]
             if not query_terms:
                 return SearchMatches()
             parameters = Parameters()
             if self._within is None:
-                self._within = await distance_by(connection)
+                self._within = await distance_condition(connection)
             pool = self._pool(query, parameters.bind, self._within)
             statement = _statement(query, query_terms, parameters.bind, pool)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
@@ -152,40 +152,42 @@ class ShopSearch:
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
-            corrected={" ".join(term.typed): term.meant for term in query_terms if term.meant},
+            corrected={" ".join(term.phrase): term.correction for term in query_terms if term.correction},
         )
 
-    async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
-        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
+    async def _terms(self, connection: Any, query_words: Sequence[str]) -> list[Term]:
+        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(query_words)))
         frequencies = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
         query_terms = []
-        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MOST_TERMS]:
+        for phrase, synonyms in list(terms([word for word in query_words if word in frequencies]))[:MAX_TERMS]:
             others, items = synonyms, min(frequencies[word] for word in phrase)
-            meant = None
+            correction = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
-                alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
-                meant = spelling.meant(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
-            if meant is not None:
-                others = [*next(iter(terms([meant])))[1], *synonyms]
-                items = dict(alike)[meant]
-            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+                similar_words = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
+                correction = spelling.correction(
+                    phrase[0], [(word, count) for word, count in similar_words if count >= _MORE * items]
+                )
+            if correction is not None:
+                others = [*next(iter(terms([correction])))[1], *synonyms]
+                items = dict(similar_words)[correction]
+            query_terms.append(Term(phrase, others, math.log1p(max(every, _MIN_ITEMS) / (1 + items)), correction))
         return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
         """Return the terms of text without spaces: whole runs that match an item, else their matching bigrams."""
-        every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
+        every = max(await connection.fetchval(_EVERY), _MIN_ITEMS)
         query_terms: list[Term] = []
         for run in dict.fromkeys(runs):
             for part in dict.fromkeys((run, *segment.pairs(run))):
                 items = await connection.fetchval(_HELD, segment.query(part))
                 if items:
                     query_terms.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
-                if (items and part == run) or len(query_terms) >= MOST_TERMS:
+                if (items and part == run) or len(query_terms) >= MAX_TERMS:
                     break
         return query_terms
 
-    def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
+    def _pool(self, query: ShopQuery, bind: Bind, within: DistanceCondition) -> str:
         """Return the statement of all eligible items; those with `is_last` come after all others."""
         conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
         if self._hides_out_of_stock:
@@ -193,9 +195,9 @@ class ShopSearch:
         else:
             last.append("items.sold_out")
         if query.user.is_known:
-            conditions.append(f"({UNTIED} OR {nearby(bind, within, query.user, self._radius_km)})")
+            conditions.append(f"({HAS_NO_LOCATION} OR {nearby(bind, within, query.user, self._radius_km)})")
         else:
-            last.append(f"NOT {UNTIED}")
+            last.append(f"NOT {HAS_NO_LOCATION}")
         return f"""
         SELECT catalogue.item_id, document, meaning, items.rating, items.reviews, ({" OR ".join(last)}) AS is_last
         FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id)
@@ -206,11 +208,11 @@ class ShopSearch:
 class Term:
     """One term of a query."""
 
-    typed: Phrase
-    others: list[Phrase]
+    phrase: Phrase
+    synonyms: list[Phrase]
     """Its synonyms."""
     rarity: float
-    meant: str | None
+    correction: str | None
     """The correction of a misspelled word."""
     is_run: bool = False
     """Whether it is matched within text without spaces."""
@@ -218,7 +220,7 @@ class Term:
     @property
     def phrases(self) -> list[Phrase]:
         """Return all phrases that match the term; the correction, or else the typed phrase, comes first."""
-        return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
+        return list(dict.fromkeys([*([(self.correction,)] if self.correction else []), self.phrase, *self.synonyms]))
 
 
 def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: str) -> str:
@@ -265,13 +267,13 @@ def _conditions(query: ShopQuery, bind: Bind) -> list[str]:
     if query.category:
         placeholder = bind(query.category)
         conditions.append(f"(items.category = {placeholder} OR {placeholder} = ANY(items.topics))")
-    for column, sign, value in (
+    for column, operator, value in (
         ("price", ">=", query.min_price),
         ("price", "<=", query.max_price),
         ("rating", ">=", query.min_rating),
     ):
         if value is not None:
-            conditions.append(f"items.{column} {sign} {bind(value)}")
+            conditions.append(f"items.{column} {operator} {bind(value)}")
     return conditions
 
 
@@ -282,5 +284,5 @@ def _telling(query_terms: Sequence[Term]) -> list[str]:
 
 def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:
     if term.is_run:
-        return f"{bind(segment.query(term.typed[0]))}::text::tsquery"
+        return f"{bind(segment.query(term.phrase[0]))}::text::tsquery"
     return "(" + " || ".join(f"phraseto_tsquery('english', {bind(' '.join(phrase))})" for phrase in phrases) + ")"

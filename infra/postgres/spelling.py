@@ -9,15 +9,15 @@ SHORTEST = 4
 _LONG = 6
 
 
-def meant(typed: str, vocabulary: Iterable[tuple[str, int]]) -> str | None:
+def correction(misspelling: str, vocabulary: Iterable[tuple[str, int]]) -> str | None:
     """Return the correction of a word: the nearest known word, then the most frequent; None if none is near enough.
 
     Args:
         typed: The word to correct.
         vocabulary: Known words with their frequencies.
     """
-    most = 1 if len(typed) < _LONG else 2
-    near = [(distance(typed, word), -used, word) for word, used in vocabulary]
+    most = 1 if len(misspelling) < _LONG else 2
+    near = [(distance(misspelling, word), -frequency, word) for word, frequency in vocabulary]
     best = min((one for one in near if one[0] <= most), default=None)
     return None if best is None else best[2]
 

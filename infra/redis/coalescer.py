@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-_MOST_KEYS = 2_000
+_MAX_KEYS = 2_000
 """Maximum number of keys per read, so that no answer blocks Redis or the event loop for long."""
 
 
@@ -28,7 +28,7 @@ class Coalescer(Generic[V]):
         if not keys:
             return []
         batch = self._open
-        if batch is None or len(batch.rows) + len(keys) > _MOST_KEYS:
+        if batch is None or len(batch.rows) + len(keys) > _MAX_KEYS:
             loop = asyncio.get_running_loop()
             batch = self._open = _Batch(loop.create_future())
             loop.call_soon(self._send, batch)

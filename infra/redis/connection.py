@@ -31,9 +31,9 @@ _REFUSALS = (
 class StoreError(RuntimeError):
     """A store (Redis or PostgreSQL) failed: it is unavailable, full, or not ready."""
 
-    def __init__(self, doing: str, cause: BaseException) -> None:
-        self.doing = doing
-        super().__init__(f"{doing}: {type(cause).__name__}: {cause}")
+    def __init__(self, action: str, cause: BaseException) -> None:
+        self.action = action
+        super().__init__(f"{action}: {type(cause).__name__}: {cause}")
 
 
 class StoreRefusedError(StoreError):
@@ -50,13 +50,13 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
     return Redis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1))
 
 
-def connect_impatiently(url: str, *, timeout_s: float) -> Redis:
+def connect_fail_fast(url: str, *, timeout_s: float) -> Redis:
     """Return a client for interactive callers, with a circuit breaker.
 
     A command fails after `timeout_s` seconds and is not sent again. After some consecutive failures all commands fail
     immediately, except for one every half second as a probe.
     """
-    return _ImpatientRedis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1, (RedisConnectionError,)))
+    return _FailFastRedis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1, (RedisConnectionError,)))
 
 
 def _options(timeout_s: float) -> dict[str, Any]:
@@ -80,13 +80,13 @@ class _Guard:
         try:
             result = await command()
         except _AWAY:
-            self._breaker.failed(time.monotonic())
+            self._breaker.record_failure(time.monotonic())
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return result
 
 
-class _ImpatientRedis(Redis):
+class _FailFastRedis(Redis):
     """A client whose commands and pipelines share one circuit breaker."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -98,10 +98,10 @@ class _ImpatientRedis(Redis):
         return await self._guard.run(lambda: command(*args, **options))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        return _ImpatientPipeline(self._guard, self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return _FailFastPipeline(self._guard, self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-class _ImpatientPipeline(Pipeline):
+class _FailFastPipeline(Pipeline):
     def __init__(self, guard: _Guard, *args: Any) -> None:
         super().__init__(*args)
         self._guard = guard
@@ -112,13 +112,13 @@ class _ImpatientPipeline(Pipeline):
 
 
 @contextmanager
-def store_errors(doing: str) -> Iterator[None]:
+def store_errors(action: str) -> Iterator[None]:
     """Convert the client's errors into `StoreError`, and those of invalid values into `StoreRefusedError`."""
     try:
         yield
     except (RedisError, OSError) as error:
         kind = StoreRefusedError if _is_refusal(error) else StoreError
-        raise kind(doing, error) from error
+        raise kind(action, error) from error
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -19,9 +19,9 @@ from infra.redis.connection import StoreError, store_errors
 
 KEY, INDEX = "role:", "roles"
 _INTERVAL_S = 1.0
-_LIVES_S = 5
-_REMEMBERED_MS, _MOST = DAY_MS, 1_000
-"""How long processes are remembered after their last heartbeat, in ms, and how many of them."""
+_TTL_S = 5
+_RETENTION_MS, _MAX_PROCESSES = DAY_MS, 1_000
+"""Retention of processes after their last heartbeat, in ms, and the maximum number of them."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,10 +52,10 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
             try:
                 with store_errors("writing a sign of life"):
                     pipeline = redis.pipeline(transaction=False)
-                    pipeline.set(name, msgspec.json.encode(report), ex=_LIVES_S)
+                    pipeline.set(name, msgspec.json.encode(report), ex=_TTL_S)
                     pipeline.zadd(INDEX, {name: clock.now_ms()})
-                    pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _REMEMBERED_MS)
-                    pipeline.zremrangebyrank(INDEX, 0, -_MOST - 1)
+                    pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _RETENTION_MS)
+                    pipeline.zremrangebyrank(INDEX, 0, -_MAX_PROCESSES - 1)
                     await pipeline.execute()
             except StoreError as error:
                 _LOG.warning("%s", error)
@@ -85,10 +85,10 @@ async def role_lives(redis: Redis) -> list[RoleLife]:
     """
     with store_errors("reading which roles were heard of"):
         names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
-        signs = await redis.mget([name for name, _ in names]) if names else []
+        heartbeat_list = await redis.mget([name for name, _ in names]) if names else []
     return [
         RoleLife(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
-        for (name, last_at), sign in zip(names, signs, strict=True)
+        for (name, last_at), sign in zip(names, heartbeat_list, strict=True)
     ]
 
 

@@ -113,6 +113,6 @@ class PostgresProjection:
     async def _run(self, statement: str, names: list[str] | None) -> list[Any]:
         try:
             rows: list[Any] = await self._pool.fetch(statement, names)
-        except database.AWAY as error:
+        except database.CONNECTION_ERRORS as error:
             raise StoreError("asking for what PostgreSQL holds", error) from error
         return rows

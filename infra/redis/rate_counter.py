@@ -8,7 +8,7 @@ from limits.aio.storage import RedisStorage, Storage
 from redis.asyncio import Redis
 
 
-def rates(redis: Redis) -> Storage:
+def rate_limit_storage(redis: Redis) -> Storage:
     """Return the storage of the counters; it raises `limits.errors.StorageError` if Redis does not answer."""
     options: dict[str, Any] = {"connection_pool": redis.connection_pool}
     return RedisStorage("async+redis://", implementation="redispy", wrap_exceptions=True, **options)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loaders.dataset import Dataset, DatasetError, readable
+from loaders.dataset import Dataset, DatasetError, require_readable
 from loaders.datasets import checkins, clicks, movielens, table
 from loaders.tables.encoding import MAGIC_BYTES, other_format
 
@@ -58,7 +58,7 @@ def read(path: Path) -> Dataset:
     """
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
-    with readable(path, remedy="write it as UTF-8"):
+    with require_readable(path, remedy="write it as UTF-8"):
         for dataset_format in FORMATS:
             if dataset_format.matches(path):
                 return dataset_format.read(path)

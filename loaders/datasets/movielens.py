@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from loaders.dataset import BadLine, Dataset, DatasetError, R, event_id, no_line, readable, validate
+from loaders.dataset import BadLine, Dataset, DatasetError, R, event_id, no_line, require_readable, validate
 from loaders.datasets.movielens_format import FORMATS, Movie, MovieLensFormat, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
@@ -44,7 +44,7 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
 
     def records(name: str, parse: Callable[[list[str]], T], record: Callable[[int, T], R]) -> list[R]:
         good: dict[str, R] = {}
-        with readable(folder / name, remedy="write it as UTF-8"):
+        with require_readable(folder / name, remedy="write it as UTF-8"):
             for row in rows(folder / name, fmt):
                 try:
                     if row.problem:
@@ -65,7 +65,7 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     for event in ratings:
         item_ms.setdefault(event.item_id, event.occurred_at)
         user_ms.setdefault(event.user_id, event.occurred_at)
-    described = all((folder / name).is_file() for name in (fmt.movies, *fmt.also))
+    described = all((folder / name).is_file() for name in (fmt.movies, *fmt.other_files))
     items: list[Item] = []
     if described:
         items = records(fmt.movies, fmt.movie(folder), lambda _, movie: _item(movie, item_ms.get(movie.item_id)))

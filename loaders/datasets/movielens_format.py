@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from loaders.tables.cell import is_missing, shown
+from loaders.tables.cell import is_missing, quoted
 from loaders.tables.delimited import Row, Text, first_row, unix_lines
 from loaders.tables.encoding import decode, is_decoded
 
@@ -129,14 +129,14 @@ class MovieLensFormat:
     users: str | None = None
     user: Callable[[list[str]], User] = _user_1m
     rating: Callable[[list[str]], Rating] = _rating
-    also: tuple[str, ...] = ()
+    other_files: tuple[str, ...] = ()
     encoding: str = "latin-1"
     header: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
         """Return the names of all files of this layout."""
-        return tuple(name for name in (self.ratings, self.movies, self.users, *self.also) if name is not None)
+        return tuple(name for name in (self.ratings, self.movies, self.users, *self.other_files) if name is not None)
 
 
 FORMATS = (
@@ -144,7 +144,7 @@ FORMATS = (
         ratings="u.data",
         movies="u.item",
         users="u.user",
-        also=("u.genre",),
+        other_files=("u.genre",),
         ratings_separator="\t",
         separator="|",
         movie=_flagged_movie,
@@ -206,7 +206,7 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"the {name} {shown(text)} is not a whole number") from None
+        raise ValueError(f"the {name} {quoted(text)} is not a whole number") from None
 
 
 def _present(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loaders.datasets.product_column import ProductFormat
 from loaders.tables import currency, quantity, timestamp
-from loaders.tables.cell import is_missing, shown
+from loaders.tables.cell import is_missing, quoted
 from loaders.tables.encoding import is_decoded
 from loaders.tables.money import Price, PriceParser
 from schemas.limit import PRODUCT
@@ -94,7 +94,7 @@ class ProductValues:
         """
         own_id = cells.get("id", "")
         if _ROUNDED_ID.fullmatch(own_id):
-            raise ValueError(f"id: {shown(own_id)} has been rounded by a spreadsheet")
+            raise ValueError(f"id: {quoted(own_id)} has been rounded by a spreadsheet")
         if own_id:
             return own_id
         linked = _LINKED_ID.search(cells.get("link", ""))
@@ -133,8 +133,8 @@ class ProductValues:
             raise ValueError(f"discount_price {price.amount:g} is above actual_price {original.amount:g}")
         ratio = _value(self._ratios, "discount_ratio", cells)
         if ratio is not None and price and original and original.amount:
-            saved = 1 - price.amount / original.amount
-            if abs(ratio - saved) > _SAME_RATIO:
+            discount = 1 - price.amount / original.amount
+            if abs(ratio - discount) > _SAME_RATIO:
                 raise ValueError(f"discount_ratio {ratio:g} is not that of {price.amount:g} and {original.amount:g}")
         shown_price = price or original
         code = next((one.currency for one in (price, original) if one and one.currency), "")

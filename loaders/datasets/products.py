@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from loaders.dataset import BadLine, DatasetError, readable
+from loaders.dataset import BadLine, DatasetError, require_readable
 from loaders.datasets import product_column
 from loaders.datasets.product_column import COLUMNS, NEEDED, ProductFormat
 from loaders.datasets.product_value import ProductValues
@@ -120,7 +120,7 @@ def _opened(path: Path, form: ProductFormat) -> tuple[Text, list[str], dict[str,
     def fit(header: Sequence[str]) -> int:
         return len(product_column.find(header, form))
 
-    with readable(path, remedy="name its encoding"):
+    with require_readable(path, remedy="name its encoding"):
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from loaders.dataset import BadLine, Dataset, DatasetError, event_id, validate
 from loaders.tables import column, delimited, number, timestamp
-from loaders.tables.cell import CELL_CHARS, is_missing, shown
+from loaders.tables.cell import CELL_CHARS, is_missing, quoted
 from loaders.tables.column import InteractionColumns
 from loaders.tables.encoding import UNDECODED, is_decoded
 from schemas.types import Interaction
@@ -149,7 +149,7 @@ def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
     if not bad:
         return f"there is none; {_EXPECTED}"
     row, line = bad[0]
-    return f"for example {line}, in {shown(' '.join(map(str, row.fields)))}; {_EXPECTED}"
+    return f"for example {line}, in {quoted(' '.join(map(str, row.fields)))}; {_EXPECTED}"
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
 def _id(name: str, value: object) -> str:
     """Return an id as text; whole numbers stored as floats lose the decimal point."""
     if isinstance(value, (bool, list, dict)):
-        raise ValueError(f"the {name} {shown(value)} is not an id")
+        raise ValueError(f"the {name} {quoted(value)} is not an id")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     if value is None or is_missing(text):
         raise ValueError(f"the {name} is missing")
@@ -211,11 +211,11 @@ def _rating(text: str, readings: number.Readings, mark: str | None) -> float | V
     if is_missing(text):
         return ValueError("the rating is missing")
     if len(text) > CELL_CHARS:
-        return ValueError(f"the rating {shown(text)} is not a number")
+        return ValueError(f"the rating {quoted(text)} is not a number")
     try:
         value = number.choose(text, readings, mark) if "," in text else float(text)
     except ValueError:
         value = float("nan")
     if not math.isfinite(value) or "_" in text:
-        return ValueError(f"the rating {shown(text)} is not a number")
+        return ValueError(f"the rating {quoted(text)} is not a number")
     return value

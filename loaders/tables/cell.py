@@ -33,7 +33,7 @@ def printable(message: str) -> str:
     return message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
 
 
-def shown(text: object) -> str:
+def quoted(text: object) -> str:
     """Return a cell quoted for an error message, truncated."""
     quoted = repr(str(text))
     return quoted if len(quoted) <= CELL_CHARS else f"{quoted[: CELL_CHARS - 2]}…{quoted[-1]}"

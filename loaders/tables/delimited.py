@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.tables import encoding
-from loaders.tables.cell import shown
+from loaders.tables.cell import quoted
 
 SEPARATORS = ("\t", "::", ",", ";", "|")
 SEPARATOR_NAMES = {"\t": "tabs", "::": "double colons", ",": "commas", ";": "semicolons", "|": "bars"}
@@ -138,10 +138,14 @@ def first_row(text: Text) -> Row:
     return next(text.rows(), Row(text.first_line, []))
 
 
-def repeated_names(used: Iterable[str], header: Sequence[str]) -> list[str]:
+def repeated_names(names_in_use: Iterable[str], header: Sequence[str]) -> list[str]:
     """Return a note on each used column with a repeated name."""
     names = [name.strip() for name in header]
-    return [f"several columns are called {shown(name)}: the first is read" for name in used if names.count(name) > 1]
+    return [
+        f"several columns are called {quoted(name)}: the first is read"
+        for name in names_in_use
+        if names.count(name) > 1
+    ]
 
 
 def _first(content: str, codec: str, separator: str) -> list[str]:

@@ -117,10 +117,10 @@ def _recognised(data: bytes) -> str:
     if data[:_SAMPLE_BYTES].count(0) * 4 > len(data[:_SAMPLE_BYTES]):
         raise EncodingError("it looks like UTF-16 without a byte order mark")
     accented = [line for line in data.splitlines() if _HIGH.search(line)]
-    broken = [line for line in accented if not _is_utf8(line)]
-    if 2 * len(broken) <= len(accented):
+    invalid_lines = [line for line in accented if not _is_utf8(line)]
+    if 2 * len(invalid_lines) <= len(accented):
         return UTF_8
-    lines = list(_as_windows(broken))
+    lines = list(_as_windows(invalid_lines))
     odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _RUN.search(line))
     if odd > _IMPLAUSIBLE * len(lines):
         raise EncodingError("it is neither UTF-8 nor Windows-1252")

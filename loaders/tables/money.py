@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from loaders.tables import currency, number
-from loaders.tables.cell import CELL_CHARS, is_missing_number, shown
+from loaders.tables.cell import CELL_CHARS, is_missing_number, quoted
 
 _AMOUNT = re.compile(
     rf"(?P<before>[^\d]*?)(?P<number>(?<![^\W\d_])(?<![^\W\d_] )[.,]\d+|{number.NUMBER})"
@@ -86,7 +86,7 @@ class PriceParser:
             return None
         values = [self._value(amount) for amount in ends]
         if values != sorted(values):
-            raise ValueError(f"{shown(text)} is not a range of prices: {values[0]:g} is above {values[1]:g}")
+            raise ValueError(f"{quoted(text)} is not a range of prices: {values[0]:g} is above {values[1]:g}")
         sign = ends[0].sign if len(ends[0].codes) > 1 and not self._code else ""
         return Price(amount=values[0], currency=ends[0].code, to=values[1] if len(values) > 1 else None, sign=sign)
 
@@ -103,15 +103,15 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
     if is_missing_number(text):
         return []
     if len(text) > CELL_CHARS:
-        return ValueError(f"{shown(text)} is not a price")
-    spelled = _SIGN_AS_MARK.sub(r"٫\g<part> \g<sign>", number.plain(text))
-    between = _RANGE.fullmatch(spelled)
+        return ValueError(f"{quoted(text)} is not a price")
+    normalized_text = _SIGN_AS_MARK.sub(r"٫\g<part> \g<sign>", number.plain(text))
+    between = _RANGE.fullmatch(normalized_text)
     try:
         if between is None:
-            return [_amount(text, spelled, code)]
+            return [_amount(text, normalized_text, code)]
         low, high = (_amount(text, between[end], code) for end in ("low", "high"))
         if low.codes and high.codes and low.codes != high.codes:
-            raise ValueError(f"{shown(text)} is in two currencies")
+            raise ValueError(f"{quoted(text)} is in two currencies")
         if not low.codes or not high.codes:
             codes, sign = (low.codes, low.sign) if low.codes else (high.codes, high.sign)
             low, high = (_Amount(text, end.digits, codes, sign, end.readings) for end in (low, high))
@@ -120,22 +120,22 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
         return error
 
 
-def _amount(text: str, spelled: str, code: str) -> _Amount:
-    match = _AMOUNT.fullmatch(spelled.strip())
+def _amount(text: str, normalized_text: str, code: str) -> _Amount:
+    match = _AMOUNT.fullmatch(normalized_text.strip())
     readings = number.readings(match["number"]) if match is not None else {}
     if match is not None and "-" in (match["end"] or "").translate(_DASHES):  # the dash replaces the decimals
         readings = {mark: value for mark, value in readings.items() if not number.decimals(match["number"], mark)}
     if match is None or not readings or match["before"].endswith((" .", " ,")):
-        raise ValueError(f"{shown(text)} is not a price")
+        raise ValueError(f"{quoted(text)} is not a price")
     if match["before"].startswith(("-", "(")) or match["after"].strip() == "-":
-        raise ValueError(f"{shown(text)} is a negative price")
+        raise ValueError(f"{quoted(text)} is a negative price")
     signs = [sign.strip() for sign in (match["before"], match["after"]) if sign.strip(" .")]
     meanings = [("ZAR",) if sign == "R" and match["before"].strip() else currency.codes_of(sign) for sign in signs]
     if not all(meanings):
-        raise ValueError(f"{shown(text)} is not a price: {signs[meanings.index(())]!r} is no known currency")
+        raise ValueError(f"{quoted(text)} is not a price: {signs[meanings.index(())]!r} is no known currency")
     codes = tuple(one for one in meanings[0] if all(one in other for other in meanings)) if meanings else ()
     if len(meanings) > 1 and not any(codes):
-        raise ValueError(f"{shown(text)} is in two currencies")
+        raise ValueError(f"{quoted(text)} is in two currencies")
     if code and (not codes or code in codes):
         codes = (code,)
     return _Amount(text, match["number"], codes, signs[0].strip(" .") if signs else "", readings)

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from loaders.tables.cell import shown
+from loaders.tables.cell import quoted
 
 POINT, COMMA = ".", ","
 _MARKS = (POINT, COMMA)
@@ -40,7 +40,7 @@ class AmbiguousNumberError(ValueError):
 
     def __init__(self, text: str, readings: Readings) -> None:
         values = " or ".join(f"{value:.12g}" for value in sorted(readings.values(), reverse=True))
-        super().__init__(f"{shown(text)} may be {values}: the column does not show its decimal mark")
+        super().__init__(f"{quoted(text)} may be {values}: the column does not show its decimal mark")
 
 
 def plain(text: str) -> str:

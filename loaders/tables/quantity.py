@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loaders.tables import number
-from loaders.tables.cell import CELL_CHARS, is_missing_number, shown
+from loaders.tables.cell import CELL_CHARS, is_missing_number, quoted
 
 _COUNT = re.compile(
     rf"\(?(?P<number>{number.NUMBER}) ?(?P<unit>[kKmM]?)"
@@ -65,7 +65,7 @@ def ratings(texts: Sequence[str], *, scale: float, mark: str | None = None) -> V
     cells = [cell for text in texts if isinstance(cell := _parsed(text, parse), _Cell) and not cell.has_scale]
     above = [cell for cell in cells if min(cell.readings.values()) * cell.factor > 1]
     if len(above) > max(1.0, _ABOVE_SCALE * len(cells)):
-        raise ValueError(f"{len(above)} of {len(cells)} ratings, such as {shown(above[0].text)}, are above {scale:g}")
+        raise ValueError(f"{len(above)} of {len(cells)} ratings, such as {quoted(above[0].text)}, are above {scale:g}")
     return values
 
 
@@ -95,14 +95,14 @@ def _column(
     values: Values = {}
     for text, cell in cells.items():
         if not isinstance(cell, _Cell):
-            values[text] = None if cell is None else ValueError(f"{shown(text)} is not {must}")
+            values[text] = None if cell is None else ValueError(f"{quoted(text)} is not {must}")
             continue
         try:
             value = number.choose(text, scaled[text], mark, is_valid=is_valid)
         except ValueError as error:
             values[text] = error
             continue
-        values[text] = value if is_valid(value) else ValueError(f"{shown(text)} is not {must}")
+        values[text] = value if is_valid(value) else ValueError(f"{quoted(text)} is not {must}")
     return values
 
 

@@ -15,7 +15,7 @@ from dateutil import parser as dateutil
 
 from domain.timestamp import epoch_ms
 from domain.zone import zone_named
-from loaders.tables.cell import CELL_CHARS, is_missing, shown
+from loaders.tables.cell import CELL_CHARS, is_missing, quoted
 from schemas.limit import LAST_MS
 
 _UNITS_MS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0.0, 1e3))
@@ -51,7 +51,7 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
         if isinstance(time, tuple):
             return _dated(str(text), time, order)
         if isinstance(time, float) and are_years:
-            return ValueError(f"the year {shown(text)} alone is not a time")
+            return ValueError(f"the year {quoted(text)} alone is not a time")
         if isinstance(time, float):
             return _compact(str(text).strip()) if is_compact else _counted(text, time, unit)
         return time
@@ -79,24 +79,24 @@ def _parse(time: object) -> Parsed:
     if is_missing(text):
         return ValueError("the time is missing")
     if len(text) > CELL_CHARS:
-        return ValueError(f"{shown(text)} is not a time")
+        return ValueError(f"{quoted(text)} is not a time")
     try:
         number = float(text)
     except ValueError:
         return _open(text) or _iso(text)
-    return number if 0 <= number < float("inf") else ValueError(f"the time {shown(text)} lies before 1970 or nowhere")
+    return number if 0 <= number < float("inf") else ValueError(f"the time {quoted(text)} lies before 1970 or nowhere")
 
 
 def _bounded(text: object, at_ms: int | ValueError) -> int | ValueError:
     if isinstance(at_ms, ValueError) or 0 <= at_ms <= LAST_MS:
         return at_ms
-    return ValueError(f"the time {shown(text)} lies {'before 1970' if at_ms < 0 else 'after the year 9999'}")
+    return ValueError(f"the time {quoted(text)} lies {'before 1970' if at_ms < 0 else 'after the year 9999'}")
 
 
 def _counted(text: object, number: float, unit: float) -> int | ValueError:
     own = unit_ms(number)
     if own != unit:
-        problem = f"the time {shown(text)} counts {_UNIT_NAMES[own]}, most others {_UNIT_NAMES[unit]}"
+        problem = f"the time {quoted(text)} counts {_UNIT_NAMES[own]}, most others {_UNIT_NAMES[unit]}"
         return ValueError(problem)
     return round(number * unit)
 
@@ -131,7 +131,7 @@ def _dated(text: str, numbers: tuple[int, int, int, str], order: str) -> int | V
     elif order:
         day, month = (first, second) if order == "day" else (second, first)
     else:
-        return ValueError(f"{shown(text)} may begin with the day or the month: the column does not show which")
+        return ValueError(f"{quoted(text)} may begin with the day or the month: the column does not show which")
     return _iso(f"{year:04}-{month:02}-{day:02}{rest[1:]}", text)
 
 
@@ -150,7 +150,7 @@ def _iso(text: str, original: str = "") -> int | ValueError:
             moment = _worded(text)
         return epoch_ms(moment if moment.tzinfo or zone is None else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
-        return ValueError(f"{shown(original)} is not a time")
+        return ValueError(f"{quoted(original)} is not a time")
 
 
 def _worded(text: str) -> datetime:

@@ -80,7 +80,7 @@ class Blender:
         context: Context,
         *,
         among: Mask | None = None,
-        share: float = 1.0,
+        outcome_weight: float = 1.0,
     ) -> None:
         """Learn from one outcome.
 
@@ -89,18 +89,18 @@ class Blender:
             chosen_index: Index of the chosen candidate.
             context: Class of each context.
             among: (n,) mask of the eligible candidates; all by default.
-            share: Weight of the outcome, from 0 to 1; less than 1 for further outcomes of the same user.
+            outcome_weight: Weight of the outcome, from 0 to 1; less than 1 for further outcomes of the same user.
         """
         rows = self._rows(context)
         slope = gradient(features, chosen_index, self._latest[rows].sum(axis=0), among=among)
-        self._scales += share * (slope**2 - self._scales) / _SCALE_OUTCOMES
-        squares: Weights = _SQUARES_KEPT * self._squares[rows] + share * slope**2
+        self._scales += outcome_weight * (slope**2 - self._scales) / _SCALE_OUTCOMES
+        squares: Weights = _SQUARES_KEPT * self._squares[rows] + outcome_weight * slope**2
         self._squares[rows] = squares
-        self._counts[rows] += share
+        self._counts[rows] += outcome_weight
         reach = _BOUND * (1.0 + self._counts[rows, None] / _EARNED)
-        latest = self._latest[rows] + share * self._rate * slope / np.sqrt(squares)
+        latest = self._latest[rows] + outcome_weight * self._rate * slope / np.sqrt(squares)
         self._latest[rows] = latest = np.clip(latest, self._first[rows] - reach, self._first[rows] + reach)
-        self.table[rows] += share * (latest - self.table[rows]) / AVERAGED
+        self.table[rows] += outcome_weight * (latest - self.table[rows]) / AVERAGED
         self.outcomes += 1
         self._weights_by_context.clear()
 

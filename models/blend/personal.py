@@ -17,8 +17,8 @@ from models.blend.feature_matrix import FeatureMatrix
 _RATE = 0.015
 _KEPT = 0.98
 """Decay of an offset per outcome."""
-_LEAST_SCALE = 0.2
-_MOST_CHANGE = 0.3
+_MIN_SCALE = 0.2
+_MAX_CHANGE = 0.3
 """Bound on the change of any score difference by one outcome."""
 
 
@@ -45,13 +45,13 @@ class PersonalWeights:
         self._offsets[user_id] = offset
 
     @property
-    def waiting(self) -> int:
+    def changed_count(self) -> int:
         """Return the number of users whose offsets changed since `drain`."""
         return len(self._changed)
 
-    def drain(self, most: int) -> list[str]:
-        """Return up to `most` users with changed offsets, oldest change first, and clear their marks."""
-        users = list(islice(self._changed, most))
+    def drain(self, limit: int) -> list[str]:
+        """Return up to `limit` users with changed offsets, oldest change first, and clear their marks."""
+        users = list(islice(self._changed, limit))
         for user_id in users:
             del self._changed[user_id]
         return users
@@ -64,7 +64,7 @@ class PersonalWeights:
         context: Context,
         *,
         among: Mask | None = None,
-        share: float = 1.0,
+        outcome_weight: float = 1.0,
     ) -> None:
         """Learn from one outcome.
 
@@ -74,12 +74,13 @@ class PersonalWeights:
             chosen_index: Index of the chosen candidate.
             context: Class of each context.
             among: (n,) mask of the eligible candidates; all by default.
-            share: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in full.
+            outcome_weight: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in
+                full.
         """
         own = self._offsets.get(user_id, self._zero)
         slope = gradient(features, chosen_index, self.blender.weights(context) + own, among=among)
-        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), features, among)
-        self.blender.learn(features, chosen_index, context, among=among, share=share)
+        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
+        self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step
         self._changed[user_id] = None
 
@@ -89,4 +90,4 @@ def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weig
     moved = features.weighted_sum(step.astype(np.float32))
     moved = moved if among is None else moved[among]
     change = float(moved.max() - moved.min())
-    return step if change <= _MOST_CHANGE else step * (_MOST_CHANGE / change)
+    return step if change <= _MAX_CHANGE else step * (_MAX_CHANGE / change)

@@ -31,15 +31,17 @@ class Als(RefittedModel):
         *,
         factors: int = 100,
         regularization: float = 0.01,
-        unseen: float = 0.5,
+        unobserved_weight: float = 0.5,
         sweeps: int = 1,
-        every: int = 1_000,
-        step: float = 0.9,
-        weak: float = 0.5,
+        refit_every: int = 1_000,
+        position_discount: float = 0.9,
+        dislike_confidence: float = 0.5,
         seed: int = 0,
     ) -> None:
-        super().__init__(every=every, weak=weak, step=step)
-        self._regularization, self._unseen, self._sweeps = regularization, unseen, sweeps
+        super().__init__(
+            refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
+        )
+        self._regularization, self._unseen, self._sweeps = regularization, unobserved_weight, sweeps
         self._draw = np.random.default_rng(seed)
         self._factors = np.empty((0, factors), np.float32)
         self._gram = np.zeros((factors, factors), np.float32)
@@ -55,12 +57,12 @@ class Als(RefittedModel):
 
     def _solve(self, matrix: sparse.csr_array, others: Factors) -> Factors:
         gram = (self._unseen * others.T @ others).astype(np.float32)
-        solved = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
+        factors = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
         for row in np.flatnonzero(np.diff(matrix.indptr)):
             span = slice(matrix.indptr[row], matrix.indptr[row + 1])
             values: NDArray[np.float32] = matrix.data[span]
-            solved[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
-        return solved
+            factors[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
+        return factors
 
     def _fold(self, rows: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
         normal = gram + (rows * values[:, None]).T @ rows

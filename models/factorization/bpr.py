@@ -32,22 +32,22 @@ class BprConfig:
     """Hyperparameters of BPR."""
 
     factors: int = 64
-    rate: float = 0.02
+    learning_rate: float = 0.02
     regularization: float = 0.002
     batch: int = 50
     """Events per micro-batch."""
-    replayed: int = 30
+    replay_events: int = 30
     """Earlier events replayed with each event."""
-    lean: float = 2.0
+    recency_bias: float = 2.0
     """Recency bias of replayed events; 1 is uniform."""
-    remembered: int = 1_000_000
+    buffer_capacity: int = 1_000_000
     """Capacity of the event buffer."""
     context: int = 20
     """Number of last items in the user's representation."""
-    step: float = 0.8
+    position_discount: float = 0.8
     """Discount of an item of the context relative to the next newer one."""
-    weak: float = 0.2
-    others: int = 256
+    dislike_confidence: float = 0.2
+    negatives: int = 256
     """Random negatives per micro-batch."""
 
 
@@ -59,14 +59,16 @@ class Bpr(EmbeddingModel):
     def __init__(self, config: BprConfig = BprConfig(), *, seed: int = 0) -> None:
         super().__init__(config.factors, spread=_SPREAD, seed=seed)  # p, q
         self._config = config
-        self._steps = torch.tensor([config.step**k for k in range(config.context)])
+        self._steps = torch.tensor([config.position_discount**k for k in range(config.context)])
         self._bias = torch.empty(0, 1)  # b
-        self._buffer = EventBuffer(config.remembered)
+        self._buffer = EventBuffer(config.buffer_capacity)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Buffer each event with its context; learn whenever a micro-batch is full."""
         for event in events:
-            self._buffer.add(*self._count(event), confidence(event.weight, weak=self._config.weak))
+            self._buffer.add(
+                *self._count(event), confidence(event.weight, dislike_confidence=self._config.dislike_confidence)
+            )
             if self._buffer.count % self._config.batch == 0:
                 self._grow()
                 self._learn()
@@ -76,7 +78,9 @@ class Bpr(EmbeddingModel):
         user, recent = self._users.get(query.user_id), self._embedded_items(query)[: self._config.context]
         if not recent:
             return None
-        values = torch.tensor([[confidence(weight, weak=self._config.weak) for _, weight in recent]])
+        values = torch.tensor(
+            [[confidence(weight, dislike_confidence=self._config.dislike_confidence) for _, weight in recent]]
+        )
         x = (self._weights(values) @ self._item[[item for item, _ in recent]])[0]
         if 0 <= user < len(self._user):
             x = x + self._user[user]
@@ -90,21 +94,21 @@ class Bpr(EmbeddingModel):
 
     def _learn(self) -> None:
         config, buffer = self._config, self._buffer
-        replays = min(config.batch * config.replayed, _PER_ITEM * len(self._item))
+        replays = min(config.batch * config.replay_events, _PER_ITEM * len(self._item))
         uniform = torch.rand(replays, generator=self._generator).numpy()
-        events = np.concatenate([buffer.newest(config.batch), buffer.sample(uniform, lean=config.lean)])
+        events = np.concatenate([buffer.newest(config.batch), buffer.sample(uniform, recency_bias=config.recency_bias)])
         before = buffer.histories(events, config.context)
         user, item = torch.from_numpy(buffer.users(events)), torch.from_numpy(buffer.items(events))  # (B,)
         context = torch.from_numpy(buffer.items(before)).clamp(min=0)  # (B, K)
         weights = self._weights(torch.from_numpy(buffer.values(before)))[..., None]  # (B, K, 1)
         value = torch.from_numpy(buffer.values(events))[:, None]  # (B, 1)
-        others = torch.randint(len(self._item), (config.others,), generator=self._generator)  # (M,)
+        others = torch.randint(len(self._item), (config.negatives,), generator=self._generator)  # (M,)
 
         p, c = self._user[user], self._item[context]  # (B, D), (B, K, D)
         q, q_others = self._item[item], self._item[others]  # (B, D), (M, D)
         x = p + (weights * c).sum(1)  # (B, D)
         score, scores = (x * q).sum(1, keepdim=True) + self._bias[item], x @ q_others.T + self._bias[others].T
-        pull = torch.sigmoid(scores - score) * (value / config.others)  # (B, M)
+        pull = torch.sigmoid(scores - score) * (value / config.negatives)  # (B, M)
         pull *= item[:, None] != others
         total = pull.sum(1, keepdim=True)  # (B, 1)
 
@@ -117,7 +121,7 @@ class Bpr(EmbeddingModel):
             (self._bias, item, total),
             (self._bias, others, -pull.sum(0)[:, None]),
         ):
-            table.index_add_(0, at, slope, alpha=config.rate)
+            table.index_add_(0, at, slope, alpha=config.learning_rate)
 
     def _grow(self) -> None:
         super()._grow()

@@ -3,8 +3,8 @@
 Embeddings have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Once per
 hour of event time the model trains on the interactions of the last 7 days: 5 epochs of gradient descent on the mean
 squared error, from the current embeddings. The target of an interaction is its rating, or a value derived from its
-action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`unmet=0`) all of a user's
-items have similar targets, and the model predicts ratings but ranks at random.
+action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`negatives=0`) all of a
+user's items have similar targets, and the model predicts ratings but ranks at random.
 
 Users without an embedding are represented by the mean embedding of their last liked items.
 """
@@ -35,8 +35,8 @@ class DotProductConfig:
     retrain_s: float = 3_600.0
     """Event time between trainings, in s."""
     batch: int = 256
-    rate: float = 0.01
-    unmet: int = 2
+    learning_rate: float = 0.01
+    negatives: int = 2
     """Random negatives per interaction."""
 
 
@@ -86,14 +86,14 @@ class DotProduct(EmbeddingModel):
         users, items = (torch.from_numpy(triples[:, column].astype(np.int64)) for column in (0, 1))
         targets = torch.from_numpy(triples[:, 2].astype(np.float32))
         tables = [self._user.requires_grad_(), self._item.requires_grad_()]
-        optimizer = torch.optim.Adam(tables, lr=config.rate, fused=True)
+        optimizer = torch.optim.Adam(tables, lr=config.learning_rate, fused=True)
         for _ in range(config.epochs):
             order = torch.randperm(len(users), generator=self._generator)
             for start in range(0, len(users), config.batch):
                 rows = order[start : start + config.batch]
                 user, item, target = users[rows], items[rows], targets[rows]
-                negatives = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
-                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, negatives])
+                negatives = torch.randint(len(self._item), (config.negatives * len(rows),), generator=self._generator)
+                user, item = torch.cat([user, user.repeat(config.negatives)]), torch.cat([item, negatives])
                 similar = functional.cosine_similarity(self._user[user], self._item[item])
                 labels = torch.cat([target, torch.zeros(len(negatives))])
                 loss = functional.mse_loss((similar + 1) / 2, labels)

@@ -14,7 +14,7 @@ from scipy.linalg import lapack
 from models.base import Scores
 from models.refitting import RefittedModel
 
-CATALOGUE = 5_000
+MAX_ITEMS = 5_000
 """Number of most popular items in a fit: time is cubic, memory quadratic in it."""
 _COST_PER_EVENT = 5_000_000
 """Bound on items³ per event between refits: 1,700 items are refitted every 1,000 events."""
@@ -29,19 +29,21 @@ class Ease(RefittedModel):
         self,
         *,
         regularization: float = 1_000.0,
-        every: int = 1_000,
-        catalogue: int = CATALOGUE,
-        step: float = 0.9,
-        weak: float = 0.5,
+        refit_every: int = 1_000,
+        max_items: int = MAX_ITEMS,
+        position_discount: float = 0.9,
+        dislike_confidence: float = 0.5,
     ) -> None:
-        super().__init__(every=every, weak=weak, step=step)
-        self._regularization, self._catalogue = regularization, catalogue
+        super().__init__(
+            refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
+        )
+        self._regularization, self._catalogue = regularization, max_items
         self._fitted_items = np.empty(0, np.int64)
         self._column_of = np.empty(0, np.int64)
         self._weights = np.empty((0, 0), np.float32)
 
     def _pause(self, matrix: sparse.csr_array) -> int:
-        return max(self._every, len(self._fitted_items) ** 3 // _COST_PER_EVENT)
+        return max(self._refit_every, len(self._fitted_items) ** 3 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]

@@ -21,7 +21,7 @@ from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
-from models.neighbours.item_item_matrix import LEAST_MASS, Indices, ItemItemMatrix, SimilarityQuery
+from models.neighbours.item_item_matrix import MIN_MASS, Indices, ItemItemMatrix, SimilarityQuery
 from models.weight import is_positive
 
 HALF_LIFE_DAYS = 60.0
@@ -47,14 +47,14 @@ _YOUNG_EVENTS = 20.0
 class DecayedCooccurrence:
     """Links between numbered items, decayed forward from a reference time."""
 
-    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, adds: bool = True) -> None:
+    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, is_learned: bool = True) -> None:
         """Start empty.
 
         Args:
             half_life_days: Half-life of the sums.
-            adds: Whether links are learned here, and not only loaded.
+            is_learned: Whether links are learned here, and not only loaded.
         """
-        self.links = ItemItemMatrix(2, adds=adds)
+        self.links = ItemItemMatrix(2, is_learned=is_learned)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}
@@ -68,7 +68,7 @@ class DecayedCooccurrence:
         groups_back: NDArray[np.int64],
         *,
         at_ms: int,
-        liking: bool,
+        is_positive: bool,
         share: float = 1.0,
     ) -> None:
         """Link an item with the items before it.
@@ -78,10 +78,10 @@ class DecayedCooccurrence:
             window: (m,) earlier items of the same user, newest first.
             groups_back: (m,) their distance in timestamp groups; 0 is the event's own group.
             at_ms: Time of the event in ms since the epoch.
-            liking: Whether the event is positive.
+            is_positive: Whether the event is positive.
             share: Weight of the event, from 0 to 1.
         """
-        scale = self._scale(at_ms) * share * (1.0 if liking else WEAK)
+        scale = self._scale(at_ms) * share * (1.0 if is_positive else WEAK)
         self.links.add_mass(item, scale)
         if self.links.mass(item) < _YOUNG_EVENTS * scale:
             self._young[item] = None
@@ -105,16 +105,16 @@ class DecayedCooccurrence:
         self._mark(window.tolist())
 
     @property
-    def waiting(self) -> int:
+    def changed_count(self) -> int:
         """Return the number of items with rows changed since `drain`."""
         return len(self._young) + len(self._changed)
 
-    def drain(self, most: int) -> list[int]:
-        """Return up to `most` items with changed rows, and clear their marks.
+    def drain(self, limit: int) -> list[int]:
+        """Return up to `limit` items with changed rows, and clear their marks.
 
         Young items come first: their rows are short, and one more event changes them most.
         """
-        items = list(islice(chain(self._young, self._changed), most))
+        items = list(islice(chain(self._young, self._changed), limit))
         for item in items:
             (self._young if item in self._young else self._changed).pop(item)
         return items
@@ -144,7 +144,7 @@ class DecayedCooccurrence:
             damping: Exponent of the popularity penalty.
         """
         mass = self.links.mass(item)
-        return self._age(at_ms) ** -damping / max(mass, LEAST_MASS) if mass > 0.0 else 0.0
+        return self._age(at_ms) ** -damping / max(mass, MIN_MASS) if mass > 0.0 else 0.0
 
     def events(self, item: int, at_ms: int) -> float:
         """Return the decayed number of an item's events.
@@ -158,7 +158,7 @@ class DecayedCooccurrence:
     def _age(self, at_ms: int) -> float:
         """Return the decay factor of masses from the reference time to a time."""
         reference_ms = at_ms if self.reference_ms is None else self.reference_ms
-        return decay.factor((reference_ms - at_ms) / self._half_life_ms, most=_RESCALE_EXPONENT)
+        return decay.factor((reference_ms - at_ms) / self._half_life_ms, max_half_lives=_RESCALE_EXPONENT)
 
     def _scale(self, at_ms: int) -> float:
         """Return the increment of one event at a time; rescale the sums where it would grow too large."""
@@ -189,7 +189,7 @@ class Cooccurrence(FallbackModel):
             window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
             before = np.array([other for other, _ in reversed(window)], np.int32)
             groups_back = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
-            self._table.learn(item, before, groups_back, at_ms=event.at_ms, liking=is_positive(event.weight))
+            self._table.learn(item, before, groups_back, at_ms=event.at_ms, is_positive=is_positive(event.weight))
             window.append((item, event.at_ms))
 
     def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:

@@ -34,7 +34,7 @@ SLOTS = 6_144
 Accumulated sums are doubles, so that the order of additions, which differs from run to run, cannot change a feed. Where
 whole rows are only loaded, floats suffice: scores are floats everywhere.
 """
-LEAST_MASS = 1e-12
+MIN_MASS = 1e-12
 """Smaller masses, which have decayed to nearly nothing, count as this one: a share of them would have no bound."""
 _NOWHERE = -1
 
@@ -42,13 +42,13 @@ _NOWHERE = -1
 class ItemItemMatrix:
     """Sums between numbered items by channel (a way of counting), and a mass for each item."""
 
-    def __init__(self, channels: int, *, slots: int = SLOTS, adds: bool = True) -> None:
+    def __init__(self, channels: int, *, slots: int = SLOTS, is_learned: bool = True) -> None:
         """Start empty.
 
         Args:
             channels: Number of tables.
             slots: Largest number of items with links.
-            adds: Whether sums are accumulated here, and not only loaded.
+            is_learned: Whether sums are accumulated here, and not only loaded.
         """
         self.channels, self._most = channels, slots
         self._slot_of = np.full(64, _NOWHERE, np.int32)
@@ -56,7 +56,7 @@ class ItemItemMatrix:
         self._items = np.empty(0, np.int32)
         """Item at each used slot."""
         start = min(64, slots)
-        self._sums = np.zeros((channels, start, start), np.float64 if adds else np.float32)
+        self._sums = np.zeros((channels, start, start), np.float64 if is_learned else np.float32)
         self._mass = np.zeros(start)
         self._damping: dict[float, Votes] = {}
         """Cache of mass^-power by slot, keyed by power."""
@@ -253,4 +253,4 @@ class ItemItemMatrix:
 
 
 def _damping(mass: float, power: float) -> float:
-    return max(mass, LEAST_MASS) ** -power if mass > 0.0 else 0.0
+    return max(mass, MIN_MASS) ** -power if mass > 0.0 else 0.0

@@ -29,18 +29,20 @@ class ItemKnn(RefittedModel):
         name: str = "item-knn",
         neighbors: int = 200,
         shrink: float = 3.0,
-        every: int = 1_000,
-        step: float = 0.8,
-        weak: float = 0.5,
+        refit_every: int = 1_000,
+        position_discount: float = 0.8,
+        dislike_confidence: float = 0.5,
     ) -> None:
-        super().__init__(every=every, weak=weak, step=step)
+        super().__init__(
+            refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
+        )
         self.name = name
         self._neighbors, self._shrink = neighbors, shrink
         self._near = np.empty((0, 0), np.int64)
         self._similar = np.empty((0, 0))
 
     def _pause(self, matrix: sparse.csr_array) -> int:
-        return max(self._every, len(self._near) ** 2 // _COST_PER_EVENT)
+        return max(self._refit_every, len(self._near) ** 2 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
@@ -61,6 +63,6 @@ class ItemKnn(RefittedModel):
         return item < len(self._near)
 
     def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
-        weighed = self._similar[items] * values[:, None]
-        sums = np.bincount(self._near[items].ravel(), weighed.ravel(), minlength=len(self._near))
+        weighted_similarities = self._similar[items] * values[:, None]
+        sums = np.bincount(self._near[items].ravel(), weighted_similarities.ravel(), minlength=len(self._near))
         return np.where(sums > 0.0, sums, -np.inf)

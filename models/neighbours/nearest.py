@@ -12,21 +12,21 @@ from models.text.tfidf import Vectors
 _ROWS = 512
 
 
-def nearest(vectors: Vectors, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+def nearest(vectors: Vectors, limit: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
     """Yield the row numbers and cosines of the nearest other vectors of each vector, nearest first.
 
     Vectors with a cosine of 0 or less are left out.
 
     Args:
         vectors: (n, d) unit vectors.
-        most: Number of neighbours per vector, at most.
+        limit: Number of neighbours per vector, at most.
     """
-    most = min(most, len(vectors) - 1)
+    limit = min(limit, len(vectors) - 1)
     for start in range(0, len(vectors), _ROWS):
         products = vectors[start : start + _ROWS] @ vectors.T
         own = np.arange(len(products))
         products[own, start + own] = -np.inf
-        best = np.argpartition(-products, max(most - 1, 0), axis=1)[:, :most]
+        best = np.argpartition(-products, max(limit - 1, 0), axis=1)[:, :limit]
         for row, candidates in zip(products, best, strict=True):
             ordered = candidates[np.lexsort((candidates, -row[candidates]))]
             yield (nearest_rows := ordered[row[ordered] > 0]), row[nearest_rows]

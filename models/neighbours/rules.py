@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-LEAST_CONFIDENCE = 0.02
+MIN_CONFIDENCE = 0.02
 PER_ITEM = 60
 
 
@@ -22,19 +22,19 @@ class AssociationRule(NamedTuple):
     lift: float
 
 
-def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[AssociationRule]:
+def mine(baskets: Sequence[Sequence[str]], *, min_support: int = 2) -> list[AssociationRule]:
     """Return the rules between pairs with a lift above 1, by item, the most confident first, at most `PER_ITEM` each.
 
     Args:
         baskets: The items of each basket; repeats count once.
-        least: Smallest number of baskets with both items.
+        min_support: Smallest number of baskets with both items.
     """
     # Imported here: mlxtend brings pandas, which nothing else needs.
     import pandas as pd
     from mlxtend.frequent_patterns import association_rules, fpgrowth
 
     distinct_baskets = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
-    if len(distinct_baskets) < least:
+    if len(distinct_baskets) < min_support:
         return []
     names = sorted({item for basket in distinct_baskets for item in basket})
     numbers = {name: number for number, name in enumerate(names)}
@@ -42,13 +42,11 @@ def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Associatio
     ends = np.cumsum([0, *map(len, distinct_baskets)])
     table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(distinct_baskets), len(names)))
     frame = pd.DataFrame.sparse.from_spmatrix(table)
-    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(distinct_baskets), max_len=2)
+    frequent = fpgrowth(frame, min_support=(min_support - 0.5) / len(distinct_baskets), max_len=2)
     if not (frequent["itemsets"].map(len) > 1).any():
         return []
     metrics = ["support", "confidence", "lift"]
-    rule_frame = association_rules(
-        frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=metrics
-    )
+    rule_frame = association_rules(frequent, metric="confidence", min_threshold=MIN_CONFIDENCE, return_metrics=metrics)
     columns_of = rule_frame[["antecedents", "consequents", *metrics]]
     rules = [
         AssociationRule(

@@ -27,8 +27,8 @@ QUERY_ITEMS = 30
 class SessionKnn(FallbackModel):
     """The most recent sessions of each item, learned one event at a time.
 
-    A session ends after `gap_hours` without an event, or at `longest` events. The `remembered` newest sessions are
-    stored, and the index of each item holds the sessions of its last `sampled` events.
+    A session ends after `gap_hours` without an event, or at `max_session_events` events. The `max_sessions` newest
+    sessions are stored, and the index of each item holds the sessions of its last `sample_size` events.
     """
 
     name = "session-knn"
@@ -37,35 +37,35 @@ class SessionKnn(FallbackModel):
         self,
         *,
         neighbors: int = 200,
-        sampled: int = 500,
-        remembered: int = 100_000,
-        longest: int = 50,
+        sample_size: int = 500,
+        max_sessions: int = 100_000,
+        max_session_events: int = 50,
         gap_hours: float = 24.0,
-        back: float = 0.8,
+        position_decay: float = 0.8,
         half_life_days: float = 1_000.0,
-        apart: float = 0.6,
-        weak: float = 0.5,
+        distance_decay: float = 0.6,
+        dislike_confidence: float = 0.5,
         damping: float = 0.15,
     ) -> None:
         super().__init__()
-        self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
-        self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, back, apart
+        self._neighbors, self._sampled, self._dislike_confidence = neighbors, sample_size, dislike_confidence
+        self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, position_decay, distance_decay
         self._damping = damping
         self._event_counts = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)
         self._open: dict[str, int] = {}
         self._next = 0
-        self._item = np.zeros((remembered, longest), np.int32)
+        self._item = np.zeros((max_sessions, max_session_events), np.int32)
         """(session, position): item number plus one; 0 after the end of a session."""
-        self._value = np.zeros((remembered, longest), np.float32)
-        self._length = np.zeros(remembered, np.int32)
-        self._last_ms = np.zeros(remembered, np.int64)
-        self._owner = [""] * remembered
+        self._value = np.zeros((max_sessions, max_session_events), np.float32)
+        self._length = np.zeros(max_sessions, np.int32)
+        self._last_ms = np.zeros(max_sessions, np.int64)
+        self._owner = [""] * max_sessions
         self._sessions: list[array[int]] = []
         self._positions: list[array[int]] = []
-        self._match = np.zeros(remembered, np.int32)
-        self._dot = np.zeros(remembered)
-        self._mark = np.zeros(remembered, np.int32)
+        self._match = np.zeros(max_sessions, np.int32)
+        self._dot = np.zeros(max_sessions)
+        self._mark = np.zeros(max_sessions, np.int32)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Append each event to its user's session, and the session to the item's index."""
@@ -80,7 +80,7 @@ class SessionKnn(FallbackModel):
             session = self._session(event)
             position = int(self._length[session])
             self._item[session, position] = item + 1
-            self._value[session, position] = confidence(event.weight, weak=self._weak)
+            self._value[session, position] = confidence(event.weight, dislike_confidence=self._dislike_confidence)
             self._length[session] = position + 1
             self._last_ms[session] = event.at_ms
             for column, number in ((self._sessions[item], session), (self._positions[item], position)):
@@ -123,7 +123,7 @@ class SessionKnn(FallbackModel):
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the nearest sessions and their similarities; `_match` gets the position of the newest shared item."""
         session_chunks, shared, positions = [], [], []
-        query_items = history(query, self.items, step=1.0, weak=self._weak)
+        query_items = history(query, self.items, position_discount=1.0, dislike_confidence=self._dislike_confidence)
         for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):
             sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
             at = np.array(self._positions[item][-self._sampled :], np.int32)

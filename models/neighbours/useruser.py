@@ -24,8 +24,8 @@ class PostingLists:
 
     __slots__ = ("_most", "numbers", "values")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_length: int) -> None:
+        self._most = max_length
         self.numbers, self.values = array("i"), array("f")
 
     def add(self, number: int, value: float) -> None:
@@ -50,16 +50,21 @@ class UserUser(FallbackModel):
         self,
         *,
         neighbors: int = 100,
-        sampled: int = 1_000,
-        longest: int = 500,
+        sample_size: int = 1_000,
+        max_history: int = 500,
         shrink: float = 2.0,
         damping: float = 0.25,
-        step: float = 0.8,
-        weak: float = 0.5,
+        position_discount: float = 0.8,
+        dislike_confidence: float = 0.5,
     ) -> None:
         super().__init__()
-        self._neighbors, self._sampled, self._longest = neighbors, sampled, longest
-        self._shrink, self._damping, self._step, self._weak = shrink, damping, step, weak
+        self._neighbors, self._sampled, self._longest = neighbors, sample_size, max_history
+        self._shrink, self._damping, self._position_discount, self._dislike_confidence = (
+            shrink,
+            damping,
+            position_discount,
+            dislike_confidence,
+        )
         self._users = Vocabulary()
         self._counts = array("i")
         self._item_counts = array("i")
@@ -77,7 +82,7 @@ class UserUser(FallbackModel):
             if item == len(self._of_item):
                 self._of_item.append(PostingLists(self._sampled))
                 self._item_counts.append(0)
-            value = confidence(event.weight, weak=self._weak)
+            value = confidence(event.weight, dislike_confidence=self._dislike_confidence)
             self._of_user[user].add(item, value)
             self._of_item[item].add(user, value)
             self._counts[user] += 1
@@ -100,7 +105,9 @@ class UserUser(FallbackModel):
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the nearest users of a query, and their similarities."""
         dots = np.zeros(len(self._users))
-        for item, value in history(query, self.items, step=self._step, weak=self._weak).items():
+        for item, value in history(
+            query, self.items, position_discount=self._position_discount, dislike_confidence=self._dislike_confidence
+        ).items():
             posts = self._of_item[item]
             np.add.at(dots, np.array(posts.numbers, np.int32), np.array(posts.values, np.float64) * value)
         own = self._users.get(query.user_id)

@@ -29,21 +29,21 @@ class DeepConfig:
     length: int = 30
     """Number of last items that attention pools."""
     dropout: float = 0.2
-    unnamed: float = 0.3
+    user_dropout: float = 0.3
     """Share of users with masked embeddings in a training step."""
-    every: int = 200
+    refit_every: int = 200
     """Events between refits."""
     steps: int = 10
     """Training steps per refit."""
     batch: int = 128
     """Events per step."""
-    lean: float = 2.0
+    recency_bias: float = 2.0
     """Recency bias of the sampled events; 1 is uniform."""
-    rate: float = 0.001
-    weak: float = 0.5
+    learning_rate: float = 0.001
+    dislike_confidence: float = 0.5
     candidates: int = 4_096
     """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
-    remembered: int = 1_000_000
+    buffer_capacity: int = 1_000_000
 
 
 class DeepNetwork(nn.Module):
@@ -77,8 +77,8 @@ class DeepNetwork(nn.Module):
         query = self.query(torch.cat([user, states[:, -1]], 1))[:, None]  # (B, 1, D)
         attention = self.attention(torch.tanh(self.key(states) + query))[..., 0] + self.recency  # (B, L)
         share = attention.masked_fill(items < 0, -1e9).softmax(1)
-        picked = (share[..., None] * states).sum(1)  # (B, D)
-        vector: Tensor = picked + self.tower(torch.cat([user, picked, states[:, -1]], 1))
+        pooled_states = (share[..., None] * states).sum(1)  # (B, D)
+        vector: Tensor = pooled_states + self.tower(torch.cat([user, pooled_states, states[:, -1]], 1))
         return vector
 
     def score(self, vectors: Tensor, candidates: Tensor | slice) -> Tensor:
@@ -97,11 +97,16 @@ class Deep(NeuralModel):
     name = "deep"
 
     def __init__(self, config: DeepConfig = DeepConfig(), *, seed: int = 0) -> None:
-        super().__init__(every=config.every, weak=config.weak, remembered=config.remembered, seed=seed)
+        super().__init__(
+            refit_every=config.refit_every,
+            dislike_confidence=config.dislike_confidence,
+            buffer_capacity=config.buffer_capacity,
+            seed=seed,
+        )
         self._config = config
         with self._drawing():
             self._network = DeepNetwork(config)
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.rate, fused=True)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, fused=True)
 
     def _fit(self) -> None:
         config, network = self._config, self._network
@@ -113,7 +118,7 @@ class Deep(NeuralModel):
             grow_embedding(table, rows, self._optimizer, spread=spread)
         network.train()
         for _ in range(config.steps):
-            loss = self._loss(self._windows(config.batch, config.length, lean=config.lean))
+            loss = self._loss(self._windows(config.batch, config.length, recency_bias=config.recency_bias))
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -121,7 +126,7 @@ class Deep(NeuralModel):
 
     def _loss(self, window: Window) -> Tensor:
         """Return the cross-entropy of the next items, weighted with the confidences of their events."""
-        is_visible = torch.rand(len(window.users), 1) >= self._config.unnamed
+        is_visible = torch.rand(len(window.users), 1) >= self._config.user_dropout
         users = self._network.user(window.users) * is_visible
         vectors = self._network(users, window.items[:, :-1], window.values[:, :-1])
         candidates, targets = self._candidates(window.items[:, -1], self._config.candidates)

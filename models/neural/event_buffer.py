@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NOTHING = -1
+PADDING = -1
 _FIRST_ROWS = 1_024
 
 Numbers = NDArray[np.int64]
@@ -20,8 +20,8 @@ Numbers = NDArray[np.int64]
 class EventBuffer:
     """A ring buffer of events."""
 
-    def __init__(self, remembered: int) -> None:
-        self.count, self._remembered = 0, remembered
+    def __init__(self, capacity: int) -> None:
+        self.count, self._capacity = 0, capacity
         self._last: dict[int, int] = {}
         self._user, self._item = np.empty(0, np.int32), np.empty(0, np.int32)
         self._value, self._before = np.empty(0, np.float32), np.empty(0, np.int64)
@@ -34,11 +34,11 @@ class EventBuffer:
             item: Number of the item.
             value: Confidence of the event, on [0, 1].
         """
-        if self.count == len(self._user) < self._remembered:
-            self._widen(min(max(2 * self.count, _FIRST_ROWS), self._remembered))
-        row = self.count % self._remembered
+        if self.count == len(self._user) < self._capacity:
+            self._widen(min(max(2 * self.count, _FIRST_ROWS), self._capacity))
+        row = self.count % self._capacity
         self._user[row], self._item[row], self._value[row] = user, item, value
-        self._before[row] = self._last.get(user, NOTHING)
+        self._before[row] = self._last.get(user, PADDING)
         self._last[user] = self.count
         self.count += 1
 
@@ -46,15 +46,15 @@ class EventBuffer:
         """Return the numbers of the last events, oldest first."""
         return np.arange(max(self.count - number, 0), self.count)
 
-    def sample(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
+    def sample(self, uniform: NDArray[np.float32], *, recency_bias: float = 1.0) -> Numbers:
         """Return one event number for each uniform random number.
 
         Args:
             uniform: (n,) random numbers from [0, 1).
-            lean: Recency bias; 1 is uniform, higher values favour newer events.
+            recency_bias: Recency bias; 1 is uniform, higher values favour newer events.
         """
-        size = min(self.count, self._remembered)
-        age = np.minimum((size * uniform.astype(np.float64) ** lean).astype(np.int64), size - 1)
+        size = min(self.count, self._capacity)
+        age = np.minimum((size * uniform.astype(np.float64) ** recency_bias).astype(np.int64), size - 1)
         return self.count - 1 - age
 
     def histories(self, events: Numbers, length: int) -> Numbers:
@@ -64,11 +64,11 @@ class EventBuffer:
             events: (n,) numbers of events.
             length: Number of earlier events, at most.
         """
-        histories = np.full((len(events), length), NOTHING, np.int64)
-        at, oldest = events, self.count - self._remembered
+        histories = np.full((len(events), length), PADDING, np.int64)
+        at, oldest = events, self.count - self._capacity
         for step in range(length):
-            at = np.where(at >= 0, self._before[self._rows(at)], NOTHING)
-            at = np.where(at >= oldest, at, NOTHING)
+            at = np.where(at >= 0, self._before[self._rows(at)], PADDING)
+            at = np.where(at >= oldest, at, PADDING)
             if not (at >= 0).any():
                 break
             histories[:, step] = at
@@ -80,14 +80,14 @@ class EventBuffer:
 
     def items(self, events: Numbers) -> Numbers:
         """Return the items of events, -1 for the padding."""
-        return np.where(events >= 0, self._item[self._rows(events)], NOTHING).astype(np.int64)
+        return np.where(events >= 0, self._item[self._rows(events)], PADDING).astype(np.int64)
 
     def values(self, events: Numbers) -> NDArray[np.float32]:
         """Return the values of events, 0 for the padding."""
         return np.where(events >= 0, self._value[self._rows(events)], np.float32(0))
 
     def _rows(self, events: Numbers) -> Numbers:
-        return np.maximum(events, 0) % self._remembered
+        return np.maximum(events, 0) % self._capacity
 
     def _widen(self, rows: int) -> None:
         self._user, self._item = _padded(self._user, rows), _padded(self._item, rows)

@@ -27,18 +27,18 @@ class LightGcnConfig:
 
     dim: int = 64
     layers: int = 3
-    every: int = 1_000
+    refit_every: int = 1_000
     """Events between refits."""
     steps: int = 20
     """Training steps per refit."""
     batch: int = 4_096
     """User-item pairs per step."""
-    rate: float = 0.01
+    learning_rate: float = 0.01
     decay: float = 5e-4
     """Weight of the L2 penalty on layer 0."""
-    step: float = 0.8
+    position_discount: float = 0.8
     """Discount of a query's item relative to the next newer one."""
-    weak: float = 0.2
+    dislike_confidence: float = 0.2
 
 
 class LightGcn(RefittedModel):
@@ -47,7 +47,11 @@ class LightGcn(RefittedModel):
     name = "lightgcn"
 
     def __init__(self, config: LightGcnConfig = LightGcnConfig(), *, seed: int = 0) -> None:
-        super().__init__(every=config.every, weak=config.weak, step=config.step)
+        super().__init__(
+            refit_every=config.refit_every,
+            dislike_confidence=config.dislike_confidence,
+            position_discount=config.position_discount,
+        )
         self._config = config
         self._generator = torch.Generator().manual_seed(seed)
         self._user, self._item = torch.empty(0, config.dim), torch.empty(0, config.dim)
@@ -64,7 +68,7 @@ class LightGcn(RefittedModel):
         users, items = torch.from_numpy(pairs.row.astype(np.int64)), torch.from_numpy(pairs.col.astype(np.int64))
         values = torch.from_numpy(pairs.data)
         learned = [self._user.requires_grad_(), self._item.requires_grad_()]
-        optimizer = torch.optim.Adam(learned, lr=config.rate, fused=True)
+        optimizer = torch.optim.Adam(learned, lr=config.learning_rate, fused=True)
         batch = min(config.batch, len(users))
         for _ in range(config.steps):
             sample = torch.randint(len(users), (batch,), generator=self._generator)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
 from models.neural.event_buffer import EventBuffer
-from models.refitting import FIRST, confidence
+from models.refitting import FIRST_REFIT_EVENTS, confidence
 from models.vocabulary import Vocabulary
 
 
@@ -37,12 +37,12 @@ class Window(NamedTuple):
 class NeuralModel(FallbackModel):
     """Base class with event buffer and refit schedule."""
 
-    def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
+    def __init__(self, *, refit_every: int, dislike_confidence: float, buffer_capacity: int, seed: int) -> None:
         super().__init__()
-        self._every, self._weak, self._seed, self._fits = every, weak, seed, 0
+        self._refit_every, self._dislike_confidence, self._seed, self._fits = refit_every, dislike_confidence, seed, 0
         self._users = Vocabulary()
-        self._buffer = EventBuffer(remembered)
-        self._due = FIRST
+        self._buffer = EventBuffer(buffer_capacity)
+        self._due = FIRST_REFIT_EVENTS
         self._fitted = 0
         """Number of items at the last fit."""
 
@@ -51,17 +51,21 @@ class NeuralModel(FallbackModel):
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._buffer.add(user, item, confidence(event.weight, weak=self._weak))
+            self._buffer.add(user, item, confidence(event.weight, dislike_confidence=self._dislike_confidence))
             if self._buffer.count >= self._due:
                 with self._drawing():
                     self._fit()
                 self._fitted = len(self.items)
-                self._due = self._buffer.count + min(self._buffer.count, self._every)
+                self._due = self._buffer.count + min(self._buffer.count, self._refit_every)
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the network's scores, or None for a query without fitted items."""
         numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-        history = [(item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted]
+        history = [
+            (item, confidence(weight, dislike_confidence=self._dislike_confidence))
+            for item, weight in numbers
+            if 0 <= item < self._fitted
+        ]
         if not history:
             return None
         return self._answer(query, [item for item, _ in history], [value for _, value in history])
@@ -81,9 +85,9 @@ class NeuralModel(FallbackModel):
             self._fits += 1
             yield
 
-    def _windows(self, number: int, length: int, *, lean: float) -> Window:
+    def _windows(self, number: int, length: int, *, recency_bias: float) -> Window:
         """Sample events, each with its user's events before it."""
-        events = self._buffer.sample(torch.rand(number).numpy(), lean=lean)
+        events = self._buffer.sample(torch.rand(number).numpy(), recency_bias=recency_bias)
         rows = np.column_stack([self._buffer.histories(events, length)[:, ::-1], events])
         return Window(
             torch.from_numpy(self._buffer.users(events)),
@@ -91,16 +95,16 @@ class NeuralModel(FallbackModel):
             torch.from_numpy(self._buffer.values(rows)),
         )
 
-    def _candidates(self, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    def _candidates(self, targets: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Return the items of the softmax, and the index of each target among them.
 
-        These are all items, or else the targets and random negatives, `most` in all.
+        These are all items, or else the targets and random negatives, `limit` in all.
         """
         size = len(self.items)
-        if size <= most:
+        if size <= limit:
             return torch.arange(size), targets
         target_items = torch.unique(targets)
-        negatives = torch.randint(size, (max(most - len(target_items), 0),))
+        negatives = torch.randint(size, (max(limit - len(target_items), 0),))
         candidates = torch.unique(torch.cat([target_items, negatives]))
         return candidates, torch.searchsorted(candidates, targets)
 

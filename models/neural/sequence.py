@@ -30,19 +30,19 @@ class SequenceConfig:
     length: int = 30
     """Number of last items in a window."""
     dropout: float = 0.5
-    every: int = 200
+    refit_every: int = 200
     """Events between refits."""
     steps: int = 6
     """Training steps per refit."""
     batch: int = 32
     """Windows per step."""
-    lean: float = 3.0
+    recency_bias: float = 3.0
     """Recency bias of the sampled windows; 1 is uniform."""
-    rate: float = 0.001
-    weak: float = 0.2
+    learning_rate: float = 0.001
+    dislike_confidence: float = 0.2
     candidates: int = 4_096
     """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
-    remembered: int = 1_000_000
+    buffer_capacity: int = 1_000_000
 
 
 class Block(nn.Module):
@@ -70,8 +70,8 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
         fall = functional.softplus(self.fall)[:, None, None] * distance  # (H, L, L)
         bias = (-fall).masked_fill(hidden, -torch.inf)  # (B, H, L, L)
-        attended = functional.scaled_dot_product_attention(q, k, v, bias)
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
+        context = functional.scaled_dot_product_attention(q, k, v, bias)
+        x = x + self.dropout(self.out(context.transpose(1, 2).reshape(batch, length, dim)))
         further: Tensor = x + self.dropout(self.back(functional.gelu(self.forth(self.norm_after(x)))))
         return further
 
@@ -122,11 +122,18 @@ class SelfAttention(NeuralModel):
     name = "sequence"
 
     def __init__(self, config: SequenceConfig = SequenceConfig(), *, seed: int = 0) -> None:
-        super().__init__(every=config.every, weak=config.weak, remembered=config.remembered, seed=seed)
+        super().__init__(
+            refit_every=config.refit_every,
+            dislike_confidence=config.dislike_confidence,
+            buffer_capacity=config.buffer_capacity,
+            seed=seed,
+        )
         self._config = config
         with self._drawing():
             self._network = SequenceNetwork(config)
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
+        self._optimizer = torch.optim.Adam(
+            self._network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+        )
 
     def _fit(self) -> None:
         config, network = self._config, self._network
@@ -134,7 +141,7 @@ class SelfAttention(NeuralModel):
             grow_embedding(table, len(self.items), self._optimizer, spread=spread)
         network.train()
         for _ in range(config.steps):
-            window = self._windows(config.batch, config.length, lean=config.lean)
+            window = self._windows(config.batch, config.length, recency_bias=config.recency_bias)
             loss = self._loss(window)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -68,20 +68,20 @@ class AnnIndex:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
         return vectors
 
-    def nearest(self, vector: Vectors, most: int) -> Indices:
+    def nearest(self, vector: Vectors, limit: int) -> Indices:
         """Return the numbers of the nearest vectors, nearest first.
 
         Args:
             vector: (dimensions,) query.
-            most: Number of results, at most.
+            limit: Number of results, at most.
         """
         if not len(self):
             return np.empty(0, np.int32)
-        return self._graph.search(_in_bytes(vector), most, threads=1).keys.astype(np.int32)
+        return self._graph.search(_in_bytes(vector), limit, threads=1).keys.astype(np.int32)
 
 
 def _in_bytes(vectors: Vectors) -> Bytes:
     """Return the directions in int8, each scaled so that its largest component is 127."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    stretched: Bytes = np.rint(vectors * (_LARGEST / np.maximum(largest, _TINY))).astype(np.int8)
-    return stretched
+    quantized_vectors: Bytes = np.rint(vectors * (_LARGEST / np.maximum(largest, _TINY))).astype(np.int8)
+    return quantized_vectors

@@ -1,6 +1,6 @@
 """Content-based model: items with texts similar to those of the last liked items (Pazzani and Billsus, 2007).
 
-It can recommend an item by its text before the first event on it: `closest` ranks all described items, while `scores`
+It can recommend an item by its text before the first event on it: `nearest` ranks all described items, while `scores`
 covers the items of events, as in every model.
 """
 
@@ -22,10 +22,14 @@ class ContentModel(FallbackModel):
     """Scores an item by the dot product of its embedding with the weighted sum of those of the last liked items."""
 
     def __init__(
-        self, encoder: TextEncoder | None = None, texts: Mapping[str, str] | None = None, *, step: float = 0.9
+        self,
+        encoder: TextEncoder | None = None,
+        texts: Mapping[str, str] | None = None,
+        *,
+        position_discount: float = 0.9,
     ) -> None:
         super().__init__()
-        self._encoder, self._step = encoder or TfIdf(), step
+        self._encoder, self._position_discount = encoder or TfIdf(), position_discount
         self.name = f"content-{self._encoder.name}"
         self._described = Vocabulary()
         self._texts: list[str] = []
@@ -54,10 +58,10 @@ class ContentModel(FallbackModel):
             self._vectors = self._encoder.encode(self._texts)
             self._due = 2 * len(self._texts)
         elif changed:
-            grown = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
-            grown[: len(self._vectors)] = self._vectors
-            grown[changed] = self._encoder.encode([self._texts[number] for number in changed])
-            self._vectors = grown
+            vectors = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
+            vectors[: len(self._vectors)] = self._vectors
+            vectors[changed] = self._encoder.encode([self._texts[number] for number in changed])
+            self._vectors = vectors
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Register the items of the events and their popularity."""
@@ -72,22 +76,22 @@ class ContentModel(FallbackModel):
             query: The query with its recent items.
             k: Number of items, at most.
         """
-        likeness = self._likeness(query)
-        if likeness is None:
+        similarity = self._similarity(query)
+        if similarity is None:
             return Ranked([], np.empty(0))
-        return top(self._described.names, likeness, k, query.exclude)
+        return top(self._described.names, similarity, k, query.exclude)
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the similarity of each item to the query's liked items, or None without any."""
-        likeness = self._likeness(query)
-        if likeness is None:
+        similarity = self._similarity(query)
+        if similarity is None:
             return None
         text_index = np.array(self._text_index, np.int64)
-        return np.where(text_index == MISSING, -np.inf, likeness[text_index])
+        return np.where(text_index == MISSING, -np.inf, similarity[text_index])
 
-    def _likeness(self, query: ModelQuery) -> Scores | None:
+    def _similarity(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""
-        liked = history(query, self._described, step=self._step, weak=0.0)
+        liked = history(query, self._described, position_discount=self._position_discount, dislike_confidence=0.0)
         if not liked:
             return None
         weights = np.fromiter(liked.values(), np.float32, len(liked))

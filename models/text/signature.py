@@ -45,6 +45,6 @@ def signature(item_id: str, title: str, category: str, topics: Sequence[str]) ->
     squared_length = sum(weight**2 for _, weight in words)
     words.append((f"item {item_id}", max(_LENGTH**2 - squared_length, _LEAST**2) ** 0.5))
     bits = b"".join(blake2b(word.encode(), digest_size=DIMENSIONS // 8).digest() for word, _ in words)
-    signs = np.unpackbits(np.frombuffer(bits, np.uint8)).reshape(len(words), -1).astype(np.float32) * 2 - 1
-    vector: Vector = np.array([weight for _, weight in words], np.float32) @ signs
+    directions = np.unpackbits(np.frombuffer(bits, np.uint8)).reshape(len(words), -1).astype(np.float32) * 2 - 1
+    vector: Vector = np.array([weight for _, weight in words], np.float32) @ directions
     return vector / np.float32(np.linalg.norm(vector))

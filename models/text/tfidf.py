@@ -72,7 +72,7 @@ class TfIdf:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
-    def meanings(self) -> tuple[list[str], Vectors]:
+    def word_vectors(self) -> tuple[list[str], Vectors]:
         """Return the words and their (words, dimensions) vectors; a text is the sum of its words."""
         return list(self._words), (self._rarity[:, None] * self._directions).astype(np.float32)
 

@@ -22,7 +22,7 @@ class CatalogAgent:
     """Keeps the item store equal to the items topic; a null value deletes an item."""
 
     def __init__(self, context: AgentContext, store: ItemStore) -> None:
-        self._store, self._quarantine = store, context.quarantine
+        self._store, self._dead_letters = store, context.dead_letters
         self._decoder = context.decoder(ITEMS, "catalog")
         self._items = Projector(self._write)
         self.refill = self._items.refill
@@ -40,8 +40,10 @@ class CatalogAgent:
                 if item_id not in newest or newest[item_id][0].offset < record.offset:
                     newest[item_id] = record, None
         changes = list(newest.values())
-        await self._quarantine.write(changes, self._put, stage="catalog.write", waits="items wait for the store")
-        self.checkpoint.hold([event])
+        await self._dead_letters.write(
+            changes, self._put, stage="catalog.write", log_message="items wait for the store"
+        )
+        self.checkpoint.add([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""

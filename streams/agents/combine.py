@@ -41,7 +41,7 @@ class CombineAgent:
     async def process(self, event: Any) -> None:
         """Store one batch of scores and queue their users."""
         batch: Batch = event.value
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         usable = await self._decoder.decode(batch)
         users = {}
         for record, scores in usable:
@@ -49,11 +49,11 @@ class CombineAgent:
             try:
                 features = self._features(batch.partition, scores.user_id)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="combine.features")
+                self._context.dead_letters.put(record, error, stage="combine.features")
             else:
                 if features.version:
                     users[scores.user_id] = record, features
-        self.checkpoint.hold([event], pending=bool(users))
+        self.checkpoint.add([event], pending=bool(users))
         if users:
             self._ranker.put(partial(self.checkpoint.release, event), users)
 

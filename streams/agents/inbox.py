@@ -19,7 +19,7 @@ class InboxAgent:
     """Keeps the push store equal to its topics; writes are idempotent."""
 
     def __init__(self, context: RoleContext, store: PushStore) -> None:
-        self._quarantine = context.quarantine
+        self._dead_letters = context.dead_letters
         self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
         self._store = store
         self._devices = Projector(self._write_devices)
@@ -33,8 +33,10 @@ class InboxAgent:
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(batch)
         writes = self._writes[batch.topic]
-        await self._quarantine.write(usable, writes, stage="inbox.write", waits=f"{batch.topic} wait for the store")
-        self.checkpoint.hold([event])
+        await self._dead_letters.write(
+            usable, writes, stage="inbox.write", log_message=f"{batch.topic} wait for the store"
+        )
+        self.checkpoint.add([event])
 
     async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
         """Add notification decisions again; a decision that is stored already is not added twice."""

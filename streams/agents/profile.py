@@ -48,10 +48,10 @@ class ProfileAgent:
             try:
                 self._fold(batch, record, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="profile.fold")
-        self.checkpoint.hold([event])
+                self._context.dead_letters.put(record, error, stage="profile.fold")
+        self.checkpoint.add([event])
         self._emit(batch.partition)
-        await self._publisher.room()
+        await self._publisher.wait_for_capacity()
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""

@@ -22,7 +22,7 @@ from streams.core.push import delivery
 from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delay_queue import DelayQueue
 from streams.core.push.delivery import Delivery, SendResult
-from streams.core.push.push_state import PushState, crowd_out, due_at, registration, snapshot
+from streams.core.push.push_state import PushState, due_at, expire_excess, registration, snapshot
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
@@ -102,20 +102,20 @@ class PushAgent:
         """Fold one batch, and send the notifications that are due."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(self._relevant_records(batch))
-        cards = await self._cards(value for _, value in usable)
+        items = await self._top_items(value for _, value in usable)
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
                 return
-            touched: dict[str, tuple[PushState, Record]] = {}
+            changed_states: dict[str, tuple[PushState, Record]] = {}
             for record, value in usable:
                 try:
                     state = self._states.get(batch.partition, value.user_id)
-                    touched[value.user_id] = state, record
-                    self._publish(self._fold(state, value, record, cards))
+                    changed_states[value.user_id] = state, record
+                    self._publish(self._fold(state, value, record, items))
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="push.fold")
-            await self._release(event, touched)
-            self.checkpoint.hold([event])
+                    self._context.dead_letters.put(record, error, stage="push.fold")
+            await self._release(event, changed_states)
+            self.checkpoint.add([event])
 
     async def run(self) -> None:
         """Request the release of due notifications, until cancelled.
@@ -154,19 +154,19 @@ class PushAgent:
         return [record for record, state in pairs if state is not None and state.devices]
 
     def _fold(
-        self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, PushItem]
+        self, state: PushState, value: Feed | PushRequest, record: Record, items: Mapping[str, PushItem]
     ) -> list[Notification]:
         params, now_ms = self._params, self._now_ms()
         self._states.touch(record.partition, state.user_id)
         if isinstance(value, Feed):
-            return fold_feed(state, value, cards, params=params, now_ms=now_ms)
+            return fold_feed(state, value, items, params=params, now_ms=now_ms)
         position = Position.of(record)
         version = state.version
         decisions = fold_request(
             state,
             value,
             position,
-            card=cards.get(value.item_id or ""),
+            item=items.get(value.item_id or ""),
             params=params,
             now_ms=now_ms,
             trimmed=self.trimmed,
@@ -177,21 +177,21 @@ class PushAgent:
                 self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
         return decisions
 
-    async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
+    async def _release(self, event: Any, changed_states: Mapping[str, tuple[PushState, Record]]) -> None:
         """Send the due notifications of some users."""
         due: list[tuple[PushState, Delivery]] = []
         now_ms = self._now_ms()
         unavailable = await self._unavailable_items(
-            {item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)}
+            {item for state, _ in changed_states.values() for item in delivery.due_items(state, now_ms)}
         )
         if not self._context.app.is_live(event):
             return
-        for state, record in touched.values():
+        for state, record in changed_states.values():
             try:
                 self._crowd_out(state)
                 released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="push.release")
+                self._context.dead_letters.put(record, error, stage="push.release")
                 continue
             self._publish(released.decisions)
             due.extend((state, due_delivery) for due_delivery in released.deliveries)
@@ -199,12 +199,12 @@ class PushAgent:
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
             await self._write(event)
-        for user_id, (state, _) in touched.items():
+        for user_id, (state, _) in changed_states.items():
             self._crowd_out(state)  # retries wait in the queue with the remaining devices
             self._delay_queue.put(user_id, due_at(state))
 
     def _crowd_out(self, state: PushState) -> None:
-        decisions = list(crowd_out(state, self._now_ms()))
+        decisions = list(expire_excess(state, self._now_ms()))
         self.trimmed["waiting"] += len(decisions)
         self._publish(decisions)
 
@@ -240,18 +240,18 @@ class PushAgent:
         for decision in decisions:
             self._publisher.produce(NOTIFICATIONS, decision)
 
-    async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
+    async def _top_items(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
         """Return the catalogue entries of the items that may be pushed; waits once for items that are late."""
         item_ids = dict.fromkeys(item_id for value in values for item_id in _items(value))
-        cards = await self._read(list(item_ids))
-        late = [item_id for item_id in item_ids if item_id not in cards and item_id not in self._absent]
+        items = await self._read(list(item_ids))
+        late = [item_id for item_id in item_ids if item_id not in items and item_id not in self._absent]
         if late:
             await asyncio.sleep(_LAG_S)
-            cards |= await self._read(late)
+            items |= await self._read(late)
         for item_id in late:
-            if item_id not in cards:
+            if item_id not in items:
                 lru_add(self._absent, item_id, _ABSENT)
-        return cards
+        return items
 
     async def _unavailable_items(self, item_ids: Collection[str]) -> set[str]:
         """Return the subset of items that have left the catalogue or are out of stock."""

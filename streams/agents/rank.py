@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from infra.redis.stores.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
@@ -83,17 +83,17 @@ class Ranker:
         """
         since_ms = self._context.now_ms() - _HERE_MS
         pressing = [user_id for user_id, (_, features) in users.items() if features.watermark > since_ms]
-        self._queue.add(release, users, pressing=pressing)
+        self._queue.add(release, users, priority_keys=pressing)
         self._wake.set()
 
     async def run(self) -> None:
         """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         while True:
             if await self._refresh() or self._is_default_feed_due:
                 self._is_default_feed_due = False
                 await self._refresh_default_feed()
-            self._queue.back(self._pop_complete())
+            self._queue.put_back(self._pop_complete())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
                 await self._finish_write()
@@ -122,7 +122,7 @@ class Ranker:
         try:
             return self._ranked(features)
         except Exception as error:
-            self._context.quarantine.put(record, error, stage="rank.score")
+            self._context.dead_letters.put(record, error, stage="rank.score")
             return None
 
     def _complete(self, work: dict[str, Work]) -> dict[str, Work]:
@@ -144,20 +144,24 @@ class Ranker:
     def _is_early(self, work: Work) -> bool:
         """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
-        return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
+        return bool(self._context.catalog.newer_items(features.prefetched)) and now_s < self._until_s.setdefault(
             features.user_id, now_s + _PATIENCE_S
         )
 
     def _default_feed(self) -> Feed:
         now_ms = self._context.now_ms()
-        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
+        features = Features(
+            user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
+        )
         return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
         now_ms = context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        return rank(features, context.view, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed)
+        return rank(
+            features, context.catalog, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed
+        )
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
@@ -165,7 +169,7 @@ class Ranker:
         if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
             return False
         self._refreshed_s = now_s
-        return self._context.view.refresh()
+        return self._context.catalog.refresh()
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
@@ -188,12 +192,12 @@ class Ranker:
                 lambda: self._store.write([self._default_feed()]), "everyone's feed waits for the store"
             )
         except Exception:
-            _LOG.exception("everyone's feed is not written")
+            _LOG.exception("the default feed was not written")
 
     async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""
         await self._finish_write()
-        self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
+        self._writing = asyncio.create_task(self._write(feeds, self._queue.ack_counts(work)))
         await asyncio.sleep(0)  # starts the write before the next users are ranked
 
     async def _finish_write(self) -> None:
@@ -203,14 +207,14 @@ class Ranker:
 
     async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
         """Write feeds, however long the store is unavailable, publish them, and acknowledge their work."""
-        await self._context.quarantine.write(
+        await self._context.dead_letters.write(
             feeds,
             lambda some: self._store.write([feed for _, feed in some]),
             stage="rank.write",
-            waits="feeds wait for the store",
+            log_message="feeds wait for the store",
         )
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
-        await self._context.publisher.room()
-        for release in self._queue.done(pending_acks):
+        await self._context.publisher.wait_for_capacity()
+        for release in self._queue.acknowledge(pending_acks):
             release()

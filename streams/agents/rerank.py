@@ -53,18 +53,18 @@ class RerankAgent:
     async def process(self, event: Any) -> None:
         """Answer the re-rank triggers of one batch."""
         batch: Batch = event.value
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         since_ms = self._context.now_ms() - RERANKED_TTL_S * 1000
         for record, trigger in await self._decoder.decode(batch):
             if trigger.kind == "rerank" and trigger.candidates and record.timestamp > since_ms:
                 try:
                     await self._store.write([self._ranked(batch.partition, trigger)])
                 except StoreError as error:
-                    _LOG.warning("a re-rank is not answered: %s", error)
+                    _LOG.warning("a re-rank request was not answered: %s", error)
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="rerank.score")
+                    self._context.dead_letters.put(record, error, stage="rerank.score")
                 await asyncio.sleep(0)
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""
@@ -75,7 +75,7 @@ class RerankAgent:
         feed = rerank_candidates(
             trigger,
             self._features(partition, trigger.user_id),
-            context.view,
+            context.catalog,
             context.blender,
             self._params,
             now_ms=context.now_ms(),

@@ -49,16 +49,16 @@ class RetrieveAgent:
         batch: Batch = event.value
         entries: list[TriggerRequests] = []
         for record, trigger in await self._decoder.decode(batch):
-            if trigger.kind in prefetch_request.FETCHING and self._is_timely(record.timestamp):
+            if trigger.kind in prefetch_request.PREFETCH_KINDS and self._is_timely(record.timestamp):
                 try:
                     entries.append((record, self._requests(batch.partition, trigger)))
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="retrieve.requests")
+                    self._context.dead_letters.put(record, error, stage="retrieve.requests")
         entries = [(record, requests) for record, requests in entries if requests]
-        await self._context.quarantine.write(
-            entries, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
+        await self._context.dead_letters.write(
+            entries, self._ask, stage="retrieve.ask", log_message="triggers wait for the store"
         )
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""
@@ -76,9 +76,9 @@ class RetrieveAgent:
         return prefetch_request.build_fetch_requests(
             trigger,
             state,
-            prefetch_request.place_of(state, self._params),
+            prefetch_request.content_location(state, self._params),
             self._fetchers.values(),
-            title_of=self._context.view.title,
+            title_of=self._context.catalog.title,
             params=self._params,
         )
 
@@ -89,10 +89,10 @@ class RetrieveAgent:
         await self._store.write_questions(
             {user_id: [self._question(request) for request in requests] for user_id, requests in by_user.items()}
         )
-        flags = await self._store.wanted(list(by_slot))
+        flags = await self._store.are_missing(list(by_slot))
         due = {slot: by_slot[slot] for slot, is_wanted in zip(by_slot, flags, strict=True) if is_wanted}
         await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
-        await self._store.ask(list(due), deadline_s=self._deadline_s)
+        await self._store.mark_pending(list(due), deadline_s=self._deadline_s)
 
     def _question(self, request: FetchRequest) -> PrefetchQuestion:
         fetcher = self._fetchers[request.category]
@@ -105,4 +105,6 @@ class RetrieveAgent:
 
 
 def _slot(request: FetchRequest) -> PrefetchSlot:
-    return PrefetchSlot(request.user_id, request.category, prefetch_request.Place(request.cell, request.city).key)
+    return PrefetchSlot(
+        request.user_id, request.category, prefetch_request.ContentLocation(request.cell, request.city).key
+    )

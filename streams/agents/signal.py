@@ -42,8 +42,8 @@ class SignalAgent:
             try:
                 self._fold(batch.partition, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="signal.fold")
-        self.checkpoint.hold([event])
+                self._context.dead_letters.put(record, error, stage="signal.fold")
+        self.checkpoint.add([event])
         self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
 
     def drop(self) -> None:

@@ -32,13 +32,13 @@ class TokenAgent:
             try:
                 revocation = fold_registration(self._states.get(batch.partition, registration.token), registration)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="token.fold")
+                self._context.dead_letters.put(record, error, stage="token.fold")
                 continue
             self._states.touch(batch.partition, registration.token)
             if revocation is not None:
                 self._publisher.produce(PUSH_REQUESTS, revocation)
-        self.checkpoint.hold([event])
-        await self._publisher.room()
+        self.checkpoint.add([event])
+        await self._publisher.wait_for_capacity()
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""

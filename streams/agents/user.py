@@ -98,7 +98,7 @@ class UserAgent:
     async def process(self, event: Any) -> None:
         """Fold one batch; publish the changed features unless whole batches wait behind it."""
         batch: Batch = event.value
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
         if not self._context.app.is_live(event):
             return
@@ -107,16 +107,16 @@ class UserAgent:
             try:
                 user_id = self._fold(batch.partition, record, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="user.fold")
+                self._context.dead_letters.put(record, error, stage="user.fold")
             else:
                 if user_id is not None:
                     users[user_id] = record
-        self.checkpoint.hold([event], pending=bool(users))
+        self.checkpoint.add([event], pending=bool(users))
         if users:
             self._unranked.setdefault(batch.partition, []).append((event, users))
         if not self._is_behind(batch):
             self._emit(batch.partition)
-        await self._publisher.room()
+        await self._publisher.wait_for_capacity()
 
     def peek(self, partition: int, user_id: str) -> UserState | None:
         """Return the state of a user, read-only, or None; call it while an event of the partition is current."""
@@ -169,7 +169,7 @@ class UserAgent:
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
-        subject = self._context.view.labels(event.item_id) or stated(event)
+        subject = self._context.catalog.labels(event.item_id) or stated(event)
         signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
             if signal.limit:
@@ -189,7 +189,7 @@ class UserAgent:
         batches, changed = self._unranked.pop(partition, []), self._unsent.pop(partition, {})
         newest = self._snapshots(partition, dict.fromkeys(user_id for _, users in batches for user_id in users))
         for user_id in changed:
-            self._active_users.note(user_id, active_user(self._states.get(partition, user_id)))
+            self._active_users.put(user_id, active_user(self._states.get(partition, user_id)))
             if user_id in newest:
                 self._publisher.produce(FEATURES, newest[user_id])
         for signals in self._signals.pop(partition, {}).values():

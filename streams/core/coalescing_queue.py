@@ -24,8 +24,8 @@ class _PendingAcks(Generic[T]):
 class CoalescingQueue(Generic[T, K, V]):
     """The newest value of each key, first in first out except for keys with priority.
 
-    A token, such as the event that brought values, is returned by `done` once all its keys are processed, with its own
-    values or with newer ones.
+    A token, such as the event that brought values, is returned by `acknowledge` once all its keys are processed, with
+    its own values or with newer ones.
     """
 
     def __init__(self) -> None:
@@ -39,29 +39,29 @@ class CoalescingQueue(Generic[T, K, V]):
         """Return the number of keys waiting or in flight."""
         return len(self._waiting) + len(self._in_flight)
 
-    def add(self, token: T, values: Mapping[K, V], *, pressing: Iterable[K] = ()) -> None:
+    def add(self, token: T, values: Mapping[K, V], *, priority_keys: Iterable[K] = ()) -> None:
         """Add values, replacing waiting ones of the same keys.
 
         Args:
             token: The token to return once all keys are processed.
             values: The values by key; must not be empty.
-            pressing: Those of the keys that have priority.
+            priority_keys: Those of the keys that have priority.
         """
         ack = _PendingAcks(token, len(values))
         for key, value in values.items():
             self._waiting[key] = value
             self._pending_acks.setdefault(key, []).append(ack)
-        self._priority.update(dict.fromkeys(pressing))
+        self._priority.update(dict.fromkeys(priority_keys))
 
-    def take(self, most: int) -> dict[K, V]:
+    def take(self, limit: int) -> dict[K, V]:
         """Take keys with priority first, then the longest waiting, which always get a share; return their values.
 
         Args:
-            most: The maximum number of values.
+            limit: The maximum number of values.
         """
-        keys = dict.fromkeys(islice(self._priority, most - most // _LONGEST_SHARE))
+        keys = dict.fromkeys(islice(self._priority, limit - limit // _LONGEST_SHARE))
         for key in self._waiting:
-            if len(keys) == most:
+            if len(keys) == limit:
                 break
             keys[key] = None
         for key in keys:
@@ -69,24 +69,24 @@ class CoalescingQueue(Generic[T, K, V]):
             self._in_flight.setdefault(key, []).extend(self._pending_acks.pop(key))
         return {key: self._waiting.pop(key) for key in keys}
 
-    def back(self, values: Mapping[K, V]) -> None:
+    def put_back(self, values: Mapping[K, V]) -> None:
         """Return taken values to the queue, unless newer ones are waiting."""
         for key, value in values.items():
             self._waiting.setdefault(key, value)
             self._pending_acks.setdefault(key, []).extend(self._in_flight.pop(key))
 
-    def owed(self, keys: Iterable[K]) -> dict[K, int]:
-        """Return the number of acknowledgements in flight per key, for `done`: a key may be taken again meanwhile."""
+    def ack_counts(self, keys: Iterable[K]) -> dict[K, int]:
+        """Return the acknowledgements in flight per key, for `acknowledge`: a key may be taken again meanwhile."""
         return {key: len(self._in_flight.get(key, ())) for key in keys}
 
-    def done(self, owed: Mapping[K, int]) -> list[T]:
+    def acknowledge(self, ack_counts: Mapping[K, int]) -> list[T]:
         """Acknowledge taken keys; return the tokens without pending acknowledgements.
 
         Args:
-            owed: The number of acknowledgements per key, as `owed` returned it.
+            ack_counts: The number of acknowledgements per key, as `ack_counts` returned it.
         """
         tokens: list[T] = []
-        for key, count in owed.items():
+        for key, count in ack_counts.items():
             acks = self._in_flight.pop(key, [])
             for ack in acks[:count]:
                 ack.count -= 1

@@ -22,11 +22,11 @@ def fingerprint(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest()) >> 1
 
 
-def lru_add(entries: dict[K, None], new: K, most: int) -> K | None:
-    """Put an entry last; if there are more than `most`, remove and return the oldest."""
+def lru_add(entries: dict[K, None], new: K, capacity: int) -> K | None:
+    """Put an entry last; if there are more than `capacity`, remove and return the oldest."""
     entries.pop(new, None)
     entries[new] = None
-    if len(entries) <= most:
+    if len(entries) <= capacity:
         return None
     oldest = next(iter(entries))
     del entries[oldest]
@@ -34,7 +34,7 @@ def lru_add(entries: dict[K, None], new: K, most: int) -> K | None:
 
 
 def remember_event(
-    ids: dict[int, None], hours: list[tuple[int, int]], event_id: int, at_ms: int, *, least: int, most: int
+    ids: dict[int, None], hours: list[tuple[int, int]], event_id: int, at_ms: int, *, min_count: int, max_count: int
 ) -> int:
     """Remember the id of a new event, and forget ids that are older than the window.
 
@@ -44,8 +44,8 @@ def remember_event(
             entry, as are fingerprints of unknown hour.
         event_id: The fingerprint of the event.
         at_ms: The broker's append time, in ms since the epoch.
-        least: Number of fingerprints kept regardless of age.
-        most: Maximum number of fingerprints, also within the window.
+        min_count: Number of fingerprints kept regardless of age.
+        max_count: Maximum number of fingerprints, also within the window.
 
     Returns:
         The number of fingerprints dropped within the window, for lack of room.
@@ -61,7 +61,7 @@ def remember_event(
     while len(hours) > 1 and hours[1][0] < hour - WINDOW_HOURS:
         hours[:2] = [(hours[1][0], hours[0][1] + hours[1][1])]
     expired = hours[0][1] if hours[0][0] < hour - WINDOW_HOURS else 0
-    forgotten = max(len(ids) - most, min(expired, len(ids) - least), 0)
+    forgotten = max(len(ids) - max_count, min(expired, len(ids) - min_count), 0)
     for oldest in list(islice(ids, forgotten)):
         del ids[oldest]
     _shorten(hours, forgotten)

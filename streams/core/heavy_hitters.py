@@ -19,7 +19,7 @@ from operator import itemgetter
 from models import decay
 
 CAPACITY = 1_024
-_LEAST_PER_MINUTE = 1.0
+_MIN_PER_MINUTE = 1.0
 """Lower rates are not listed: they indicate no flood, and names of users are personal data."""
 _MINUTE_MS = 60_000
 _HALF_LIFE_MS = _MINUTE_MS * math.log(2)
@@ -59,11 +59,11 @@ class HeavyHitters:
             cut = sorted(self._sums.values(), reverse=True)[self._capacity]
             self._sums = {name: sum_ - cut for name, sum_ in self._sums.items() if sum_ > cut}
 
-    def highest(self, most: int) -> list[tuple[str, float]]:
+    def highest(self, limit: int) -> list[tuple[str, float]]:
         """Return at most so many names with the highest rates now, in events per minute, highest first."""
         factor = decay.factor((self._reference_ms - self._now()) / _HALF_LIFE_MS)
-        largest = nlargest(most, self._sums.items(), key=itemgetter(1))
-        return [(name, round(sum_ * factor, 1)) for name, sum_ in largest if sum_ * factor >= _LEAST_PER_MINUTE]
+        largest = nlargest(limit, self._sums.items(), key=itemgetter(1))
+        return [(name, round(sum_ * factor, 1)) for name, sum_ in largest if sum_ * factor >= _MIN_PER_MINUTE]
 
     def clear(self) -> None:
         """Forget all events."""

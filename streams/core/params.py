@@ -30,7 +30,7 @@ class TriggerParams:
     """Distance from which on a move is to another city."""
     default_timezone: str
     """Time zone of users who have not stated theirs."""
-    late_ms: int = 3_600_000
+    max_delay_ms: int = HOUR_MS
     """Maximum delay of a trigger that is still published, as after an outage of a worker."""
 
     @property
@@ -61,7 +61,7 @@ class UserParams:
     seen_items: int = 1_000
     event_ids: int = 1_024
     """Number of event ids remembered regardless of age, for deduplication."""
-    event_ids_most: int = 16_384
+    max_event_ids: int = 16_384
     """Maximum number of event ids remembered within a day."""
     queries: int = 10
     day_items: int = 1_000

@@ -5,6 +5,6 @@ from streams.fetchers.fetcher import Fetcher
 FETCHER = Fetcher(
     category="events",
     version=2,
-    placed=True,
-    facts=("where", "when", "interests", "keywords", "muted", "relationship_status"),
+    depends_on_location=True,
+    prompt_fields=("where", "when", "interests", "keywords", "muted", "relationship_status"),
 )

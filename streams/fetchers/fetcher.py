@@ -21,9 +21,9 @@ class Fetcher:
     category: str
     version: int
     """Version of the prompt, increased with every edit."""
-    placed: bool
+    depends_on_location: bool
     """Whether the items are tied to a location, so that a user who has moved needs a new answer."""
-    facts: tuple[PromptField, ...]
+    prompt_fields: tuple[PromptField, ...]
     """Prompt fields about the user, sent if the settings allow them: as few as needed."""
 
     @cached_property

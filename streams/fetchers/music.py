@@ -5,6 +5,6 @@ from streams.fetchers.fetcher import Fetcher
 FETCHER = Fetcher(
     category="music",
     version=2,
-    placed=False,
-    facts=("when", "interests", "keywords", "liked", "muted", "demographics"),
+    depends_on_location=False,
+    prompt_fields=("when", "interests", "keywords", "liked", "muted", "demographics"),
 )

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from domain.identity import Identity, identity
-from infra.llm.text import link, plain
+from infra.llm.text import link, plain_text
 from schemas.types import FetchRequest, Item
 
 SOURCE = "llm"
 """Source of the items that a model suggested."""
-MOST = 10
+MAX_SUGGESTIONS = 10
 """Largest number of suggestions used from one answer."""
 _TITLE, _DESCRIPTION, _REASON, _NAME, _TOPIC, _TOPICS = 120, 500, 160, 120, 40, 5
 _STARTS = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?")
@@ -60,8 +60,8 @@ def suggested_items(suggestions: Suggestions, request: FetchRequest) -> list[Sug
     is not part of the catalogue, and a suggestion for one user may reveal something about that user to others.
     """
     items_by_identity: dict[Identity, SuggestedItem] = {}
-    for suggestion in suggestions.items[:MOST]:
-        title = plain(suggestion.title, most=_TITLE)
+    for suggestion in suggestions.items[:MAX_SUGGESTIONS]:
+        title = plain_text(suggestion.title, max_chars=_TITLE)
         if title:
             year = str(suggestion.year) if suggestion.year in _YEARS else ""
             item_identity = identity(title, year=year, city=request.city)
@@ -74,17 +74,17 @@ def suggested_items(suggestions: Suggestions, request: FetchRequest) -> list[Sug
 
 def _item(suggestion: Suggestion, title: str, item_identity: Identity, request: FetchRequest) -> Item:
     attributes = {
-        "by": plain(suggestion.by, most=_NAME),
-        "venue": plain(suggestion.venue, most=_NAME),
+        "by": plain_text(suggestion.by, max_chars=_NAME),
+        "venue": plain_text(suggestion.venue, max_chars=_NAME),
         "starts": suggestion.starts if _STARTS.fullmatch(suggestion.starts) else "",
         "year": item_identity.year,
     }
-    topics = (plain(topic, most=_TOPIC).lower() for text in suggestion.topics for topic in text.split(","))
+    topics = (plain_text(topic, max_chars=_TOPIC).lower() for text in suggestion.topics for topic in text.split(","))
     return Item(
         item_id=f"{request.category}-{_digest(*item_identity, '' if item_identity.city else request.cell or '')}",
         category=request.category,
         title=title,
-        description=plain(suggestion.description, most=_DESCRIPTION),
+        description=plain_text(suggestion.description, max_chars=_DESCRIPTION),
         topics=list(dict.fromkeys(topic for topic in topics if topic))[:_TOPICS],
         source=SOURCE,
         url=link(suggestion.url),
@@ -97,7 +97,7 @@ def _item(suggestion: Suggestion, title: str, item_identity: Identity, request: 
 
 
 def _reason(suggestion: Suggestion) -> str:
-    return plain(suggestion.reason, most=_REASON)
+    return plain_text(suggestion.reason, max_chars=_REASON)
 
 
 def _digest(*parts: str) -> str:

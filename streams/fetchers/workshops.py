@@ -5,6 +5,6 @@ from streams.fetchers.fetcher import Fetcher
 FETCHER = Fetcher(
     category="workshops",
     version=2,
-    placed=True,
-    facts=("where", "when", "interests", "keywords", "muted"),
+    depends_on_location=True,
+    prompt_fields=("where", "when", "interests", "keywords", "muted"),
 )

@@ -18,9 +18,9 @@ from streams.runtime.global_tables import GlobalTables
 class AgentContext(RoleContext):
     """The clients of the role, and the state that its agents share."""
 
-    view: CatalogSnapshot
+    catalog: CatalogSnapshot
     blender: Blender
-    broadcast: GlobalTables
+    global_tables: GlobalTables
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)
     """Source partitions with whole batches waiting in the broker, as topic and number."""

@@ -27,7 +27,7 @@ async def restore_when_available(role: Role) -> None:
     await retry_until_available(lambda: _restore(role), "answers wait for the store")
 
 
-async def keep_restored(role: Role) -> None:
+async def watch_answer_cache(role: Role) -> None:
     """Restore the answers whenever Redis has lost them, until cancelled."""
     projection = RedisProjection(role.redis)
     while True:
@@ -36,7 +36,7 @@ async def keep_restored(role: Role) -> None:
             if await projection.missing([NAME]):
                 await _restore(role)
         except (StoreError, KafkaError) as error:
-            _LOG.warning("answers are not put back yet: %s", error)
+            _LOG.warning("cached answers are not restored yet: %s", error)
 
 
 async def _restore(role: Role) -> None:
@@ -44,7 +44,7 @@ async def _restore(role: Role) -> None:
     cache = AnswerCache(role.redis, ttl_s=role.settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     async with role.history(LLM_CALLS, since_ms=now_ms - round(role.settings.llm_answer_ttl_s * 1_000)) as calls:
-        async for call in calls.every():
+        async for call in calls.values():
             if call.outcome == ANSWERED:
                 await cache.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
     await RedisProjection(role.redis).add([NAME])

@@ -59,7 +59,7 @@ class Checkpoint:
         self.lock = asyncio.Lock()
         """Locked during a checkpoint, which must see whole batches: an agent that awaits within one takes this lock."""
 
-    def hold(self, events: Iterable[Any], *, pending: bool = False) -> None:
+    def add(self, events: Iterable[Any], *, pending: bool = False) -> None:
         """Hold events whose effects are not durable yet.
 
         Args:

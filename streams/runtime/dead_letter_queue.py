@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from infra.kafka.dead_letter_size import bounded
+from infra.kafka.dead_letter_size import fit_to_topic
 from infra.kafka.publisher import Publisher
 from infra.redis.connection import StoreRefusedError
 from schemas.codec import DecodeError
@@ -63,7 +63,7 @@ class DeadLetterQueue:
             error: The error at which it failed.
             stage: The stage at which it failed.
         """
-        reason, detail = described(error)
+        reason, detail = reason_and_detail(error)
         self.counts[stage, reason] += 1
         dead_letter = DeadLetter(
             letter_id=f"{record.topic}-{record.partition}-{record.offset}",
@@ -79,7 +79,7 @@ class DeadLetterQueue:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        self._publisher.produce(DEAD_LETTERS, bounded(dead_letter))
+        self._publisher.produce(DEAD_LETTERS, fit_to_topic(dead_letter))
 
     async def write(
         self,
@@ -87,7 +87,7 @@ class DeadLetterQueue:
         write: Callable[[Sequence[tuple[R, V]]], Awaitable[object]],
         *,
         stage: str,
-        waits: str,
+        log_message: str,
     ) -> int:
         """Write entries to a store, however long it is unavailable; a refused entry becomes a dead letter.
 
@@ -95,7 +95,7 @@ class DeadLetterQueue:
             entries: Records with the values to write.
             write: Writes some of them at once; it may be called again with entries written before.
             stage: The stage of the dead letters.
-            waits: The log message while the store is unavailable.
+            log_message: The log message while the store is unavailable.
 
         Returns:
             The number of refused entries; their dead letters are written.
@@ -110,7 +110,7 @@ class DeadLetterQueue:
             refused += 1
             self.put(entry[0], error, stage=stage)
 
-        await write_one_by_one(entries, write, refuse, waits=waits)
+        await write_one_by_one(entries, write, refuse, log_message=log_message)
         if refused:
             await self.flush()
         return refused
@@ -128,7 +128,7 @@ class DeadLetterQueue:
         return {"dead_letters": {f"{stage}.{reason}": count for (stage, reason), count in self.counts.items()}}
 
 
-def described(error: Exception) -> tuple[str, str]:
+def reason_and_detail(error: Exception) -> tuple[str, str]:
     """Return the reason and the detail of a dead letter."""
     if isinstance(error, DecodeError):
         return error.reason, error.detail

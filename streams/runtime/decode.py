@@ -28,7 +28,7 @@ class Decoder:
     Args:
         topic: The topic of the records.
         registry: The registry of the writers' schemas.
-        quarantine: Receives unusable records; None skips them, for topics where another agent reports them.
+        dead_letters: Receives unusable records; None skips them, for topics where another agent reports them.
         stage: The name of the agent, for the dead letters.
         tombstones: Whether a null value under a key is a deletion, decoded as None; otherwise it is unusable.
     """
@@ -37,12 +37,12 @@ class Decoder:
         self,
         topic: Topic,
         registry: Registry,
-        quarantine: DeadLetterQueue | None,
+        dead_letters: DeadLetterQueue | None,
         *,
         stage: str,
         tombstones: bool = False,
     ) -> None:
-        self._topic, self._registry, self._quarantine = topic, registry, quarantine
+        self._topic, self._registry, self._dead_letters = topic, registry, dead_letters
         self._tombstones = tombstones
         self._codec = registry.codec(topic.record)
         self._stage = f"{stage}.decode"
@@ -65,8 +65,8 @@ class Decoder:
         return usable
 
     def _refuse(self, record: Record, error: Exception) -> None:
-        if self._quarantine is not None:
-            self._quarantine.put(record, error, stage=self._stage)
+        if self._dead_letters is not None:
+            self._dead_letters.put(record, error, stage=self._stage)
 
     def _decode(self, record: Record) -> Any:
         if self._tombstones and record.value is None and record.key:
@@ -87,7 +87,7 @@ class Decoder:
             try:
                 return await self._registry.learn(self._codec, schema_id)
             except (SchemaRegistryError, httpx.HTTPError) as error:
-                _LOG.warning("the schema registry did not answer, trying again: %s", error)
+                _LOG.warning("the schema registry did not answer; retrying: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
 

@@ -30,11 +30,11 @@ class RoleContext:
     settings: Settings
     registry: Registry
     publisher: Publisher
-    quarantine: DeadLetterQueue
+    dead_letters: DeadLetterQueue
 
     def decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic for an agent."""
-        return Decoder(topic, self.registry, self.quarantine, stage=agent, tombstones=tombstones)
+        return Decoder(topic, self.registry, self.dead_letters, stage=agent, tombstones=tombstones)
 
     def checkpoint(self, **hooks: Any) -> Checkpoint:
         """Return a checkpoint for an agent, with its `emit` and `states`."""

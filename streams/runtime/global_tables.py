@@ -24,7 +24,7 @@ from topics.topic import GLOBAL_TABLES, ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS
 
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 
 
 class GlobalTables:
@@ -36,28 +36,28 @@ class GlobalTables:
     def __init__(
         self,
         bootstrap_servers: str,
-        view: CatalogSnapshot,
+        catalog: CatalogSnapshot,
         blender: Blender,
         registry: Registry,
-        quarantine: DeadLetterQueue,
+        dead_letters: DeadLetterQueue,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._view, self._quarantine = view, quarantine
+        self._catalog, self._dead_letters = catalog, dead_letters
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
-            topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
+            topic.name: Decoder(topic, registry, None if topic is ITEMS else dead_letters, stage="broadcast")
             for topic in GLOBAL_TABLES
         }
         self._apply: dict[str, Callable[[Any], object]] = {
-            ITEMS.name: view.apply_item,
-            ITEM_STATS.name: view.apply_stats,
-            ITEM_NEIGHBORS.name: view.apply_neighbors,
-            ITEM_WEIGHTS.name: view.apply_weights,
+            ITEMS.name: catalog.apply_item,
+            ITEM_STATS.name: catalog.apply_stats,
+            ITEM_NEIGHBORS.name: catalog.apply_neighbors,
+            ITEM_WEIGHTS.name: catalog.apply_weights,
             MODEL_VERSIONS.name: lambda version: restore_and_log(blender, version),
         }
         self._forget: dict[str, Callable[[str], None]] = {
-            ITEMS.name: view.remove_item,
-            ITEM_WEIGHTS.name: lambda item_id: view.apply_weights(_no_weights(item_id)),
+            ITEMS.name: catalog.remove_item,
+            ITEM_WEIGHTS.name: lambda item_id: catalog.apply_weights(_no_weights(item_id)),
         }
         """Handlers of deletions, for the topics that have any."""
         self._positions: dict[TopicPartition, int] = {}
@@ -84,12 +84,12 @@ class GlobalTables:
             while True:
                 await self._follow(consumer, partitions)
                 if not self.ready.is_set() and all(self._positions[tp] >= ends[tp] for tp in partitions):
-                    self._view.refresh()
+                    self._catalog.refresh()
                     self.ready_at = clock.now_ms()
                     self.ready.set()
 
     async def _follow(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
         for tp, records in fetched.items():
             newest = {record.key: record for record in records}.values()
             for record in newest:
@@ -100,7 +100,7 @@ class GlobalTables:
                 try:
                     self._apply[tp.topic](value)
                 except Exception as error:
-                    self._quarantine.put(record, error, stage="broadcast.apply")
+                    self._dead_letters.put(record, error, stage="broadcast.apply")
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
 

@@ -6,7 +6,7 @@ import logging
 
 from models.blend.blender import Blender
 from schemas.types import ModelVersion
-from streams.core.ranking.model_state import restore, unmatched
+from streams.core.ranking.model_state import restore_blender, unmatched_features
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def restore_and_log(blender: Blender, version: ModelVersion) -> bool:
     Returns:
         Whether any weights were loaded.
     """
-    is_restored = restore(blender, version)
-    if is_restored and (difference := unmatched(blender, version)):
+    is_restored = restore_blender(blender, version)
+    if is_restored and (difference := unmatched_features(blender, version)):
         _LOG.warning("version %s was made for other features: %s", version.version, difference)
     return is_restored

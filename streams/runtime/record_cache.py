@@ -23,7 +23,7 @@ _FORMAT = b"\x01"
 _STATE_BYTES = 512
 """Overhead of a state in memory, in bytes, besides its stored size."""
 _LOG = logging.getLogger(__name__)
-_MOST_BYTES = 32 << 20
+_MAX_BYTES = 32 << 20
 """Stored size of the states per partition that stay in memory, in bytes; their objects take a multiple of it."""
 
 
@@ -45,7 +45,7 @@ class RecordCache(Generic[S]):
         publisher: Publisher,
         *,
         new: Callable[[str], S],
-        most_bytes: int = _MOST_BYTES,
+        most_bytes: int = _MAX_BYTES,
     ) -> None:
         self._table, self._kind, self._publisher = table, kind, publisher
         self._new = new

@@ -76,9 +76,9 @@ async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable
     """
 
     def refuse(_: T, error: Exception) -> None:
-        _LOG.warning("an entry is not written again: %s", error)
+        _LOG.warning("an entry cannot be restored: %s", error)
 
-    await write_one_by_one(entries, write, refuse, waits="entries that were lost wait for the store")
+    await write_one_by_one(entries, write, refuse, log_message="entries that were lost wait for the store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Refills:
 
     role: Role
     projection: Projection
-    assigned: Callable[[], Collection[tuple[str, int]]]
+    assigned_partitions: Callable[[], Collection[tuple[str, int]]]
     """Returns the partitions owned by the role, as topic and number."""
     _sources: list[_RefillSource] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ class Refills:
                 for source in self._sources:
                     await self._check(source)
             except (StoreError, KafkaError) as error:
-                _LOG.warning("a store is not filled again yet: %s", error)
+                _LOG.warning("a store is not refilled yet: %s", error)
             await asyncio.sleep(LOOK_S)
 
     async def _check(self, source: _RefillSource) -> None:
@@ -139,7 +139,7 @@ class Refills:
             return
         since_ms = None if source.age_ms is None else clock.now_ms() - source.age_ms
         async with self.role.history(source.topic, since_ms=since_ms, partitions=partitions) as history:
-            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, history.total)
+            _LOG.info("%s: the store is refilled from up to %d records", source.topic.name, history.total)
             await source.fill(history.chunks(_CHUNK))
         still_owned = set(self._owned(source))  # the new owner refills partitions that were reassigned in the meantime
         await self.projection.add(
@@ -147,4 +147,4 @@ class Refills:
         )
 
     def _owned(self, source: _RefillSource) -> list[int]:
-        return sorted(number for topic, number in self.assigned() if topic == source.owned.name)
+        return sorted(number for topic, number in self.assigned_partitions() if topic == source.owned.name)

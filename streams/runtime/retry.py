@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 async def retry_until_available(
     work: Callable[[], Awaitable[T]],
-    waits: str,
+    log_message: str,
     *,
-    away: tuple[type[Exception], ...] = (StoreError,),
+    outages: tuple[type[Exception], ...] = (StoreError,),
     pause_s: float = 0.5,
 ) -> T:
     """Do some work, however long a store is unavailable, and return the result.
 
     Args:
         work: The work; each attempt starts it from the beginning.
-        waits: The log message of a failed attempt.
-        away: The exceptions that mean that the store is unavailable.
+        log_message: The log message of a failed attempt.
+        outages: The exceptions that mean that the store is unavailable.
         pause_s: Time between two attempts, in seconds.
 
     Raises:
@@ -42,17 +42,17 @@ async def retry_until_available(
             return await work()
         except StoreRefusedError:
             raise
-        except away as error:
-            _LOG.warning("%s: %s", waits, error)
+        except outages as error:
+            _LOG.warning("%s: %s", log_message, error)
             await asyncio.sleep(pause_s)
 
 
 async def write_one_by_one(
     entries: Sequence[T],
     write: Callable[[Sequence[T]], Awaitable[object]],
-    refuse: Callable[[T, Exception], None],
+    reject: Callable[[T, Exception], None],
     *,
-    waits: str,
+    log_message: str,
 ) -> None:
     """Write entries, however long a store is unavailable; failing entries are refused, and all others are written.
 
@@ -61,8 +61,8 @@ async def write_one_by_one(
     Args:
         entries: The entries.
         write: Writes some of them at once; it may be called again with entries written before.
-        refuse: Receives an entry that cannot be written, and the error.
-        waits: The log message while the store is unavailable.
+        reject: Receives an entry that cannot be written, and the error.
+        log_message: The log message while the store is unavailable.
 
     Raises:
         PublishError: the broker is unavailable.
@@ -70,13 +70,13 @@ async def write_one_by_one(
     if not entries:
         return
     try:
-        await retry_until_available(lambda: write(entries), waits)
+        await retry_until_available(lambda: write(entries), log_message)
     except PublishError:
         raise
     except Exception as error:
         if len(entries) == 1:
-            refuse(entries[0], error)
+            reject(entries[0], error)
             return
         half = len(entries) // 2
         for chunk in (entries[:half], entries[half:]):
-            await write_one_by_one(chunk, write, refuse, waits=waits)
+            await write_one_by_one(chunk, write, reject, log_message=log_message)

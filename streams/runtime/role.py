@@ -38,7 +38,7 @@ class Role:
     registry: Registry
     publisher: Publisher
     redis: Redis
-    quarantine: DeadLetterQueue
+    dead_letters: DeadLetterQueue
 
     def decoder(self, topic: Topic, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic that skips unusable records: the agents that own the topic report them."""
@@ -67,7 +67,7 @@ class Role:
         """
 
         def figures() -> dict[str, Any]:
-            return {**describe(), **self.publisher.describe(), **self.quarantine.describe()}
+            return {**describe(), **self.publisher.describe(), **self.dead_letters.describe()}
 
         async with run_alongside(stop, *coroutines, publish_heartbeat(self.redis, self.name, figures)):
             yield

@@ -19,7 +19,7 @@ from streams.runtime.role import Role
 from streams.runtime.topic_history import offsets_since
 from topics import Topic
 
-_MOST_RECORDS = 5_000
+_MAX_RECORDS = 5_000
 _WAIT_MS = 500
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Rewind:
         """The partitions being read again, with their end offsets at the start of that."""
         self._last_check_s = -math.inf
 
-    async def look(self, consumer: Any) -> None:
+    async def check_assignment(self, consumer: Any) -> None:
         """Seek back in lost partitions, at most once a second; do nothing while the store does not answer."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._last_check_s < LOOK_S:
@@ -63,16 +63,16 @@ class Rewind:
         try:
             await self._seek(consumer)
         except (StoreError, KafkaError) as error:
-            _LOG.warning("it is not known what the store has lost: %s", error)
+            _LOG.warning("the data lost by the store cannot be determined: %s", error)
 
-    async def note(self, consumer: Any) -> None:
+    async def record_positions(self, consumer: Any) -> None:
         """Note the partitions that are completely written; call it after all fetched records are written."""
         try:
             reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
             complete = [tp for tp, position in reached.items() if position >= self._ends[tp]]
             await self._projection.add([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
-            _LOG.warning("it is not noted what the store holds: %s", error)
+            _LOG.warning("the data held by the store cannot be recorded: %s", error)
             return
         for tp in complete:
             del self._ends[tp]
@@ -81,19 +81,19 @@ class Rewind:
         assigned = consumer.assignment()
         self._ends = {tp: end for tp, end in self._ends.items() if tp in assigned}
         names = {_name(tp): tp for tp in assigned if tp not in self._ends}
-        lost = [names[name] for name in await self._projection.missing(names)]
+        lost_partitions = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
             leader_names = [partition_name(leader, number) for number in range(leader.partitions)]
-            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(leader_names):
-                lost = [tp for tp in lost if tp.topic != topic.name]
-        if not lost:
+            if any(tp.topic == topic.name for tp in lost_partitions) and await self._projection.missing(leader_names):
+                lost_partitions = [tp for tp in lost_partitions if tp.topic != topic.name]
+        if not lost_partitions:
             return
-        starts = await self._starts(consumer, lost)
-        ends = await consumer.end_offsets(lost)
-        for tp in set(lost) & consumer.assignment():
+        starts = await self._starts(consumer, lost_partitions)
+        ends = await consumer.end_offsets(lost_partitions)
+        for tp in set(lost_partitions) & consumer.assignment():
             consumer.seek(tp, starts[tp])
             self._ends[tp] = ends[tp]
-        _LOG.info("%d partitions are written to the store again", len(lost))
+        _LOG.info("%d partitions are read again to refill the store", len(lost_partitions))
 
     async def _starts(self, consumer: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
@@ -129,13 +129,13 @@ async def run_sink(
     async with started(consumer):
         while True:
             if rewind is not None:
-                await rewind.look(consumer)
-            fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+                await rewind.check_assignment(consumer)
+            fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
             reached = await positions(consumer)
             for tp, records in fetched.items():
                 await write(tp.topic, records)
             if rewind is not None:
-                await rewind.note(consumer)
+                await rewind.record_positions(consumer)
             committed = await _commit(consumer, reached, committed)
 
 
@@ -149,6 +149,6 @@ async def _commit(
     try:
         await consumer.commit(new_positions)
     except (CommitFailedError, IllegalStateError) as error:
-        _LOG.info("the group has rebalanced, what was written is read again: %s", error)
+        _LOG.info("the group has rebalanced; written records are read again: %s", error)
         return committed
     return reached

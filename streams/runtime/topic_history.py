@@ -17,7 +17,7 @@ from streams.core.position import Position
 from streams.runtime.decode import Decoder
 from topics.topic import Topic
 
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _TIMEOUT_MS = 500
 
 
@@ -44,24 +44,24 @@ class TopicHistory:
                     newest[key] = Position.of(record), value
         return newest
 
-    async def every(self) -> AsyncIterator[Any]:
+    async def values(self) -> AsyncIterator[Any]:
         """Yield all values, partition by partition."""
         for tp in self.ends:
             async for _, value in self._of(tp):
                 if value is not None:
                     yield value
 
-    async def chunks(self, most: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
+    async def chunks(self, max_records: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
         """Yield the keys and values of all records, None for a deletion, in the order of each partition.
 
         Args:
-            most: Number of records per chunk.
+            max_records: Number of records per chunk.
         """
         chunk: list[tuple[bytes, Any]] = []
         for tp in self.ends:
             async for record, value in self._of(tp):
                 chunk.append((record.key or b"", value))
-                if len(chunk) >= most:
+                if len(chunk) >= max_records:
                     yield chunk
                     chunk = []
                     await asyncio.sleep(0)
@@ -98,7 +98,7 @@ class TopicHistory:
                 yield waiting.popleft()
             if await self._consumer.position(tp) >= self.ends[tp]:
                 return
-            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MOST_RECORDS)
+            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MAX_RECORDS)
             records = [record for record in fetched.get(tp, ()) if record.offset < self.ends[tp]]
             values = {
                 record.offset: value

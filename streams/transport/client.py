@@ -142,7 +142,7 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         except (KafkaError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
                 await self.crash(error)
-            self.log.warning("Commit failed and stays due: %r", error)
+            self.log.warning("Commit failed and will be retried: %r", error)
             return False
         return True
 

@@ -25,7 +25,7 @@ from streams.transport.conf import App, Limits
 from streams.transport.cursor import Continuation, Cursors
 from streams.transport.ledger import InFlight, OffsetTracker
 from streams.transport.message import BatchMessage, batch_message
-from streams.transport.restore import restore
+from streams.transport.restore import restore_table
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
@@ -88,7 +88,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return self._batches(tp, fetch)
         records = fetch.records
         if self._is_changelog_tp(tp) and tp not in self._restored:
-            records = await restore(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
+            records = await restore_table(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
             if records:
                 # Faust applies these asynchronously; newer records must not overtake them.
                 self._restored.add(tp)
@@ -107,7 +107,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return batches
 
     async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
-        continuation = self._cursors.judge(tp, fetch.start)
+        continuation = self._cursors.compare(tp, fetch.start)
         if continuation is Continuation.REWIND:
             position = self._cursors.position(tp)
             self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)
@@ -139,7 +139,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             yield self._to_message(tp, record)
         self._cursors.move(tp, end)
 
-    async def wait_first(self, *awaited: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
+    async def wait_first(self, *awaitables: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
         """Wait for the first of several awaitables; a leading coroutine that never blocks is run at once.
 
         Faust passes each message on by this method, together with the suspension of the flow. It would create tasks for
@@ -149,9 +149,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             awaited: The awaitables.
             timeout: Longest time to wait, in seconds.
         """
-        first, *others = awaited
+        first, *others = awaitables
         if not asyncio.iscoroutine(first):
-            return await super().wait_first(*awaited, timeout=timeout)
+            return await super().wait_first(*awaitables, timeout=timeout)
         try:
             waits_for = first.send(None)
         except BaseException as ended:
@@ -259,7 +259,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                     await drain()
         except TimeoutError:
             self.log.warning(
-                "Agents did not finish within %s s; what they hold will be read again", self._limits.drain_s
+                "Agents did not finish within %s s; their records will be read again", self._limits.drain_s
             )
         except Exception as error:
             self.log.exception("An agent could not finish: %r", error)

@@ -52,7 +52,7 @@ class Cursors(Generic[P]):
         cursor = self._cursors.get(partition)
         return None if cursor is None else cursor.position
 
-    def judge(self, partition: P, start: int | None) -> Continuation:
+    def compare(self, partition: P, start: int | None) -> Continuation:
         """Compare the start of a fetch with the delivered position.
 
         Args:

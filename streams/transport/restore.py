@@ -17,7 +17,9 @@ from streams.transport.client import FetchedBatches
 ToMessage = Callable[[TP, ConsumerRecord], Message]
 
 
-async def restore(recovery: Any, tp: TP, fetch: FetchedBatches, *, to_message: ToMessage) -> Sequence[ConsumerRecord]:
+async def restore_table(
+    recovery: Any, tp: TP, fetch: FetchedBatches, *, to_message: ToMessage
+) -> Sequence[ConsumerRecord]:
     """Apply a fetch of a changelog partition to its table, and return the records left for Faust.
 
     Args:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import msgspec
 
-from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
+from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
@@ -36,7 +36,7 @@ def text(fetcher: Fetcher) -> str:
     [request] = build_fetch_requests(
         a_trigger(kind="time", reason="Friday evening", occurred_at=_EVENING_MS),
         _ALEX,
-        Place(NEW_YORK, "New York"),
+        ContentLocation(NEW_YORK, "New York"),
         [fetcher],
         title_of=lambda _: "Late Set at the Blue Note",
         params=replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField))),

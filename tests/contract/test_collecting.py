@@ -53,7 +53,7 @@ class Rig:
         return await collecting.collect(name, request_id=request_id, **({"page_size": 2} | options))
 
     def events(self) -> list[str]:
-        return [event.event_id for event in self.publisher.of(INTERACTIONS)]
+        return [event.event_id for event in self.publisher.values_of(INTERACTIONS)]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_a_list_is_collected_to_its_end_page_by_page(rig: Rig) -> None:
     rig.api.lists["all-users"] = [{"id": 7, "username": "kim", "email": "kim@example.com"}]
     found = await rig.collect()
     assert rig.events() == [f"viewed-posts-{n}" for n in range(1, 6)]
-    first = rig.publisher.of(INTERACTIONS)[0]
+    first = rig.publisher.values_of(INTERACTIONS)[0]
     assert (first.user_id, first.item_id, first.action) == ("kim", "post-101", "view")
     assert first.occurred_at == 1_673_778_645_000
     assert (found.state, found.page, found.records, found.published) == ("done", 4, 5, 5)
@@ -98,7 +98,7 @@ async def test_what_users_did_says_how(rig: Rig) -> None:
     rig.api.lists["rated-posts"] = [viewed(1, rated_at="2023-01-15T10:30:45Z", rating_percent=80)]
     for name in ("liked-posts", "inspired-posts", "rated-posts"):
         await rig.collect(name)
-    events = rig.publisher.of(INTERACTIONS)
+    events = rig.publisher.values_of(INTERACTIONS)
     assert [(event.action, event.value, event.user_id) for event in events] == [
         ("like", None, "user-7"),
         ("inspired", None, "user-7"),
@@ -123,7 +123,7 @@ async def test_posts_become_items_that_are_clean(rig: Rig) -> None:
         {"id": 6, "category": None, "created_at": "1673778645"},
     ]
     await rig.collect("all-posts")
-    first, second = rig.publisher.of(ITEMS)
+    first, second = rig.publisher.values_of(ITEMS)
     assert (first.item_id, first.kind, first.category, first.title) == (
         "post-5",
         "video",
@@ -148,12 +148,12 @@ async def test_what_is_no_record_becomes_a_dead_letter_and_the_rest_goes_on(rig:
     rig.api.lists[VIEWED] = [*bad, viewed(5)]
     found = await rig.collect()
     assert (rig.events(), found.bad, found.published) == (["viewed-posts-5"], 5, 1)
-    letters = rig.publisher.of(DEAD_LETTERS)
+    letters = rig.publisher.values_of(DEAD_LETTERS)
     assert {letter.reason for letter in letters} == {"bad_record", "out_of_range"}
     assert {letter.topic for letter in letters} == {"collect.viewed-posts"}
     assert sorted(msgspec.json.decode(letter.value) == "text" for letter in letters)[-1]
     await rig.collect(request_id="r2")
-    assert len({letter.letter_id for letter in rig.publisher.of(DEAD_LETTERS)}) == 5
+    assert len({letter.letter_id for letter in rig.publisher.values_of(DEAD_LETTERS)}) == 5
 
 
 @pytest.mark.parametrize("fault", ["busy", "broken", "garbage", "cut", "slow"])
@@ -182,7 +182,7 @@ async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) 
     assert (await rig.collect("all-posts", request_id="r3", page=2)).published == 2
 
 
-async def test_a_token_that_is_not_accepted_is_told(rig: Rig) -> None:
+async def test_a_token_that_is_not_accepted_is_reported(rig: Rig) -> None:
     rig.api.token = "another"
     assert "status 401" in (await rig.collect("all-posts")).error
 
@@ -191,17 +191,17 @@ async def test_an_interrupted_collection_goes_on_with_the_page_it_was_at(rig: Ri
     rig.api.lists["all-posts"] = [{"id": n, "created_at": 1} for n in range(6)]
 
     def fail_at_the_second(state: Collection) -> None:
-        rig.publisher.away = state.page == 2
+        rig.publisher.is_unavailable = state.page == 2
 
     collecting = Collector(rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, on_page=fail_at_the_second)
     with pytest.raises(PublishError):
         await collecting.collect("all-posts", request_id="r1", page_size=2)
     assert ((await rig.store.read())["all-posts"].state, rig.told) == ("running", [])
-    rig.publisher.away, rig.api.requests[:] = False, []
+    rig.publisher.is_unavailable, rig.api.requests[:] = False, []
     found = await rig.collect("all-posts")
     assert [page for _, page in rig.api.requests] == [2, 3, 4]
     assert (found.state, found.published) == ("done", 6)
-    assert [item.item_id for item in rig.publisher.of(ITEMS)] == [f"post-{n}" for n in range(6)]
+    assert [item.item_id for item in rig.publisher.values_of(ITEMS)] == [f"post-{n}" for n in range(6)]
     assert await rig.collect("all-posts") == found
     assert len(rig.api.requests) == 3, "a request that was answered is not done again"
 
@@ -261,18 +261,18 @@ async def test_how_far_collections_are_is_kept(store: CollectionStore) -> None:
     await store.write(running)
     found = await store.read()
     assert (found[VIEWED], found["all-posts"].state, len(found)) == (running, "never", 6)
-    await store.note(VIEWED, ["1", "2"])
-    await store.note(VIEWED, [])
-    assert await store.new(VIEWED, ["2", "3"]) == [False, True]
-    assert await store.new("liked-posts", ["2"]) == [True]
-    assert await store.new(VIEWED, []) == []
-    await store.name_users({"7": "kim"})
-    await store.name_users({})
-    assert await store.users(["7", "8"]) == ["kim", None]
-    assert await store.users([]) == []
+    await store.mark_published(VIEWED, ["1", "2"])
+    await store.mark_published(VIEWED, [])
+    assert await store.are_new(VIEWED, ["2", "3"]) == [False, True]
+    assert await store.are_new("liked-posts", ["2"]) == [True]
+    assert await store.are_new(VIEWED, []) == []
+    await store.write_usernames({"7": "kim"})
+    await store.write_usernames({})
+    assert await store.usernames(["7", "8"]) == ["kim", None]
+    assert await store.usernames([]) == []
 
 
-async def test_an_away_store_is_told() -> None:
+async def test_an_unavailable_store_is_reported() -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
     with pytest.raises(StoreError):
         await RedisCollectionStore(away).read()

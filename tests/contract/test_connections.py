@@ -145,7 +145,7 @@ SLOW: list[tuple[bytes, bytes, int]] = [
 ]
 
 
-async def test_a_client_that_is_slow_is_told_and_let_go(quick: Rig) -> None:
+async def test_a_slow_client_gets_an_error_and_is_disconnected(quick: Rig) -> None:
     """Each sends a beginning, and then a little from time to time."""
 
     async def answered(begin: bytes, then: bytes) -> bytes:
@@ -171,7 +171,7 @@ async def test_a_client_that_is_slow_is_told_and_let_go(quick: Rig) -> None:
             assert code(answer) == "request_timeout"
             assert b"connection: close" in answer.lower()
     await quick.has_connections(0)
-    assert not quick.world.publisher.of(INTERACTIONS)
+    assert not quick.world.publisher.values_of(INTERACTIONS)
 
 
 async def test_a_client_that_takes_its_time_within_reason_is_served(rig: Rig) -> None:
@@ -249,7 +249,9 @@ async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> Non
     ],
     ids=short,
 )
-async def test_headers_have_bounds_that_are_told(quick: Rig, request_: bytes, expected: int, named: str) -> None:
+async def test_headers_have_limits_with_errors_of_their_own(
+    quick: Rig, request_: bytes, expected: int, named: str
+) -> None:
     answer = await quick.ask(request_)
     assert status(answer) == expected
     assert not named or code(answer) == named

@@ -22,7 +22,7 @@ def test_consumers_of_aiokafka_are_made_in_one_place() -> None:
     assert those_with(r"AIOKafkaConsumer\(") == {"infra/kafka/consumer.py"}
 
 
-async def test_that_place_reads_committed_records_and_commits_when_told() -> None:
+async def test_the_consumer_reads_committed_records_and_commits_on_request() -> None:
     consumer = kafka_consumer("127.0.0.1:1", group_id="g", auto_offset_reset="earliest")
     assert consumer._isolation_level == "read_committed"
     assert consumer._enable_auto_commit is False

@@ -17,8 +17,8 @@ import pytest
 from api.app import create_app
 from api.context import Clients
 from infra.fakes.memory_publisher import MemoryPublisher
-from infra.fakes.serve import serving
-from infra.postgres.catalog_filter import MemoryListing
+from infra.fakes.serve import serve_app
+from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.feed_store import MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
@@ -265,7 +265,7 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
     said = {"ml_scores": [0.87, 0.5, 0.1], "llm_scores": {"article_xyz": 0.92}}
     await feeds.write([a_feed(user_id="user123", items=[item.item_id for item in items], **said)])
     counts = {"view": 30, "like": 10, "save": 5}
-    await portraits.write_found([features(user_id="user123", event_count=45, counts=counts)])
+    await portraits.write_inferred([features(user_id="user123", event_count=45, counts=counts)])
     await charts.write({"post-1234": 1.0}, {"post-1234": "Motivation"})
 
     async def up() -> None:
@@ -280,14 +280,14 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         publisher=worker,
         feeds=feeds,
         items=store,
-        portraits=portraits,
+        user_profiles=portraits,
         charts=charts,
-        pushes=pushes,
-        prefetched=prefetched,
-        listing=MemoryListing(items, done),
-        probes=dict.fromkeys(("kafka", "registry", "redis", "database"), up),
+        push_store=pushes,
+        prefetch_store=prefetched,
+        catalog_listing=MemoryCatalogListing(items, done),
+        health_checks=dict.fromkeys(("kafka", "registry", "redis", "database"), up),
     )
-    async with serving(create_app(Settings(flic_token=TOKEN, admin_token=ADMIN), clients)) as url:
+    async with serve_app(create_app(Settings(flic_token=TOKEN, admin_token=ADMIN), clients)) as url:
         yield url, worker
 
 
@@ -352,7 +352,7 @@ async def test_the_python_that_personalizes_runs(served: tuple[str, Worker]) -> 
     assert names["response"].status_code == 200
     [recommended] = names["recommendations"]["recommendations"]
     assert (recommended["id"], recommended["title"]) == ("article1", "Machine Learning Trends")
-    [described] = next(one.described for one in worker.of(TRIGGERS) if one.described)
+    [described] = next(one.described for one in worker.values_of(TRIGGERS) if one.described)
     assert described.topics == ["technology", "ai"]
 
 
@@ -360,6 +360,6 @@ async def test_the_python_that_records_an_interaction_runs(served: tuple[str, Wo
     url, worker = served
     names = await run(url, RECORD)
     assert names["response"].ok
-    assert [(event.action, event.value) for event in worker.of(INTERACTIONS) if event.item_id == "article1"] == [
+    assert [(event.action, event.value) for event in worker.values_of(INTERACTIONS) if event.item_id == "article1"] == [
         ("click", 4.5)
     ]

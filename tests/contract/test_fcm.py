@@ -95,7 +95,9 @@ async def test_one_access_token_serves_many_pushes(google: FakeFcm, sender: fcm.
         ("lost", "later", "Timeout"),
     ],
 )
-async def test_each_fault_is_told_apart(google: FakeFcm, sender: fcm.Fcm, fault: Fault, kind: str, told: str) -> None:
+async def test_each_fault_is_distinguished(
+    google: FakeFcm, sender: fcm.Fcm, fault: Fault, kind: str, told: str
+) -> None:
     google.faults.extend([fault] * 2)  # the second is for the one attempt with a new access token
     answer = await send(sender)
     assert answer.kind == kind

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.feed_store import EVERYONE, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
 from infra.redis.stores.item_store import ItemStore, MemoryItemStore, RedisItemStore
 from tests.build import T0_MS, a_feed, an_item
 
@@ -60,7 +60,7 @@ async def test_what_the_language_model_said_comes_back(feeds: FeedStore) -> None
 
 async def test_feeds_come_back_in_the_order_asked(feeds: FeedStore) -> None:
     await feeds.write([a_feed(user_id=f"user {number} ü") for number in range(120)])
-    asked = ["user 7 ü", "missing", "user 119 ü", EVERYONE, "user 7 ü", "user 0 ü"]
+    asked = ["user 7 ü", "missing", "user 119 ü", DEFAULT_FEED, "user 7 ü", "user 0 ü"]
     found = await feeds.read(asked)
     assert [feed and feed.user_id for feed in found] == ["user 7 ü", None, "user 119 ü", None, "user 7 ü", "user 0 ü"]
 
@@ -245,7 +245,7 @@ async def test_reads_of_one_tick_are_one_command(redis: Redis) -> None:
     feeds = RedisFeedStore(redis)
     await feeds.write([a_feed(user_id=f"u{number}") for number in range(40)])
     before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"] if await redis.mget(["x"]) else 0
-    found = await asyncio.gather(*(feeds.read([f"u{number}", EVERYONE]) for number in range(40)))
+    found = await asyncio.gather(*(feeds.read([f"u{number}", DEFAULT_FEED]) for number in range(40)))
     after = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
     assert after == before + 1
     assert [own.user_id for own, _ in found if own] == [f"u{number}" for number in range(40)]

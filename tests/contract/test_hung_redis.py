@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from infra.health import health_check
 from infra.local.port import free_ports
 from infra.local.servers.redis import RedisServer
-from infra.redis.connection import connect_impatiently
-from infra.redis.rate_counter import rates
+from infra.redis.connection import connect_fail_fast
+from infra.redis.rate_counter import rate_limit_storage
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
@@ -55,7 +55,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
 
 @pytest.fixture
 async def client(server: tuple[str, int]) -> AsyncIterator[Redis]:
-    client = connect_impatiently(server[0], timeout_s=TIMEOUT_S)
+    client = connect_fail_fast(server[0], timeout_s=TIMEOUT_S)
     yield client
     await client.aclose()
 
@@ -74,12 +74,12 @@ def a_world(client: Redis) -> World:
     return World(
         feeds=RedisFeedStore(client),  # type: ignore[arg-type]
         items=RedisItemStore(client),  # type: ignore[arg-type]
-        probes={"redis": health_check.redis(client)},
+        health_checks={"redis": health_check.redis(client)},
         clients={
             "interactions": RedisInteractionLog(client),
-            "pushes": RedisPushStore(client),
-            "portraits": RedisUserProfileStore(client),
-            "rates": rates(client),
+            "push_store": RedisPushStore(client),
+            "user_profiles": RedisUserProfileStore(client),
+            "rate_limit_storage": rate_limit_storage(client),
         },
     )
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from domain.timestamp import HOUR_MS
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
+from infra.redis.stores.interaction_log import MAX_EVENTS, InteractionLog, MemoryInteractionLog, RedisInteractionLog
 from tests.build import T0_MS, an_interaction
 
 NOW_S = T0_MS / 1_000
@@ -71,9 +71,9 @@ async def test_a_day_later_it_is_forgotten(log: InteractionLog) -> None:
 
 
 async def test_the_newest_are_kept_of_who_does_much(log: InteractionLog) -> None:
-    events = [an_interaction(occurred_at=T0_MS - n) for n in range(MOST + 10)]
+    events = [an_interaction(occurred_at=T0_MS - n) for n in range(MAX_EVENTS + 10)]
     await log.write(events)
-    assert await log.read("u1") == events[:MOST]
+    assert await log.read("u1") == events[:MAX_EVENTS]
 
 
 async def test_the_key_is_the_documented_one_and_goes_by_itself(redis: Redis) -> None:

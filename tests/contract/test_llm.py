@@ -109,7 +109,7 @@ async def test_an_answer_is_of_the_questions_type_and_accounted_for(bench: Bench
     assert answer.cost_usd == call.cost_usd == pytest.approx(dollars / 1e6, abs=1e-6)
 
 
-async def test_what_was_spent_is_told(bench: Bench) -> None:
+async def test_the_cost_is_reported(bench: Bench) -> None:
     async with bench.client() as llm:
         answers = [await llm.ask(a_prompt(user_id=user_id)) for user_id in ("u1", "u1")]
         assert llm.describe()["spent_usd"] == pytest.approx(answers[0].cost_usd), "an answer given before costs nothing"
@@ -127,14 +127,14 @@ async def test_the_stable_part_is_read_from_the_providers_cache(bench: Bench) ->
 async def test_what_was_answered_is_never_asked_again(bench: Bench) -> None:
     first = await bench.ask()
     again = await bench.ask(anthropic_api_key="")  # a replay needs no key
-    assert (again.value, again.hash, again.recalled, again.cost_usd) == (first.value, first.hash, True, 0.0)
+    assert (again.value, again.hash, again.is_cached, again.cost_usd) == (first.value, first.hash, True, 0.0)
     assert len(bench.claude.requests) == len(bench.calls) == 1
 
 
 async def test_another_question_is_asked(bench: Bench) -> None:
     async with bench.client() as llm:
         hashes = {(await llm.ask(a_prompt(**change))).hash for change in ({}, {"system": "x"}, {"user": "y"})}
-        assert (await llm.ask(a_prompt(user_id="u2"))).recalled, "equal questions of two users have one answer"
+        assert (await llm.ask(a_prompt(user_id="u2"))).is_cached, "equal questions of two users have one answer"
     assert len(hashes) == len(bench.claude.requests) == 3
 
 
@@ -143,7 +143,7 @@ async def test_without_a_key_nothing_is_sent(bench: Bench) -> None:
     assert bench.claude.requests == bench.calls == []
 
 
-async def test_a_rejected_key_is_told_apart_from_a_failure(bench: Bench) -> None:
+async def test_a_rejected_key_is_distinguished_from_a_failure(bench: Bench) -> None:
     assert await bench.reason(anthropic_api_key="wrong", llm_max_retries=2) == "no_key"
     assert [call.attempts for call in bench.calls] == [1]
 
@@ -209,7 +209,7 @@ async def test_what_is_usable_of_an_answer_is_used(bench: Bench, given: Any, tit
     assert (call.outcome, call.dropped) == ("answered", dropped)
     assert len(call.problems) >= dropped
     again = await bench.ask(anthropic_api_key="")
-    assert (again.value, again.recalled) == (answer.value, True), "what is recalled is what was used"
+    assert (again.value, again.is_cached) == (answer.value, True), "what is recalled is what was used"
 
 
 THINKING = {"type": "thinking", "thinking": "Let me see.", "signature": "x"}
@@ -275,7 +275,7 @@ async def test_where_nothing_is_usable_there_is_a_reason(
     bench.claude.messages.append(([bench.claude.use("answer", given)], stop_reason))
     assert await bench.reason() == reason
     assert [call.outcome for call in bench.calls] == [reason]
-    assert not (await bench.ask()).recalled
+    assert not (await bench.ask()).is_cached
 
 
 async def test_an_empty_list_is_an_answer(bench: Bench) -> None:
@@ -326,7 +326,7 @@ async def test_a_paused_turn_is_gone_on_with_and_paid_for(bench: Bench) -> None:
 
 
 async def test_a_model_that_only_pauses_is_given_up(bench: Bench) -> None:
-    bench.claude.every = "paused"
+    bench.claude.permanent_fault = "paused"
     assert await bench.reason() == "malformed"
     assert len(bench.claude.requests) == 3
 
@@ -342,7 +342,7 @@ async def test_what_the_model_said_amiss_is_in_the_log_and_paid_for(bench: Bench
 async def test_a_bad_answer_is_not_kept(bench: Bench) -> None:
     bench.claude.faults.append("malformed")
     assert await bench.reason() == "malformed"
-    assert not (await bench.ask()).recalled
+    assert not (await bench.ask()).is_cached
 
 
 async def test_retry_after_is_waited_for(bench: Bench) -> None:
@@ -370,7 +370,7 @@ async def test_a_provider_that_asks_for_a_pause_is_left_alone_for_so_long(bench:
 
 
 async def test_a_pause_past_the_deadline_is_not_waited_for(bench: Bench) -> None:
-    bench.claude.every, bench.claude.retry_after_s = "rate_limited", 3_600
+    bench.claude.permanent_fault, bench.claude.retry_after_s = "rate_limited", 3_600
     started_s = time.monotonic()
     assert await bench.reason(llm_max_retries=5, llm_deadline_s=30.0) == "rate_limited"
     assert time.monotonic() - started_s < 10
@@ -378,7 +378,7 @@ async def test_a_pause_past_the_deadline_is_not_waited_for(bench: Bench) -> None
 
 
 async def test_a_spent_limit_is_not_tried_again(bench: Bench) -> None:
-    bench.claude.every = "spent"
+    bench.claude.permanent_fault = "spent"
     assert await bench.reason(llm_max_retries=5) == "no_key"
     assert [call.attempts for call in bench.calls] == [1]
 
@@ -386,7 +386,7 @@ async def test_a_spent_limit_is_not_tried_again(bench: Bench) -> None:
 async def test_an_overloaded_provider_is_tried_again_and_then_left_alone(bench: Bench) -> None:
     bench.claude.faults.append("overloaded")
     await bench.ask(llm_max_retries=1)
-    bench.claude.every = "overloaded"
+    bench.claude.permanent_fault = "overloaded"
     assert await bench.reason(a_prompt(user="again"), llm_max_retries=1) == "overloaded"
     assert [(call.outcome, call.attempts) for call in bench.calls] == [("answered", 2), ("overloaded", 2)]
 
@@ -394,24 +394,24 @@ async def test_an_overloaded_provider_is_tried_again_and_then_left_alone(bench: 
 async def test_server_errors_are_tried_again_so_many_times(bench: Bench) -> None:
     bench.claude.faults.extend(["server_error", "overloaded"])
     await bench.ask(llm_max_retries=2)
-    bench.claude.every = "server_error"
+    bench.claude.permanent_fault = "server_error"
     assert await bench.reason(a_prompt(user="again"), llm_max_retries=1) == "server_error"
     assert [(call.outcome, call.attempts) for call in bench.calls] == [("answered", 3), ("server_error", 2)]
 
 
 async def test_a_slow_model_is_tried_again_and_then_given_up(bench: Bench) -> None:
-    bench.claude.every = "slow"
+    bench.claude.permanent_fault = "slow"
     assert await bench.reason(llm_timeout_s=0.1, llm_max_retries=1) == "timeout"
     assert [call.attempts for call in bench.calls] == [2]
     assert await bench.spent("all") > 0, "the provider may charge for what we did not wait for"
 
 
 async def test_all_tries_together_have_a_deadline(bench: Bench) -> None:
-    bench.claude.every, bench.claude.retry_after_s = "rate_limited", 3_600
+    bench.claude.permanent_fault, bench.claude.retry_after_s = "rate_limited", 3_600
     started_s = time.monotonic()
     assert await bench.reason(llm_max_retries=5, llm_deadline_s=0.5) == "rate_limited"
     assert time.monotonic() - started_s < 3
-    bench.claude.every = "slow"
+    bench.claude.permanent_fault = "slow"
     assert await bench.reason(llm_deadline_s=0.2) == "timeout"
 
 
@@ -420,7 +420,7 @@ async def test_nobody_there_is_a_server_error(bench: Bench) -> None:
 
 
 async def test_a_question_given_up_is_logged(bench: Bench) -> None:
-    bench.claude.every = "slow"
+    bench.claude.permanent_fault = "slow"
     async with bench.client() as llm:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(llm.ask(a_prompt()), 0.2)
@@ -428,7 +428,7 @@ async def test_a_question_given_up_is_logged(bench: Bench) -> None:
 
 
 async def test_the_circuit_opens_after_failures_and_closes_after_a_success(bench: Bench) -> None:
-    bench.claude.every = "server_error"
+    bench.claude.permanent_fault = "server_error"
     async with bench.client(llm_breaker_failures=2, llm_breaker_cooldown_s=0.3) as llm:
 
         async def outcome(number: int) -> str:
@@ -447,7 +447,7 @@ async def test_the_circuit_opens_after_failures_and_closes_after_a_success(bench
         assert llm.describe()["circuit"] == "open"
         assert len(bench.claude.requests) == 2
         assert [await next_outcome(4), await outcome(5)] == ["server_error", "open_circuit"]
-        bench.claude.every = None
+        bench.claude.permanent_fault = None
         assert [await next_outcome(6), await outcome(7)] == ["answered"] * 2
         assert llm.describe()["circuit"] == "closed"
 
@@ -456,14 +456,14 @@ async def test_no_more_questions_than_allowed_are_under_way(bench: Bench) -> Non
     bench.claude.delay_s = 0.05
     async with bench.client(llm_concurrency=3, llm_budget_user_usd=5.0) as llm:
         await asyncio.gather(*(llm.ask(a_prompt(user=str(number))) for number in range(12)))
-    assert bench.claude.most_under_way == 3
+    assert bench.claude.max_in_flight == 3
 
 
 @pytest.mark.parametrize(
     ("budget", "whose"),
     [("llm_budget_usd", "all"), ("llm_budget_category_usd", "category:music"), ("llm_budget_user_usd", "user:u1")],
 )
-async def test_each_budget_ends_the_questions_of_whom_it_is(bench: Bench, budget: str, whose: str) -> None:
+async def test_each_budget_limits_only_its_own_questions(bench: Bench, budget: str, whose: str) -> None:
     async with bench.client(**{budget: 0.02}) as llm:
 
         async def ask_on() -> None:
@@ -492,7 +492,7 @@ async def test_a_budget_holds_among_many_at_once(bench: Bench) -> None:
 
 
 async def test_what_was_not_charged_is_given_back(bench: Bench) -> None:
-    bench.claude.every = "overloaded"
+    bench.claude.permanent_fault = "overloaded"
     assert await bench.reason() == "overloaded"
     assert await bench.spent("all") == 0
 

@@ -30,11 +30,11 @@ from api.openapi.openapi import openapi
 from api.security.guard import Guard
 from infra.address import Addresses
 from infra.fakes.memory_publisher import MemoryPublisher
-from infra.fakes.serve import serving
-from infra.postgres.catalog_filter import PostgresListing
+from infra.fakes.serve import serve_app
+from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Trigger
@@ -88,19 +88,19 @@ def url(stack: Addresses) -> Iterator[str]:
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         feeds, items = MemoryFeedStore(), MemoryItemStore()
-        await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
+        await feeds.write([a_feed(user_id="alex"), a_feed(user_id=DEFAULT_FEED)])
         await items.write([an_item("i1"), an_item("i2")])
         connections = LazyPool(stack.database_url)
         clients = Clients(
             publisher=Worker(feeds),
             feeds=feeds,
             items=items,
-            listing=PostgresListing(connections),
+            catalog_listing=PostgresCatalogListing(connections),
             shop_archive=PostgresShopArchive(connections),
             search=a_shop_search(connections),
             closers=[connections.close],
         )
-        async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:
+        async with serve_app(create_app(Settings(admin_token="sesame"), clients)) as address:
             ready.set_result(address)
             await done.wait()
         await clients.close()

@@ -11,8 +11,8 @@ from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.page_store import (
     KEY,
-    LIVES_S,
-    MOST_SESSIONS,
+    MAX_SESSIONS,
+    TTL_S,
     MemoryPageStore,
     PageEntry,
     PageSession,
@@ -58,15 +58,15 @@ async def test_a_session_that_goes_on_takes_the_place_of_what_it_was(pages: Page
 
 
 async def test_the_last_few_are_kept(pages: PageStore) -> None:
-    sessions = [a_session(cursor=f"c{number}") for number in range(3 * MOST_SESSIONS)]
+    sessions = [a_session(cursor=f"c{number}") for number in range(3 * MAX_SESSIONS)]
     for session in sessions:
         await pages.write("ann", session)
-    assert await pages.read("ann") == sessions[::-1][:MOST_SESSIONS]
+    assert await pages.read("ann") == sessions[::-1][:MAX_SESSIONS]
 
 
 async def test_they_go_by_themselves(redis: Redis) -> None:
     await RedisPageStore(redis).write("ann", a_session())
-    assert 0 < await redis.ttl(f"{KEY}ann") <= LIVES_S
+    assert 0 < await redis.ttl(f"{KEY}ann") <= TTL_S
 
 
 async def test_an_away_redis_is_a_store_error() -> None:

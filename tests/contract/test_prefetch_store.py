@@ -52,47 +52,47 @@ def found(slot: PrefetchSlot = MUSIC, *, left_s: float = 60.0, **overrides: Any)
 
 
 async def test_an_answer_comes_back_and_is_wanted_no_more(store: PrefetchStore) -> None:
-    assert await store.wanted([MUSIC, HERE]) == [True, True]
+    assert await store.are_missing([MUSIC, HERE]) == [True, True]
     written = found()
     await store.write("u1", written)
     assert await store.read("u1") == [written]
-    assert await store.wanted([MUSIC, HERE]) == [False, True]
+    assert await store.are_missing([MUSIC, HERE]) == [False, True]
 
 
 async def test_an_answer_is_gone_when_it_has_expired(store: PrefetchStore) -> None:
     await store.write("u1", found(left_s=-0.001))
     assert await store.read("u1") == []
-    assert await store.wanted([MUSIC]) == [True]
+    assert await store.are_missing([MUSIC]) == [True]
 
 
 async def test_who_has_moved_is_not_answered_with_the_old_place(store: PrefetchStore) -> None:
     await store.write("u1", found(HERE))
-    assert await store.wanted([HERE, THERE]) == [False, True]
+    assert await store.are_missing([HERE, THERE]) == [False, True]
     await store.write("u1", found(THERE))
     assert [one.place for one in await store.read("u1")] == sorted([NEW_YORK, LISBON])
 
 
 async def test_what_is_asked_is_not_wanted_until_it_is_given_up(store: PrefetchStore) -> None:
-    await store.ask([MUSIC], deadline_s=SOON_S)
-    await store.ask([HERE], deadline_s=0.001)
-    while not (await store.wanted([HERE]))[0]:
+    await store.mark_pending([MUSIC], deadline_s=SOON_S)
+    await store.mark_pending([HERE], deadline_s=0.001)
+    while not (await store.are_missing([HERE]))[0]:
         pass
-    assert await store.wanted([MUSIC, PrefetchSlot("u2", "music")]) == [False, True]
+    assert await store.are_missing([MUSIC, PrefetchSlot("u2", "music")]) == [False, True]
 
 
 async def test_an_answer_that_has_expired_is_wanted_though_it_was_asked_before(store: PrefetchStore) -> None:
-    await store.ask([MUSIC], deadline_s=SOON_S)
+    await store.mark_pending([MUSIC], deadline_s=SOON_S)
     await store.write("u1", found(left_s=-0.001))
-    assert await store.wanted([MUSIC]) == [True]
+    assert await store.are_missing([MUSIC]) == [True]
 
 
 async def test_a_user_is_cleared_and_nobody_else(store: PrefetchStore) -> None:
     await store.write("u1", found())
     await store.write("u2", found())
-    await store.ask([HERE], deadline_s=SOON_S)
+    await store.mark_pending([HERE], deadline_s=SOON_S)
     assert await store.clear("u1") == 2
     assert await store.clear("u1") == 0
-    assert await store.wanted([MUSIC, HERE]) == [True, True]
+    assert await store.are_missing([MUSIC, HERE]) == [True, True]
     assert (await store.read("u1"), len(await store.read("u2"))) == ([], 1)
 
 
@@ -105,10 +105,10 @@ async def test_a_user_id_is_taken_as_it_is(store: PrefetchStore) -> None:
 
 
 async def test_attempts_are_counted_until_there_is_an_answer(store: PrefetchStore) -> None:
-    assert [await store.begin("r1") for _ in range(3)] == [1, 2, 3]
-    assert await store.begin("r2") == 1
+    assert [await store.count_attempt("r1") for _ in range(3)] == [1, 2, 3]
+    assert await store.count_attempt("r2") == 1
     await store.write("u1", found(request_id="r1"))
-    assert (await store.begin("r1"), await store.begin("r2")) == (0, 2)
+    assert (await store.count_attempt("r1"), await store.count_attempt("r2")) == (0, 2)
 
 
 async def test_questions_come_back(store: PrefetchStore) -> None:
@@ -119,8 +119,8 @@ async def test_questions_come_back(store: PrefetchStore) -> None:
 
 
 async def test_nothing_is_asked_of_no_slots(store: PrefetchStore) -> None:
-    assert await store.wanted([]) == []
-    await store.ask([], deadline_s=SOON_S)
+    assert await store.are_missing([]) == []
+    await store.mark_pending([], deadline_s=SOON_S)
     await store.write_questions({})
 
 
@@ -135,7 +135,7 @@ async def test_keys_are_the_documented_ones(redis: Redis) -> None:
 async def test_a_redis_that_is_away_is_a_store_error() -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
     store = RedisPrefetchStore(away)
-    for call in (store.wanted([MUSIC]), store.read("u1"), store.begin("r1"), store.write("u1", found())):
+    for call in (store.are_missing([MUSIC]), store.read("u1"), store.count_attempt("r1"), store.write("u1", found())):
         with pytest.raises(StoreError):
             await call
     await away.aclose()

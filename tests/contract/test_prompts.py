@@ -24,8 +24,8 @@ def test_a_prompt_is_the_one_that_was_agreed(category: str) -> None:
     assert now == kept, "python -m tests.contract.prompts"
 
 
-def test_a_prompt_is_told_no_more_of_a_person_than_was_agreed() -> None:
-    assert {name: set(fetcher.facts) for name, fetcher in FETCHERS.items()} == PERSONAL
+def test_a_prompt_contains_only_the_permitted_fields_of_a_user() -> None:
+    assert {name: set(fetcher.prompt_fields) for name, fetcher in FETCHERS.items()} == PERSONAL
 
 
 def test_every_category_is_registered_under_its_own_name() -> None:
@@ -33,4 +33,4 @@ def test_every_category_is_registered_under_its_own_name() -> None:
 
 
 def test_what_is_somewhere_is_asked_with_where() -> None:
-    assert all(("where" in fetcher.facts) == fetcher.placed for fetcher in FETCHERS.values())
+    assert all(("where" in fetcher.prompt_fields) == fetcher.depends_on_location for fetcher in FETCHERS.values())

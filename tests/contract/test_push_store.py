@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.push_store import KEPT, NOTIFICATIONS, MemoryPushStore, PushStore, RedisPushStore
+from infra.redis.stores.push_store import MAX_NOTIFICATIONS, NOTIFICATIONS, MemoryPushStore, PushStore, RedisPushStore
 from schemas.types import Device, Devices, PushPreferences, QuietHours
 from tests.build import T0_MS, a_notification
 
@@ -62,9 +62,9 @@ async def test_a_decision_read_again_is_there_once(pushes: PushStore) -> None:
 
 
 async def test_only_the_newest_are_kept(pushes: PushStore) -> None:
-    told = [a_notification(decided_at=T0_MS + n) for n in range(KEPT + 5)]
+    told = [a_notification(decided_at=T0_MS + n) for n in range(MAX_NOTIFICATIONS + 5)]
     await pushes.add_notifications(told)
-    assert await pushes.read_notifications("u1", 2 * KEPT) == told[:4:-1]
+    assert await pushes.read_notifications("u1", 2 * MAX_NOTIFICATIONS) == told[:4:-1]
 
 
 async def test_decisions_do_not_stay_for_ever(redis: Redis) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from domain.nearby import UNKNOWN, spot
+from domain.nearby import UNKNOWN_LOCATION, geo_location
 from infra import clock
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
+from infra.redis.stores.chart_store import MAX_ITEMS, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.shop_store import MemoryShopStore, RedisShopStore, ShopStore, StoredCharts, StoredHome
@@ -68,9 +68,9 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
     await shop.write([])
 
 
-async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: UserProfileStore) -> None:
+async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserProfileStore) -> None:
     recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
-    await portraits.write_found([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
+    await portraits.write_inferred([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
     stated = a_profile(categories=["music"])
     await portraits.write_stated([a_profile(), stated])
     found, said = await portraits.read("u1")
@@ -81,18 +81,18 @@ async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: UserP
 
 
 async def test_where_a_user_is_stays_out_of_what_is_read(redis: Redis) -> None:
-    await RedisUserProfileStore(redis).write_found([features(cell="872a1072bffffff")])
+    await RedisUserProfileStore(redis).write_inferred([features(cell="872a1072bffffff")])
     assert b"872a1072bffffff" not in await redis.get("portrait:u1")
 
 
 async def test_a_user_is_where_the_ping_was_or_the_profile_says(portraits: UserProfileStore) -> None:
-    assert await portraits.spot("u1") == UNKNOWN
+    assert await portraits.location("u1") == UNKNOWN_LOCATION
     await portraits.write_stated([a_profile(city="Valencia", timezone="Europe/Madrid")])
-    assert await portraits.spot("u1") == spot(None, "Valencia, Spain")
-    await portraits.write_found([features(cell="872a1072bffffff", city="Valencia")])
-    assert (await portraits.spot("u1")).point == spot("872a1072bffffff", None).point
-    await portraits.write_found([features(user_id="u2", cell="872a1072bffffff")])
-    assert await portraits.spot("u2") == spot("872a1072bffffff", None)
+    assert await portraits.location("u1") == geo_location(None, "Valencia, Spain")
+    await portraits.write_inferred([features(cell="872a1072bffffff", city="Valencia")])
+    assert (await portraits.location("u1")).point == geo_location("872a1072bffffff", None).point
+    await portraits.write_inferred([features(user_id="u2", cell="872a1072bffffff")])
+    assert await portraits.location("u2") == geo_location("872a1072bffffff", None)
 
 
 async def test_who_follows_items_hears_which_have_changed(redis: Redis) -> None:
@@ -130,9 +130,9 @@ async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
 
 
 async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
-    await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(MOST + 5)}, {})
-    assert await redis.zcard("chart:trending") == MOST
-    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{MOST + 4}"]
+    await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(MAX_ITEMS + 5)}, {})
+    assert await redis.zcard("chart:trending") == MAX_ITEMS
+    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{MAX_ITEMS + 4}"]
 
 
 async def test_what_was_fetched_for_one_user_is_in_no_chart(redis: Redis) -> None:

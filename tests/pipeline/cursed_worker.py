@@ -27,7 +27,7 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings.read(), stop, view=CursedSnapshot())
+    await run(settings.read(), stop, catalog_snapshot=CursedSnapshot())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from infra.health import health_check
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis.connection import connect
-from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.settings import Settings
 from tests.build import a_feed, an_item
@@ -66,7 +66,7 @@ def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any
     given: dict[str, Any] = {
         "feeds": RedisFeedStore(redis),
         "items": RedisItemStore(redis),
-        "probes": {
+        "health_checks": {
             "kafka": health_check.kafka(stack.kafka_bootstrap_servers),
             "registry": health_check.registry(stack.schema_registry_url),
             "redis": health_check.redis(redis),
@@ -141,7 +141,7 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
         redis,
         publisher=publisher,
         closers=(publisher.close,),
-        probes={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
+        health_checks={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
     )
     await given.feeds.write([a_feed()])
     async with serving(given, api_publish_timeout_s=1) as http:
@@ -184,7 +184,7 @@ async def test_content_of_real_stores_falls_back_to_everyones(
     stack: Addresses, registry: Registry, redis: Redis
 ) -> None:
     given = clients(stack, registry, redis)
-    await given.feeds.write([a_feed(), a_feed(user_id=EVERYONE, model="everyones")])
+    await given.feeds.write([a_feed(), a_feed(user_id=DEFAULT_FEED, model="everyones")])
     await given.items.write([an_item("i1"), an_item("i3")])
     async with serving(given) as http:
         own = (await http.get("/content", params={"user_id": "u1", "limit": 2})).json()

@@ -58,7 +58,7 @@ async def until_rows(url: str, query: str, value: Any, true: Callable[[list[Any]
 async def archiving(stack: Addresses) -> AsyncIterator[None]:
     """The role, running."""
     stop = asyncio.Event()
-    running = asyncio.create_task(archive.run(stack.into(Settings()), stop))
+    running = asyncio.create_task(archive.run(stack.apply_to(Settings()), stop))
     yield
     stop.set()
     await asyncio.wait_for(running, DEADLINE_S)
@@ -109,12 +109,12 @@ async def test_an_older_version_of_an_item_never_replaces_a_newer_one(stack: Add
 async def test_what_comes_while_the_database_is_away_is_written_when_it_is_back(
     stack: Addresses, publisher: Publisher, tmp_path: Path
 ) -> None:
-    settings = replace(stack.into(Settings()), database_url="")
+    settings = replace(stack.apply_to(Settings()), database_url="")
     away = LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=lambda _: None)
     stop = asyncio.Event()
     async with away as addresses:
         await provision(addresses)
-        running = asyncio.create_task(archive.run(addresses.into(Settings()), stop))
+        running = asyncio.create_task(archive.run(addresses.apply_to(Settings()), stop))
         user_id = uuid.uuid4().hex
         query = "SELECT event_id FROM interactions WHERE user_id = $1 ORDER BY event_id"
         events = [an_interaction(event_id=str(uuid.uuid4()), user_id=user_id) for _ in range(2)]

@@ -132,7 +132,7 @@ def limited(servers: str, topic: Topic, size: int) -> None:
         done.result(30)
 
 
-async def test_a_record_that_the_broker_refuses_is_set_aside_for_its_key_alone(pipeline: Pipeline) -> None:
+async def test_a_record_that_the_broker_refuses_becomes_a_dead_letter_for_its_key_alone(pipeline: Pipeline) -> None:
     worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
     await pipeline.publish(INTERACTIONS, clicks(USERS))
     await pipeline.settle()

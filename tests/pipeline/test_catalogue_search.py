@@ -8,10 +8,10 @@ import asyncpg
 import h3
 import pytest
 
-from domain.nearby import UNKNOWN, GeoIndex, Spot, spot
+from domain.nearby import GeoIndex
 from infra.address import Addresses
 from infra.postgres import pool as database
-from infra.postgres.distance import by_cells, by_postgis, distance_by, region
+from infra.postgres.distance import by_cells, by_postgis, distance_condition, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
@@ -76,7 +76,7 @@ async def test_a_word_of_many_parts_asks_for_all_of_them(pool: asyncpg.Pool, cat
     assert (await found(catalogue, "cooking workshops", vector=None))[0] == "class"
 
 
-async def test_what_is_written_otherwise_is_found_by_likeness(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
+async def test_misspelt_text_is_found_by_similarity(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     await put(
         pool,
         an_item("like", category="events", title="Photowalk", topics=["photographers"]),
@@ -119,28 +119,28 @@ PLACED = {
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        (spot(NEW_YORK, "New York"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(NEW_YORK, None), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(NEW_YORK, "Lisbon"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(None, "NYC"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(None, "Lissabon"), {"contradicting", "elsewhere"}),
-        (spot(LISBON, "Kleindorf"), {"contradicting", "elsewhere", "village"}),
-        (spot(None, "KLEINDORF"), {"village", "village-cell"}),
-        (spot(None, "Grossdorf"), set()),
-        (spot(None, "Tokyo"), set()),
-        (UNKNOWN, {"anywhere"}),
+        (geo_location(NEW_YORK, "New York"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(NEW_YORK, None), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(NEW_YORK, "Lisbon"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(None, "NYC"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(None, "Lissabon"), {"contradicting", "elsewhere"}),
+        (geo_location(LISBON, "Kleindorf"), {"contradicting", "elsewhere", "village"}),
+        (geo_location(None, "KLEINDORF"), {"village", "village-cell"}),
+        (geo_location(None, "Grossdorf"), set()),
+        (geo_location(None, "Tokyo"), set()),
+        (UNKNOWN_LOCATION, {"anywhere"}),
     ],
 )
 async def test_places_are_found_by_distance_and_by_city(
-    pool: asyncpg.Pool, catalogue: HybridSearch, user: Spot, expected: set[str]
+    pool: asyncpg.Pool, catalogue: HybridSearch, user: GeoLocation, expected: set[str]
 ) -> None:
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in PLACED.items()))
     assert set(await found(catalogue, user=user, limit=9)) == expected
     places, ids = GeoIndex(), list(PLACED)
     for index, item_id in enumerate(ids):
         places.put(index, PLACED[item_id].get("cell"), PLACED[item_id].get("city"))
-    far = {ids[index] for index in places.far(len(ids), user, radius_km=50.0).tolist()}
-    assert user == UNKNOWN or set(ids) - far == expected | {"anywhere"}, "workers tell the same"
+    far = {ids[index] for index in places.not_near(len(ids), user, radius_km=50.0).tolist()}
+    assert user == UNKNOWN_LOCATION or set(ids) - far == expected | {"anywhere"}, "workers tell the same"
 
 
 @pytest.mark.parametrize("radius_km", [1.0, 5.0, 10.0, 30.0, 500.0])
@@ -151,11 +151,16 @@ async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool,
     items = {f"{km}-km": {"cell": at(km)} for km in (8, 15, 29, 60)} | {"city": {"city": "Berlin"}}
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in items.items()))
     catalogue = HybridSearch(pool, encoder="subwords", radius_km=radius_km, hides_out_of_stock=True)
-    for user in (spot(at(5), None), spot(at(20), None), spot(None, "Berlin"), spot(at(60), "Berlin")):
+    for user in (
+        geo_location(at(5), None),
+        geo_location(at(20), None),
+        geo_location(None, "Berlin"),
+        geo_location(at(60), "Berlin"),
+    ):
         places, ids = GeoIndex(), list(items)
         for index, item_id in enumerate(ids):
             places.put(index, items[item_id].get("cell"), items[item_id].get("city"))
-        far = {ids[index] for index in places.far(len(ids), user, radius_km=radius_km).tolist()}
+        far = {ids[index] for index in places.not_near(len(ids), user, radius_km=radius_km).tolist()}
         assert set(await found(catalogue, user=user, limit=9)) == set(ids) - far
 
 
@@ -219,7 +224,7 @@ async def near(connection: Any, how: Any) -> set[int]:
     return {row["id"] for row in rows}
 
 
-async def test_distances_are_told_the_same_with_postgis_and_without(stack: Addresses) -> None:
+async def test_distances_are_the_same_with_and_without_postgis(stack: Addresses) -> None:
     connection = await asyncpg.connect(stack.database_url)
     try:
         rng, (latitude, longitude) = random.Random(7), h3.cell_to_latlng(NEW_YORK)
@@ -232,7 +237,7 @@ async def test_distances_are_told_the_same_with_postgis_and_without(stack: Addre
         expected = {point[0] for point in points if h3.great_circle_distance((latitude, longitude), point[1:]) <= 50.0}
         assert await near(connection, by_cells) == expected
         assert 50 < len(expected) < 1_000
-        if await distance_by(connection) is by_cells:
+        if await distance_condition(connection) is by_cells:
             pytest.skip("there is no PostGIS here: distances are told by H3 cells alone")
         assert await near(connection, by_postgis) == expected
     finally:

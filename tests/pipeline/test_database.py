@@ -59,7 +59,7 @@ async def test_many_requests_share_a_few_connections(connections: LazyPool) -> N
     pool = await connections.pool()
 
     async def process() -> int:
-        async with connections.reading("sleeping") as connection:
+        async with connections.read_connection("sleeping") as connection:
             return int(await connection.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.01)"))
 
     processes = await asyncio.gather(*(process() for _ in range(20)))
@@ -68,5 +68,5 @@ async def test_many_requests_share_a_few_connections(connections: LazyPool) -> N
 
 
 async def test_the_server_is_recent_enough(connections: LazyPool) -> None:
-    async with connections.reading("asking for the version") as connection:
+    async with connections.read_connection("asking for the version") as connection:
         assert connection.get_server_version().major >= 15

@@ -84,7 +84,7 @@ async def test_the_demo_proves_itself_and_does_so_again_on_the_same_home(environ
     assert second[1]["published"] == proof["published"], "all of it once more, under ids of its own"
 
 
-async def test_a_movielens_folder_is_played_and_its_bad_lines_are_told(
+async def test_a_movielens_folder_is_played_and_its_bad_lines_are_reported(
     environment: dict[str, str], stack: Addresses, tmp_path: Path
 ) -> None:
     await reset_stack(stack)

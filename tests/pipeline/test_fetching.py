@@ -90,7 +90,7 @@ class Rig:
     async def answer(self, **request: Any) -> Content:
         """Have a request answered and return the newest content."""
         await self.fetching.answer(a_fetch_request(**request), asked_at=clock.now_ms())
-        content: Content = self.publisher.of(CONTENT)[-1]
+        content: Content = self.publisher.values_of(CONTENT)[-1]
         return content
 
 
@@ -126,7 +126,7 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
 async def test_the_model_answers_with_new_items_which_are_cached(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis) as rig:
         content = await rig.answer(event_id="r1")
-        new = {item.item_id: item for item in rig.publisher.of(ITEMS)}
+        new = {item.item_id: item for item in rig.publisher.values_of(ITEMS)}
         [cached] = await rig.store.read("u1")
     assert (content.source, content.fallback, content.request_id) == ("llm", "", "r1")
     assert [found.item_id for found in content.items] == list(new)
@@ -160,7 +160,7 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
     pool: asyncpg.Pool, redis: Redis, fault: Fault, given: dict[str, Any], reason: str, requests: int
 ) -> None:
     async with a_rig(pool, redis, **given) as rig:
-        rig.claude.every = fault
+        rig.claude.permanent_fault = fault
         content = await rig.answer(words=["jazz"])
         [cached] = await rig.store.read("u1")
     assert (content.source, content.fallback) == ("catalogue", reason)
@@ -171,7 +171,7 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
     assert len(rig.claude.requests) == sum(call.attempts for call in rig.calls) == requests
     assert [call.outcome for call in rig.calls] == [reason] * bool(requests)
     assert (rig.fetching.answered, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
-    assert rig.publisher.of(ITEMS) == []
+    assert rig.publisher.values_of(ITEMS) == []
 
 
 @pytest.mark.parametrize(("fault", "dropped", "offered"), [("flawed", 1, 6), ("cut_short", 1, 5)])
@@ -179,9 +179,9 @@ async def test_what_is_usable_of_a_flawed_answer_becomes_items(
     pool: asyncpg.Pool, redis: Redis, fault: Fault, dropped: int, offered: int
 ) -> None:
     async with a_rig(pool, redis) as rig:
-        rig.claude.every = fault
+        rig.claude.permanent_fault = fault
         content = await rig.answer()
-        new = rig.publisher.of(ITEMS)
+        new = rig.publisher.values_of(ITEMS)
     assert (content.source, content.fallback, len(content.items)) == ("llm", "", offered)
     assert [item.attributes["year"] for item in new] == [str(1950 + len(item.title.split(",")[0])) for item in new]
     [call] = rig.calls
@@ -190,7 +190,7 @@ async def test_what_is_usable_of_a_flawed_answer_becomes_items(
 
 async def test_after_failures_in_a_row_the_model_is_left_alone(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis, llm_breaker_failures=2) as rig:
-        rig.claude.every = "server_error"
+        rig.claude.permanent_fault = "server_error"
         reasons = [(await rig.answer(about=f'{{"where":"{n}"}}')).fallback for n in range(4)]
     assert reasons == ["server_error", "server_error", "open_circuit", "open_circuit"]
     assert len(rig.claude.requests) == 4
@@ -201,7 +201,7 @@ async def test_a_request_is_answered_once_and_its_question_asked_once(pool: asyn
         await rig.answer(event_id="r1")
         await rig.answer(event_id="r1")
         again = await rig.answer(event_id="r2")
-    assert [content.request_id for content in rig.publisher.of(CONTENT)] == ["r1", "r2"]
+    assert [content.request_id for content in rig.publisher.values_of(CONTENT)] == ["r1", "r2"]
     assert again.source == "llm"
     assert len(rig.claude.requests) == 1
 
@@ -209,7 +209,7 @@ async def test_a_request_is_answered_once_and_its_question_asked_once(pool: asyn
 async def test_a_request_that_kills_its_worker_is_not_asked_for_ever(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis) as rig:
         for _ in range(2):  # begun, and never answered
-            await rig.store.begin("r1")
+            await rig.store.count_attempt("r1")
         content = await rig.answer(event_id="r1")
     assert (content.source, content.fallback) == ("catalogue", "cut_off")
     assert rig.claude.requests == []
@@ -219,12 +219,12 @@ async def test_what_comes_too_late_is_only_noted(pool: asyncpg.Pool, redis: Redi
     async with a_rig(pool, redis) as rig:
         await rig.fetching.answer(a_fetch_request(), asked_at=clock.now_ms() - 6_000)
         await rig.fetching.answer(a_fetch_request(category="podcasts"), asked_at=clock.now_ms())
-    told = [(content.source, content.fallback, content.items) for content in rig.publisher.of(CONTENT)]
+    told = [(content.source, content.fallback, content.items) for content in rig.publisher.values_of(CONTENT)]
     assert told == [("none", "late", []), ("none", "off", [])]
     assert (rig.claude.requests, await rig.store.read("u1")) == ([], [])
 
 
-async def test_a_model_that_may_not_be_told_where_is_not_asked_for_places(pool: asyncpg.Pool, redis: Redis) -> None:
+async def test_without_permission_for_locations_no_places_are_requested(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis) as rig:
         content = await rig.answer(about='{"interests":["jazz"]}')
     assert (content.source, content.fallback, rig.claude.requests) == ("catalogue", "withheld", [])
@@ -238,7 +238,7 @@ async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool:
     await index(pool, known)
     async with a_rig(pool, redis) as rig:
         content = await rig.answer()
-        new = [item.title for item in rig.publisher.of(ITEMS)]
+        new = [item.title for item in rig.publisher.values_of(ITEMS)]
     assert content.items[0].item_id == "ours"
     assert "theirs" not in [found.item_id for found in content.items]
     assert "Midnight Big Band, New York" in new
@@ -248,15 +248,15 @@ async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool:
 async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis) as rig:
         await rig.answer(user_id="u1")
-        first, *_ = mine = rig.publisher.of(ITEMS)
+        first, *_ = mine = rig.publisher.values_of(ITEMS)
         await rig.items.write([*mine[1:], replace(first, title="As the catalogue has it", private=False)])
         content = await rig.answer(user_id="u2")
     assert [found.item_id for found in content.items] == [item.item_id for item in mine]
-    assert rig.publisher.of(ITEMS) == mine, "neither published anew nor made private again"
+    assert rig.publisher.values_of(ITEMS) == mine, "neither published anew nor made private again"
 
 
 async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncpg.Pool, redis: Redis) -> None:
-    place = prefetch_request.place_of(
+    place = prefetch_request.content_location(
         UserState("u1", cell=str(h3.latlng_to_cell(59.3, 18.0, 7)), city="Berlin"),
         replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
     )
@@ -271,10 +271,10 @@ async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncp
             params=replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
         ):
             await rig.fetching.answer(request, asked_at=clock.now_ms())
-    told = [item.title + item.description for item in rig.publisher.of(ITEMS)]
+    told = [item.title + item.description for item in rig.publisher.values_of(ITEMS)]
     asked = [str(request) for request in rig.claude.requests]
     assert [text for text in (*told, *asked) if re.search(r"latitude|longitude|59\.3|18\.0", text)] == []
-    assert {item.city for item in rig.publisher.of(ITEMS)} == {"Stockholm", None}
+    assert {item.city for item in rig.publisher.values_of(ITEMS)} == {"Stockholm", None}
 
 
 async def test_what_the_user_knows_is_not_offered_again(pool: asyncpg.Pool, redis: Redis) -> None:
@@ -294,7 +294,7 @@ async def test_without_the_catalogue_the_model_still_answers(redis: Redis) -> No
     away = await database.connect("postgresql://nobody@127.0.0.1:1/none", ready=0)
     async with a_rig(away, redis, fetch_deadline_s=0.6) as rig:
         content = await rig.answer()
-        rig.claude.every = "server_error"
+        rig.claude.permanent_fault = "server_error"
         nothing = await rig.answer(about='{"where":"Lisbon"}')
     assert (content.source, len(content.items)) == ("llm", 6)
     assert (nothing.source, nothing.fallback) == ("none", "catalogue_away")

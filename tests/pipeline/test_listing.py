@@ -10,7 +10,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres import pool as database
-from infra.postgres.catalog_filter import CatalogFilter, CatalogListing, MemoryListing, PostgresListing
+from infra.postgres.catalog_filter import CatalogFilter, CatalogListing, MemoryCatalogListing, PostgresCatalogListing
 from infra.redis.connection import StoreError
 from models.text.subword import Subword
 from schemas.types import Item
@@ -54,7 +54,7 @@ async def fill(pool: asyncpg.Pool, items: list[Item]) -> None:
 
 @pytest.fixture(params=("memory", "postgres"))
 def listing(request: pytest.FixtureRequest, connections: database.LazyPool) -> CatalogListing:
-    return MemoryListing(ITEMS, EVENTS) if request.param == "memory" else PostgresListing(connections)
+    return MemoryCatalogListing(ITEMS, EVENTS) if request.param == "memory" else PostgresCatalogListing(connections)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ async def test_what_is_looked_for_is_found_newest_first(
 
 
 async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: CatalogListing) -> None:
-    found = await listing.alike("post-1", prefix="post-", least=0.3, limit=10)
+    found = await listing.similar("post-1", prefix="post-", min_similarity=0.3, limit=10)
     assert [item for item, _ in found] == ["post-3"]
     assert 0.3 <= found[0][1] <= 1
-    assert len(await listing.alike("post-1", prefix="", least=0.3, limit=10)) == 2
-    assert await listing.alike("nowhere", prefix="", least=0.0, limit=10) == []
+    assert len(await listing.similar("post-1", prefix="", min_similarity=0.3, limit=10)) == 2
+    assert await listing.similar("nowhere", prefix="", min_similarity=0.0, limit=10) == []
 
 
 async def test_categories_are_counted_by_user(listing: CatalogListing) -> None:
@@ -93,4 +93,4 @@ async def test_categories_are_counted_by_user(listing: CatalogListing) -> None:
 async def test_an_away_database_is_a_store_error() -> None:
     away = database.LazyPool("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreError):
-        await PostgresListing(away).find(CatalogFilter(), limit=1)
+        await PostgresCatalogListing(away).find(CatalogFilter(), limit=1)

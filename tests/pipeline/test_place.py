@@ -67,7 +67,7 @@ def cell(place: tuple[float, float], resolution: int = RESOLUTION) -> str:
     return str(h3.latlng_to_cell(*place, resolution))
 
 
-async def test_a_walk_along_a_border_is_told_once_and_a_flight_at_once(pipeline: Pipeline) -> None:
+async def test_a_walk_along_a_border_triggers_once_and_a_flight_at_once(pipeline: Pipeline) -> None:
     assert h3.are_neighbor_cells(cell(HOME), cell(NEXT_DOOR))
     found = await pipeline.read(TRIGGERS)
     assert [(trigger.user_id, trigger.kind, trigger.reason, trigger.occurred_at) for trigger in found] == [

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Child, Command, Step, leftover, log, process
+from infra.local import Child, Command, Step, log, process, stale_process
 from infra.local.program import run_program
 
 WAITS = "import time\nwhile True: time.sleep(1)"
@@ -93,7 +93,7 @@ async def test_a_process_that_never_serves_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
-    child = Child("thing", python(DEAF, stop_within_s=0.2), home=tmp_path, on_step=lambda _: None)
+    child = Child("thing", python(DEAF, stop_timeout_s=0.2), home=tmp_path, on_step=lambda _: None)
     await child.start(within_s=DEADLINE_S)
     await until(lambda: "deaf" in child.log.read_text())
     pid = child.pid
@@ -118,8 +118,8 @@ async def test_what_outlived_its_parent_is_ended_before_the_next_start(tmp_path:
     leaves = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {WAITS!r}], stdout=2).pid)"
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", leaves, stdout=asyncio.subprocess.PIPE)
     orphan = int((await parent.communicate())[0])
-    leftover.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
-    assert await asyncio.to_thread(leftover.end_stale, tmp_path) == [orphan]
+    stale_process.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
+    assert await asyncio.to_thread(stale_process.end_stale, tmp_path) == [orphan]
     assert not psutil.pid_exists(orphan)
     assert not (tmp_path / "thing.json").exists()
 
@@ -140,7 +140,7 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
     monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(process, "RESTART_WITHIN_S", 1.0)
     steps: list[Step] = []
-    child = Child("thing", python(code, watched=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
+    child = Child("thing", python(code, has_watchdog=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     assert first is not None
@@ -175,7 +175,7 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
         *("thing", python(WAITS), check),
         home=tmp_path,
         on_step=lambda _: None,
-        on_return=come_back,
+        on_restart=come_back,
         watchdog_timeout_s=0.5,
     )
     await child.start(within_s=DEADLINE_S)
@@ -192,7 +192,9 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
 async def test_a_supervisor_that_slept_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks are counted: one look after a long sleep is one, however long it was."""
     monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
-    child = Child("thing", python(BEATS, watched=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5)
+    child = Child(
+        "thing", python(BEATS, has_watchdog=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5
+    )
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     await asyncio.sleep(0.5)

@@ -71,7 +71,7 @@ async def world(stack: Addresses, tmp_path: Path) -> AsyncIterator[World]:
             publisher=pipeline.publisher,
             feeds=RedisFeedStore(pipeline.redis),
             items=RedisItemStore(pipeline.redis),
-            portraits=RedisUserProfileStore(pipeline.redis),
+            user_profiles=RedisUserProfileStore(pipeline.redis),
         )
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(3)])
         transport = httpx.ASGITransport(create_app(Settings(), clients))

@@ -121,7 +121,7 @@ async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> A
             publisher=pipeline.publisher,
             feeds=RedisFeedStore(pipeline.redis),
             items=RedisItemStore(pipeline.redis),
-            pushes=RedisPushStore(pipeline.redis),
+            push_store=RedisPushStore(pipeline.redis),
         )
         transport = httpx.ASGITransport(create_app(Settings(), clients))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
@@ -137,7 +137,7 @@ async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> A
             yield world
 
 
-async def test_without_an_account_it_is_decided_and_told_and_nothing_is_sent(world: World) -> None:
+async def test_without_an_account_pushes_are_decided_and_published_but_not_sent(world: World) -> None:
     await world.start(FCM_SERVICE_ACCOUNT="")
     await world.register("nora")
     await world.http.post("/push/send", json={"user_id": "nora", "title": "Hello"})
@@ -205,7 +205,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     assert ids[1] == ids[2] != ids[0]
 
 
-async def test_a_device_is_whose_user_registered_it_last_though_workers_are_killed(world: World) -> None:
+async def test_a_device_belongs_to_its_last_user_though_workers_are_killed(world: World) -> None:
     world.at("2023-11-18 12:30")
     phone = {"token": "the shared phone", "platform": "android"}
 

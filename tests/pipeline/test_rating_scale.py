@@ -37,7 +37,7 @@ def ratings(item_id: str, value: float) -> list[Interaction]:
     ]
 
 
-async def test_ratings_of_ten_points_are_set_aside_at_five_and_count_at_ten(pipeline: Pipeline) -> None:
+async def test_ratings_of_ten_points_are_dead_letters_at_five_and_count_at_ten(pipeline: Pipeline) -> None:
     low, high = (f"item-{uuid.uuid4()}" for _ in range(2))
 
     async def letters() -> list[DeadLetter]:

@@ -21,7 +21,7 @@ from infra.postgres import pool as database
 from infra.redis.projection import KEY
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
-from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
@@ -78,7 +78,7 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
     """Return what the API can read, as far as it is made of topics."""
     redis = pipeline.redis
     feeds = await RedisFeedStore(redis).read(USERS)
-    everyones = (await RedisFeedStore(redis).read([EVERYONE]))[0]
+    everyones = (await RedisFeedStore(redis).read([DEFAULT_FEED]))[0]
     portraits, pushes, logged = RedisUserProfileStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
     charts = RedisChartStore(redis)
     return {
@@ -195,15 +195,17 @@ async def archived(connection: Any) -> list[Any]:
     return [tuple(row) for row in (*events, *items)]
 
 
-async def test_a_database_whose_folder_was_lost_is_made_anew_and_filled(stack: Addresses, tmp_path: Path) -> None:
+async def test_a_database_without_its_folder_is_created_again_and_refilled(stack: Addresses, tmp_path: Path) -> None:
     """As under `millrace up`: the server is killed, its folder is gone, what comes back is empty."""
     async with a_pipeline(stack, tmp_path) as pipeline:
-        settings = replace(stack.into(Settings()), database_url="")
-        local = LocalStack(tmp_path / "home", settings=settings, ports=Ports.free(), on_step=print, on_return=provision)
+        settings = replace(stack.apply_to(Settings()), database_url="")
+        local = LocalStack(
+            tmp_path / "home", settings=settings, ports=Ports.free(), on_step=print, on_restart=provision
+        )
         stop = asyncio.Event()
         async with local as addresses:
             await provision(addresses)
-            running = asyncio.create_task(archive.run(addresses.into(Settings()), stop))
+            running = asyncio.create_task(archive.run(addresses.apply_to(Settings()), stop))
             await pipeline.publish(ITEMS, [an_item(name) for name in THINGS])
             await pipeline.publish(
                 INTERACTIONS, [an_interaction(event_id=new_id(), user_id=user, item_id="item-1") for user in USERS]
@@ -228,7 +230,7 @@ async def held(addresses: Addresses, counts: tuple[int, int, int]) -> bool:
             "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM items), (SELECT count(*) FROM catalogue)"
         )
         await pool.close()
-    except database.AWAY:
+    except database.CONNECTION_ERRORS:
         return False
     return tuple(found) == counts
 

@@ -101,7 +101,7 @@ def clicks(count: int, *, bad: tuple[int, ...] = (), user_id: str = "u1") -> lis
 
 
 @pytest.mark.parametrize("error", ["22P05", "23514", "54000", "XX000"])
-async def test_a_row_that_postgresql_refuses_is_set_aside(pipeline: Pipeline, error: str) -> None:
+async def test_a_row_that_postgresql_refuses_becomes_a_dead_letter(pipeline: Pipeline, error: str) -> None:
     worker = await pipeline.start("archive")
     events = clicks(60, bad=(0, 17, 59))
     async with refusing(pipeline, "interactions", "NEW.item_id = 'refused'", error):
@@ -157,7 +157,7 @@ async def test_long_titles_cities_and_kinds_of_other_scripts_stop_neither_archiv
     assert worker.returncode is None
 
 
-async def test_an_item_that_cannot_be_indexed_is_set_aside_and_the_next_are_found(pipeline: Pipeline) -> None:
+async def test_an_item_that_cannot_be_indexed_becomes_a_dead_letter_and_others_are_found(pipeline: Pipeline) -> None:
     worker = await pipeline.start("archive")
     cursed = an_item("cursed", title="Cursed", city="Lisbon")
     async with refusing(pipeline, "catalogue", "NEW.item_id = 'cursed' AND NEW.document <> ''", "54000"):

@@ -15,7 +15,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.fakes.fake_claude import KEY, FakeClaude
 from infra.redis.stores.feed_store import RedisFeedStore
-from infra.redis.stores.llm_score_store import ScoreStore
+from infra.redis.stores.llm_score_store import LlmScoreStore
 from infra.settings import Settings
 from schemas.types import Feed
 from streams.roles.score import score_role as score
@@ -41,7 +41,7 @@ async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -
 async def scoring(pipeline: Pipeline, url: str, **settings: Any) -> AsyncIterator[None]:
     """Run the role that asks the model."""
     told = {"anthropic_api_key": KEY, "llm_base_url": url, "llm_max_retries": 0, "llm_timeout_s": 60.0}
-    configured = pipeline.addresses.into(replace(Settings(), **(told | {"llm_score_interval_s": 0.0} | settings)))
+    configured = pipeline.addresses.apply_to(replace(Settings(), **(told | {"llm_score_interval_s": 0.0} | settings)))
     stop = asyncio.Event()
     running = asyncio.create_task(score.run(configured, stop))
     try:
@@ -86,7 +86,7 @@ async def circuit(pipeline: Pipeline) -> str:
 async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline: Pipeline) -> None:
     double = FakeClaude()
     double.gate.clear()
-    known = ScoreStore(pipeline.redis, ttl_s=60)
+    known = LlmScoreStore(pipeline.redis, ttl_s=60)
     first = await appear(pipeline, "alex", "jazz")
     assert first.llm_scores == {}
     async with double.serve() as url:
@@ -131,7 +131,7 @@ async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline
 
 async def test_a_model_that_fails_is_left_alone_and_the_feed_waits_for_nothing(pipeline: Pipeline) -> None:
     double = FakeClaude()
-    double.every = "server_error"
+    double.permanent_fault = "server_error"
     async with double.serve() as url:
         async with scoring(pipeline, url, anthropic_api_key=""):
             first = await appear(pipeline, "dora", "folk")
@@ -148,5 +148,5 @@ async def test_a_model_that_fails_is_left_alone_and_the_feed_waits_for_nothing(p
             await like(pipeline, "dora", "i1")
             feed = await a_feed(pipeline, "dora", lambda feed: feed.features_version > first.features_version)
             assert feed.llm_scores == {}
-            double.every = None
+            double.permanent_fault = None
             await a_feed(pipeline, "dora", lambda feed: feed.llm_scores)

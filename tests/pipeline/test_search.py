@@ -120,9 +120,9 @@ async def test_what_says_nothing_finds_nothing(connections: LazyPool, query: str
 
 async def test_what_is_alike_is_learned_once_and_searched_by(connections: LazyPool) -> None:
     pool = await connections.pool()
-    assert await similarity_fit.due(pool, 86_400, NOW)
+    assert await similarity_fit.is_due(pool, 86_400, NOW)
     await similarity_fit.fit(pool, NOW)
-    assert not await similarity_fit.due(pool, 86_400, NOW)
+    assert not await similarity_fit.is_due(pool, 86_400, NOW)
     assert await pool.fetchval("SELECT count(*) FROM words WHERE meaning IS NOT NULL") > 10
     assert (await found(connections, "red shoes"))[0] == "REDSHOES01"
     similar = await pool.fetchrow("SELECT others, scores FROM likeness WHERE item_id = 'PHONES0000'")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from infra.address import Addresses
-from infra.postgres.catalog_filter import CatalogFilter, PostgresListing
+from infra.postgres.catalog_filter import CatalogFilter, PostgresCatalogListing
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopQuery
@@ -113,7 +113,7 @@ QUERIES = [
 async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, expected: list[str]) -> None:
     found = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
     assert found.item_ids == expected
-    listed = await PostgresListing(connections).find(CatalogFilter(words=[query]), limit=50)
+    listed = await PostgresCatalogListing(connections).find(CatalogFilter(words=[query]), limit=50)
     assert sorted(listed) == sorted(expected)
     catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
     matches = await catalogue.search(HybridQuery(category="things", words=[query], limit=len(expected)))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from domain.nearby import Spot
+from domain.nearby import GeoLocation
 from infra import clock
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
@@ -82,18 +82,18 @@ class World:
         self.broker = Broker()
         registry = cast(Any, Codecs())
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
-        quarantine = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
+        dead_letters = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
         self.pool, self.redis = pool, redis
-        self.archive = ArchiveWriter(pool, registry, quarantine)
-        self.logging = InteractionLogProjector(writes(redis), registry, quarantine)
-        self.indexing = CatalogIndexer(pool, Subword(), refuse=self._refuse)
+        self.archive = ArchiveWriter(pool, registry, dead_letters)
+        self.logging = InteractionLogProjector(writes(redis), registry, dead_letters)
+        self.indexing = CatalogIndexer(pool, Subword(), on_reject=self._refuse)
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(
             pool,
             a_shop_search(self.connections),
             RedisChartStore(redis),
             RedisShopStore(redis),
-            addresses.into(Settings()),
+            addresses.apply_to(Settings()),
         )
         self.refused: list[tuple[str, str]] = []
         self._offset = 0
@@ -190,7 +190,9 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     assert await world.pool.fetchval(documents, plain.item_id) == 1
     known = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
     assert all(one.item_id for one in known)
-    await catalogue.search(HybridQuery(category=item.category, words=[item.title], user=Spot(city=item.title), limit=3))
+    await catalogue.search(
+        HybridQuery(category=item.category, words=[item.title], user=GeoLocation(city=item.title), limit=3)
+    )
 
 
 @pytest.mark.parametrize("kind", TEXTS)
@@ -202,8 +204,8 @@ async def test_the_archive_the_log_and_the_shop_take_any_event(world: World, kin
     await world.logged(INTERACTIONS, events)
     product = an_item(events[0].item_id or "", kind=limit.PRODUCT, price=1.0, original_price=2.0, reviews=3, rating=4.0)
     await world.archived(ITEMS, [product])
-    await world.shop.stock(clock.now_ms())
-    await asyncio.wait_for(world.shop.serve(events, clock.now_ms()), 60)
+    await world.shop.update_products(clock.now_ms())
+    await asyncio.wait_for(world.shop.write_homes(events, clock.now_ms()), 60)
     assert world.letters() == []
 
 

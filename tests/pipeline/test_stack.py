@@ -197,14 +197,14 @@ async def test_servers_listen_on_the_loopback_address_only(stack: Addresses) -> 
 
 async def test_provisioning_again_changes_nothing(stack: Addresses) -> None:
     told: dict[str, str] = {}
-    await provision(stack, on_done=told.__setitem__)
+    await provision(stack, on_result=told.__setitem__)
     assert told["topics"].endswith("of which 0 are new")
     assert told["tables"] == "as they should be"
 
 
 async def test_servers_whose_addresses_are_set_are_used(stack: Addresses, tmp_path: Path) -> None:
     steps: list[Step] = []
-    using = LocalStack(tmp_path, settings=stack.into(Settings()), ports=Ports.free(), on_step=steps.append)
+    using = LocalStack(tmp_path, settings=stack.apply_to(Settings()), ports=Ports.free(), on_step=steps.append)
     async with using as addresses:
         assert addresses == stack
         assert using.children == []
@@ -224,7 +224,7 @@ async def test_a_set_address_that_nobody_answers_at_is_said(
     stack: Addresses, tmp_path: Path, field: str, nowhere: str
 ) -> None:
     (port,) = free_ports(1)
-    settings = replace(stack.into(Settings()), **{field: nowhere.format(port=port)})
+    settings = replace(stack.apply_to(Settings()), **{field: nowhere.format(port=port)})
     with pytest.raises(OperatorError) as caught:
         await LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=show).start()
     assert str(port) in caught.value.problem
@@ -233,7 +233,7 @@ async def test_a_set_address_that_nobody_answers_at_is_said(
 
 
 async def test_a_busy_port_stops_the_start_and_leaves_nothing(stack: Addresses, tmp_path: Path) -> None:
-    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    settings = replace(stack.apply_to(Settings()), redis_url="", database_url="")
     with socket.socket() as server:
         server.bind((HOST, 0))
         server.listen()
@@ -250,7 +250,7 @@ async def test_a_start_that_fails_while_others_prepare_leaves_nothing(stack: Add
     """PostgreSQL creates its data folder, which takes a second, while Redis cannot lay out its own."""
     (tmp_path / "redis").mkdir()
     (tmp_path / "redis" / "redis.conf").mkdir()  # what is to be a file
-    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    settings = replace(stack.apply_to(Settings()), redis_url="", database_url="")
     before = set(psutil.Process().children(recursive=True))
     with pytest.raises(OSError, match=r"redis\.conf"):
         await LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=show).start()
@@ -309,7 +309,7 @@ async def test_a_home_from_before_there_were_passwords_goes_on(stack: Addresses,
     ports = Ports.free()
     await a_home_of_old(tmp_path, ports.database)
     await asyncio.to_thread(tmp_path.chmod, 0o755)
-    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    settings = replace(stack.apply_to(Settings()), redis_url="", database_url="")
     for _ in range(2):
         async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as addresses:
             await provision(addresses)
@@ -326,7 +326,7 @@ async def test_a_home_from_before_there_were_passwords_goes_on(stack: Addresses,
 
 
 async def test_lost_passwords_are_made_anew_and_taken_over(stack: Addresses, tmp_path: Path) -> None:
-    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    settings = replace(stack.apply_to(Settings()), redis_url="", database_url="")
     ports = Ports.free()
     async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as first:
         await sql(first.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")

@@ -43,7 +43,7 @@ def an_audit(user_id: str) -> Audit:
 
 async def test_running_servers_are_up_and_a_stopped_one_is_named(stack: Addresses) -> None:
     (port,) = free_ports(1)
-    settings = stack.into(Settings())
+    settings = stack.apply_to(Settings())
     assert (await status.read(settings)).up
     found = await status.read(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0"))
     assert not found.up
@@ -59,7 +59,7 @@ async def test_nothing_up_is_an_answer_too() -> None:
         f"redis://127.0.0.1:{ports[2]}/0",
         f"postgresql://postgres:secret@127.0.0.1:{ports[3]}/x",
     )
-    found = await status.read(nowhere.into(Settings()))
+    found = await status.read(nowhere.apply_to(Settings()))
     assert {server.up for server in found.servers.values()} == {False}
     assert "secret" not in found.servers["database"].address
     assert (found.lag, found.roles, found.newest_feed_at) == ({}, [], None)
@@ -75,13 +75,13 @@ async def test_the_lag_of_a_group_is_what_it_has_not_read(
     await asyncio.to_thread(consumer.commit, offsets=committed, asynchronous=False)
     consumer.close()
     await publisher.publish(PROFILES, [a_profile(user_id=f"{group}-{n}") for n in range(7)])
-    assert (await status.read(stack.into(Settings()))).lag[group] == {PROFILES.name: 7}
+    assert (await status.read(stack.apply_to(Settings()))).lag[group] == {PROFILES.name: 7}
 
 
 async def test_the_age_of_the_newest_feed_is_measured(stack: Addresses, publisher: Publisher) -> None:
     await publisher.publish(FEEDS, [a_feed()])
     at_s = time.time()
-    found = await status.read(stack.into(Settings()))
+    found = await status.read(stack.apply_to(Settings()))
     assert found.newest_feed_at is not None
     assert abs(found.newest_feed_at / 1000 - at_s) < 5
     assert found.newest_feed_age_s is not None
@@ -92,11 +92,11 @@ async def test_roles_are_seen_by_their_signs_of_life(stack: Addresses) -> None:
     redis = connect(stack.redis_url)
     beating = asyncio.create_task(heartbeat.publish_heartbeat(redis, "juggler", lambda: {"balls": 3}))
     async with asyncio.timeout(DEADLINE_S):
-        while "juggler" not in [role["role"] for role in (await status.read(stack.into(Settings()))).roles]:
+        while "juggler" not in [role["role"] for role in (await status.read(stack.apply_to(Settings()))).roles]:
             pass
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
-    assert "juggler" not in [role["role"] for role in (await status.read(stack.into(Settings()))).roles]
+    assert "juggler" not in [role["role"] for role in (await status.read(stack.apply_to(Settings()))).roles]
     await redis.aclose()
 
 
@@ -118,7 +118,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 def of(stack: Addresses, **given: Any) -> Settings:
     """Return settings of the stack with the database that the fixture empties."""
-    return replace(stack.into(Settings()), redis_url=stack.redis_url.removesuffix("/0") + "/10", **given)
+    return replace(stack.apply_to(Settings()), redis_url=stack.redis_url.removesuffix("/0") + "/10", **given)
 
 
 async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_order_is_not_missed(
@@ -199,7 +199,7 @@ async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
     assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
 
 
-@pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "All is well."), ("clown", 2, "clown has not been")])
+@pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "No problems."), ("clown", 2, "clown has not been")])
 async def test_the_command_says_what_is_wrong_first_and_by_its_exit_code(
     stack: Addresses, redis: Redis, expected: str, code: int, first: str
 ) -> None:

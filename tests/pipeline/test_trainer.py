@@ -132,11 +132,11 @@ def clairvoyant() -> ModelVersion:
     seen: list[Any] = []
     learner.on_outcome = lambda look, taken: seen.append((look, taken))
     for number in range(ITEM_COUNT):
-        learner.view.apply_item(an_item(f"i{number}", category=f"c{number % 5}", topics=[], created_at=T0_MS - 1))
+        learner.catalog.apply_item(an_item(f"i{number}", category=f"c{number % 5}", topics=[], created_at=T0_MS - 1))
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
     for look, taken in 30 * seen[-180:]:
-        learner.blender.learn(look.parts, taken, look.query.context, among=look.admissible)
+        learner.blender.learn(look.features, taken, look.query.context, among=look.is_admissible)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
     )
@@ -178,7 +178,7 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
         publisher=pipeline.publisher,
         feeds=RedisFeedStore(pipeline.redis),
         items=RedisItemStore(pipeline.redis),
-        boards=RedisModelStatusStore(pipeline.redis),
+        model_status=RedisModelStatusStore(pipeline.redis),
     )
     transport = httpx.ASGITransport(create_app(Settings(), clients))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:

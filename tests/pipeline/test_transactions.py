@@ -16,7 +16,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.health import status
 from infra.kafka import dead_letter_replay
-from infra.kafka.dead_letter_replay import Only
+from infra.kafka.dead_letter_replay import DeadLetterFilter
 from infra.kafka.partition import partition_of
 from infra.kafka.topic_tail import last
 from infra.redis.stores.interaction_log import RedisInteractionLog
@@ -148,7 +148,7 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     await until(in_the_log, what="the log holds what was committed")
 
     async def caught_up() -> bool:
-        lag = (await status.read(pipeline.addresses.into(Settings()))).lag
+        lag = (await status.read(pipeline.addresses.apply_to(Settings()))).lag
         return len(lag) >= 5 and not any(count for topics in lag.values() for count in topics.values())
 
     await until(caught_up, what="no group lags behind what was aborted")
@@ -212,7 +212,9 @@ async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: 
     letters = await pipeline.newest(DEAD_LETTERS)
     await asyncio.to_thread(out.abort, DEAD_LETTERS, [*letters.values()])
     began_s = asyncio.get_running_loop().time()
-    waiting = await asyncio.to_thread(dead_letter_replay.open_letters, servers, pipeline.registry, Only())
+    waiting = await asyncio.to_thread(
+        dead_letter_replay.open_dead_letters, servers, pipeline.registry, DeadLetterFilter()
+    )
     assert [(letter.stage, letter.reason, letter.detail[:40]) for letter in waiting] == [
         ("user.decode", "bad_frame", "the first byte is 110, not 0: not Conflu")
     ]

@@ -31,7 +31,7 @@ DEADLINE_S = 60.0
 def settings(stack: Addresses, tmp_path: Path) -> Settings:
     """Settings under which Redis and PostgreSQL are run, and the slower two are those of the session's stack."""
     ports = Ports.free()
-    given = stack.into(Settings(millrace_home=tmp_path, redis_port=ports.redis, database_port=ports.database))
+    given = stack.apply_to(Settings(millrace_home=tmp_path, redis_port=ports.redis, database_port=ports.database))
     return replace(given, redis_url="", database_url="")
 
 

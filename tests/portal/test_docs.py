@@ -7,7 +7,7 @@ import pytest
 from api.app import create_app
 from api.context import Clients
 from infra.fakes.memory_publisher import MemoryPublisher
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 async def docs() -> AsyncIterator[tuple[str, Browser]]:
     clients = Clients(publisher=MemoryPublisher(), feeds=MemoryFeedStore(), items=MemoryItemStore())
     async with (
-        serving(create_app(Settings(), clients)) as url,
+        serve_app(create_app(Settings(), clients)) as url,
         browser() as chromium,
     ):
         yield url, chromium

@@ -18,7 +18,7 @@ import portal
 from api.app import create_app
 from api.context import Clients
 from infra import clock
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.push_store import MemoryPushStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
@@ -99,7 +99,11 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
     app = create_app(
         settings or Settings(),
         Clients(
-            publisher=pipeline, feeds=pipeline.feeds, items=items, pushes=pipeline.pushes, portraits=pipeline.portraits
+            publisher=pipeline,
+            feeds=pipeline.feeds,
+            items=items,
+            push_store=pipeline.pushes,
+            user_profiles=pipeline.portraits,
         ),
         more_routes=portal.routes(people, ["Claude"]),
     )
@@ -116,7 +120,7 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
 @pytest.fixture
 async def pipeline() -> Pipeline:
     pipeline = Pipeline()
-    for user_id in ("ann", "bob", EVERYONE):
+    for user_id in ("ann", "bob", DEFAULT_FEED):
         await pipeline.rank(user_id, ITEMS)
     return pipeline
 
@@ -206,7 +210,7 @@ async def test_keys_step_through_the_feed_and_act(page: Browser, pipeline: Pipel
 
 
 @needs_browser
-async def test_what_is_hidden_goes_at_once_and_what_is_shared_is_told(page: Browser, pipeline: Pipeline) -> None:
+async def test_hidden_items_disappear_at_once_and_shares_are_published(page: Browser, pipeline: Pipeline) -> None:
     await page.js("document.querySelector('[data-item=i4] .hide').click()")
     await page.until("!document.querySelector('.feed [data-item=i4]')")
     await page.js("document.querySelector('[data-item=i5] .share').click()")
@@ -225,7 +229,7 @@ async def test_a_category_has_an_address_and_a_mood_narrows_the_feed(pipeline: P
         await chromium.open(f"{url}/c/movies#user=ann")
         await chromium.until(f"({shown}).length === 1")
         assert await chromium.js(shown) == ["i7"]
-        assert await chromium.until("document.querySelector('[data-item=i7] .art img.here')?.alt === ''")
+        assert await chromium.until("document.querySelector('[data-item=i7] .art img.loaded')?.alt === ''")
         await pipeline.rank("ann", ITEMS[::-1])
         await chromium.until(f"({order()})[0] === 'i30'")
         assert await chromium.js(shown) == ["i7"], "an update leaves the view as it is"
@@ -271,13 +275,13 @@ async def test_an_item_that_is_in_no_feed_is_shown_as_the_catalogue_has_it(
 @needs_browser
 async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Browser, pipeline: Pipeline) -> None:
     await page.js("document.querySelector('[data-view=you]').click()")
-    await page.until("document.getElementById('found-note').textContent === 'Nothing is known yet'")
+    await page.until("document.getElementById('inferred-note').textContent === 'No events yet'")
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
     await page.js(
         "(form => { form.elements.topics.value = 'jazz, coffee'; form.requestSubmit() })"
         "(document.getElementById('profile'))"
     )
-    await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved. The feed follows.'")
+    await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved. The feed is ranked again.'")
     await page.js(
         "(form => { form.elements.quiet.click(); form.elements.zone.value = 'Europe/Lisbon'; form.requestSubmit() })"
         "(document.getElementById('push'))"
@@ -356,7 +360,7 @@ async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pip
 
 
 @needs_browser
-async def test_what_was_changed_elsewhere_is_told_and_not_overwritten(page: Browser, pipeline: Pipeline) -> None:
+async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Browser, pipeline: Pipeline) -> None:
     await pipeline.portraits.write_stated([a_profile(user_id="ann", city="Tokyo", topics=["jazz"])])
     await page.js("document.querySelector('[data-view=you]').click()")
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
@@ -405,7 +409,7 @@ async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pi
     await page.js("document.dispatchEvent(new Event('visibilitychange'))")
     await page.until("document.querySelector('.toast.shown')?.textContent.includes('Tonight: jazz')")
     await page.js("document.querySelector('[data-view=you]').click()")
-    await page.until("document.getElementById('told').textContent === 'Tonight: jazzSent'")
+    await page.until("document.getElementById('decisions').textContent === 'Tonight: jazzSent'")
 
 
 @needs_browser
@@ -436,25 +440,23 @@ async def test_no_view_keeps_anybody_out(pipeline: Pipeline, chromium: Browser, 
 
 
 @needs_browser
-async def test_operations_are_drawn_and_one_persons_flow_is_told(page: Browser) -> None:
+async def test_operations_show_charts_and_the_path_of_one_users_events(page: Browser) -> None:
     await page.js("document.querySelector('[data-view=operations]').click()")
     await page.until("document.querySelectorAll('#charts svg .line').length >= 2")
     charts = await page.js("[...document.querySelectorAll('#charts svg')].map(svg => svg.getAttribute('aria-label'))")
     assert [text.partition(":")[0] for text in charts] == ["Events a second", "Lag", "Freshness", "Language model"]
-    assert await page.js("document.getElementById('health-text').textContent") == "All is well"
+    assert await page.js("document.getElementById('health-text').textContent") == "All servers respond"
     assert await page.js("document.querySelector('#mix .part').textContent") == "trending100 %"
     assert await page.js("document.querySelector('#flow-feed .part').textContent") == "Title of i11.000"
 
 
 @needs_browser
-async def test_a_search_has_an_address_and_is_told_and_says_when_nothing_fits(
-    page: Browser, pipeline: Pipeline
-) -> None:
+async def test_a_search_has_a_url_is_published_and_reports_no_matches(page: Browser, pipeline: Pipeline) -> None:
     await page.js("document.querySelector('[data-view=find]').click()")
     await page.js(
         "(form => { form.elements.query.value = 'late jazz'; form.requestSubmit() })(document.getElementById('search'))"
     )
-    await page.until("document.getElementById('search-note').textContent=== 'Nothing fits these words.'")
+    await page.until("document.getElementById('search-note').textContent=== 'No item matches these words.'")
     assert await page.js("location.pathname + location.search") == "/find?q=late%20jazz"
     await page.until("document.getElementById('view-home').hidden")
     assert [(event.action, event.query) for event in pipeline.published] == [("search", "late jazz")]
@@ -497,7 +499,7 @@ async def test_a_visitor_sees_everyones_feed_until_they_act(page: Browser) -> No
 
 
 @needs_browser
-async def test_another_person_can_be_picked(page: Browser) -> None:
+async def test_another_user_can_be_chosen(page: Browser) -> None:
     assert await page.js("[...document.getElementById('user').options].map(o => o.textContent)") == [
         "ann — jazz",
         "bob",

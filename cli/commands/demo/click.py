@@ -59,9 +59,9 @@ async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: 
     try:
         async with asyncio.timeout(_DEADLINE_S):
             before = await anext(feeds)
-            chosen = choose(before)
+            item = choose(before)
             event = Interaction(
-                event_id=event_id, user_id=user_id, item_id=chosen["item_id"], action="click", occurred_at=now_ms
+                event_id=event_id, user_id=user_id, item_id=item["item_id"], action="click", occurred_at=now_ms
             )
             clicked_s = time.perf_counter()
             request = asyncio.create_task(post(client, "/interaction", event))
@@ -71,7 +71,7 @@ async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: 
                 elif item_ids(after) != item_ids(before):
                     took_ms = (time.perf_counter() - clicked_s) * 1000
                     await request
-                    return Click(item=chosen, before=before, after=after, took_ms=round(took_ms, 1))
+                    return Click(item=item, before=before, after=after, took_ms=round(took_ms, 1))
     except TimeoutError:
         raise DemoError(f"the feed of {user_id} did not change within {_DEADLINE_S:.0f} s of a click") from None
     finally:

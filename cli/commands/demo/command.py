@@ -16,8 +16,8 @@ from confluent_kafka import KafkaException
 from cli.address import api_url
 from cli.application import application
 from cli.commands.demo import plan
-from cli.commands.demo.double import doubled
-from cli.commands.demo.play import opened
+from cli.commands.demo.fakes import with_fakes
+from cli.commands.demo.play import open_play
 from cli.commands.demo.proof import DemoError, Proof
 from cli.commands.demo.screen import Screen
 from cli.run import until_stopped
@@ -86,7 +86,7 @@ def demo(
 
 def _dataset(configured: Settings, folder: Path | None, users: int | None) -> Dataset:
     now_ms = clock.now_ms()
-    return plan.renewed(_read(folder, users, now_ms), now_ms, rating_scale=configured.rating_scale)
+    return plan.with_new_ids(_read(folder, users, now_ms), now_ms, rating_scale=configured.rating_scale)
 
 
 def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:
@@ -114,12 +114,12 @@ async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
 
 async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> int:
     """Run the demo, print the proof, continue serving if requested, and return the exit code."""
-    screen.left_out(request.data.bad_lines)
+    screen.show_bad_lines(request.data.bad_lines)
     proof = Proof(dataset=request.data.name, bad_lines=len(request.data.bad_lines), seconds=screen.seconds)
     try:
-        with screen.stack() as on_step:
+        with screen.show_stack_steps() as on_step:
             async with (
-                doubled(configured) as configured_with_fakes,
+                with_fakes(configured) as configured_with_fakes,
                 application(configured_with_fakes, on_step=on_step) as located,
             ):
                 proof.addresses, proof.simulated = _addresses(located), simulated(located)
@@ -138,7 +138,7 @@ async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> i
 
 async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
-        async with opened(located, request.data, screen, proof) as play:
+        async with open_play(located, request.data, screen, proof) as play:
             await play.begin()
             if not request.keep:
                 await play.load()
@@ -148,7 +148,7 @@ async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: 
             await play.show(user_id)
             if FIREBASE in proof.simulated:
                 await play.push(user_id)
-            await play.account()
+            await play.summarize()
     except _FAILURES as error:
         proof.error = f"{type(error).__name__}: {error}"
     else:

@@ -22,7 +22,7 @@ from infra.fakes import CLAUDE, FIREBASE
 from infra.kafka.publisher import Publisher
 from infra.redis.connection import connect
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
-from infra.redis.stores.push_store import KEPT, RedisPushStore
+from infra.redis.stores.push_store import MAX_NOTIFICATIONS, RedisPushStore
 from infra.settings import Settings
 from loaders import Dataset, event_id
 from portal import USERS_KEY, DemoUser
@@ -68,7 +68,7 @@ class Play:
         await self._offer_users(users)
         with self.screen.step("catalogue → Kafka", len(self.data.items)) as advance:
             self.proof.items = await to_kafka(self.publisher, ITEMS, self.data.items, advance)
-            await self.watch.settled("reading the catalog")
+            await self.watch.wait_until_idle("reading the catalog")
         await self._publish_profiles(self.data.profiles)
         over_http_from = round(len(self.data.interactions) * (1 - _API_SHARE))
         direct, over_http = self.data.interactions[:over_http_from], self.data.interactions[over_http_from:]
@@ -77,8 +77,8 @@ class Play:
         with self.screen.step("interactions → POST /interaction/batch", len(over_http)) as advance:
             self._count("api", await to_api(self.client, over_http, advance))
         await self._wait_until_processed(users)
-        with self.screen.step("trends and neighbours learned"):
-            await self.watch.settled("learning")
+        with self.screen.step("trends and co-occurrence learned"):
+            await self.watch.wait_until_idle("learning")
         await self._rank_everyone(users)
 
     async def fetch(self, user_id: str) -> None:
@@ -87,7 +87,7 @@ class Play:
         Raises:
             DemoError: the content was not fetched in time.
         """
-        with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
+        with self.screen.step(f"content prefetched for {user_id}{self._simulated(CLAUDE)}"):
             await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
             store = RedisPrefetchStore(self.redis)
 
@@ -97,8 +97,8 @@ class Play:
                 self.proof.fetched_by = sorted({one.source for one in answers})
                 return bool(questions) and self.proof.prefetched.keys() >= {one.category for one in questions}
 
-            await self.watch.until("some content was not fetched", fetched)
-            await self.watch.settled("ranking the fetched content")
+            await self.watch.wait_for("some content was not fetched", fetched)
+            await self.watch.wait_until_idle("ranking the fetched content")
 
     async def push(self, user_id: str) -> None:
         """Register a device for a user, and push the top item of the feed to it.
@@ -120,7 +120,7 @@ class Play:
             store = RedisPushStore(self.redis)
 
             async def decided() -> bool:
-                for notification in await store.read_notifications(user_id, KEPT):
+                for notification in await store.read_notifications(user_id, MAX_NOTIFICATIONS):
                     if notification.request_id == body["event_id"]:
                         self.proof.pushed, self.proof.push = (
                             notification.title,
@@ -128,7 +128,7 @@ class Play:
                         )
                 return bool(self.proof.push)
 
-            await self.watch.until("there is no decision on a push", decided)
+            await self.watch.wait_for("there is no decision on a push", decided)
 
     def _simulated(self, service: str) -> str:
         return f" (simulated {service})" if service in self.proof.simulated else ""
@@ -150,7 +150,7 @@ class Play:
         self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", outcome.before)
         self.screen.feed(f"\n{outcome.took_ms:.0f} ms after one click on “{title}”", outcome.after, outcome.before)
 
-    async def account(self) -> None:
+    async def summarize(self) -> None:
         """Complete the proof's counts of published, processed and dead-lettered interactions, and of feeds.
 
         Raises:
@@ -160,7 +160,7 @@ class Play:
         await self._wait_until_processed(users)
         with self.screen.step("feeds up to date", len(users)):
             await self._wait_for_feeds(users, after={})
-            await self.watch.settled("the last feeds")
+            await self.watch.wait_until_idle("the last feeds")
         # Counted again now that the pipeline is idle: events folded twice would show here.
         self.proof.processed, self.proof.dead_lettered = self.watch.processed(users), self.watch.dead_lettered()
         if not self.proof.adds_up():
@@ -171,7 +171,7 @@ class Play:
         await self.redis.set(USERS_KEY, msgspec.json.encode(demo_users))
 
     async def _publish_profiles(self, profiles: Sequence[Profile]) -> None:
-        with self.screen.step("people → POST /profile, Kafka", len(profiles)) as advance:
+        with self.screen.step("profiles → POST /profile, Kafka", len(profiles)) as advance:
             for profile in profiles[:_API_PROFILES]:
                 await post(self.client, "/profile", profile)
                 advance(1)
@@ -198,7 +198,7 @@ class Play:
                 return self.proof.published - self.proof.processed - self.proof.dead_lettered
 
             advance(self.proof.processed + self.proof.dead_lettered)
-            await self.watch.until("not all interactions are accounted for", accounted, left)
+            await self.watch.wait_for("not all interactions are accounted for", accounted, left)
 
     async def _rank_everyone(self, users: Sequence[str]) -> None:
         """Request a new feed for all users, now that all events are folded, and wait for the feeds."""
@@ -214,7 +214,7 @@ class Play:
             )
             for user_id in users
         ]
-        with self.screen.step("everyone ranked", len(users)) as advance:
+        with self.screen.step("all users ranked", len(users)) as advance:
             await to_kafka(self.publisher, TRIGGERS, triggers, lambda _: None)
             await self._wait_for_feeds(users, after=before)
             advance(len(users))
@@ -227,11 +227,11 @@ class Play:
         async def left() -> int:
             return len(users) - self.proof.users_with_feeds
 
-        await self.watch.until("feeds are missing or old", ranked, left)
+        await self.watch.wait_for("feeds are missing or old", ranked, left)
 
 
 @asynccontextmanager
-async def opened(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
+async def open_play(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
     """Connect to a running stack."""
     async with (
         open_kafka(located) as (registry, publisher),

@@ -36,7 +36,7 @@ class Screen:
         self._console.print(text)
 
     @contextmanager
-    def stack(self) -> Iterator[OnStep]:
+    def show_stack_steps(self) -> Iterator[OnStep]:
         """Show the steps of the stack; yield the function that receives them."""
         with StackProgress(self._console) as progress:
 
@@ -48,12 +48,12 @@ class Screen:
 
             yield on_step
 
-    def left_out(self, bad_lines: Sequence[BadLine]) -> None:
+    def show_bad_lines(self, bad_lines: Sequence[BadLine]) -> None:
         """Print the lines of the data set that could not be read."""
         for bad in bad_lines[:_BAD_LINES]:
-            self._console.print(f"[yellow]left out[/] {escape(str(bad))}", highlight=False)
+            self._console.print(f"[yellow]skipped[/] {escape(str(bad))}", highlight=False)
         if len(bad_lines) > _BAD_LINES:
-            self._console.print(f"[yellow]left out[/] {len(bad_lines) - _BAD_LINES:,} more lines", highlight=False)
+            self._console.print(f"[yellow]skipped[/] {len(bad_lines) - _BAD_LINES:,} more lines", highlight=False)
 
     @contextmanager
     def step(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -125,8 +125,8 @@ class Screen:
         if proof.simulated:
             names = " and ".join(proof.simulated)
             self._console.print(
-                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are made up, and no push leaves"
-                " this machine",
+                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are generated, and no push"
+                " leaves this machine",
                 highlight=False,
             )
         if proof.error:

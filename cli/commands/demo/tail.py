@@ -11,7 +11,7 @@ from infra.kafka.offsets import Partition
 from topics import Topic
 
 _POLL_S = 0.1
-_MOST_RECORDS = 2_000
+_MAX_RECORDS = 2_000
 
 
 class Tail:
@@ -57,7 +57,7 @@ class Tail:
 
     def _follow(self) -> None:
         while not self._closing.is_set():
-            for message in self._consumer.consume(_MOST_RECORDS, _POLL_S):
+            for message in self._consumer.consume(_MAX_RECORDS, _POLL_S):
                 error, topic, offset = message.error(), message.topic(), message.offset()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     continue  # the broker is unavailable for a moment: librdkafka reconnects

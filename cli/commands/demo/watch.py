@@ -50,7 +50,7 @@ class Watch:
         Raises:
             DemoError: the work is not completed in time.
         """
-        await self.settled("the work of an earlier run")
+        await self.wait_until_idle("the work of an earlier run")
         before = self.features()
         self._counted_before = {user_id: before[user_id].event_count for user_id in user_ids if user_id in before}
         self._letters_before = set(self._tail.newest(DEAD_LETTERS))
@@ -103,7 +103,7 @@ class Watch:
                 )
         return current
 
-    async def settled(self, work: str) -> None:
+    async def wait_until_idle(self, work: str) -> None:
         """Wait until the pipeline is idle and all its output has been read.
 
         Args:
@@ -119,15 +119,15 @@ class Watch:
             idle_polls = 0 if await self._remaining_work() else idle_polls + 1
             return idle_polls == _IDLE_POLLS
 
-        await self.until(f"the workers have not finished {work}", at_rest, self._remaining_work)
+        await self.wait_for(f"the workers have not finished {work}", at_rest, self._remaining_work)
         ends = await asyncio.to_thread(end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
 
         async def read() -> bool:
             return self._tail.has_read(ends)
 
-        await self.until("the features topic cannot be read", read)
+        await self.wait_for("the features topic cannot be read", read)
 
-    async def until(
+    async def wait_for(
         self,
         trouble: str,
         condition: Callable[[], Awaitable[bool]],
@@ -136,7 +136,7 @@ class Watch:
         """Wait for a condition.
 
         Args:
-            trouble: The error message if the condition stays false.
+            error_text: The error message if the condition stays false.
             condition: The condition.
             remaining_work: Describes the remaining work, for the error message.
 

@@ -36,7 +36,7 @@ class StartCache:
             return [f"-XX:AOTCache={self._file}", *_QUIET]
         return [f"-XX:AOTCacheOutput={self._partial}", *_QUIET]
 
-    def keep(self) -> None:
+    def publish(self) -> None:
         """Publish the recording of a run that has ended in order."""
         if self._partial.exists():
             self._partial.replace(self._file)

@@ -98,16 +98,16 @@ class Kafka(LocalServer):
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss",
                 *("-cp", self._class_path, "kafka.Kafka", str(self._config)),
             ],
-            stop_within_s=30.0 if self._start_cache.exists else 60.0,
+            stop_timeout_s=30.0 if self._start_cache.exists else 60.0,
         )
 
     async def check(self) -> None:
         """Request the broker's metadata."""
         await asyncio.to_thread(self._admin.list_topics, timeout=_ASK_S)
 
-    def stopped(self) -> None:
+    def on_stop(self) -> None:
         """Keep the recorded cache."""
-        self._start_cache.keep()
+        self._start_cache.publish()
 
     @property
     def _config(self) -> Path:
@@ -133,5 +133,5 @@ class Kafka(LocalServer):
         if code:
             raise OperatorError(
                 f"Kafka's log folder {self._data} could not be formatted:\n{out[-1000:]}",
-                "If nothing in it matters, remove it and start again.",
+                "If its data is not needed, remove it and start again.",
             )

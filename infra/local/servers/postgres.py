@@ -139,7 +139,7 @@ class Postgres(LocalServer):
                 detail = "\n".join(problems) or out[-1000:]
                 raise OperatorError(
                     f"PostgreSQL could not set up its database in {self._data}:\n{detail}",
-                    "If nothing in it matters, remove it: it is made anew, and filled again from Kafka.",
+                    "If its data is not needed, remove it: it is created again, and filled from Kafka.",
                 )
         self._write(note, digest.encode())
 

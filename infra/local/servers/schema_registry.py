@@ -65,7 +65,7 @@ class SchemaRegistry(LocalServer):
                 *(f"-D{key}={value}" for key, value in config.items()),
                 *("-cp", self._class_path, "io.quarkus.runner.GeneratedMain"),
             ],
-            stop_within_s=20.0 if self._start_cache.exists else 90.0,
+            stop_timeout_s=20.0 if self._start_cache.exists else 90.0,
         )
 
     async def check(self) -> None:
@@ -74,9 +74,9 @@ class SchemaRegistry(LocalServer):
             (await client.get(f"{self.url}/subjects")).raise_for_status()
             (await client.get(f"http://{HOST}:{self._management_port}/health/ready")).raise_for_status()
 
-    def stopped(self) -> None:
+    def on_stop(self) -> None:
         """Keep the recorded cache."""
-        self._start_cache.keep()
+        self._start_cache.publish()
 
     @property
     def _class_path(self) -> str:

@@ -34,5 +34,5 @@ class LocalServer(ABC):
     async def check(self) -> None:
         """Raise if the server does not serve."""
 
-    def stopped(self) -> None:  # noqa: B027 - most servers have nothing to do
+    def on_stop(self) -> None:  # noqa: B027 - most servers have nothing to do
         """Handle an orderly end."""

@@ -15,10 +15,10 @@ from domain.timestamp import DAY_S
 from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
-MOST = 1_000
+MAX_ITEMS = 1_000
 """Maximum number of items in a chart."""
-_LIVES_S = 90 * DAY_S
-"""How long a chart without updates is kept: there is one for each category that ever existed."""
+_TTL_S = 90 * DAY_S
+"""Lifetime of a chart without updates, since there is one for each category that ever existed."""
 
 
 class ChartStore(Protocol):
@@ -71,7 +71,7 @@ class MemoryChartStore:
             limit: Maximum number of items.
         """
         chart = self._charts.get(_key(category), {})
-        return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, MOST)]
+        return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, MAX_ITEMS)]
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
         """Return the trends of items in the charts of categories."""
@@ -95,8 +95,8 @@ class RedisChartStore:
         for key, chart in _charts(trends, categories).items():
             # Redis orders by score, then by name: with negated scores the top items come first.
             pipeline.zadd(key, {item: -trend for item, trend in chart.items()})
-            pipeline.zremrangebyrank(key, MOST, -1)
-            pipeline.expire(key, _LIVES_S)
+            pipeline.zremrangebyrank(key, MAX_ITEMS, -1)
+            pipeline.expire(key, _TTL_S)
         with store_errors("writing charts"):
             await pipeline.execute()
 

@@ -45,7 +45,7 @@ class CollectionStore(Protocol):
         """Return the progress of all collections by name."""
         ...
 
-    async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
+    async def are_new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
         """Say for each record whether it has not been published yet.
 
         Args:
@@ -54,7 +54,7 @@ class CollectionStore(Protocol):
         """
         ...
 
-    async def note(self, name: str, record_ids: Sequence[str]) -> None:
+    async def mark_published(self, name: str, record_ids: Sequence[str]) -> None:
         """Mark records as published.
 
         Args:
@@ -63,11 +63,11 @@ class CollectionStore(Protocol):
         """
         ...
 
-    async def name_users(self, usernames: Mapping[str, str]) -> None:
+    async def write_usernames(self, usernames: Mapping[str, str]) -> None:
         """Store the names of users by their numeric ids."""
         ...
 
-    async def users(self, numbers: Sequence[str]) -> list[str | None]:
+    async def usernames(self, numbers: Sequence[str]) -> list[str | None]:
         """Return the names of users by their numeric ids, None for unknown ones."""
         ...
 
@@ -88,7 +88,7 @@ class MemoryCollectionStore:
         """Return the progress of all collections by name."""
         return {name: self._collections.get(name, Collection(name=name)) for name in LISTS}
 
-    async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
+    async def are_new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
         """Say for each record whether it has not been published yet.
 
         Args:
@@ -97,7 +97,7 @@ class MemoryCollectionStore:
         """
         return [(name, record_id) not in self._published for record_id in record_ids]
 
-    async def note(self, name: str, record_ids: Sequence[str]) -> None:
+    async def mark_published(self, name: str, record_ids: Sequence[str]) -> None:
         """Mark records as published.
 
         Args:
@@ -106,11 +106,11 @@ class MemoryCollectionStore:
         """
         self._published |= {(name, record_id) for record_id in record_ids}
 
-    async def name_users(self, usernames: Mapping[str, str]) -> None:
+    async def write_usernames(self, usernames: Mapping[str, str]) -> None:
         """Store the names of users by their numeric ids."""
         self._users |= usernames
 
-    async def users(self, numbers: Sequence[str]) -> list[str | None]:
+    async def usernames(self, numbers: Sequence[str]) -> list[str | None]:
         """Return the names of users by their numeric ids."""
         return [self._users.get(number) for number in numbers]
 
@@ -136,7 +136,7 @@ class RedisCollectionStore:
             for name, data in zip(LISTS, documents, strict=True)
         }
 
-    async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
+    async def are_new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
         """Say for each record whether it has not been published yet.
 
         Args:
@@ -149,7 +149,7 @@ class RedisCollectionStore:
             memberships = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
         return [not is_member for is_member in memberships]
 
-    async def note(self, name: str, record_ids: Sequence[str]) -> None:
+    async def mark_published(self, name: str, record_ids: Sequence[str]) -> None:
         """Mark records as published.
 
         Args:
@@ -160,13 +160,13 @@ class RedisCollectionStore:
             with store_errors("noting what was published"):
                 await self._redis.sadd(PUBLISHED + name, *record_ids)
 
-    async def name_users(self, usernames: Mapping[str, str]) -> None:
+    async def write_usernames(self, usernames: Mapping[str, str]) -> None:
         """Store the names of users by their numeric ids."""
         if usernames:
             with store_errors("keeping users' names"):
                 await self._redis.hset(USERS, items=[part for pair in usernames.items() for part in pair])
 
-    async def users(self, numbers: Sequence[str]) -> list[str | None]:
+    async def usernames(self, numbers: Sequence[str]) -> list[str | None]:
         """Return the names of users by their numeric ids."""
         if not numbers:
             return []

@@ -19,7 +19,7 @@ from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_o
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, Trigger
 
-EVERYONE = "~everyone"
+DEFAULT_FEED = "~everyone"
 """User id of the default feed, for users without their own."""
 RERANKED = "~reranked:"
 """Prefix of the ids of re-ranked lists: `~reranked:{event_id}:{user_id}`, with the event's id URL-quoted, since it may
@@ -93,7 +93,7 @@ class MemoryFeedStore:
 
     def __init__(self) -> None:
         self._feeds: dict[str, bytes] = {}
-        self.listening = Fanout()
+        self.fanout = Fanout()
 
     async def write(self, feeds: Sequence[Feed]) -> int:
         """Store newer feeds."""
@@ -102,7 +102,7 @@ class MemoryFeedStore:
             if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < version_order(feed):
                 self._feeds[feed.user_id] = pack(feed)
                 replaced.append(feed.user_id)
-        self.listening.notify(replaced)
+        self.fanout.notify(replaced)
         return len(replaced)
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
@@ -112,11 +112,11 @@ class MemoryFeedStore:
     @asynccontextmanager
     async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
         """Yield an event that is set when the user's feed is replaced."""
-        event = self.listening.add(user_id)
+        event = self.fanout.add(user_id)
         try:
             yield event
         finally:
-            self.listening.discard(user_id, event)
+            self.fanout.discard(user_id, event)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -14,7 +14,7 @@ from infra.redis.connection import store_errors
 from schemas.types import Interaction
 
 KEY = "interaction_log:"
-MOST = 500
+MAX_EVENTS = 500
 """Maximum number of interactions per user."""
 ENTRY_BYTES = 8 << 10
 """Size in bytes above which the context of an interaction is omitted."""
@@ -49,7 +49,7 @@ class MemoryInteractionLog:
         """Return a user's interactions of the last day, newest first."""
         since_ms = self._clock_s() * 1_000 - DAY_MS
         mine = (event for event in self._events.values() if event.user_id == user_id and event.occurred_at > since_ms)
-        return sorted(mine, key=lambda event: event.occurred_at, reverse=True)[:MOST]
+        return sorted(mine, key=lambda event: event.occurred_at, reverse=True)[:MAX_EVENTS]
 
 
 class RedisInteractionLog:
@@ -70,7 +70,7 @@ class RedisInteractionLog:
             key = KEY + user_id
             pipeline.zadd(key, entries)
             pipeline.zremrangebyscore(key, "-inf", since_ms)
-            pipeline.zremrangebyrank(key, 0, -MOST - 1)
+            pipeline.zremrangebyrank(key, 0, -MAX_EVENTS - 1)
             pipeline.pexpire(key, DAY_MS)
         with store_errors("logging interactions"):
             await pipeline.execute()

@@ -13,7 +13,7 @@ from schemas.types import LlmScores
 KEY = "llm:scores:"
 
 
-class ScoreStore:
+class LlmScoreStore:
     """The newest scores of each user. All methods raise `StoreError` if Redis does not answer."""
 
     def __init__(self, redis: Redis, *, ttl_s: float) -> None:

@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from infra.redis.connection import store_errors
 
 KEY = "pages:"
-MOST_SESSIONS = 8
+MAX_SESSIONS = 8
 """Maximum number of sessions per owner; the most recent ones are kept."""
-MOST_ENTRIES = 1_000
+MAX_ENTRIES = 1_000
 """Maximum number of entries in a session."""
-LIVES_S = 600
+TTL_S = 600
 
 
 class PageEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -77,7 +77,7 @@ class MemoryPageStore:
             instead_of: The earlier state of the session, which it replaces.
         """
         others = [one for one in self._sessions.get(owner, ()) if one != instead_of]
-        self._sessions[owner] = [session, *others][:MOST_SESSIONS]
+        self._sessions[owner] = [session, *others][:MAX_SESSIONS]
 
 
 class RedisPageStore:
@@ -90,7 +90,7 @@ class RedisPageStore:
     async def read(self, owner: str) -> list[PageSession]:
         """Return the sessions of an owner, newest first."""
         with store_errors("reading pages"):
-            payloads = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
+            payloads = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MAX_SESSIONS - 1))
         return [self._decoder.decode(data) for data in payloads]
 
     async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
@@ -105,7 +105,7 @@ class RedisPageStore:
         if instead_of is not None:
             pipeline.lrem(KEY + owner, 1, self._encoder.encode(instead_of))  # type: ignore[arg-type]
         pipeline.lpush(KEY + owner, self._encoder.encode(session))
-        pipeline.ltrim(KEY + owner, 0, MOST_SESSIONS - 1)
-        pipeline.expire(KEY + owner, LIVES_S)
+        pipeline.ltrim(KEY + owner, 0, MAX_SESSIONS - 1)
+        pipeline.expire(KEY + owner, TTL_S)
         with store_errors("keeping pages"):
             await pipeline.execute()

@@ -20,10 +20,10 @@ from schemas.types import FoundItem
 
 KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:"
 ATTEMPTS, ANSWERED = "fetch:attempts:", "fetch:answered:"
-_INDEX_LIVES_S = 7 * DAY_S
-_REQUEST_LIVES_S = DAY_S
+_INDEX_TTL_S = 7 * DAY_S
+_REQUEST_TTL_S = DAY_S
 """The retention of the topic of requests."""
-_QUESTIONS_LIVE_S = DAY_S
+_QUESTIONS_TTL_S = DAY_S
 
 
 class PrefetchSlot(NamedTuple):
@@ -73,11 +73,11 @@ class PrefetchQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PrefetchStore(Protocol):
     """Prefetched and pending content. All methods raise `StoreError` if the store does not answer."""
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         ...
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
@@ -95,7 +95,7 @@ class PrefetchStore(Protocol):
         """
         ...
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request and return the number of attempts; 0 if it was answered already."""
         ...
 
@@ -127,11 +127,11 @@ class MemoryPrefetchStore:
         self._answered: set[str] = set()
         self._questions: dict[str, list[PrefetchQuestion]] = {}
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         return [slot not in self._live() and self._pending_until_s.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
@@ -152,7 +152,7 @@ class MemoryPrefetchStore:
         self._pending_until_s.pop(slot, None)
         self._answered.add(answer.request_id)
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request."""
         self._attempts[request_id] += 1
         return 0 if request_id in self._answered else self._attempts[request_id]
@@ -192,7 +192,7 @@ class RedisPrefetchStore:
         self._decoder = msgspec.json.Decoder(Prefetched)
         self._questions = msgspec.json.Decoder(list[PrefetchQuestion])
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
@@ -200,7 +200,7 @@ class RedisPrefetchStore:
         with store_errors("looking for what was fetched"):
             return [not count for count in await pipeline.execute()]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
@@ -225,17 +225,17 @@ class RedisPrefetchStore:
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.set(_key(KEY, slot), msgspec.json.encode(answer), pxat=answer.expires_at)
         pipeline.delete(_key(ASKED, slot))
-        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_LIVES_S)
+        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_TTL_S)
         self._name(pipeline, slot)
         with store_errors("keeping what was fetched"):
             await pipeline.execute()
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(ANSWERED + request_id)
         pipeline.incr(ATTEMPTS + request_id)
-        pipeline.expire(ATTEMPTS + request_id, _REQUEST_LIVES_S)
+        pipeline.expire(ATTEMPTS + request_id, _REQUEST_TTL_S)
         with store_errors("counting an attempt"):
             answered, attempts, _ = await pipeline.execute()
         return 0 if answered else int(attempts)
@@ -262,7 +262,7 @@ class RedisPrefetchStore:
         """Store the questions for users."""
         pipeline = self._redis.pipeline(transaction=False)
         for user_id, user_questions in questions.items():
-            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_LIVE_S)
+            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_TTL_S)
         with store_errors("keeping questions"):
             await pipeline.execute()
 
@@ -280,7 +280,7 @@ class RedisPrefetchStore:
     def _name(self, pipeline: Any, slot: PrefetchSlot) -> None:
         """Add a slot to the index of its user."""
         pipeline.sadd(INDEX + slot.user_id, slot.name)
-        pipeline.expire(INDEX + slot.user_id, _INDEX_LIVES_S)
+        pipeline.expire(INDEX + slot.user_id, _INDEX_TTL_S)
 
 
 def _key(prefix: str, slot: PrefetchSlot) -> str:

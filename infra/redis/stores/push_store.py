@@ -13,10 +13,10 @@ from infra.redis.connection import store_errors
 from schemas.types import Devices, Notification
 
 DEVICES, NOTIFICATIONS = "devices:", "notifications:"
-KEPT = 100
+MAX_NOTIFICATIONS = 100
 """Maximum number of decisions per user."""
-KEPT_MS = 30 * DAY_MS
-"""How long a user's decisions are kept after the last one."""
+MAX_AGE_MS = 30 * DAY_MS
+"""Retention of a user's decisions after the last one, in ms."""
 _encoder = msgspec.json.Encoder()
 _devices = msgspec.json.Decoder(Devices)
 _notification = msgspec.json.Decoder(Notification)
@@ -65,7 +65,7 @@ class MemoryPushStore:
             if new not in decisions:
                 decisions.append(new)
                 decisions.sort(key=lambda decision: decision.decided_at)
-                del decisions[:-KEPT]
+                del decisions[:-MAX_NOTIFICATIONS]
 
     async def read_devices(self, user_id: str) -> Devices | None:
         """Return a user's devices, None if they are unknown."""
@@ -99,8 +99,8 @@ class RedisPushStore:
         for new in notifications:
             pipeline.zadd(NOTIFICATIONS + new.user_id, {_encoder.encode(new): new.decided_at})
         for key in {NOTIFICATIONS + new.user_id for new in notifications}:
-            pipeline.zremrangebyrank(key, 0, -KEPT - 1)
-            pipeline.pexpire(key, KEPT_MS)
+            pipeline.zremrangebyrank(key, 0, -MAX_NOTIFICATIONS - 1)
+            pipeline.pexpire(key, MAX_AGE_MS)
         with store_errors("writing notifications"):
             await pipeline.execute()
 

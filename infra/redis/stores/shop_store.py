@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from infra.redis.connection import store_errors
 
 HOME, CHARTS = "shop:home:", "shop:charts"
-MOST = 60
+MAX_PRODUCTS = 60
 """Maximum number of products per list."""
 
 

@@ -11,14 +11,14 @@ from typing import NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from domain.nearby import Spot, spot
+from domain.nearby import GeoLocation, geo_location
 from domain.timestamp import DAY_S
 from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
 from schemas.types import Features, Profile, RecentItem
 
 FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
-_LIVES_S = 90 * DAY_S
+_TTL_S = 90 * DAY_S
 _RECENT = 20
 
 
@@ -52,7 +52,7 @@ class UserProfile(NamedTuple):
 class UserProfileStore(Protocol):
     """Profiles of users. All methods raise `StoreError` if the store does not answer."""
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles; the last one of a user wins."""
         ...
 
@@ -68,7 +68,7 @@ class UserProfileStore(Protocol):
         """Return the profiles of a user."""
         ...
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user, as far as it is known."""
         ...
 
@@ -81,7 +81,7 @@ class MemoryUserProfileStore:
         self._stated: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles."""
         self._inferred |= {one.user_id: _inferred_profile(one) for one in features}
         self._cells |= {one.user_id: one.cell for one in features}
@@ -99,7 +99,7 @@ class MemoryUserProfileStore:
         """Return the profiles of a user."""
         return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
         return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
@@ -118,13 +118,13 @@ class RedisUserProfileStore:
             msgspec.json.Decoder(Profile),
         )
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
-            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_LIVES_S)
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_TTL_S)
             if one.cell is not None:
-                pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
+                pipeline.set(PLACE + one.user_id, one.cell, ex=_TTL_S)
         with store_errors("writing portraits"):
             await pipeline.execute()
 
@@ -148,7 +148,7 @@ class RedisUserProfileStore:
             None if stated is None else self._stated_decoder.decode(stated),
         )
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
         cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
         return _spot(
@@ -166,5 +166,5 @@ def _inferred_profile(features: Features) -> InferredProfile:
     return InferredProfile(**values | {"recent": features.recent[:_RECENT]})
 
 
-def _spot(cell: str | None, stated: Profile | None) -> Spot:
-    return spot(cell, None) if stated is None else spot(cell, stated.city, stated.timezone or "")
+def _spot(cell: str | None, stated: Profile | None) -> GeoLocation:
+    return geo_location(cell, None) if stated is None else geo_location(cell, stated.city, stated.timezone or "")

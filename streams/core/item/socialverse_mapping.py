@@ -163,11 +163,11 @@ def _read(decoder: msgspec.json.Decoder[Any], data: msgspec.Raw) -> Any:
         raise DecodeError("bad_record", str(error)) from error
 
 
-def _ms(moment: int | str | None) -> int:
+def _ms(timestamp: int | str | None) -> int:
     try:
-        if isinstance(moment, str) and not moment.isdecimal():
-            return epoch_ms(datetime.fromisoformat(moment))
-        number = int(moment or "")
+        if isinstance(timestamp, str) and not timestamp.isdecimal():
+            return epoch_ms(datetime.fromisoformat(timestamp))
+        number = int(timestamp or "")
         return number if number >= _MS_FROM else number * 1_000
     except ValueError as error:
         raise DecodeError("bad_record", "it does not say when it was") from error

@@ -63,7 +63,7 @@ class ItemSignal(msgspec.Struct, frozen=True, gc=False):
     """The weight that the user's action adds for the item; 0 for a repetition of an action that already counts."""
     rating: float | None = None
     segment: str = ""
-    nth: int = 0
+    user_event_index: int = 0
     """Number of the user's interactions before this one."""
     limit: str = ""
     """The user's daily limit that removes most or all of the weight; empty for none."""
@@ -82,7 +82,7 @@ def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
         weights=[one.weight for one in signals],
         ratings=[one.rating for one in signals],
         segments=[one.segment for one in signals],
-        nths=[one.nth for one in signals],
+        nths=[one.user_event_index for one in signals],
     )
 
 
@@ -185,7 +185,7 @@ def _log(log_sum: float | None) -> float:
 def _added(log_sum: float | None, terms: Sequence[float]) -> float:
     """Return the logarithm of a sum plus more terms, all given as logarithms."""
     if len(terms) == 1:
-        return terms[0] if log_sum is None else decay.plus(log_sum, terms[0])
+        return terms[0] if log_sum is None else decay.add_log(log_sum, terms[0])
     high = max(terms) if log_sum is None else max(log_sum, *terms)
     rest = 0.0 if log_sum is None else math.exp(log_sum - high)
     return high + math.log(rest + sum([math.exp(term - high) for term in terms]))

@@ -27,7 +27,7 @@ from streams.core.item.stats import ItemState
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.features import by_name
+from streams.core.ranking.features import weights_by_name
 from streams.core.ranking.item_weights import ItemWeightsProvider, model_event
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.user import user_state as user
@@ -55,7 +55,7 @@ class LearnerParams:
     rank: RankParams
     cooccurrence_half_life_days: float
     """Half-life of the item-item links, in days."""
-    tastes: Callable[[], ItemWeightsProvider]
+    item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
 
 
@@ -79,31 +79,31 @@ class Learner:
         self,
         params: LearnerParams,
         *,
-        refits: bool = True,
+        refits_item_weights: bool = True,
         on_outcome: Callable[[Candidates, int], None] = lambda candidates, index: None,
     ) -> None:
         """Start from nothing.
 
         Args:
             params: Parameters of the folds and of the ranking.
-            refits: Whether item weights are refitted as events add up, and their model learns; otherwise the caller
-                calls `fit`.
+            refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
+                the caller calls `fit`.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
-        self.refits, self.on_outcome = refits, on_outcome
-        self.view = CatalogSnapshot(
+        self.refits_item_weights, self.on_outcome = refits_item_weights, on_outcome
+        self.catalog = CatalogSnapshot(
             cooccurrence_half_life_days=params.cooccurrence_half_life_days,
-            learns=True,
+            learns_links=True,
             exact_items=params.rank.exact_items,
         )
         self.weights = PersonalWeights(new_blender())
-        self.tastes = params.tastes()
+        self.item_weights = params.item_weights()
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
         self._groups: dict[str, _TimestampGroup] = {}
-        self._log = EventMatrix(self.view.items)
+        self._log = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
 
     @property
@@ -114,33 +114,35 @@ class Learner:
     def features(self, user_id: str) -> Features:
         """Return the features of a user; those of a newcomer for an unknown user."""
         state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
-        state.weights = {} if offset is None else by_name(offset)
+        state.weights = {} if offset is None else weights_by_name(offset)
         return user.snapshot(state, self.params.user)
 
     def candidates(self, user_id: str, at_ms: int) -> Candidates:
         """Return the candidates for a user at a time."""
         return self._timestamp_group(user_id, at_ms).now
 
-    def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
+    def learn(
+        self, event: Interaction, position: Position, *, item: Item | None = None, learn_weights: bool = True
+    ) -> None:
         """Learn from one interaction; one with a rating above the scale is ignored.
 
         Args:
             event: The interaction.
             position: Its position in its topic.
             item: Its item, where the catalog snapshot does not have it yet.
-            weigh: Whether the blender learns too, which costs a ranking.
+            learn_weights: Whether the blender learns too, which costs a ranking.
         """
         scale = self.params.user.rating_scale
         if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
         liking = is_positive(weight_of(event.action, event.value, scale))
-        if weigh and liking:
+        if learn_weights and liking:
             self._weigh(event)
-        if self.view.labels(event.item_id) is None:
-            self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
+        if self.catalog.labels(event.item_id) is None:
+            self.catalog.apply_item(item or _unlisted(event.item_id, event.occurred_at))
         self._fold(event, position, item=item, liking=liking)
         self.events += 1
-        if self.refits and self.events >= self._fit_due:
+        if self.refits_item_weights and self.events >= self._fit_due:
             self.fit()
 
     def profile(self, event: Profile, position: Position) -> None:
@@ -157,8 +159,10 @@ class Learner:
         matrix = self._log.matrix()
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
-        names = [self.view.items.names[index] for index in items.tolist()]
-        self.view.tastes.fill(items, self.tastes.weights(matrix[:, items], names)[None].astype(np.float64))
+        names = [self.catalog.items.names[index] for index in items.tolist()]
+        self.catalog.item_weights.fill(
+            items, self.item_weights.weights(matrix[:, items], names)[None].astype(np.float64)
+        )
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
@@ -171,8 +175,8 @@ class Learner:
         """Return a user's timestamp group with up-to-date candidates."""
         features, group = self.features(user_id), self._groups.get(user_id)
         if group is None or group.at_ms != at_ms or group.version != features.version:
-            self.view.refresh_columns()
-            now = build_candidates(features, self.view, self.params.rank, at_ms=at_ms)
+            self.catalog.refresh_columns()
+            now = build_candidates(features, self.catalog, self.params.rank, at_ms=at_ms)
             goes_on = group is not None and group.at_ms == at_ms
             first, outcomes = (group.first, group.outcomes) if group is not None and goes_on else (now, set[str]())
             group = _TimestampGroup(at_ms, features.version, first, now, outcomes)
@@ -222,8 +226,8 @@ class Learner:
             watermark=recent[0].at if recent else 0,
             event_count=features.event_count - len(times_ms),
         )
-        self.view.refresh_columns()
-        return build_candidates(before, self.view, self.params.rank, at_ms=times_ms[0])
+        self.catalog.refresh_columns()
+        return build_candidates(before, self.catalog, self.params.rank, at_ms=times_ms[0])
 
     def _has_been_rated(self, state: UserState, event: Interaction) -> bool:
         """Return whether the user has already expressed a like or dislike of an item, beyond a view."""
@@ -232,17 +236,17 @@ class Learner:
         )
 
     def _learn_outcome(self, candidates: Candidates, event: Interaction) -> None:
-        index = self.view.items.get(str(event.item_id))
-        matches = np.flatnonzero((candidates.items == index) & candidates.admissible)
+        index = self.catalog.items.get(str(event.item_id))
+        matches = np.flatnonzero((candidates.items == index) & candidates.is_admissible)
         if len(matches):
             self.on_outcome(candidates, int(matches[0]))
             self.weights.learn(
                 event.user_id,
-                candidates.parts,
+                candidates.features,
                 int(matches[0]),
                 candidates.query.context,
-                among=candidates.admissible,
-                share=self._share(event),
+                among=candidates.is_admissible,
+                outcome_weight=self._share(event),
             )
 
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
@@ -250,20 +254,22 @@ class Learner:
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
         item_signal = user.fold(
-            state, event, position, subject=self.view.labels(item_id) or ItemLabels(), params=self.params.user
+            state, event, position, subject=self.catalog.labels(item_id) or ItemLabels(), params=self.params.user
         )
         if item_signal is None:
             return
         item_state = self._items.setdefault(item_id, ItemState(item_id))
         if signal.fold(item_state, signal.to_record([item_signal]), params=self.params.signal):
-            self.view.apply_stats(signal.stats(item_state))
-        index = self.view.items.get(item_id)
-        window = self.view.items.encode_known(name for name, _, _ in before)
+            self.catalog.apply_stats(signal.stats(item_state))
+        index = self.catalog.items.get(item_id)
+        window = self.catalog.items.encode_known(name for name, _, _ in before)
         groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
-        self.view.neighbors.learn(index, window, groups_back, at_ms=event.occurred_at, liking=liking, share=share)
+        self.catalog.neighbors.learn(
+            index, window, groups_back, at_ms=event.occurred_at, is_positive=liking, share=share
+        )
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
-        if self.refits:
-            self.tastes.add(model_event(event, self.params.user.rating_scale), item)
+        if self.refits_item_weights:
+            self.item_weights.add(model_event(event, self.params.user.rating_scale), item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

@@ -20,7 +20,7 @@ from streams.core.push.value import top_items
 
 _DEVICES, _DEVICES_BYTES = 20, 128 << 10
 _CATEGORIES_BYTES = 64 << 10
-_EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
+_EVENT_IDS, _MAX_EVENT_IDS = 256, 4_096
 """Number of request ids remembered regardless of age, and at most within a day."""
 
 
@@ -40,7 +40,7 @@ def fold_request(
     request: PushRequest,
     position: Position,
     *,
-    card: PushItem | None,
+    item: PushItem | None,
     params: PushParams,
     now_ms: int,
     trimmed: Counter[str] | None = None,
@@ -51,7 +51,7 @@ def fold_request(
         state: The push state of the user.
         request: The request.
         position: Its position in its topic.
-        card: The requested item; None if it names none or an unknown one.
+        item: The requested item; None if it names none or an unknown one.
         params: The parameters of pushes.
         now_ms: The time, in ms since the epoch.
         trimmed: Counts entries evicted for lack of room, by collection.
@@ -65,10 +65,15 @@ def fold_request(
     state.position = position.after(state.position)
     trimmed = Counter() if trimmed is None else trimmed
     trimmed["event_ids"] += remember_event(
-        state.event_ids, state.event_hours, event_id, position.append_ms, least=_EVENT_IDS, most=_EVENT_IDS_MOST
+        state.event_ids,
+        state.event_hours,
+        event_id,
+        position.append_ms,
+        min_count=_EVENT_IDS,
+        max_count=_MAX_EVENT_IDS,
     )
     if request.kind == "send":
-        return list(_requested(state, request, card, params, now_ms))
+        return list(_requested(state, request, item, params, now_ms))
     if request.token is not None:
         trimmed["devices"] += _register(state, request, request.token, position)
     if request.preferences is not None:
@@ -77,14 +82,14 @@ def fold_request(
 
 
 def fold_feed(
-    state: PushState, feed: Feed, cards: Mapping[str, PushItem], *, params: PushParams, now_ms: int
+    state: PushState, feed: Feed, items: Mapping[str, PushItem], *, params: PushParams, now_ms: int
 ) -> list[Notification]:
     """Create candidates from the new items that stand out in a feed; a repeat changes nothing.
 
     Args:
         state: The push state of the user.
         feed: The feed.
-        cards: The catalog's data of the feed's top items, by id.
+        items: The catalog's data of the feed's top items, by id.
         params: The parameters of pushes.
         now_ms: The time, in ms since the epoch.
 
@@ -98,7 +103,7 @@ def fold_feed(
     decisions = list(_outdated(state, set(feed.items), now_ms))
     usual = []
     for item_id, lead, reason in top_items(feed):
-        card = cards.get(item_id)
+        card = items.get(item_id)
         if card is None:
             continue
         if now_ms - card.created_at > params.item_max_age_ms:
@@ -112,17 +117,17 @@ def fold_feed(
                 category=card.category,
                 title=card.title,
                 body=reason,
-                value=state.usual.value(lead),
+                value=state.baseline.value(lead),
             )
             decisions.extend(_considered(state, candidate, params, now_ms))
     if usual:
-        state.usual.fold(max(usual))
+        state.baseline.fold(max(usual))
     return decisions
 
 
 def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
     """Withdraw candidates of earlier feeds that are no longer recommended, as after a move to another city."""
-    for waiting in list(state.waiting.values()):
+    for waiting in list(state.pending.values()):
         candidate = waiting.notification
         if candidate.request_id is None and not waiting.attempts and candidate.item_id not in recommended:
             yield from decide(state, candidate, ("withdrawn", "it is not recommended any more"), now_ms)
@@ -164,14 +169,14 @@ def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences
     changes = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
     state.preferences = msgspec.structs.replace(state.preferences, **changes)
     state.version += 1
-    for waiting in state.waiting.values():
+    for waiting in state.pending.values():
         if not waiting.attempts:
             waiting.due_at = min(waiting.due_at, now_ms)
     return len(categories) - fitting_count
 
 
 def _requested(
-    state: PushState, request: PushRequest, card: PushItem | None, params: PushParams, now_ms: int
+    state: PushState, request: PushRequest, item: PushItem | None, params: PushParams, now_ms: int
 ) -> Iterator[Notification]:
     """Check a requested notification, whatever its value."""
     candidate = _candidate(
@@ -179,8 +184,8 @@ def _requested(
         request.item_id or request.event_id,
         now_ms,
         item_id=request.item_id,
-        category=request.category or (card.category if card else ""),
-        title=request.title or (card.title if card else ""),
+        category=request.category or (item.category if item else ""),
+        title=request.title or (item.title if item else ""),
         body=request.body,
         request_id=request.event_id,
     )
@@ -193,7 +198,7 @@ def _requested(
         # not recorded: another request may have a title
         yield msgspec.structs.replace(candidate, status="failed", reason=reason)
     else:
-        yield from _admitted(state, candidate, params, now_ms, is_listed=card is not None)
+        yield from _admitted(state, candidate, params, now_ms, is_listed=item is not None)
 
 
 def _considered(state: PushState, candidate: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
@@ -217,7 +222,7 @@ def _admitted(
     if outcome is not None:
         yield from decide(state, candidate, outcome, now_ms)
     else:
-        state.waiting[candidate.notification_id] = PendingPush(
+        state.pending[candidate.notification_id] = PendingPush(
             candidate, now_ms, now_ms + params.max_delay_ms, is_listed=is_listed
         )
 

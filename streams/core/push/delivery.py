@@ -28,7 +28,7 @@ class Delivery:
     """Lifetime in seconds: a phone that was off gets the notification late."""
 
 
-class Released(NamedTuple):
+class Release(NamedTuple):
     """The decisions and deliveries of a release."""
 
     decisions: list[Notification]
@@ -57,7 +57,7 @@ def due_items(state: PushState, now_ms: int) -> set[str]:
     return {item_id for item_id in due if item_id is not None}
 
 
-def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_items: Collection[str] = ()) -> Released:
+def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_items: Collection[str] = ()) -> Release:
     """Release due notifications, the most valuable first: each is handed out for delivery, waits on or is given up.
 
     A notification handed out keeps waiting until its delivery is recorded, so that a crash in between releases it
@@ -69,7 +69,7 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
         now_ms: The time, in ms since the epoch.
         unavailable_items: Those of `due_items` that have left the catalog or are out of stock.
     """
-    released = Released([], [])
+    released = Release([], [])
     gate = _Gate(state, params, now_ms)
     for waiting in sorted(gate.due, key=_value, reverse=True):
         tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
@@ -90,7 +90,7 @@ def record_delivery(
     state: PushState, delivery: Delivery, answers: Mapping[str, SendResult] | None, *, params: PushParams, now_ms: int
 ) -> list[Notification]:
     """Record the results of a delivery, by token; `answers` is None without a push service."""
-    waiting = state.waiting[delivery.notification.notification_id]
+    waiting = state.pending[delivery.notification.notification_id]
     if answers is None:
         state.sent_at.append(now_ms)
         outcome: Outcome = "not_configured", "FCM_SERVICE_ACCOUNT is not set"
@@ -116,7 +116,7 @@ class _Gate:
         hours = state.preferences.quiet_hours
         self._quiet_interval = quiet_interval(hours, now_ms) if hours else None
         self.due = _due(state, now_ms)
-        self._slots = params.daily_cap - (len(state.waiting) - len(self.due))
+        self._slots = params.daily_cap - (len(state.pending) - len(self.due))
         """No more notifications are held than could be sent afterwards."""
 
     def check(self, waiting: PendingPush) -> Outcome | None:
@@ -145,7 +145,7 @@ class _Gate:
 
 
 def _due(state: PushState, now_ms: int) -> list[PendingPush]:
-    return [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
+    return [waiting for waiting in state.pending.values() if waiting.due_at <= now_ms]
 
 
 def _withdrawn(waiting: PendingPush, unavailable_items: Collection[str]) -> Outcome | None:

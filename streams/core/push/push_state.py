@@ -62,18 +62,18 @@ class PushState(msgspec.Struct, array_like=True):
     event_ids: dict[int, None] = msgspec.field(default_factory=dict)
     feed: tuple[int, int] = (0, 0)
     """Version and time of the newest feed."""
-    usual: BaselineLead = msgspec.field(default_factory=BaselineLead)
-    waiting: dict[str, PendingPush] = msgspec.field(default_factory=dict)
+    baseline: BaselineLead = msgspec.field(default_factory=BaselineLead)
+    pending: dict[str, PendingPush] = msgspec.field(default_factory=dict)
     sent_at: list[int] = msgspec.field(default_factory=list)
     """Send times of the last day, in ms since the epoch."""
-    told: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)  # wire
+    decisions: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)  # wire
     """The last decision on each notification and its due time; newest last."""
     event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """Number of `event_ids` per hour; see `streams.core.dedup`."""
 
     def is_closed(self, about: str) -> bool:
         """Return whether a notification is waiting or has a final status."""
-        return about in self.waiting or (about in self.told and self.told[about][0] in _FINAL)
+        return about in self.pending or (about in self.decisions and self.decisions[about][0] in _FINAL)
 
 
 def decide(
@@ -83,29 +83,29 @@ def decide(
     status, reason = outcome
     due_at = pending.due_at if pending else None
     if pending is None:
-        state.waiting.pop(candidate.notification_id, None)
-    previous = state.told.pop(candidate.notification_id, None)
-    state.told[candidate.notification_id] = status, due_at
-    evict_oldest(state.told, _DECISIONS)
+        state.pending.pop(candidate.notification_id, None)
+    previous = state.decisions.pop(candidate.notification_id, None)
+    state.decisions[candidate.notification_id] = status, due_at
+    evict_oldest(state.decisions, _DECISIONS)
     if previous != (status, due_at):
         yield msgspec.structs.replace(candidate, status=status, reason=reason, due_at=due_at, decided_at=now_ms)
 
 
-def crowd_out(state: PushState, now_ms: int) -> Iterator[Notification]:
+def expire_excess(state: PushState, now_ms: int) -> Iterator[Notification]:
     """Expire the notifications that have waited longest until the rest fits the budget, and yield the decisions."""
-    sizes = {name: len(msgspec.msgpack.encode(waiting)) for name, waiting in state.waiting.items()}
+    sizes = {name: len(msgspec.msgpack.encode(waiting)) for name, waiting in state.pending.items()}
     excess = sum(sizes.values()) - _WAITING_BYTES
     for name, size in sizes.items():
         if excess <= 0:
             return
         excess -= size
         outcome: Outcome = "expired", "too many newer notifications wait"
-        yield from decide(state, state.waiting[name].notification, outcome, now_ms)
+        yield from decide(state, state.pending[name].notification, outcome, now_ms)
 
 
 def due_at(state: PushState) -> int | None:
     """Return the earliest due time of the waiting notifications."""
-    return min((waiting.due_at for waiting in state.waiting.values()), default=None)
+    return min((waiting.due_at for waiting in state.pending.values()), default=None)
 
 
 def rejection_reason(state: PushState, notification: Notification, tokens: Collection[str]) -> Outcome | None:
@@ -136,16 +136,16 @@ def registration(state: PushState, token: str) -> PushToken:
     )
 
 
-def evict_oldest(entries: dict[str, Any], most: int, *, budget: int | None = None) -> int:
+def evict_oldest(entries: dict[str, Any], max_entries: int, *, budget: int | None = None) -> int:
     """Evict the oldest entries, and return the number evicted for lack of bytes.
 
     Args:
         entries: Entries by key, the oldest first.
-        most: Maximum number of entries.
+        max_entries: Maximum number of entries.
         budget: Byte budget of the keys, where these can be long.
     """
     dropped = 0
-    while len(entries) > most or (budget is not None and total(entries) > budget):
-        dropped += len(entries) <= most
+    while len(entries) > max_entries or (budget is not None and total(entries) > budget):
+        dropped += len(entries) <= max_entries
         del entries[next(iter(entries))]
     return dropped

@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.types import Feed
 
-LOOKED_AT = 10
+MAX_TOP_ITEMS = 10
 """Number of top items of a feed, by their own scores, that are considered for a push."""
 
 _FIRST_FEEDS = 3
@@ -39,7 +39,7 @@ def top_items(feed: Feed) -> list[TopItem]:
     end = len(feed.items) - feed.trailing
     fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
     ahead = robust_z_scores([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
-    return sorted(map(TopItem, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:LOOKED_AT]
+    return sorted(map(TopItem, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:MAX_TOP_ITEMS]
 
 
 def robust_z_scores(scores: Sequence[float]) -> list[float]:

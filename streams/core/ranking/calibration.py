@@ -36,8 +36,8 @@ class Quota:
 
     members: NDArray[np.bool_]
     """(candidates,) mask of the candidates that belong to the interest."""
-    least: float
-    most: float
+    min_share: float
+    max_share: float
 
 
 def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, params: RankParams) -> list[Quota]:
@@ -54,7 +54,7 @@ def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, p
     new = newcomers / max(newcomers + query.features.event_count, 1.0)
     if not stated or _MOST * new * params.max_recommendations < 1.0:
         return []
-    liked = query.history[query.liked][:_LIKED]
+    liked = query.history[query.is_liked][:_LIKED]
     of_liked = np.array([_members(name, liked, catalog) for name in stated]).reshape(len(stated), len(liked))
     evidence = _STATED + (of_liked / np.maximum(of_liked.sum(axis=0), 1)).sum(axis=1)
     total = float(evidence.sum()) + float((~of_liked.any(axis=0)).sum())
@@ -95,12 +95,12 @@ def _next(
     length: int,
 ) -> int:
     """Return the best item of the interest with the largest deficit, else the best item that exceeds no maximum."""
-    owed = [int(share.least * length) - count for share, count in zip(shares, counts, strict=True)]
-    for number in sorted((n for n, debt in enumerate(owed) if debt > 0), key=lambda n: -owed[n]):
+    deficits = [int(share.min_share * length) - count for share, count in zip(shares, counts, strict=True)]
+    for number in sorted((n for n, debt in enumerate(deficits) if debt > 0), key=lambda n: -deficits[n]):
         for index in waiting:
             if members[number][index]:
                 return index
-    full = [count + 1 > np.ceil(share.most * length) for share, count in zip(shares, counts, strict=True)]
+    full = [count + 1 > np.ceil(share.max_share * length) for share, count in zip(shares, counts, strict=True)]
     for index in waiting:
         if not any(is_full and belongs[index] for is_full, belongs in zip(full, members, strict=True)):
             return index

@@ -100,7 +100,7 @@ def _with_new(
     reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
     added = dict(zip(names, contributions.round(_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
-    joined = structs.replace(
+    joined_feed = structs.replace(
         feed,
         items=[one.item_id for one in new] + feed.items,
         scores=contributions.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
@@ -110,13 +110,13 @@ def _with_new(
             name: added.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *added])
         },
     )
-    return _reordered(joined, _by_score(joined))
+    return _reordered(joined_feed, _by_score(joined_feed))
 
 
 def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    liked = query.history[query.liked][:_LIKED].tolist()
+    liked = query.history[query.is_liked][:_LIKED].tolist()
     similarity = np.zeros(len(new))
     if liked:
         names = [catalog.items.names[index] for index in liked]

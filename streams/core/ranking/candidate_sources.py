@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from domain.nearby import spot
+from domain.nearby import geo_location
 from models.neighbours.cooccurrence import STEP
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.item_columns import NOTHING, Column, Indices
+from streams.core.ranking.item_columns import NO_ITEMS, Column, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9
@@ -22,14 +22,14 @@ _ALIKE_ITEMS = 20
 """Number of last liked items for which similar items are looked up."""
 
 
-def voted(query: RankingQuery, _: CatalogSnapshot, params: RankParams) -> Indices:
+def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items that co-occur most with the user's last items, by each item-item feature.
 
     Args:
         query: The ranking query of the user.
         params: Supplies the number of items per feature.
     """
-    return np.concatenate([_best(votes, params.source_items) for votes in query.votes])
+    return np.concatenate([_best(votes, params.source_items) for votes in query.item_item_scores])
 
 
 def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -40,7 +40,7 @@ def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> 
         catalog: The catalog snapshot.
         params: Says whether repeats are allowed.
     """
-    return catalog.items.encode_known(query.features.seen) if params.allow_repeat_items else NOTHING
+    return catalog.items.encode_known(query.features.seen) if params.allow_repeat_items else NO_ITEMS
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
@@ -64,7 +64,7 @@ def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) 
     """
     charts = catalog.charts
     return _leading(
-        charts.trending, charts.trending_in, query, catalog=catalog, most=params.source_items // 2, params=params
+        charts.trending, charts.trending_in, query, catalog=catalog, limit=params.source_items // 2, params=params
     )
 
 
@@ -77,7 +77,7 @@ def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         params: Supplies the number of items and of categories.
     """
     charts = catalog.charts
-    return _leading(charts.popular, charts.popular_in, query, catalog=catalog, most=params.source_items, params=params)
+    return _leading(charts.popular, charts.popular_in, query, catalog=catalog, limit=params.source_items, params=params)
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -88,7 +88,7 @@ def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         catalog: The catalog snapshot.
         params: Supplies the number of items.
     """
-    return catalog.charts.segments.get(query.features.segment, NOTHING)[: params.source_items]
+    return catalog.charts.segments.get(query.features.segment, NO_ITEMS)[: params.source_items]
 
 
 def fresh(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -101,7 +101,7 @@ def fresh(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indi
     return catalog.charts.fresh[: params.source_items]
 
 
-def untied(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
+def without_location(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
     """Return items without a location, for users of unknown location: few of the other charts may pass their filter.
 
     Args:
@@ -109,10 +109,14 @@ def untied(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indi
         catalog: The catalog snapshot.
     """
     features = query.features
-    return NOTHING if spot(features.cell, features.city, features.timezone).is_known else catalog.charts.untied
+    return (
+        NO_ITEMS
+        if geo_location(features.cell, features.city, features.timezone).is_known
+        else catalog.charts.without_location
+    )
 
 
-def alike(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return items similar to the user's last liked items by their texts, however new they are.
 
     Args:
@@ -120,15 +124,25 @@ def alike(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> 
         catalog: The catalog snapshot.
         params: Supplies the number of items.
     """
-    liked = query.history[query.liked][:_ALIKE_ITEMS]
-    return catalog.likeness.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
+    liked = query.history[query.is_liked][:_ALIKE_ITEMS]
+    return catalog.content_index.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
 
 
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
-SOURCES: tuple[Source, ...] = (voted, again, alike, prefetched, trending, popular, segment, fresh, untied)
+SOURCES: tuple[Source, ...] = (
+    co_occurring,
+    again,
+    similar,
+    prefetched,
+    trending,
+    popular,
+    segment,
+    fresh,
+    without_location,
+)
 
 
-def named(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+def candidate_items(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the listed items that the sources name, each once.
 
     Args:
@@ -139,7 +153,7 @@ def named(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> 
     is_candidate = np.zeros(catalog.columns.count, bool)
     for source in SOURCES:
         is_candidate[source(query, catalog, params)] = True
-    return np.flatnonzero(is_candidate & catalog.listed_for(query.features.prefetched)).astype(np.int32)
+    return np.flatnonzero(is_candidate & catalog.visible_to(query.features.prefetched)).astype(np.int32)
 
 
 def _leading(
@@ -148,27 +162,27 @@ def _leading(
     query: RankingQuery,
     *,
     catalog: CatalogSnapshot,
-    most: int,
+    limit: int,
     params: RankParams,
 ) -> Indices:
-    """Return the best of a chart and of the charts of the user's favourite categories, which share `most` items."""
+    """Return the best of a chart and of the charts of the user's favourite categories, which share `limit` items."""
     categories = _favourite_categories(query.features, catalog, params.categories)
-    each = most // (len(categories) or 1)
+    each = limit // (len(categories) or 1)
     return np.concatenate(
-        [chart[: params.source_items], *(by_category.get(name, NOTHING)[:each] for name in categories)]
+        [chart[: params.source_items], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)]
     )
 
 
-def _favourite_categories(features: Features, catalog: CatalogSnapshot, most: int) -> list[str]:
+def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: int) -> list[str]:
     """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
     affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
     stated = [name for name in features.preferred if catalog.categories.get(name) >= 0]
-    return list(dict.fromkeys([*(name for name, _ in strongest[:most]), *stated[:most]]))
+    return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated[:limit]]))
 
 
-def _best(votes: Column, most: int) -> Indices:
-    items = np.flatnonzero(votes > 0)
-    if len(items) > most:
-        items = items[np.argpartition(-votes[items], most)[:most]]
+def _best(scores: Column, limit: int) -> Indices:
+    items = np.flatnonzero(scores > 0)
+    if len(items) > limit:
+        items = items[np.argpartition(-scores[items], limit)[:limit]]
     return items.astype(np.int32)

@@ -55,13 +55,13 @@ class ContentIndex:
             self._index.put(np.array(numbers, np.int32), np.stack(vectors))
         return bool(self._waiting)
 
-    def nearest(self, numbers: Indices, weights: Vectors, most: int) -> Indices:
+    def nearest(self, numbers: Indices, weights: Vectors, limit: int) -> Indices:
         """Return the items most similar to a weighted set of items, best first.
 
         Args:
             numbers: (n,) indices of the items.
             weights: (n,) weights of the items.
-            most: The maximum number of results.
+            limit: The maximum number of results.
         """
         query_vector = weights @ self._index.vectors(numbers)
-        return self._index.nearest(query_vector, most) if query_vector.any() else np.empty(0, np.int32)
+        return self._index.nearest(query_vector, limit) if query_vector.any() else np.empty(0, np.int32)

@@ -16,7 +16,7 @@ from domain.timestamp import DAY_MS, epoch_ms, utc_time
 STARTS = "starts"
 """The attribute of an item with its start: YYYY-MM-DD, or YYYY-MM-DDTHH:MM."""
 _JOINED_MS = DAY_MS // 8
-"""How long after its start an event is still worth going to; an event without an hour lasts all day."""
+"""Time after its start within which an event is still worth going to; an event without an hour lasts all day."""
 _DATE_CHARS = len("YYYY-MM-DD")
 _EVENING_HOUR = 17
 _WEEK_DAYS = 7

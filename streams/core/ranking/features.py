@@ -12,7 +12,7 @@ from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.event_time import recency_score
-from streams.core.ranking.item_columns import CHARTED, Column, Scores, Where
+from streams.core.ranking.item_columns import GLOBAL_FEATURES, Column, Scores, Where
 from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
@@ -34,10 +34,10 @@ def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
     """
     features, columns = query.features, catalog.columns
     if not (features.categories or features.topics or features.preferred):
-        return columns.listing.nothing[where]
+        return columns.listing.zeros[where]
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
-    return catalog.kinds.scores(categories, topics).astype(np.float32)[columns.listing.kind[where]]
+    return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -49,7 +49,9 @@ def segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Colu
         where: The items.
     """
     column = catalog.columns.segment(query.features.segment)
-    return catalog.columns.listing.nothing[where] if column is None else column[where] * np.float32(query.cold)
+    return (
+        catalog.columns.listing.zeros[where] if column is None else column[where] * np.float32(query.cold_start_weight)
+    )
 
 
 def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -79,7 +81,7 @@ def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
         where: The items.
     """
     if not query.features.prefetched:
-        return catalog.columns.listing.nothing[where]
+        return catalog.columns.listing.zeros[where]
     scores = np.zeros(catalog.columns.count, np.float32)
     items = catalog.items.encode_known(query.features.prefetched)
     scores[items[items < len(scores)]] = 1.0
@@ -127,13 +129,13 @@ def starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> 
     """
     columns = catalog.columns
     if not len(columns.listing.timed):
-        return columns.listing.nothing[where]
+        return columns.listing.zeros[where]
     scores = np.zeros(columns.count, np.float32)
     scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], query.local_ms)
     return scores[where]
 
 
-Own = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
+FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,9 @@ class RankingFeature:
 
     source: str
     prior: float
-    own: Own | None = None
+    compute: FeatureFunction | None = None
     """Scores items for a user; None for a feature that is a row of a shared block."""
-    repeats: bool = False
+    needs_repeats: bool = False
     """Whether the feature applies only where repeats are allowed."""
 
 
@@ -171,57 +173,59 @@ FEATURES: Mapping[str, RankingFeature] = {
     "fresh": RankingFeature("fresh", 0.3),
     "soon": RankingFeature("soon", 1.0, starts_soon),
     "prefetched": RankingFeature("prefetched", 3.0, prefetched),
-    "again": RankingFeature("again", 1.0, again, repeats=True),
-    "followed": RankingFeature("again", 0.5, followed, repeats=True),
+    "again": RankingFeature("again", 1.0, again, needs_repeats=True),
+    "followed": RankingFeature("again", 0.5, followed, needs_repeats=True),
     **{
-        f"lately_{start}": RankingFeature("again", 0.5, recently_interacted(start, end), repeats=True)
+        f"lately_{start}": RankingFeature("again", 0.5, recently_interacted(start, end), needs_repeats=True)
         for start, end in _LATELY
     },
 }
 """Features by name; the blender has weights for each."""
 PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
-_LEAST_WEIGHT = 1e-4
+_MIN_WEIGHT = 1e-4
 """Magnitude below which a personal weight is not stored."""
 SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
 """Groups of features under which contributions are reported, since the features are too many to report one by one."""
 _HISTORY_NAMES = [*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)]
 _HISTORY_ROWS = rows_of(_HISTORY_NAMES, FEATURES)
-_ITEM_ROWS = rows_of(CHARTED, FEATURES)
-_SHARED = frozenset([*_HISTORY_NAMES, *CHARTED])
+_ITEM_ROWS = rows_of(GLOBAL_FEATURES, FEATURES)
+_SHARED = frozenset([*_HISTORY_NAMES, *GLOBAL_FEATURES])
 """Names of the rows of shared blocks."""
 
 
-def uncomputed(features: Mapping[str, RankingFeature]) -> list[str]:
+def uncomputed_features(features: Mapping[str, RankingFeature]) -> list[str]:
     """Return the names of features that no function and no shared block computes: they would be 0 for ever.
 
     >>> uncomputed({"near": RankingFeature("neighbors", 0.9), "nearr": RankingFeature("neighbors", 0.9)})
     ['nearr']
     """
-    return [name for name, feature in features.items() if feature.own is None and name not in _SHARED]
+    return [name for name, feature in features.items() if feature.compute is None and name not in _SHARED]
 
 
-if uncomputed(FEATURES):
-    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed(FEATURES))}")
+if uncomputed_features(FEATURES):
+    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed_features(FEATURES))}")
 
 
-def in_order(weights: Mapping[str, float]) -> Weights:
+def weights_in_order(weights: Mapping[str, float]) -> Weights:
     """Return (features,) weights from weights by name; unknown names are ignored."""
     return np.array([weights.get(name, 0.0) for name in FEATURES])
 
 
-def by_name(weights: Weights) -> dict[str, float]:
+def weights_by_name(weights: Weights) -> dict[str, float]:
     """Return the weights by feature name, without negligible ones."""
     return {
         name: weight
         for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
-        if abs(weight) >= _LEAST_WEIGHT
+        if abs(weight) >= _MIN_WEIGHT
     }
 
 
-def _user_functions(*, repeats: bool) -> tuple[list[Own], Column]:
+def _user_functions(*, repeats: bool) -> tuple[list[FeatureFunction], Column]:
     """Return the features that are computed per user, and their rows in the feature matrix."""
     functions = {
-        name: feature.own for name, feature in FEATURES.items() if feature.own and (repeats or not feature.repeats)
+        name: feature.compute
+        for name, feature in FEATURES.items()
+        if feature.compute and (repeats or not feature.needs_repeats)
     }
     return list(functions.values()), rows_of(list(functions), FEATURES)
 
@@ -229,21 +233,23 @@ def _user_functions(*, repeats: bool) -> tuple[list[Own], Column]:
 _USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (False, True)}
 
 
-def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, repeats: bool) -> FeatureMatrix:
+def feature_matrix(
+    query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, allows_repeats: bool
+) -> FeatureMatrix:
     """Return the feature matrix, (features, items).
 
     Args:
         query: The ranking query of the user.
         catalog: The catalog snapshot.
         where: The items.
-        repeats: Whether repeats are allowed; without them, features of repeats are 0.
+        allows_repeats: Whether repeats are allowed; without them, features of repeats are 0.
     """
-    functions, rows = _USER_FUNCTIONS[repeats]
-    own = np.empty((len(functions), len(catalog.columns.listing.every[where])), np.float32)
+    functions, rows = _USER_FUNCTIONS[allows_repeats]
+    own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)
     return FeatureMatrix(
-        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.charted[:, where]), (rows, own)]
+        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
     )
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.nearby import Spot, spot
+from domain.nearby import GeoLocation, geo_location
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.item_columns import NOTHING, Indices
+from streams.core.ranking.item_columns import NO_ITEMS, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -36,7 +36,7 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    is_kept = catalog.listed_for(query.features.prefetched)
+    is_kept = catalog.visible_to(query.features.prefetched)
     removed = {UNLISTED: len(is_kept) - int(np.count_nonzero(is_kept))}
     for name, names_items in FILTERS.items():
         items = _known(names_items(query, catalog, params), catalog)
@@ -69,7 +69,7 @@ def muted(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indic
     """
     names = query.features.muted
     if not names:
-        return NOTHING
+        return NO_ITEMS
     count = len(catalog.items)
     is_muted = np.zeros(count, bool)
     is_muted[catalog.items.encode_known(names)] = True
@@ -92,8 +92,8 @@ def distant(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
     """
     user = _location(query.features)
     if not user.is_known:
-        return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.nearby_radius_km)
+        return NO_ITEMS
+    return catalog.geo_index.not_near(catalog.columns.count, user, radius_km=params.nearby_radius_km)
 
 
 def ended(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
@@ -114,7 +114,7 @@ def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    return catalog.columns.listing.sold_out if params.hides_out_of_stock else NOTHING
+    return catalog.columns.listing.sold_out if params.hides_out_of_stock else NO_ITEMS
 
 
 def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -125,7 +125,7 @@ def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    return NOTHING if params.allow_repeat_items else catalog.items.encode_known(query.features.seen)
+    return NO_ITEMS if params.allow_repeat_items else catalog.items.encode_known(query.features.seen)
 
 
 UNLISTED = "unlisted"
@@ -156,7 +156,7 @@ def trailing(
     columns = catalog.columns
     last = np.zeros(columns.count, bool)
     if not _location(query.features).is_known:
-        last[catalog.places.tied(columns.count)] = True
+        last[catalog.geo_index.with_location(columns.count)] = True
     if not is_filtered:
         last[distant(query, catalog, params)] = True
     if not (is_filtered and params.hides_out_of_stock):
@@ -164,8 +164,8 @@ def trailing(
     return last
 
 
-def _location(features: Features) -> Spot:
-    return spot(features.cell, features.city, features.timezone)
+def _location(features: Features) -> GeoLocation:
+    return geo_location(features.cell, features.city, features.timezone)
 
 
 def _known(items: Indices, catalog: CatalogSnapshot) -> Indices:

@@ -18,19 +18,19 @@ Column = NDArray[np.float32]
 Where = slice | Indices
 """A selection of items: all of them, without a copy, or some."""
 
-SMALL = 1e-3
+LOG_SHARE_UNIT = 1e-3
 """Share of the strongest signal below which a signal barely counts."""
 _RANK, _ITEMS_PER_RANK = 5, 20
 """The rank of the item whose sum is the reference for the others, and the number of items per rank."""
-_MOST_SHARE = np.float32(3.0)
+_MAX_SHARE = np.float32(3.0)
 """The logarithm of the largest ratio to that reference."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
-NOTHING: Indices = np.empty(0, np.int32)
-COUNTED = ("trending", "day", "week", "popular", "lasting")
+NO_ITEMS: Indices = np.empty(0, np.int32)
+HORIZONS = ("trending", "day", "week", "popular", "lasting")
 """Horizons over which interactions with items are counted, from hours to all time."""
-CHARTED = (*COUNTED, "rated", "fresh")
-"""Item features that do not depend on the user: the rows of `ItemColumns.charted`."""
+GLOBAL_FEATURES = (*HORIZONS, "rated", "fresh")
+"""Item features that do not depend on the user: the rows of `ItemColumns.features`."""
 
 
 class ListedItems:
@@ -38,8 +38,8 @@ class ListedItems:
 
     def __init__(self, catalog: CatalogSnapshot) -> None:
         self.count = count = len(catalog.items)
-        self.every = np.arange(count, dtype=np.int32)
-        self.nothing = np.zeros(count, np.float32)
+        self.all_items = np.arange(count, dtype=np.int32)
+        self.zeros = np.zeros(count, np.float32)
         self.is_listed = catalog.listed[:count].copy()
         self.is_private = catalog.private[:count].copy()
         self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
@@ -47,20 +47,20 @@ class ListedItems:
         self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
         """Items with an event time, and their time spans."""
         self.spans = catalog.spans[self.timed]
-        self.kind = catalog.kind[:count].copy()
+        self.item_types = catalog.item_types[:count].copy()
 
 
 class ItemColumns:
     """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
 
-    def __init__(self, catalog: CatalogSnapshot, listing: ListedItems) -> None:
-        self.listing, self.count = listing, listing.count
-        self.charted = np.empty((len(CHARTED), self.count), np.float32)
+    def __init__(self, catalog: CatalogSnapshot, listed_items: ListedItems) -> None:
+        self.listing, self.count = listed_items, listed_items.count
+        self.features = np.empty((len(GLOBAL_FEATURES), self.count), np.float32)
         """(charted, items)."""
-        counted = catalog.counted[:, : self.count]
-        log_share(counted, out=self.charted[: len(counted)])
-        self.charted[CHARTED.index("rated")] = _rated(catalog, self.count)
-        self.charted[CHARTED.index("fresh")] = _fresh(catalog, self.count)
+        counted = catalog.horizon_logs[:, : self.count]
+        log_share(counted, out=self.features[: len(counted)])
+        self.features[GLOBAL_FEATURES.index("rated")] = _rated(catalog, self.count)
+        self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
@@ -92,9 +92,9 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
     """
     shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
     shares = shares.astype(np.float32, copy=False)
-    np.minimum(shares, _MOST_SHARE, out=shares)
+    np.minimum(shares, _MAX_SHARE, out=shares)
     np.exp(shares, out=shares)
-    shares *= np.float32(1.0 / SMALL)
+    shares *= np.float32(1.0 / LOG_SHARE_UNIT)
     return np.log1p(shares, out=shares)
 
 

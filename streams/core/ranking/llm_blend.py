@@ -51,15 +51,15 @@ class LlmRatings:
 class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
-    def __init__(self, params: LlmBlendParams, *, most: int = 100_000) -> None:
-        self._params, self._most = params, most
+    def __init__(self, params: LlmBlendParams, *, capacity: int = 100_000) -> None:
+        self._params, self._capacity = params, capacity
         self._scores: dict[str, LlmScores] = {}
 
     def put(self, scores: LlmScores) -> None:
         """Store scores, unless newer ones of the user are stored."""
         previous = self._scores.pop(scores.user_id, scores)
         self._scores[scores.user_id] = max(previous, scores, key=lambda one: (one.features_version, one.scored_at))
-        if len(self._scores) > self._most:
+        if len(self._scores) > self._capacity:
             del self._scores[next(iter(self._scores))]
 
     def get(self, user_id: str, *, now_ms: int) -> LlmRatings | None:

@@ -90,7 +90,7 @@ class JudgeRequest:
         """Return the key by which feeds of a user are ordered in time."""
         return self.version, self.generated_at
 
-    def has_had(self, scores: Mapping[str, float]) -> bool:
+    def has_scores(self, scores: Mapping[str, float]) -> bool:
         """Return whether these scores are already blended into the feed."""
         return all(abs(self.llm_scores.get(item, -1.0) - scores[item]) < _SAME for item in self.items if item in scores)
 
@@ -108,7 +108,7 @@ def interests(features: Features) -> Interests:
     )
 
 
-def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
+def judge_request(feed: Feed, *, limit: int) -> JudgeRequest:
     """Return the request for a feed: the items with the highest scores of the ranking itself.
 
     Args:
@@ -117,7 +117,7 @@ def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
     """
     scores = feed.ml_scores or feed.scores
     indices = sorted(range(len(scores)), key=lambda index: (-round(scores[index], _DIGITS), feed.items[index]))
-    items = [feed.items[index] for index in indices[:most]]
+    items = [feed.items[index] for index in indices[:limit]]
     llm_scores = {item: feed.llm_scores[item] for item in items if item in feed.llm_scores}
     return JudgeRequest(feed.features_version, feed.generated_at, items, llm_scores)
 

@@ -9,11 +9,12 @@ from schemas.types import ModelVersion
 from streams.core.ranking.pipeline import MODEL
 
 
-def restore(blender: Blender, version: ModelVersion) -> bool:
+def restore_blender(blender: Blender, version: ModelVersion) -> bool:
     """Load a version's weights into a blender, feature by feature.
 
     A feature that the version does not name keeps the blender's weights, and features that only the version names are
-    ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See `unmatched`.
+    ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See
+    `unmatched_features`.
 
     Args:
         blender: The blender, which continues from the version.
@@ -47,7 +48,7 @@ def restore(blender: Blender, version: ModelVersion) -> bool:
     return True
 
 
-def unmatched(blender: Blender, version: ModelVersion) -> str:
+def unmatched_features(blender: Blender, version: ModelVersion) -> str:
     """Return a sentence for the log on the features that only one of them has; empty where there are none.
 
     Args:

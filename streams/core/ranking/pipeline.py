@@ -20,17 +20,17 @@ from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import named
+from streams.core.ranking.candidate_sources import candidate_items
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
+from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
 from streams.core.ranking.item_columns import Column, Indices
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
 MODEL = "blend-5"
-UNKNOWN = "unknown"
+UNKNOWN_ITEM = "unknown"
 """The source of requested items that are not in the catalog."""
 _DIGITS = 6
 """Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
@@ -56,10 +56,10 @@ class Candidates:
 
     query: RankingQuery
     items: Indices
-    admissible: NDArray[np.bool_]
+    is_admissible: NDArray[np.bool_]
     """(items,) whether each item may be shown."""
-    parts: FeatureMatrix
-    last: NDArray[np.bool_]
+    features: FeatureMatrix
+    is_trailing: NDArray[np.bool_]
     """(items,) whether each item comes after all others, regardless of its score."""
     removed: dict[str, int] = field(default_factory=dict)
     """The number of items of the catalog that were removed, by filter."""
@@ -76,10 +76,10 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
     whole = len(columns.listing.listed) <= params.exact_items
-    items = columns.listing.every if whole else named(query, catalog, params)
+    items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
     where = slice(None) if whole else items
     filtered = apply_filters(query, catalog, params)
-    parts = feature_matrix(query, catalog, where, repeats=params.allow_repeat_items)
+    parts = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
     last = trailing(query, catalog, params)[where]
     return Candidates(query, items, filtered.is_kept[where], parts, last, filtered.removed)
 
@@ -91,9 +91,9 @@ def _candidates_of(
     query = ranking_query(features, catalog, params, at_ms=at_ms)
     items = np.unique(catalog.items.encode_known(names))
     items = items[items < catalog.columns.count]
-    items = items[catalog.listed_for(features.prefetched)[items]]
+    items = items[catalog.visible_to(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    parts = feature_matrix(query, catalog, items, repeats=params.allow_repeat_items)
+    parts = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
     return Candidates(query, items, np.ones(len(items), bool), parts, last)
 
 
@@ -105,7 +105,7 @@ def weights_for(query: RankingQuery, blender: Blender) -> Weights:
         blender: The shared weights.
     """
     shared, own = blender.weights(query.context), query.features.weights
-    return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
+    return np.nan_to_num(shared + weights_in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:
@@ -115,8 +115,8 @@ def score(candidates: Candidates, weights: Weights) -> Column:
         candidates: The candidates.
         weights: (features,) weights.
     """
-    scores = candidates.parts.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
-    scores[~(candidates.admissible & np.isfinite(scores))] = -np.inf
+    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
     return scores
 
 
@@ -129,20 +129,23 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    if not candidates.last.any():
+    if not candidates.is_trailing.any():
         return _ordered(candidates, scores, catalog, params)
     first, last = (
-        replace(candidates, admissible=candidates.admissible & some) for some in (~candidates.last, candidates.last)
+        replace(candidates, is_admissible=candidates.is_admissible & some)
+        for some in (~candidates.is_trailing, candidates.is_trailing)
     )
-    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), catalog, params)
+    chosen = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
     if len(chosen) < params.max_recommendations:
-        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), catalog, params)])
+        chosen = np.concatenate(
+            [chosen, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
+        )
     return chosen[: params.max_recommendations]
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
     """Return the indices of the best admissible items of an interest."""
-    indices = np.flatnonzero(share.members & candidates.admissible)
+    indices = np.flatnonzero(share.members & candidates.is_admissible)
     return indices[np.argsort(-scores[indices], kind="stable")[:most]]
 
 
@@ -197,13 +200,15 @@ def _feed(
         scores, weights = _lifted(candidates, scores, weights, catalog)
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
+    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
     sources = (
-        reasons.leading(SOURCES, contributions, _by_source(weights, _mean_features(candidates))) if len(items) else []
+        reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
+        if len(items)
+        else []
     )
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL] * (len(items) - len(sources))
+        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -235,15 +240,15 @@ def _lifted(
 ) -> tuple[Column, Weights]:
     """Return scores and weights with the lift of prefetched items, in new arrays."""
     prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
-    is_prefetched = np.isin(candidates.items, prefetched) & candidates.admissible
-    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.admissible & ~is_prefetched), weights.copy()
+    is_prefetched = np.isin(candidates.items, prefetched) & candidates.is_admissible
+    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched), weights.copy()
     lifted[_FETCHED] += lift
     return np.where(is_prefetched, scores + np.float32(lift), scores), lifted
 
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
     """Return the number of trailing items of a feed, including items that fill it up after them."""
-    last = np.flatnonzero(candidates.last[chosen])
+    last = np.flatnonzero(candidates.is_trailing[chosen])
     return count - int(last[0]) if len(last) else 0
 
 
@@ -268,7 +273,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
         feed,
         items=feed.items + rest,
         scores=feed.scores + [min([0.0, *feed.scores])] * len(rest),
-        sources=feed.sources + [UNKNOWN] * len(rest),
+        sources=feed.sources + [UNKNOWN_ITEM] * len(rest),
         reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
         parts={name: values + [0.0] * len(rest) for name, values in feed.parts.items()},
         trailing=feed.trailing + len(rest) if feed.trailing else 0,
@@ -277,8 +282,8 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
 
 def _mean_features(candidates: Candidates) -> Column:
     """Return (features, 1): the mean of each feature over the admissible items."""
-    shares = candidates.admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.admissible))
-    return candidates.parts.expectation(shares)[:, None]
+    shares = candidates.is_admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.is_admissible))
+    return candidates.features.expectation(shares)[:, None]
 
 
 def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
@@ -292,7 +297,7 @@ def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, p
     if shares:
         interests = [_of_interest(share, candidates, scores, most=params.max_recommendations) for share in shares]
         members = np.unique(np.concatenate([best, *interests]))
-        best = members[np.lexsort((catalog.ties[candidates.items[members]], -scores[members]))]
+        best = members[np.lexsort((catalog.tie_breakers[candidates.items[members]], -scores[members]))]
         best = calibrate(best, shares, params.max_recommendations)
     return diversify(best, catalog.category[candidates.items[best]], params)
 
@@ -301,10 +306,10 @@ def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot,
     """Return the indices of the best admissible items, best first, ties by id."""
     if len(scores) > most:
         indices = _best(scores, most)
-        indices = indices[candidates.admissible[indices]]
+        indices = indices[candidates.is_admissible[indices]]
     else:
-        indices = np.flatnonzero(candidates.admissible)
-    return indices[np.lexsort((catalog.ties[candidates.items[indices]], -scores[indices]))]
+        indices = np.flatnonzero(candidates.is_admissible)
+    return indices[np.lexsort((catalog.tie_breakers[candidates.items[indices]], -scores[indices]))]
 
 
 def _best(scores: Column, most: int) -> NDArray[np.intp]:
@@ -332,7 +337,7 @@ def _fill(
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen_items = catalog.items.encode_known(query.features.seen)
     disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
-    rest = catalog.popular_rest()
+    rest = catalog.by_popularity()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
     out = np.concatenate([items, disliked, removed_items(query, catalog, params, without={"seen"})])
     more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]

@@ -19,7 +19,7 @@ from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.event_time import local_ms
-from streams.core.ranking.item_columns import SMALL, Column, Indices
+from streams.core.ranking.item_columns import LOG_SHARE_UNIT, Column, Indices
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """Item-item features: each scores all items by their links with the user's history."""
@@ -44,7 +44,7 @@ _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 _LAST_DAMPING = 0.15
 _OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
 """Features measured as shares of their strongest value; links of the last item are shares already."""
-_SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
+_SCALES = np.array([[1.0 / LOG_SHARE_UNIT]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
@@ -70,11 +70,11 @@ class RankingQuery:
     """Classes of the history's length, of the time since the last event, of the last item's event count, and of the
     share of returns."""
     cohort: int
-    cold: float
+    cold_start_weight: float
     """Cold-start weight: 1 for a newcomer, falling to 0."""
     history: Indices
     """The last items that were not clearly disliked, newest first."""
-    liked: NDArray[np.bool_]
+    is_liked: NDArray[np.bool_]
     """Whether each item of the history was liked."""
     history_scores: Column
     """(12, items) item-item scores from the history: a row for each of `ITEM_ITEM_FEATURES`, as a share of the
@@ -82,7 +82,7 @@ class RankingQuery:
     0."""
 
     @property
-    def votes(self) -> Column:
+    def item_item_scores(self) -> Column:
         """Return (6, items) scores as shares of the strongest."""
         return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
@@ -114,9 +114,9 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
             _returns_class(history),
         ),
         cohort=cohort_of(features.event_count),
-        cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
+        cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
-        liked=liked,
+        is_liked=liked,
         history_scores=_history_scores(history, liked, groups_back, catalog),
     )
 
@@ -129,7 +129,7 @@ def _history_scores(
     if not length:
         return np.zeros((2 * half, catalog.columns.count), np.float32)
     scores = np.empty((2 * half, catalog.columns.count), np.float32)
-    votes, log_strengths = scores[:half], scores[half:]
+    shares, log_strengths = scores[:half], scores[half:]
     together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
     weights = np.where(liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
     back = groups_back - groups_back[0]  # relative to the newest
@@ -140,13 +140,13 @@ def _history_scores(
         SimilarityQuery(TOGETHER, together, DAMPING),
         SimilarityQuery(NEXT, following, DAMPING),
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
-        out=votes[:4],
+        out=shares[:4],
     )
-    catalog.tastes.scores(history, SimilarityQuery(0, weights), out=votes[4:])
-    highest = votes.max(axis=1, keepdims=True, initial=0.0)
+    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=shares[4:])
+    highest = shares.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
-    np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
-    votes /= highest
+    np.multiply(shares, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
+    shares /= highest
     np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # co-occurrence is never negative
     np.log1p(log_strengths, out=log_strengths)
     return scores

@@ -24,7 +24,7 @@ _TIMED = ("soon", "prefetched")
 _LINKED = ("neighbors", "taste")
 """Sources whose reason names a linked item."""
 _LOOKED_AT = "Goes with what you looked at"
-FILL = "popular"
+FILL_REASON = "popular"
 """The source of items that only fill up a feed."""
 _FIXED = {
     "trending": "Trending now",
@@ -35,7 +35,9 @@ _FIXED = {
 }
 
 
-def leading(names: Sequence[str], contributions: NDArray[np.float64], baseline: NDArray[np.float64]) -> list[str]:
+def leading_features(
+    names: Sequence[str], contributions: NDArray[np.float64], baseline: NDArray[np.float64]
+) -> list[str]:
     """Return the source that sets each item apart most from the mean candidate.
 
     Args:
@@ -46,7 +48,7 @@ def leading(names: Sequence[str], contributions: NDArray[np.float64], baseline: 
     apart = np.where(contributions > 0, contributions - baseline, -np.inf)
     has_contribution: list[bool] = (contributions.max(axis=0) > 0).tolist()
     return [
-        names[source] if explains else FILL
+        names[source] if explains else FILL_REASON
         for source, explains in zip(apart.argmax(axis=0), has_contribution, strict=True)
     ]
 
@@ -83,7 +85,7 @@ def _when(source: str, index: int, query: RankingQuery, catalog: CatalogSnapshot
 
 def _reason_text(source: str, index: int, category: str, topics: dict[str, float], catalog: CatalogSnapshot) -> str:
     if source == "affinity":
-        liked_topics = [topic for topic in catalog.subjects[catalog.items.names[index]].topics if topic in topics]
+        liked_topics = [topic for topic in catalog.labels_by_item[catalog.items.names[index]].topics if topic in topics]
         return f"You like {max(liked_topics, key=topics.__getitem__) if liked_topics else category}"
     return f"New in {category}" if source == "fresh" else f"Popular in {category}"
 
@@ -96,14 +98,16 @@ def _title(index: int, catalog: CatalogSnapshot) -> str:
 def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> dict[int, str]:
     """Return the reasons of linked items by index: each names the liked item of the history with the strongest link."""
     linked = items[[source in _LINKED for source in sources]]
-    liked = query.history[query.liked][:_REASON_ITEMS]
+    liked = query.history[query.is_liked][:_REASON_ITEMS]
     if not len(linked):
         return {}
     if not len(liked):
         return dict.fromkeys(linked.tolist(), _LOOKED_AT)
     links = catalog.neighbors.links.between(liked, linked, channel=TOGETHER)
-    fitted = np.maximum(catalog.tastes.between(liked, linked, channel=0), 0.0)
-    links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.liked)[:_REASON_ITEMS])[:, None]
+    fitted = np.maximum(catalog.item_weights.between(liked, linked, channel=0), 0.0)
+    links = (
+        np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.is_liked)[:_REASON_ITEMS])[:, None]
+    )
     best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], MISSING).tolist()
     texts = {one: f"Because you liked {_title(one, catalog)}" for one in set(best) - {MISSING}} | {MISSING: _LOOKED_AT}
     return {index: texts[one] for index, one in zip(linked.tolist(), best, strict=True)}

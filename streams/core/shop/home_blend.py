@@ -43,7 +43,7 @@ def dcg_weights(items: Sequence[str]) -> dict[str, float]:
 
 
 def blend_home(
-    clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, left_out: Iterable[str] = (), most: int
+    clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, excluded: Iterable[str] = (), limit: int
 ) -> list[str]:
     """Return the best items of a weighted sum of three components, best first.
 
@@ -52,14 +52,14 @@ def blend_home(
         searched: Scores from searches.
         diverse: Scores of the diverse picks.
         mix: The weights of the components.
-        left_out: Ids of products to exclude.
-        most: The maximum number of products.
+        excluded: Ids of products to exclude.
+        limit: The maximum number of products.
     """
     components = ((mix.clicked_weight, clicked), (mix.searched_weight, searched), (mix.diverse_weight, diverse))
     sums: defaultdict[str, float] = defaultdict(float)
     for weight, component in components:
         for item, score in component.items():
             sums[item] += weight * score
-    for item in left_out:
+    for item in excluded:
         sums.pop(item, None)
-    return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:most]
+    return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:limit]

@@ -39,10 +39,10 @@ class ProductRankings:
         self._mean = sum(rated) / len(rated) if rated else 0.0
         self._trending = trending
         self._by_category: dict[str, list[str]] = {}
-        for product in sorted(self._available, key=lambda one: (-self.esteem(one), one.item_id)):
+        for product in sorted(self._available, key=lambda one: (-self.popularity_score(one), one.item_id)):
             self._by_category.setdefault(product.category, []).append(product.item_id)
 
-    def esteem(self, product: RankedProduct) -> float:
+    def popularity_score(self, product: RankedProduct) -> float:
         """Return the mean rating of a product, weighted by the logarithm of its number of reviews."""
         return self.rating(product) * math.log1p(product.reviews or 0)
 
@@ -51,11 +51,11 @@ class ProductRankings:
         count = 0.0 if product.rating is None else float(product.reviews or 0)
         return ((product.rating or 0.0) * count + self._mean * _PRIOR_REVIEWS) / (count + _PRIOR_REVIEWS)
 
-    def trending(self, most: int) -> list[str]:
+    def trending(self, limit: int) -> list[str]:
         """Return the trending products, filled up with those rated best by many."""
-        return self._led(self._available, most)
+        return self._led(self._available, limit)
 
-    def best_value(self, most: int) -> list[str]:
+    def best_value(self, limit: int) -> list[str]:
         """Return the products with the highest product of rating and discount."""
 
         def value(product: RankedProduct) -> float:
@@ -64,9 +64,9 @@ class ProductRankings:
             return self.rating(product) * (1 - product.price / product.original_price)
 
         ranking = sorted(self._available, key=lambda product: (-value(product), product.item_id))
-        return [product.item_id for product in ranking[:most] if value(product) > 0]
+        return [product.item_id for product in ranking[:limit] if value(product) > 0]
 
-    def top_categories(self, most: int) -> dict[str, list[str]]:
+    def top_categories(self, limit: int) -> dict[str, list[str]]:
         """Return the leading categories, each with its leading products.
 
         Categories are ordered by trend, then by the ratings of their best products.
@@ -76,15 +76,15 @@ class ProductRankings:
         def strength(category: str) -> tuple[float, float]:
             items = self._by_category[category]
             trend = sum(math.exp(self._trending[item] - high) for item in items if item in self._trending)
-            return trend, sum(self.esteem(self.products[item]) for item in items[:_SHELF])
+            return trend, sum(self.popularity_score(self.products[item]) for item in items[:_SHELF])
 
         leading = sorted(sorted(self._by_category), key=strength, reverse=True)[:_CATEGORIES]
         return {
-            category: self._led((self.products[item] for item in self._by_category[category]), most)
+            category: self._led((self.products[item] for item in self._by_category[category]), limit)
             for category in leading
         }
 
-    def diverse(self, clicked: Sequence[str], rng: random.Random, most: int) -> list[str]:
+    def diverse(self, clicked: Sequence[str], rng: random.Random, limit: int) -> list[str]:
         """Draw products round-robin over categories, from the categories with the fewest clicks."""
         counts = Counter(self.products[item].category for item in clicked if item in self.products)
         categories = sorted(self._by_category)
@@ -93,11 +93,11 @@ class ProductRankings:
         least = categories[: max(1, len(categories) - len(counts))]
         shelves = [rng.sample(shelf, len(shelf)) for name in least for shelf in [self._by_category[name][:_SHELF]]]
         rounds = (shelf[turn] for turn in range(_SHELF) for shelf in shelves if turn < len(shelf))
-        return [item for _, item in zip(range(most), rounds, strict=False)]
+        return [item for _, item in zip(range(limit), rounds, strict=False)]
 
-    def _led(self, products: Iterable[RankedProduct], most: int) -> list[str]:
+    def _led(self, products: Iterable[RankedProduct], limit: int) -> list[str]:
         ranking = sorted(
             products,
-            key=lambda one: (-self._trending.get(one.item_id, -math.inf), -self.esteem(one), one.item_id),
+            key=lambda one: (-self._trending.get(one.item_id, -math.inf), -self.popularity_score(one), one.item_id),
         )
-        return [product.item_id for product in ranking[:most]]
+        return [product.item_id for product in ranking[:limit]]

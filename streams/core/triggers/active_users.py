@@ -9,7 +9,7 @@ from domain.zone import zone_of
 from schemas.types import Trigger
 from streams.core.params import TriggerParams
 from streams.core.triggers.schedule import due_slots
-from streams.core.triggers.trigger_id import timed
+from streams.core.triggers.trigger_id import scheduled_trigger
 from streams.core.user.user_state import UserState
 
 
@@ -19,7 +19,7 @@ class ActiveUser(NamedTuple):
     timezone: str
     """Empty if the user has not stated it."""
     active_at: int
-    woken_at: int
+    triggered_at: int
     """Time of the newest slot that took effect."""
 
 
@@ -44,15 +44,15 @@ class ActiveUsers:
     def __len__(self) -> int:
         return len(self._users)
 
-    def note(self, user_id: str, user: ActiveUser) -> None:
+    def put(self, user_id: str, user: ActiveUser) -> None:
         """Store the newest activity of a user."""
         self._users[user_id] = user
         self._timezones.add(user.timezone)
 
-    def recall(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
+    def restore(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
         """Restore a user from storage, unless newer activity is known or the user is inactive."""
         if user_id not in self._users and not self._is_inactive(user, now_ms):
-            self.note(user_id, user)
+            self.put(user_id, user)
 
     def clear(self) -> None:
         """Remove all users."""
@@ -71,8 +71,8 @@ class ActiveUsers:
             for slot in slots.get(user.timezone, ()):
                 if self._is_inactive(user, slot.at_ms):
                     self._forget(user_id, user)
-                elif slot.at_ms > user.woken_at:
-                    yield timed(user_id, slot)
+                elif slot.at_ms > user.triggered_at:
+                    yield scheduled_trigger(user_id, slot)
 
     def _is_inactive(self, user: ActiveUser, at_ms: int) -> bool:
         return at_ms - user.active_at > self._params.inactive_ms

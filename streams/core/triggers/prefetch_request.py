@@ -12,7 +12,7 @@ import h3
 import msgspec
 
 from domain.cell import is_cell
-from domain.gazetteer import around, located
+from domain.gazetteer import find_city, nearest_city
 from domain.identity import city_key
 from domain.zone import zone_of
 from models.weight import is_positive
@@ -34,7 +34,7 @@ PromptField = Literal[
     "relationship_status",
 ]
 """Fields of a user that a language model's prompt may contain."""
-FETCHING = frozenset({"time", "location", "refresh"})
+PREFETCH_KINDS = frozenset({"time", "location", "refresh"})
 """Kinds of triggers that request content."""
 _INTERESTS, _KEYWORDS, _LIKED, _MUTED, _KNOWN = 10, 10, 10, 20, 200
 _CHARS = 200
@@ -46,7 +46,7 @@ PromptFields = str | list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ContentLocation:
     """A user's location at the granularity of content; a city only where no ping locates the user."""
 
     cell: str | None = None
@@ -71,35 +71,35 @@ class FetcherSpec(Protocol):
         ...
 
     @property
-    def placed(self) -> bool:
+    def depends_on_location(self) -> bool:
         """Return whether its content depends on a location."""
         ...
 
     @property
-    def facts(self) -> Sequence[PromptField]:
+    def prompt_fields(self) -> Sequence[PromptField]:
         """Return the fields of a user that its prompt contains."""
         ...
 
 
-def place_of(state: UserState, params: PrefetchParams) -> Place:
+def content_location(state: UserState, params: PrefetchParams) -> ContentLocation:
     """Return a user's location: by the newest ping, with the name of the surrounding city, or by the profile.
 
     A city that is ambiguous without the user's time zone gets an unambiguous label.
     """
     if state.cell is not None and is_cell(state.cell):
         resolution = min(params.fetch_location_resolution, h3.get_resolution(state.cell))
-        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.nearby_radius_km)
-        return Place(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
-    meant = located(state.city, state.timezone) if state.city else None
-    if meant is None or meant == located(state.city or ""):
-        return Place(city=state.city)
-    return Place(city=meant.label)
+        city = nearest_city(*h3.cell_to_latlng(state.cell), radius_km=params.nearby_radius_km)
+        return ContentLocation(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
+    profile_city = find_city(state.city, state.timezone) if state.city else None
+    if profile_city is None or profile_city == find_city(state.city or ""):
+        return ContentLocation(city=state.city)
+    return ContentLocation(city=profile_city.label)
 
 
 def build_fetch_requests(
     trigger: Trigger,
     state: UserState,
-    place: Place,
+    location: ContentLocation,
     fetchers: Iterable[FetcherSpec],
     *,
     title_of: Callable[[str], str],
@@ -110,19 +110,21 @@ def build_fetch_requests(
     Args:
         trigger: The trigger.
         state: The state of its user.
-        place: The location of the user.
+        location: The location of the user.
         fetchers: The available fetchers.
         title_of: Returns the title of an item by id; empty if it is unknown.
         params: The parameters of prefetch requests.
     """
     when = local_time(trigger.occurred_at, zone_of(state.timezone, params.default_timezone))
-    fields = prompt_fields(state, place, when=when, title_of=title_of)
+    fields = prompt_fields(state, location, when=when, title_of=title_of)
     words = dict.fromkeys([*fields.get("interests", ()), *fields.get("keywords", ())])
     requests = []
     for fetcher in fetchers:
-        if fetcher.placed and not place.key:
+        if fetcher.depends_on_location and not location.key:
             continue
-        about = {fact: fields[fact] for fact in fetcher.facts if fact in params.prompt_fields and fact in fields}
+        about = {
+            fact: fields[fact] for fact in fetcher.prompt_fields if fact in params.prompt_fields and fact in fields
+        }
         requests.append(
             FetchRequest(
                 event_id=deterministic_id(trigger.user_id, trigger.event_id, fetcher.category),
@@ -130,8 +132,8 @@ def build_fetch_requests(
                 category=fetcher.category,
                 trigger_id=trigger.event_id,
                 reason=trigger.reason,
-                cell=place.cell if fetcher.placed else None,
-                city=place.city if fetcher.placed else None,
+                cell=location.cell if fetcher.depends_on_location else None,
+                city=location.city if fetcher.depends_on_location else None,
                 local_time=when,
                 about=msgspec.json.encode({"category": fetcher.category} | about).decode(),
                 words=list(words),
@@ -143,11 +145,11 @@ def build_fetch_requests(
 
 
 def prompt_fields(
-    state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]
+    state: UserState, location: ContentLocation, *, when: str, title_of: Callable[[str], str]
 ) -> dict[PromptField, PromptFields]:
     """Return the known fields of a user, in words; unknown fields are absent."""
     fields: dict[PromptField, PromptFields] = {
-        "where": _line(str(place)),
+        "where": _line(str(location)),
         "when": when,
         "interests": _lines(_interests(state), _INTERESTS),
         "keywords": _lines([*state.about.get("keywords", "").split(","), *state.queries], _KEYWORDS),

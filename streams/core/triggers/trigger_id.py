@@ -7,7 +7,7 @@ from streams.core.dedup import deterministic_id
 from streams.core.triggers.schedule import ScheduleSlot
 
 
-def timed(user_id: str, slot: ScheduleSlot) -> Trigger:
+def scheduled_trigger(user_id: str, slot: ScheduleSlot) -> Trigger:
     """Return the trigger of a slot for a user."""
     return Trigger(
         event_id=deterministic_id("time", user_id, slot.day.isoformat(), slot.reason),
@@ -18,7 +18,7 @@ def timed(user_id: str, slot: ScheduleSlot) -> Trigger:
     )
 
 
-def moved(ping: Location, reason: str) -> Trigger:
+def geofence_trigger(ping: Location, reason: str) -> Trigger:
     """Return the trigger of a move to a ping's cell."""
     return Trigger(
         event_id=deterministic_id("location", ping.user_id, ping.event_id),

@@ -24,7 +24,7 @@ from streams.core.position import Position
 
 FORGOTTEN_AT = "forgotten_at"
 """Header of a tombstone: the time when the profile was forgotten, in ms since the epoch."""
-_MOST_BYTES = 512 << 10
+_MAX_BYTES = 512 << 10
 """Largest merged profile: more than API calls can add up to, half of the size limit of a message."""
 _EVENT_IDS = 256
 _EMPTY = Profile(event_id="", user_id="", occurred_at=0)
@@ -120,8 +120,8 @@ def _take(state: ProfileState, source: Profile | ProfileUpdate, times: dict[str,
         **{name: getattr(source, name) for name in times},
     )
     size = len(msgspec.msgpack.encode(merged))
-    if size > _MOST_BYTES:
-        raise DecodeError("too_large", f"the profile would have {size} bytes of at most {_MOST_BYTES}")
+    if size > _MAX_BYTES:
+        raise DecodeError("too_large", f"the profile would have {size} bytes of at most {_MAX_BYTES}")
     state.profile = merged
     return True
 

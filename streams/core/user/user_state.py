@@ -179,7 +179,7 @@ def _apply(
         added * counts,
         rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
         segment=state.segment,
-        nth=state.event_count - 1,
+        user_event_index=state.event_count - 1,
         limit=limit,
     )
 
@@ -188,10 +188,10 @@ def fold_location(state: UserState, event: Location, position: Position, params:
     """Move the user to the newest ping's cell; return the trigger if the geofence reports a move."""
     if event.occurred_at <= state.cell_at:
         return None
-    reason = geofence.crossing(state, event, params.triggers)
+    reason = geofence.fold_ping(state, event, params.triggers)
     state.cell, state.cell_at = event.cell, event.occurred_at
     touch(state, position)
-    return None if reason is None else trigger_id.moved(event, reason)
+    return None if reason is None else trigger_id.geofence_trigger(event, reason)
 
 
 def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
@@ -353,8 +353,8 @@ def _remember(state: UserState, event_id: int, position: Position, params: UserP
         state.event_hours,
         event_id,
         position.append_ms,
-        least=params.event_ids,
-        most=params.event_ids_most,
+        min_count=params.event_ids,
+        max_count=params.max_event_ids,
     )
     if early:
         trimmed["event_ids"] += early
@@ -393,15 +393,15 @@ def _add_affinities(
         trimmed["affinities"] += dropped
 
 
-def _add(sums: dict[str, float], name: str, weight: float, most: int) -> int:
+def _add(sums: dict[str, float], name: str, weight: float, max_entries: int) -> int:
     """Add to a name's sum, evicting the weakest names; return the number evicted for lack of bytes."""
     if name in sums:
         sums[name] += weight
         return 0
     sums[name] = weight
     dropped = 0
-    while len(sums) > most or total(sums) > _LABEL_BYTES:
-        dropped += len(sums) <= most
+    while len(sums) > max_entries or total(sums) > _LABEL_BYTES:
+        dropped += len(sums) <= max_entries
         del sums[min(sums, key=lambda label: (abs(sums[label]), label))]
     return dropped
 

@@ -21,7 +21,7 @@ from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
-from streams.roles.archive.catalog_indexer import CatalogIndexer, message
+from streams.roles.archive.catalog_indexer import CatalogIndexer, searchable_text
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
@@ -86,7 +86,7 @@ class ArchiveWriter:
         self,
         pool: asyncpg.Pool,
         registry: Registry,
-        quarantine: DeadLetterQueue,
+        dead_letters: DeadLetterQueue,
         *,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
@@ -95,10 +95,10 @@ class ArchiveWriter:
         Args:
             pool: Connections to PostgreSQL.
             registry: The schema registry.
-            quarantine: The queue for rows that PostgreSQL refuses.
+            dead_letters: The queue for rows that PostgreSQL refuses.
             on_items: Called after each batch of items.
         """
-        self._pool, self._quarantine = pool, quarantine
+        self._pool, self._dead_letters = pool, dead_letters
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
@@ -113,8 +113,8 @@ class ArchiveWriter:
         """
         changes: list[Change] = await self._decoders[topic].decode(records)
         deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
-        refused = await self._quarantine.write(
-            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+        refused = await self._dead_letters.write(
+            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", log_message=_WAITS
         )
         if topic == ITEMS.name:
             self._on_items()
@@ -135,15 +135,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("archive", settings) as role:
         pool = await retry_until_available(
-            lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
+            lambda: database.connect(settings.database_url, connections=2),
+            _WAITS,
+            outages=database.CONNECTION_ERRORS,
+            pause_s=_RETRY_S,
         )
 
         async def refuse(row: Any, error: Exception) -> None:
-            role.quarantine.put(message(row, role.registry.codec(Item)), error, stage="archive.index")
-            await role.quarantine.flush()
+            role.dead_letters.put(searchable_text(row, role.registry.codec(Item)), error, stage="archive.index")
+            await role.dead_letters.flush()
 
-        indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-        archive = ArchiveWriter(pool, role.registry, role.quarantine, on_items=indexer.wake)
+        indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
+        archive = ArchiveWriter(pool, role.registry, role.dead_letters, on_items=indexer.notify)
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:

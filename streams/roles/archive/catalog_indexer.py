@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from domain.identity import identity
-from domain.nearby import spot
+from domain.nearby import geo_location
 from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
@@ -28,12 +28,12 @@ from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
 from streams.runtime.retry import retry_until_available, write_one_by_one
 
-Refuse = Callable[[Any, Exception], Awaitable[None]]
-_MOST_ITEMS = 500
+OnReject = Callable[[Any, Exception], Awaitable[None]]
+_MAX_ITEMS = 500
 _REST = 20.0
 """Pause between two word counts, as a multiple of the duration of the last one."""
 _LOOK_EVERY_S = 60.0
-_WAITS = "items wait for PostgreSQL to be indexed"
+_WAITS = "the catalogue index waits for PostgreSQL"
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
     *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region", "is_exact"),
@@ -73,16 +73,16 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 class CatalogIndexer:
     """Follows the table of items. Two concurrent indexers do the work twice, with the same result."""
 
-    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, on_reject: OnReject | None = None) -> None:
         """Create an indexer.
 
         Args:
             pool: Connections to PostgreSQL.
             encoder: The encoder of the items' texts.
-            refuse: Called with the row of a refused item and the error; by default the error is logged.
+            on_reject: Called with the row of a refused item and the error; by default the error is logged.
         """
         self._pool, self._encoder = pool, encoder
-        self._refuse = refuse or _log
+        self._refuse = on_reject or _log
         self._rejected_versions: set[tuple[str, int]] = set()
         """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
         self._changed = asyncio.Event()
@@ -90,7 +90,7 @@ class CatalogIndexer:
         self.indexed = 0
         """Items indexed since the start."""
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Signal that items have changed."""
         self._changed.set()
 
@@ -107,7 +107,7 @@ class CatalogIndexer:
                 elif self._is_dictionary_stale:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except StoreError as error:
-                _LOG.warning("the catalogue is not indexed now: %s", error)
+                _LOG.warning("the catalogue cannot be indexed now: %s", error)
             try:
                 await asyncio.wait_for(self._changed.wait(), wait_s)
             except TimeoutError:
@@ -120,10 +120,10 @@ class CatalogIndexer:
             StoreError: PostgreSQL does not answer.
         """
         with database.write_errors("reading what is to be indexed"):
-            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._rejected_versions))
+            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
-        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
+        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), log_message=_WAITS)
         for row, error in refused:
             await self._refuse(row, error)
             await self._put_bare(row)
@@ -161,7 +161,7 @@ class CatalogIndexer:
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         item_identity = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        location = spot(row["cell"], row["city"])
+        location = geo_location(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
         labels = " ".join(filter(None, (topics, row["brand"], row["category"])))
         weighted_texts = {"A": row["title"], "B": labels, "C": row["description"]}
@@ -175,7 +175,7 @@ class CatalogIndexer:
         )
 
 
-def message(row: Any, codec: Codec[Item]) -> Message:
+def searchable_text(row: Any, codec: Codec[Item]) -> Message:
     """Return the record of an item, rebuilt from its row."""
     fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
     return Message(

@@ -36,9 +36,9 @@ class CollectTriggerConsumer:
     """Runs the collections that triggers ask for."""
 
     def __init__(
-        self, collector: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
+        self, collector: Collector, store: CollectionStore, registry: Registry, dead_letters: DeadLetterQueue
     ) -> None:
-        self._collector, self._store, self._quarantine = collector, store, quarantine
+        self._collector, self._store, self._dead_letters = collector, store, dead_letters
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
@@ -51,7 +51,7 @@ class CollectTriggerConsumer:
         """
         usable = await self._decoder.decode(records)
         for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
-            await self._quarantine.write([call], self._answer, stage="collect.answer", waits=_WAITS)
+            await self._dead_letters.write([call], self._answer, stage="collect.answer", log_message=_WAITS)
 
     async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
         for _, trigger in calls:
@@ -75,17 +75,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with open_role("collect", settings) as role:
         store, pages = RedisCollectionStore(role.redis), Socialverse(settings)
         collector = Collector(pages, role.publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
-        calls = CollectTriggerConsumer(collector, store, role.registry, role.quarantine)
+        calls = CollectTriggerConsumer(collector, store, role.registry, role.dead_letters)
         work = [run_sink(role, GROUP, [TRIGGERS], calls.write)]
         if settings.collect_interval_s:
-            work.append(again_and_again(collector, settings.collect_interval_s))
+            work.append(collect_periodically(collector, settings.collect_interval_s))
         try:
             await role.run(stop, *work, describe=lambda: {"answered": calls.answered})
         finally:
             await pages.close()
 
 
-async def again_and_again(
+async def collect_periodically(
     collector: Collector,
     interval_s: float,
     *,
@@ -110,7 +110,7 @@ async def again_and_again(
             except PublishError:
                 raise
             except Exception:
-                _LOG.exception("%s are not collected in this turn", name)
+                _LOG.exception("%s were not collected in this interval", name)
         await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 

@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from infra.kafka.dead_letter_size import bounded
-from infra.kafka.publisher import Publishes
+from infra.kafka.dead_letter_size import fit_to_topic
+from infra.kafka.publisher import RecordPublisher
 from infra.redis.stores.collection_store import Collection, CollectionStore
 from infra.socialverse import CollectError
 from schemas import limit
@@ -23,7 +23,7 @@ from schemas.limit import RATING_SCALE
 from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core.item import socialverse_mapping
-from streams.runtime.dead_letter_queue import described
+from streams.runtime.dead_letter_queue import reason_and_detail
 from streams.runtime.retry import write_one_by_one
 from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, Topic
 
@@ -57,7 +57,7 @@ class Collector:
     def __init__(
         self,
         pages: Pages,
-        publisher: Publishes,
+        publisher: RecordPublisher,
         store: CollectionStore,
         *,
         now_ms: Callable[[], int],
@@ -102,7 +102,7 @@ class Collector:
         try:
             return await self._collect(state)
         except CollectError as error:
-            _LOG.warning("not collected: %s", error)
+            _LOG.warning("the collection failed: %s", error)
             reached = (await self._store.read())[name]
             return await self._note(replace(reached, state="failed", error=str(error)))
 
@@ -126,7 +126,7 @@ class Collector:
         count = repeated = 0
         if state.name == USERS:
             usernames = dict(user for user, _ in self._parse(state, records, bad, socialverse_mapping.user))
-            await self._store.name_users(usernames)
+            await self._store.write_usernames(usernames)
             count = len(usernames)
         elif state.name == POSTS:
             items = self._parse(state, records, bad, self._item)
@@ -149,9 +149,9 @@ class Collector:
         """Publish the new interactions of a page; return the numbers of published and of repeated ones."""
         engagements = self._parse(state, records, bad, socialverse_mapping.engagement)
         by_id = {str(engagement.id): (engagement, data) for engagement, data in engagements}
-        fresh = await self._store.new(state.name, list(by_id))
+        fresh = await self._store.are_new(state.name, list(by_id))
         new_engagements = {number: one for (number, one), is_new in zip(by_id.items(), fresh, strict=True) if is_new}
-        names = await self._store.users([str(engagement.user_id) for engagement, _ in new_engagements.values()])
+        names = await self._store.usernames([str(engagement.user_id) for engagement, _ in new_engagements.values()])
         events: list[tuple[Interaction, msgspec.Raw]] = []
         for (engagement, data), username in zip(new_engagements.values(), names, strict=True):
             try:
@@ -159,7 +159,7 @@ class Collector:
             except Exception as error:
                 bad.append(self._dead_letter(state, bytes(data), error))
         count = await self._publish(INTERACTIONS, state, events, bad)
-        await self._store.note(state.name, list(new_engagements))
+        await self._store.mark_published(state.name, list(new_engagements))
         return count, len(engagements) - len(new_engagements)
 
     async def _publish(
@@ -175,7 +175,7 @@ class Collector:
             entries,
             lambda some: self._publisher.publish(topic, [value for value, _ in some]),
             lambda entry, error: bad.append(self._dead_letter(state, bytes(entry[1]), error)),
-            waits="records wait for their topic",
+            log_message="records wait for their topic",
         )
         return len(entries) - (len(bad) - before)
 
@@ -208,7 +208,7 @@ class Collector:
     def _dead_letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
         """Return the dead letter of a record; the same record always yields the same id."""
         name = hashlib.blake2b(data, digest_size=8).hexdigest()
-        reason, detail = described(error)
+        reason, detail = reason_and_detail(error)
         dead_letter = DeadLetter(
             letter_id=f"{_STAGE}-{state.name}-{name}",
             topic=f"{_STAGE}.{state.name}",
@@ -221,7 +221,7 @@ class Collector:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        return bounded(dead_letter)
+        return fit_to_topic(dead_letter)
 
     async def _note(self, state: Collection) -> Collection:
         state = replace(state, updated_at=self._now_ms())

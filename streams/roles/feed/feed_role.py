@@ -128,7 +128,7 @@ async def run(
     settings: Settings,
     stop: asyncio.Event,
     *,
-    view: CatalogSnapshot | None = None,
+    catalog_snapshot: CatalogSnapshot | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> None:
     """Run the feed role until `stop` is set.
@@ -136,18 +136,28 @@ async def run(
     Args:
         settings: The settings of the worker.
         stop: Ends the role once it is set.
-        view: The catalog snapshot to use; a new one by default.
+        catalog_snapshot: The catalog snapshot to use; a new one by default.
         now_ms: The clock, in ms since the epoch.
     """
     async with open_role("feed", settings, now_ms=now_ms, publish_timeout_s=PUBLISH_TIMEOUT_S) as role:
-        role.registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
-        view = (
-            CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+        role.registry.codec(ITEM_SIGNALS.record).cache_decoded(_REMEMBERED)
+        catalog_snapshot = catalog_snapshot or CatalogSnapshot(
+            cooccurrence_half_life_days=settings.cooccurrence_half_life_days
         )
         app, blender = await new_app(settings, APP_ID, "worker"), new_blender()
-        broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, role.registry, role.quarantine)
+        global_tables = GlobalTables(
+            settings.kafka_bootstrap_servers, catalog_snapshot, blender, role.registry, role.dead_letters
+        )
         context = AgentContext(
-            app, settings, role.registry, role.publisher, role.quarantine, view, blender, broadcast, now_ms
+            app,
+            settings,
+            role.registry,
+            role.publisher,
+            role.dead_letters,
+            catalog_snapshot,
+            blender,
+            global_tables,
+            now_ms,
         )
         agents = _FeedAgents(context, role.redis)
         assigned = assignment(app)
@@ -159,14 +169,14 @@ async def run(
         def describe() -> dict[str, Any]:
             return {
                 "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-                "view": broadcast.progress(),
-                "ready_at": broadcast.ready_at,
-                "stale": view.stale,
-                "items": len(view.items),
-                "trimmed": dict(agents.user.trimmed + agents.signal.trimmed + view.trimmed),
+                "view": global_tables.progress(),
+                "ready_at": global_tables.ready_at,
+                "stale": catalog_snapshot.is_stale,
+                "items": len(catalog_snapshot.items),
+                "trimmed": dict(agents.user.trimmed + agents.signal.trimmed + catalog_snapshot.trimmed),
                 **agents.describe(),
             }
 
-        work = broadcast.run(), agents.ranker.run(), agents.trigger_publisher.run(), refills.run()
+        work = global_tables.run(), agents.ranker.run(), agents.trigger_publisher.run(), refills.run()
         async with role.alongside(stop, *work, describe=describe):
             await run_app(app, stop)

@@ -73,7 +73,7 @@ class ScheduledTriggerPublisher:
         rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
         while some := list(islice(rows, _ROWS)):
             for state in some:
-                self._active_users.recall(state.user_id, active_user(state), now_ms=now_ms)
+                self._active_users.restore(state.user_id, active_user(state), now_ms=now_ms)
             await asyncio.sleep(0)
             if self._rebalances != rebalances:
                 return False
@@ -82,7 +82,7 @@ class ScheduledTriggerPublisher:
 
     async def _publish_due(self) -> None:
         upto_ms = self._now_ms()
-        after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
+        after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.max_delay_ms), upto_ms
         triggers = self._active_users.due(after_ms, upto_ms)
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

@@ -31,7 +31,7 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from models.text.encoders import ENCODERS
 from streams.roles.fetch.service import FetchService
-from streams.runtime.answer_cache_refill import keep_restored, restore_when_available
+from streams.runtime.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.core_params import fetchers
 from streams.runtime.decode import Decoder
 from streams.runtime.role import Role, open_role
@@ -50,8 +50,8 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads requests and answers them concurrently."""
 
     def __init__(self, role: Role, service: FetchService) -> None:
-        self._publisher, self._quarantine, self._service = role.publisher, role.quarantine, service
-        self._decoder = Decoder(FETCH_REQUESTS, role.registry, role.quarantine, stage="fetch")
+        self._publisher, self._dead_letters, self._service = role.publisher, role.dead_letters, service
+        self._decoder = Decoder(FETCH_REQUESTS, role.registry, role.dead_letters, stage="fetch")
         self._most = _PER_SLOT * role.settings.llm_concurrency
         self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -122,7 +122,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except PublishError:
                 raise
             except Exception as error:
-                self._quarantine.put(record, error, stage="fetch.answer")
+                self._dead_letters.put(record, error, stage="fetch.answer")
         self._offset_tracker.acknowledge(ticket)
 
     async def _commit(self) -> None:
@@ -134,7 +134,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            _LOG.info("the group has rebalanced, what was answered is passed over: %s", error)
+            _LOG.info("the group has rebalanced; the commit of answered requests is skipped: %s", error)
             return
         for tp, offset in offsets.items():
             if offset is not None:
@@ -160,7 +160,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             return {"waiting": fetch.waiting, "answered": dict(service.answered), "llm": llm.describe()}
 
         try:
-            await role.run(stop, work(), *([keep_restored(role)] if has_key(settings) else []), describe=describe)
+            await role.run(stop, work(), *([watch_answer_cache(role)] if has_key(settings) else []), describe=describe)
         finally:
             pool.terminate()
 

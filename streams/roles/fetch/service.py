@@ -17,8 +17,8 @@ import h3
 import msgspec
 
 from domain.identity import Identity
-from domain.nearby import spot
-from infra.kafka.publisher import Publishes
+from domain.nearby import geo_location
+from infra.kafka.publisher import RecordPublisher
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
 from infra.postgres import pool
@@ -27,9 +27,9 @@ from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchStore
 from models.text.tfidf import TextEncoder
 from schemas.types import Content, FetchRequest, FoundItem, Item
-from streams.core.triggers.prefetch_request import Place
+from streams.core.triggers.prefetch_request import ContentLocation
 from streams.fetchers import Fetcher
-from streams.fetchers.suggestion import MOST, SOURCE, SuggestedItem, Suggestions, suggested_items
+from streams.fetchers.suggestion import MAX_SUGGESTIONS, SOURCE, SuggestedItem, Suggestions, suggested_items
 from streams.runtime.retry import retry_until_available
 from topics.topic import CONTENT, ITEMS
 
@@ -72,7 +72,7 @@ class FetchService:
         catalogue: HybridSearch,
         items: ItemStore,
         store: PrefetchStore,
-        publisher: Publishes,
+        publisher: RecordPublisher,
         *,
         fetchers: Mapping[str, Fetcher],
         cached_s: Mapping[str, float],
@@ -111,7 +111,7 @@ class FetchService:
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
             return
-        attempt = await retry_until_available(lambda: self._store.begin(request.event_id), _WAITS)
+        attempt = await retry_until_available(lambda: self._store.count_attempt(request.event_id), _WAITS)
         if not attempt:
             return
         result = await self._result(request, attempt, until_ms)
@@ -123,7 +123,7 @@ class FetchService:
         try:
             if attempt > _ATTEMPTS:
                 return await self._search(request, CUT_OFF, until_ms)
-            if fetcher.placed and "where" not in msgspec.json.decode(request.about):
+            if fetcher.depends_on_location and "where" not in msgspec.json.decode(request.about):
                 return await self._search(request, WITHHELD, until_ms)
             return await self._ask(request, fetcher, until_ms)
         except LlmError as error:
@@ -172,9 +172,9 @@ class FetchService:
             category=request.category,
             words=request.words,
             vector=self._encoder.encode([words])[0].tolist() if words.strip() else None,
-            user=spot(request.cell, request.city),
+            user=geo_location(request.cell, request.city),
             excluded_ids=request.known,
-            limit=MOST,
+            limit=MAX_SUGGESTIONS,
         )
         matches = await self._within(lambda: self._catalogue.search(query), until_ms)
         if matches is None:
@@ -227,7 +227,7 @@ class FetchService:
         answer = Prefetched(
             request_id=request.event_id,
             category=request.category,
-            place=Place(request.cell, request.city).key,
+            place=ContentLocation(request.cell, request.city).key,
             city=request.city,
             source=result.source,
             fallback=result.fallback,
@@ -249,7 +249,7 @@ class FetchService:
         while True:
             try:
                 return await ask()
-            except pool.AWAY as error:
+            except pool.CONNECTION_ERRORS as error:
                 _LOG.warning("a fetch waits for PostgreSQL: %s", error)
             if self._now_ms() > until_ms:
                 return None

@@ -30,7 +30,7 @@ from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS,
 
 GROUP = "millrace-log"
 
-Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
+WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
 
 
@@ -62,8 +62,8 @@ class ChartProjector:
 class InteractionLogProjector:
     """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
-    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: DeadLetterQueue) -> None:
-        self._quarantine = quarantine
+    def __init__(self, writes: Mapping[Topic, WriteRecords], registry: Registry, dead_letters: DeadLetterQueue) -> None:
+        self._dead_letters = dead_letters
         self._puts = {topic.name: put for topic, put in writes.items()}
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {
@@ -78,29 +78,29 @@ class InteractionLogProjector:
             PublishError: a dead letter was not written.
         """
         usable = await self._decoders[topic].decode(records)
-        refused = await self._quarantine.write(
-            usable, self._puts[topic], stage="log.write", waits=f"{topic} wait for the store"
+        refused = await self._dead_letters.write(
+            usable, self._puts[topic], stage="log.write", log_message=f"{topic} wait for the store"
         )
         self.written += len(usable) - refused
 
 
-def writes(redis: Redis) -> dict[Topic, Put]:
+def writes(redis: Redis) -> dict[Topic, WriteRecords]:
     """Return the write function of each topic."""
     profile_store = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
-        FEATURES: _values(profile_store.write_found),
+        FEATURES: _values(profile_store.write_inferred),
         PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
         EXPERIMENTS: _values(RedisExperimentStore(redis).write),
     }
 
 
-def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
+def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> WriteRecords:
     return lambda usable: write([value for _, value in usable])
 
 
-def _profiles(profile_store: UserProfileStore) -> Put:
+def _profiles(profile_store: UserProfileStore) -> WriteRecords:
     async def put(usable: Sequence[tuple[Record, Any]]) -> None:
         newest = {(record.key or b"").decode(): value for record, value in usable}
         await profile_store.write_stated([profile for profile in newest.values() if profile is not None])
@@ -113,7 +113,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("log", settings) as role:
         written = writes(role.redis)
-        projector = InteractionLogProjector(written, role.registry, role.quarantine)
+        projector = InteractionLogProjector(written, role.registry, role.dead_letters)
         rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,

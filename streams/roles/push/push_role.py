@@ -18,7 +18,7 @@ from infra import clock, fcm
 from infra.kafka.provision import PUSH_APP_ID, PUSH_TABLES
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
-from infra.redis.stores.push_store import KEPT_MS, RedisPushStore
+from infra.redis.stores.push_store import MAX_AGE_MS, RedisPushStore
 from infra.settings import Settings
 from streams.agents import inbox, push, token
 from streams.runtime.core_params import push_params
@@ -45,7 +45,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         if sender is not None:
             clients.push_async_callback(sender.close)
         app = await new_app(settings, PUSH_APP_ID, "push")
-        context = RoleContext(app, settings, role.registry, role.publisher, role.quarantine)
+        context = RoleContext(app, settings, role.registry, role.publisher, role.dead_letters)
         pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
         items = ItemCache(RedisItemStore(role.redis))
         push_agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
@@ -55,7 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         register_agent(app, inbox.SOURCES, inbox_agent)
         refills = Refills(role, RedisProjection(role.redis), assignment(app))
         refills.add(DEVICES, inbox_agent.refill_devices)
-        refills.add(NOTIFICATIONS, inbox_agent.refill_notifications, age_ms=KEPT_MS)
+        refills.add(NOTIFICATIONS, inbox_agent.refill_notifications, age_ms=MAX_AGE_MS)
 
         def describe() -> dict[str, Any]:
             return {

@@ -14,10 +14,10 @@ from infra import clock
 from infra.kafka.publisher import Publisher, PublishError
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
-from infra.llm.llm_error import PASSING
+from infra.llm.llm_error import TRANSIENT
 from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemStore
-from infra.redis.stores.llm_score_store import ScoreStore
+from infra.redis.stores.llm_score_store import LlmScoreStore
 from infra.settings import Settings
 from schemas.types import Features, Feed, LlmScores
 from streams.core.ranking.llm_judge import (
@@ -36,7 +36,7 @@ from topics.topic import LLM_SCORES
 
 LOOK_BACK_MS = 600_000
 """Age up to which a feed is worth judging, in ms."""
-_MOST_USERS = 20_000
+_MAX_USERS = 20_000
 _RETRY_S = 2.0
 _TOKENS, _TOKENS_PER_ITEM = 100, 30
 """Limit of an answer: a base, and tokens per item, of which some 20 are used."""
@@ -87,7 +87,7 @@ class LlmJudge:
     """
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, score_store: ScoreStore
+        self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, score_store: LlmScoreStore
     ) -> None:
         self._settings, self._publisher, self._llm, self._items, self._score_store = (
             settings,
@@ -99,18 +99,18 @@ class LlmJudge:
         self._users: dict[str, _User] = {}
         """By user id, the least recently updated first."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self.published = self.passed_over = 0
+        self.published = self.skipped_feeds = 0
 
-    def hear(self, value: Features | Feed) -> None:
+    def observe(self, value: Features | Feed) -> None:
         """Note a user's newest features or feed."""
         user = self._users[value.user_id] = self._users.pop(value.user_id, _User())
         if isinstance(value, Features):
             user.interests = interests(value)
         else:
-            feed = judge_request(value, most=self._settings.llm_score_items)
+            feed = judge_request(value, limit=self._settings.llm_score_items)
             user.request = feed if user.request is None else max(user.request, feed, key=lambda one: one.order)
-        if len(self._users) > _MOST_USERS:
-            self.passed_over += self._users.pop(next(iter(self._users))).request is not None
+        if len(self._users) > _MAX_USERS:
+            self.skipped_feeds += self._users.pop(next(iter(self._users))).request is not None
 
     def begin(self) -> None:
         """Start as many calls to the model as may run at once; skip feeds that are too old by now."""
@@ -118,7 +118,7 @@ class LlmJudge:
         for user_id, user in self._users.items():
             if user.request is not None and user.request.generated_at < oldest_ms:
                 user.request = None
-                self.passed_over += 1
+                self.skipped_feeds += 1
             if len(self._tasks) < self._settings.llm_concurrency and (work := user.take(now_s)) is not None:
                 task = asyncio.ensure_future(self._judge(user_id, user, *work))
                 self._tasks.add(task)
@@ -136,7 +136,7 @@ class LlmJudge:
             "waiting": sum(user.request is not None for user in self._users.values()),
             "under_way": len(self._tasks),
             "published": self.published,
-            "passed_over": self.passed_over,
+            "passed_over": self.skipped_feeds,
             **self._llm.describe(),
         }
 
@@ -145,14 +145,14 @@ class LlmJudge:
         try:
             await self._publish(user_id, user, user_interests, feed)
         except LlmError as error:
-            _LOG.info("a feed is not judged: %s", error)
-            if error.reason in PASSING:
+            _LOG.info("a feed was not scored: %s", error)
+            if error.reason in TRANSIENT:
                 user.put_back(feed)
         except (StoreError, PublishError) as error:
-            _LOG.warning("a feed waits to be judged: %s", error)
+            _LOG.warning("a feed waits for its scores: %s", error)
             user.put_back(feed)
         except Exception:
-            _LOG.exception("a feed cannot be judged")
+            _LOG.exception("a feed cannot be scored")
         finally:
             user.busy = False
 
@@ -167,7 +167,7 @@ class LlmJudge:
         else:
             missing = [item for item in feed.items if (feed.version, item) not in user.attempts]
             scores = await self._ask(user_id, user, user_interests, missing)
-        if feed.has_had(scores):
+        if feed.has_scores(scores):
             return
         llm_scores = LlmScores(
             user_id=user_id,
@@ -183,14 +183,14 @@ class LlmJudge:
 
     async def _ask(self, user_id: str, user: _User, user_interests: Interests, missing: list[str]) -> dict[str, float]:
         """Ask the model about items and return their scores."""
-        cards = await self._cards({*missing, *(item for item, _ in user_interests.recent)})
-        missing = [item for item in missing if item in cards]
+        summaries = await self._summaries({*missing, *(item for item, _ in user_interests.recent)})
+        missing = [item for item in missing if item in summaries]
         if not missing:
             return {}
         user.due_s = time.monotonic() + self._settings.llm_score_interval_s
         prompt = Prompt(
             system=SYSTEM,
-            user=question(user_interests, cards, missing),
+            user=question(user_interests, summaries, missing),
             answer=Scores,
             purpose="score",
             version=VERSION,
@@ -202,7 +202,7 @@ class LlmJudge:
         user.attempts |= {(user_interests.version, item) for item in missing}
         return parse_scores(answer.value, missing)
 
-    async def _cards(self, items: set[str]) -> dict[str, ItemSummary]:
+    async def _summaries(self, items: set[str]) -> dict[str, ItemSummary]:
         """Return the catalogue entries of items; unknown items are left out."""
         names = sorted(items)
         payloads = await self._items.read(names)

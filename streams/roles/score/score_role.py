@@ -18,16 +18,16 @@ from infra.kafka.consumer import kafka_consumer, started
 from infra.llm.client import connect
 from infra.llm.key import has_key
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.llm_score_store import ScoreStore
+from infra.redis.stores.llm_score_store import LlmScoreStore
 from infra.settings import Settings
 from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
-from streams.runtime.answer_cache_refill import keep_restored, restore_when_available
+from streams.runtime.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.role import Role, open_role
 from streams.runtime.topic_history import offsets_since
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
 GROUP = "millrace-score"
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _WAIT_MS = 200
 
 
@@ -53,9 +53,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         open_role("score", settings) as role,
         connect(settings, role.redis, partial(role.publisher.produce, LLM_CALLS)) as llm,
     ):
-        score_store = ScoreStore(role.redis, ttl_s=settings.llm_scores_ttl_s)
+        score_store = LlmScoreStore(role.redis, ttl_s=settings.llm_scores_ttl_s)
         judge = LlmJudge(settings, role.publisher, llm, RedisItemStore(role.redis), score_store)
-        work = [_judge_feeds(role, judge), keep_restored(role)] if has_key(settings) else []
+        work = [_judge_feeds(role, judge), watch_answer_cache(role)] if has_key(settings) else []
         await role.run(stop, *work, describe=judge.describe)
 
 
@@ -68,11 +68,11 @@ async def _judge_feeds(role: Role, judge: LlmJudge) -> None:
     async with started(consumer):
         try:
             while True:
-                fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+                fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                 for tp, records in fetched.items():
                     newest = {record.key: record for record in records if record.value is not None}
                     for _, value in await decoders[tp.topic].decode(newest.values()):
-                        judge.hear(value)
+                        judge.observe(value)
                 judge.begin()
         finally:
             await judge.cancel()

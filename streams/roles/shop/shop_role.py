@@ -19,9 +19,9 @@ from aiokafka import ConsumerRecord
 from domain.timestamp import DAY_MS, epoch_ms, utc_time
 from infra import clock
 from infra.postgres import pool as database
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
-from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
+from infra.redis.stores.shop_store import MAX_PRODUCTS, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
@@ -40,7 +40,7 @@ T = TypeVar("T")
 GROUP = "millrace-shop"
 _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
-_WAITS = "the shop waits for a store"
+_WAITS = "the shop role waits for a store"
 _CLICKS, _SEARCHES = 20, 5
 """Numbers of a user's newest clicks and searches that count."""
 _FOUND = 60
@@ -68,7 +68,7 @@ class ShopProjector:
     """Builds home pages and charts from trending scores, similarities and interactions."""
 
     def __init__(
-        self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
+        self, pool: asyncpg.Pool, search: PostgresShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
         self._hides_out_of_stock = settings.hides_out_of_stock
@@ -79,11 +79,11 @@ class ShopProjector:
         self.homes = 0
         """Home pages written since the start."""
 
-    async def stock(self, now_ms: int) -> None:
+    async def update_products(self, now_ms: int) -> None:
         """Read the current products, and write the charts.
 
         Raises:
-            database.AWAY, StoreError
+            pool.CONNECTION_ERRORS, StoreError
         """
         rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_out_of_stock)
         products = [RankedProduct(*row) for row in rows]
@@ -93,11 +93,11 @@ class ShopProjector:
         if rows:
             await self._store.write_charts(await asyncio.to_thread(self._charts_now, now_ms))
 
-    async def serve(self, events: Sequence[Interaction], now_ms: int) -> None:
+    async def write_homes(self, events: Sequence[Interaction], now_ms: int) -> None:
         """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
-            database.AWAY, StoreError
+            pool.CONNECTION_ERRORS, StoreError
         """
         products = self.rankings.products
         shop_events = [event for event in events if event.action == "search" or event.item_id in products]
@@ -133,14 +133,14 @@ class ShopProjector:
         if not (clicked or queries):
             return None
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
-        diverse = self.rankings.diverse(clicked, rng, MOST)
+        diverse = self.rankings.diverse(clicked, rng, MAX_PRODUCTS)
         personal = blend_home(
             decay_sums(similarities[item] for item in clicked),
             decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
             dcg_weights(diverse),
             mix=self._mix,
-            left_out=(*clicked, *self.rankings.sold_out),
-            most=MOST,
+            excluded=(*clicked, *self.rankings.sold_out),
+            limit=MAX_PRODUCTS,
         )
         products = self.rankings.products
         newest = max(event.occurred_at for event in events if event.item_id in products or event.action == "search")
@@ -174,10 +174,10 @@ class ShopProjector:
     def _charts_now(self, now_ms: int) -> StoredCharts:
         rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret
         return StoredCharts(
-            trending=self.rankings.trending(MOST),
-            best_value=self.rankings.best_value(MOST),
-            top_categories=self.rankings.top_categories(MOST),
-            diverse=self.rankings.diverse((), rng, MOST),
+            trending=self.rankings.trending(MAX_PRODUCTS),
+            best_value=self.rankings.best_value(MAX_PRODUCTS),
+            top_categories=self.rankings.top_categories(MAX_PRODUCTS),
+            diverse=self.rankings.diverse((), rng, MAX_PRODUCTS),
         )
 
 
@@ -187,17 +187,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         connections = database.LazyPool(settings.database_url, connections=4)
         try:
             pool = await _retry(connections.pool)
-            search = ShopSearch(
+            search = PostgresShopSearch(
                 connections, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
             )
             shop = ShopProjector(pool, search, RedisChartStore(role.redis), RedisShopStore(role.redis), settings)
 
             async def stock() -> None:
-                await _retry(shop.stock, clock.now_ms())
+                await _retry(shop.update_products, clock.now_ms())
 
             async def fit() -> None:
                 now = datetime.now(UTC)
-                if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+                if await _retry(similarity_fit.is_due, pool, settings.shop_fit_interval_s, now):
                     await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
 
             await role.run(
@@ -217,10 +217,10 @@ def _home_writer(role: Role, shop: ShopProjector) -> Write:
 
     async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
         with database.write_errors("making homes"):
-            await shop.serve([event for _, event in some], clock.now_ms())
+            await shop.write_homes([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
-        await role.quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
+        await role.dead_letters.write(await decoder.decode(records), serve, stage="shop.serve", log_message=_WAITS)
 
     return write
 
@@ -241,7 +241,7 @@ async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception:
-            _LOG.exception("the shop goes on with what it has")
+            _LOG.exception("the shop continues with its present data")
         await asyncio.sleep(_CHARTS_EVERY_S)
 
 

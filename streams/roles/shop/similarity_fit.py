@@ -13,7 +13,7 @@ import asyncpg
 
 from infra.postgres.hybrid_search import vector_text
 from infra.postgres.segment import spaced
-from infra.redis.stores.shop_store import MOST
+from infra.redis.stores.shop_store import MAX_PRODUCTS
 from models.neighbours.nearest import nearest
 from models.neighbours.rules import AssociationRule, mine
 from models.text.tfidf import FEATURES, TfIdf, Vectors
@@ -22,7 +22,7 @@ from schemas.limit import PRODUCT
 DIMENSIONS = 128
 SINCE = timedelta(days=30)
 """Age up to which interactions form baskets."""
-_LEAST_BASKETS = 3
+_MIN_BASKETS = 3
 _NOT_CHOSEN = ("skip", "dislike", "search")
 
 _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1 ORDER BY item_id"
@@ -53,7 +53,7 @@ class ShopModel:
     neighbours: list[tuple[list[str], list[float]]]
 
 
-def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
+def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
     """Fit TF-IDF to texts and find the nearest neighbours of each.
 
     Args:
@@ -66,9 +66,9 @@ def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEAT
     vectors = encoder.encode(texts)
     neighbours = [
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
-        for numbers, products in nearest(vectors, MOST)
+        for numbers, products in nearest(vectors, MAX_PRODUCTS)
     ]
-    return ShopModel(*encoder.meanings(), vectors, neighbours)
+    return ShopModel(*encoder.word_vectors(), vectors, neighbours)
 
 
 def text_of(row: Any) -> str:
@@ -76,7 +76,7 @@ def text_of(row: Any) -> str:
     return spaced("\n".join((row["title"], *row["topics"])))
 
 
-async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
+async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     """Return whether a fit is due: the first one, after `interval_s`, or after the catalogue changed by over a tenth.
 
     Args:
@@ -104,9 +104,9 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
     began_s = time.monotonic()
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
-    learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
+    learned = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
     baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
-    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], least=_LEAST_BASKETS)
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], min_support=_MIN_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
         await _write(connection, item_ids, learned, rules)
         await connection.execute(

@@ -52,7 +52,9 @@ class ArtifactStore:
         """
         if not _VERSION.fullmatch(version) or not self._path(version).is_file():
             names = ", ".join(one.version for one in self.versions()) or "none"
-            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {names}.")
+            raise OperatorError(
+                f"There is no version {version} in {self._folder}.", f"The stored versions are {names}."
+            )
         try:
             return of_artifact(*artifact.load(self._path(version)))
         except (ArtifactError, KeyError) as error:

@@ -26,10 +26,10 @@ from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.pipeline import Candidates, new_blender, score
 
-JUDGED = 0.2
+MAX_OUTCOMES = 0.2
 """Share of the events, the last ones, on which a fit is evaluated."""
 K = 10
-FEWEST = 50
+MIN_OUTCOMES = 50
 """Outcomes required to evaluate a fit."""
 _CHANCE = 1.96
 """Standard errors of the 95 % confidence interval of a difference."""
@@ -120,7 +120,7 @@ class CandidateFit:
         *,
         total: int,
         serving: IncumbentModel | None = None,
-        weighed: int | None = None,
+        weight_events: int | None = None,
     ) -> None:
         """Create an empty fit.
 
@@ -130,7 +130,7 @@ class CandidateFit:
             profiles: The stated profiles of the users.
             total: Number of events to come.
             serving: The version in service, which the fit is compared with.
-            weighed: Number of the last events that the blender learns from; all by default.
+            weight_events: Number of the last events that the blender learns from; all by default.
         """
         self.learner = Learner(params, on_outcome=self._judge)
         self.learned = 0
@@ -139,8 +139,8 @@ class CandidateFit:
         """Ranks on the last events, and on those of them after the fit of the version in service."""
         self._catalogue = catalogue
         self._future_items = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
-        self._weighed_from = 0 if weighed is None else total - weighed
-        self._judged_from = (1.0 - JUDGED) * total
+        self._weighed_from = 0 if weight_events is None else total - weight_events
+        self._judged_from = (1.0 - MAX_OUTCOMES) * total
         self._serving, self._at_ms = serving, 0
         self._incumbent = PersonalWeights(new_blender())
         if serving is not None:
@@ -153,13 +153,13 @@ class CandidateFit:
         self._at_ms = event.occurred_at
         self._add_items(event.occurred_at)
         if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
-            self.learner.view.refresh()
+            self.learner.catalog.refresh()
         learn_event(
             self.learner,
             event,
             position,
             item=self._catalogue.get(event.item_id or ""),
-            weigh=self.learned >= self._weighed_from,
+            learn_weights=self.learned >= self._weighed_from,
         )
         self.learned += 1
 
@@ -169,7 +169,7 @@ class CandidateFit:
         self._add_items(math.inf)
         if learner.events:
             learner.fit()
-        learner.refits, learner.on_outcome = False, lambda candidates, clicked_index: None
+        learner.refits_item_weights, learner.on_outcome = False, lambda candidates, clicked_index: None
         return learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:
@@ -181,9 +181,9 @@ class CandidateFit:
         Args:
             tolerance: Largest acceptable loss, as a share of the incumbent's NDCG@10.
         """
-        accumulator = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
-        if accumulator.outcomes < FEWEST:
-            reason = f"{accumulator.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
+        accumulator = self.unseen if self.unseen.outcomes >= MIN_OUTCOMES else self.judged
+        if accumulator.outcomes < MIN_OUTCOMES:
+            reason = f"{accumulator.outcomes} outcomes are too few to judge by: it takes {MIN_OUTCOMES}"
             return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(accumulator.outcomes)})
         (own, incumbent), (own_hr, incumbent_hr) = accumulator.ndcg(), accumulator.hr()
         delta, error = accumulator.ndcg_delta()
@@ -202,11 +202,11 @@ class CandidateFit:
 
     def _add_items(self, at_ms: float) -> None:
         """Add the items created before a time to the catalog snapshot."""
-        future_items, view = self._future_items, self.learner.view
+        future_items, catalog = self._future_items, self.learner.catalog
         while future_items and future_items[-1].created_at < at_ms:
             item = future_items.pop()
-            if view.labels(item.item_id) is None:
-                view.apply_item(item)
+            if catalog.labels(item.item_id) is None:
+                catalog.apply_item(item)
 
     def _judge(self, candidates: Candidates, clicked_index: int) -> None:
         is_unseen = self._serving is None or self._at_ms > self._serving.watermark
@@ -220,15 +220,15 @@ class CandidateFit:
         if is_unseen and self._serving is not None:
             self._incumbent.learn(
                 candidates.query.features.user_id,
-                candidates.parts,
+                candidates.features,
                 clicked_index,
                 candidates.query.context,
-                among=candidates.admissible,
+                among=candidates.is_admissible,
             )
 
 
 def learn_event(
-    learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool
+    learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, learn_weights: bool
 ) -> None:
     """Learn an event; an item outside the catalogue is learned, but never ranked.
 
@@ -237,12 +237,12 @@ def learn_event(
         event: The event.
         position: Its position in the topic.
         item: The item of the event, if the catalogue holds it.
-        weigh: Whether the blender learns from the event, too.
+        learn_weights: Whether the blender learns from the event, too.
     """
-    unknown = item is None and event.item_id is not None and learner.view.labels(event.item_id) is None
-    learner.learn(event, position, item=item, weigh=weigh)
+    unknown = item is None and event.item_id is not None and learner.catalog.labels(event.item_id) is None
+    learner.learn(event, position, item=item, learn_weights=learn_weights)
     if unknown and event.item_id is not None:
-        learner.view.remove_item(event.item_id)
+        learner.catalog.remove_item(event.item_id)
 
 
 def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) -> float:

@@ -17,7 +17,7 @@ _AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "seq
 """Models without settings. Models that cannot score from a single item, or that only know users, are left out."""
 
 
-def _as_it_is(name: str) -> Callable[[Settings], ItemWeightsProvider]:
+def _unchanged(name: str) -> Callable[[Settings], ItemWeightsProvider]:
     return lambda settings: ModelItemWeights(name, MODELS[name]())
 
 
@@ -45,7 +45,7 @@ def _deep(settings: Settings) -> ItemWeightsProvider:
         config="DeepConfig",
         embedding_dim=settings.embedding_dim,
         batch=settings.batch_size,
-        rate=settings.learning_rate,
+        learning_rate=settings.learning_rate,
     )
     return ModelItemWeights("deep", build())
 
@@ -56,7 +56,7 @@ ITEM_WEIGHT_MODELS: Mapping[str, Callable[[Settings], ItemWeightsProvider]] = {
     "content": _content,
     "dot-product": _dot_product,
     "deep": _deep,
-} | {name: _as_it_is(name) for name in _AS_THEY_ARE}
+} | {name: _unchanged(name) for name in _AS_THEY_ARE}
 
 
 def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider]:

@@ -19,5 +19,5 @@ def learner_params(settings: Settings) -> LearnerParams:
         signal=signal_params(settings),
         rank=rank_params(settings),
         cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
-        tastes=item_weights_builder(settings),
+        item_weights=item_weights_builder(settings),
     )

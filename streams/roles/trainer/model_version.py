@@ -32,11 +32,11 @@ class FittedVersion:
     """A version with all data needed to serve it."""
 
     version: Version
-    parts: list[str]
+    feature_names: list[str]
     blender: Mapping[str, Weights]
     items: list[str]
-    """Ids of the items in the rows and columns of `tastes`."""
-    tastes: NDArray[np.float32]
+    """Ids of the items in the rows and columns of `item_weights`."""
+    item_weights: NDArray[np.float32]
     """(items, items) the item weights."""
     item_item_model: str
     """The name of the model that provided them."""
@@ -47,22 +47,22 @@ def name_of(at_ms: int) -> str:
     return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
-def fitted(version: Version, learner: Learner) -> FittedVersion:
+def fitted_version(version: Version, learner: Learner) -> FittedVersion:
     """Return the state of a learner as a version."""
-    view = learner.view
-    numbers, tastes = view.tastes.block(0)
+    catalog = learner.catalog
+    numbers, item_weights = catalog.item_weights.block(0)
     state = {name: array.copy() for name, array in learner.blender.state().items()}
     return FittedVersion(
         version,
         list(learner.blender.features),
         state,
-        [view.items.names[n] for n in numbers.tolist()],
-        tastes.astype(np.float32),
-        learner.tastes.name,
+        [catalog.items.names[n] for n in numbers.tolist()],
+        item_weights.astype(np.float32),
+        learner.item_weights.name,
     )
 
 
-def rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+def item_weight_rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
     """Yield the item weights of a version, one record per item.
 
     Args:
@@ -70,7 +70,7 @@ def rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) 
         trimmed: Counts the weights left out; a record that is too small for all holds the strongest.
     """
     items = np.array(fitted_version.items, object)
-    for item_id, weights in zip(fitted_version.items, fitted_version.tastes, strict=True):
+    for item_id, weights in zip(fitted_version.items, fitted_version.item_weights, strict=True):
         columns = np.flatnonzero(weights)
         selection = strongest(items[columns].tolist(), weights[columns].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
         if trimmed is not None:
@@ -84,12 +84,12 @@ def rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) 
         )
 
 
-def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -> ModelVersion:
+def record(version: Version, feature_names: list[str], blender: Mapping[str, Weights]) -> ModelVersion:
     """Return the record of a version, which workers serve or see as refused.
 
     Args:
         version: The version.
-        parts: The names of the ranking features.
+        feature_names: The names of the ranking features.
         blender: The state of its blender.
     """
     return ModelVersion(
@@ -101,7 +101,7 @@ def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -
         reason=version.reason,
         events=version.events,
         metrics=version.metrics,
-        parts=parts,
+        parts=feature_names,
         weights=blender["table"].ravel().tolist(),
         squares=blender["squares"].ravel().tolist(),
         scales=blender["scales"].tolist(),
@@ -138,9 +138,9 @@ def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArra
             "taste_model": fitted_version.item_item_model,
             "request_ids": "\n".join(version.request_ids),
         },
-        names={"parts": fitted_version.parts, "items": fitted_version.items},
+        names={"parts": fitted_version.feature_names, "items": fitted_version.items},
     )
-    return header, {**fitted_version.blender, "tastes": fitted_version.tastes}
+    return header, {**fitted_version.blender, "tastes": fitted_version.item_weights}
 
 
 def of_header(header: Header) -> Version:

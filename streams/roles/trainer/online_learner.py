@@ -14,7 +14,7 @@ from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profil
 from streams.core.byte_budget import strongest
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import by_name
+from streams.core.ranking.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
 from streams.runtime.model_restore import restore_and_log
@@ -57,9 +57,9 @@ class OnlineLearner:
         """Outcomes that the blender had learned when it started from the base version."""
 
     @property
-    def waiting(self) -> int:
+    def unpublished_rows(self) -> int:
         """Return the number of changed, unpublished rows."""
-        return self.learner.view.neighbors.waiting
+        return self.learner.catalog.neighbors.changed_count
 
     @property
     def version(self) -> str:
@@ -76,15 +76,15 @@ class OnlineLearner:
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def apply(self, message: Message, position: Position, *, weigh: bool) -> None:
+    def apply(self, message: Message, position: Position, *, learn_weights: bool) -> None:
         """Apply a message of a topic.
 
         Args:
             message: The message.
             position: Its position in the topic.
-            weigh: Whether the blender learns from it, too.
+            learn_weights: Whether the blender learns from it, too.
         """
-        apply_message(self.learner, message, position, weigh=weigh)
+        apply_message(self.learner, message, position, learn_weights=learn_weights)
         self.outcomes = self._now
 
     def promote(self, learner: Learner, version: Version) -> None:
@@ -103,8 +103,8 @@ class OnlineLearner:
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
         """Yield changed rows, those of new items first, up to about `most_links` links."""
-        table = self.learner.view.neighbors
-        while most_links > 0 and table.waiting:
+        table = self.learner.catalog.neighbors
+        while most_links > 0 and table.changed_count:
             row = self._row(table.drain(1)[0])
             most_links -= 1 + len(row.neighbors)
             yield row
@@ -115,7 +115,7 @@ class OnlineLearner:
         for user_id in learner.weights.drain(most):
             offset = learner.weights.offset(user_id)
             if offset is not None:
-                yield UserWeights(user_id=user_id, weights=by_name(offset), watermark=learner.view.watermark)
+                yield UserWeights(user_id=user_id, weights=weights_by_name(offset), watermark=learner.catalog.watermark)
 
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the record of the current weights, under the name `version`."""
@@ -125,7 +125,7 @@ class OnlineLearner:
             status=SERVING,
             reason="learned live",
             created_at=now_ms,
-            watermark=self.learner.view.watermark,
+            watermark=self.learner.catalog.watermark,
             events=self.learner.events,
             metrics=self.base.metrics if self.base else {},
         )
@@ -137,40 +137,40 @@ class OnlineLearner:
         self.outcomes = self._published_outcomes = outcomes
 
     def _row(self, index: int) -> ItemNeighbors:
-        view = self.learner.view
-        others, sums = view.neighbors.links.row(index)
-        names = [view.items.names[other] for other in others.tolist()]
+        catalog = self.learner.catalog
+        others, sums = catalog.neighbors.links.row(index)
+        names = [catalog.items.names[other] for other in others.tolist()]
         selection = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
         self.trimmed["links"] += len(names) - len(selection)
         sums = sums[:, selection]
         return ItemNeighbors(
-            item_id=view.items.names[index],
+            item_id=catalog.items.names[index],
             neighbors=[names[slot] for slot in selection],
             scores=sums[TOGETHER].tolist(),
             follows=sums[NEXT].tolist(),
-            mass=view.neighbors.links.mass(index),
-            reference=view.neighbors.reference_ms or 0,
-            watermark=view.watermark,
+            mass=catalog.neighbors.links.mass(index),
+            reference=catalog.neighbors.reference_ms or 0,
+            watermark=catalog.watermark,
         )
 
 
-def apply_message(learner: Learner, message: Message, position: Position, *, weigh: bool) -> None:
+def apply_message(learner: Learner, message: Message, position: Position, *, learn_weights: bool) -> None:
     """Apply a message of a topic to a learner.
 
     Args:
         learner: The learner to update.
         message: The message.
         position: Its position in the topic.
-        weigh: Whether the blender learns from it, too.
+        learn_weights: Whether the blender learns from it, too.
     """
     match message:
         case Interaction():
-            learn_event(learner, message, position, weigh=weigh)
+            learn_event(learner, message, position, learn_weights=learn_weights)
         case Item():
-            learner.view.apply_item(message)
+            learner.catalog.apply_item(message)
         case Profile():
             learner.profile(message, position)
         case ItemDeleted(item_id):
-            learner.view.remove_item(item_id)
+            learner.catalog.remove_item(item_id)
         case ProfileForgotten(user_id, at_ms):
             learner.forget_profile(user_id, at_ms, position)

@@ -30,7 +30,7 @@ from streams.core.ranking.pipeline import MODEL
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import FittedVersion, fitted, name_of, record, rows
+from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, name_of, record
 from streams.roles.trainer.online_learner import OnlineLearner, apply_message
 from streams.roles.trainer.retrain_schedule import FitSchedule
 from streams.runtime.role import Role
@@ -71,17 +71,17 @@ class RetrainScheduler:
         self.published_items: set[str] = set()
         """Items whose weights are on the topic item-weights."""
 
-    def ask(self, request: RetrainRequest) -> None:
+    def request_fit(self, request: RetrainRequest) -> None:
         """Note a request for a fit, unless a version already answers it."""
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
 
-    def note(self, message: Any, position: Position) -> None:
+    def buffer(self, message: Any, position: Position) -> None:
         """Note a message that arrives during a fit."""
         if self._pending_messages is not None:
             self._pending_messages.append((message, position))
 
-    def own(self, model_version: ModelVersion) -> ModelVersion:
+    def mark_own(self, model_version: ModelVersion) -> ModelVersion:
         """Note that this trainer publishes a version, and return it."""
         self._own.append((model_version.version, model_version.created_at))
         self._published_at = model_version.created_at
@@ -113,7 +113,7 @@ class RetrainScheduler:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def board(self, now_ms: int) -> ModelStatus:
+    def status(self, now_ms: int) -> ModelStatus:
         """Return the status of the model: versions, online learning, fit in progress and next fit."""
         live, base = self._live, self._live.base
         serving = None if base is None else base.version
@@ -127,7 +127,7 @@ class RetrainScheduler:
                 version=live.version,
                 events=live.learner.events,
                 outcomes=live.outcomes,
-                watermark=live.learner.view.watermark,
+                watermark=live.learner.catalog.watermark,
                 published_at=self._published_at,
             ),
             training=self._training,
@@ -145,7 +145,7 @@ class RetrainScheduler:
         try:
             await self._fit(request_ids, full=full)
         except asyncio.CancelledError:
-            _LOG.warning("the fit was given up")
+            _LOG.warning("the fit was cancelled")
             raise
         except Exception:
             _LOG.exception("the fit failed")
@@ -166,7 +166,7 @@ class RetrainScheduler:
                 profiles,
                 total=events.total,
                 serving=serving,
-                weighed=None if full else self._settings.model_fit_events,
+                weight_events=None if full else self._settings.model_fit_events,
             )
             await self._replay(fit, events)
             ends = {tp.partition: end for tp, end in events.ends.items()}
@@ -179,7 +179,7 @@ class RetrainScheduler:
             status=decision.status,
             reason=decision.reason,
             created_at=now_ms,
-            watermark=learner.view.watermark,
+            watermark=learner.catalog.watermark,
             events=learner.events,
             metrics=dict(decision.metrics),
             full=full,
@@ -189,7 +189,7 @@ class RetrainScheduler:
             logging.WARNING if decision.status == REFUSED else logging.INFO,
             "version %s is %s: %s", version.version, decision.status, decision.reason
         )  # fmt: skip
-        await self._store_version(fitted(version, learner), learner, ends)
+        await self._store_version(fitted_version(version, learner), learner, ends)
 
     async def _serving(self) -> IncumbentModel | None:
         """Return the version in service as fitted; without its file, the current weights with all online learning."""
@@ -199,8 +199,8 @@ class RetrainScheduler:
         try:
             fitted_version = await asyncio.to_thread(self._artifacts.get, live.base.version)
         except OperatorError:
-            return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
-        if fitted_version.parts != list(live.learner.blender.features):
+            return IncumbentModel(live.learner.blender.state(), live.learner.catalog.watermark)
+        if fitted_version.feature_names != list(live.learner.blender.features):
             return None
         return IncumbentModel(
             fitted_version.blender, fitted_version.version.watermark, fitted_version.version.metrics.get("ndcg@10")
@@ -226,7 +226,9 @@ class RetrainScheduler:
                 self._publisher, fitted_version, self.published_items, trimmed=self._live.trimmed
             )
             await self._catch_up(learner, ends)
-        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, fitted_version.parts, fitted_version.blender)))
+        self._publisher.produce(
+            MODEL_VERSIONS, self.mark_own(record(version, fitted_version.feature_names, fitted_version.blender))
+        )
         await self._publisher.flush()
         if version.status == SERVING:
             await self._catch_up(learner, ends)
@@ -243,9 +245,9 @@ class RetrainScheduler:
             for message, position in waiting:
                 if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
                     try:
-                        apply_message(learner, message, position, weigh=weigh)
+                        apply_message(learner, message, position, learn_weights=weigh)
                     except Exception:
-                        _LOG.exception("the fit passes over the %s at %s", type(message).__name__, position)
+                        _LOG.exception("the fit skips the %s at %s", type(message).__name__, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -260,7 +262,7 @@ def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:
         try:
             fit.learn(event, position)
         except Exception:
-            _LOG.exception("the fit passes over the event %s", event.event_id)
+            _LOG.exception("the fit skips the event %s", event.event_id)
 
 
 async def publish_item_weights(
@@ -281,10 +283,10 @@ async def publish_item_weights(
     Returns:
         The ids of the items whose weights are on the topic now.
     """
-    for number, row in enumerate(rows(fitted_version, trimmed=trimmed), 1):
+    for number, row in enumerate(item_weight_rows(fitted_version, trimmed=trimmed), 1):
         publisher.produce(ITEM_WEIGHTS, row)
         if number % _ROWS_AT_A_TIME == 0:
-            await publisher.room()
+            await publisher.wait_for_capacity()
             await asyncio.sleep(0)
     for item_id in sorted(published_items - set(fitted_version.items)):
         publisher.produce_bytes(ITEM_WEIGHTS, item_id.encode(), None)

@@ -27,7 +27,7 @@ from infra.settings import Settings
 from schemas.types import ModelVersion
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import in_order
+from streams.core.ranking.features import weights_in_order
 from streams.core.ranking.pipeline import MODEL
 from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
@@ -58,7 +58,7 @@ _USERS = 2_000
 """Users whose personal weights are published per second."""
 _KEEPING_UP = 1_000
 """Lag in interactions up to which the blender learns too, at about 1 ms per interaction."""
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = HOUR_MS
@@ -72,7 +72,7 @@ class Trainer:
     def __init__(self, role: Role, status_store: ModelStatusStore) -> None:
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
-        self.live = OnlineLearner(Learner(learner_params(role.settings), refits=False))
+        self.live = OnlineLearner(Learner(learner_params(role.settings), refits_item_weights=False))
         artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts, self.live)
         self.positions: dict[str, int] = {}
@@ -91,12 +91,12 @@ class Trainer:
         for topic in (ITEMS, PROFILES):
             async with self._role.history(topic) as history:
                 for position, value in (await history.newest()).values():
-                    self._learn(value, position, weigh=False)
+                    self._learn(value, position, learn_weights=False)
                 offsets |= history.ends
         async with self._role.history(INTERACTIONS) as history:
             number = 0
             async for position, event in history.merged():
-                self._learn(event, position, weigh=False)
+                self._learn(event, position, learn_weights=False)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -106,7 +106,7 @@ class Trainer:
             offsets |= history.ends
         async with self._role.history(USER_WEIGHTS) as history:
             for _, own in (await history.newest()).values():
-                self.live.learner.weights.put(own.user_id, in_order(own.weights))
+                self.live.learner.weights.put(own.user_id, weights_in_order(own.weights))
         await self._restore_serving(None if serving is None else serving[1])
         return offsets
 
@@ -126,9 +126,9 @@ class Trainer:
                 consumer.seek(tp, offset)
             try:
                 while True:
-                    fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+                    fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                     backlog = await _backlog(consumer, partitions_of(INTERACTIONS))
-                    await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
+                    await self._apply_fetched(fetched, learn_weights=backlog <= _KEEPING_UP)
                     self._has_new_records |= bool(fetched)
                     await self._publish(idle=not fetched)
                     for tp in partitions:
@@ -137,47 +137,47 @@ class Trainer:
             finally:
                 await self.scheduler.cancel()
 
-    async def write_board(self) -> None:
+    async def write_status(self) -> None:
         """Write the status of the model every second, until cancelled."""
         while True:
             try:
-                await self._status_store.write(self.scheduler.board(clock.now_ms()))
+                await self._status_store.write(self.scheduler.status(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, learn_weights: bool) -> None:
         """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
                     if (deleted := _deleted(record)) is not None:
-                        self._apply(deleted, Position.of(record), weigh=False)
+                        self._apply(deleted, Position.of(record), learn_weights=False)
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
-                        self.scheduler.ask(RetrainRequest(value.event_id, value.reason))
+                        self.scheduler.request_fit(RetrainRequest(value.event_id, value.reason))
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
                         await self._restore_serving(value)
                 else:
-                    self._apply(value, Position.of(record), weigh=False)
+                    self._apply(value, Position.of(record), learn_weights=False)
         for number, (position, event) in enumerate(merged(events.values()), 1):
-            self._apply(event, position, weigh=weigh)
+            self._apply(event, position, learn_weights=learn_weights)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _apply(self, value: Any, position: Position, *, weigh: bool) -> None:
-        self._learn(value, position, weigh=weigh)
-        self.scheduler.note(value, position)
+    def _apply(self, value: Any, position: Position, *, learn_weights: bool) -> None:
+        self._learn(value, position, learn_weights=learn_weights)
+        self.scheduler.buffer(value, position)
 
-    def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
+    def _learn(self, value: Any, position: Position, *, learn_weights: bool) -> None:
         """Learn a record; a failing record becomes a dead letter, or else no restart would get past it."""
         try:
-            self.live.apply(value, position, weigh=weigh)
+            self.live.apply(value, position, learn_weights=learn_weights)
         except Exception as error:
             topic = _TOPICS.get(type(value))
             if topic is None:
@@ -191,7 +191,7 @@ class Trainer:
                 key=topic.key_of(value),
                 value=self._role.registry.codec(topic.record).encode(value),
             )
-            self._role.quarantine.put(message, error, stage="trainer.learn")
+            self._role.dead_letters.put(message, error, stage="trainer.learn")
 
     async def _restore_serving(self, model_version: ModelVersion | None) -> None:
         """Continue from the version in service, and load the published item weights."""
@@ -200,11 +200,11 @@ class Trainer:
             self.live.warm_start(model_version)
         async with self._role.history(ITEM_WEIGHTS) as history:
             weights = await history.newest()
-        view = self.live.learner.view
-        view.tastes.clear()
+        catalog = self.live.learner.catalog
+        catalog.item_weights.clear()
         for position, row in weights.values():
             try:
-                view.apply_weights(row)
+                catalog.apply_weights(row)
             except Exception:
                 _LOG.exception("the weights at %s cannot be used", position)
         self.scheduler.published_items = set(weights)
@@ -223,14 +223,14 @@ class Trainer:
         since_s = now_s - self._weights_s
         if every_s and self.live.has_unpublished and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
-            self._publisher.produce(MODEL_VERSIONS, self.scheduler.own(self.live.weights(clock.now_ms())))
+            self._publisher.produce(MODEL_VERSIONS, self.scheduler.mark_own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def describe(self) -> dict[str, Any]:
         """Return the figures for the heartbeat."""
-        waiting = self.live.waiting
+        waiting = self.live.unpublished_rows
         if self._settings.model_publish_interval_s > 0:
-            waiting += self.live.has_unpublished + self.live.learner.weights.waiting
+            waiting += self.live.has_unpublished + self.live.learner.weights.changed_count
         return {
             "positions": self.positions,
             "waiting": waiting,
@@ -242,7 +242,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("trainer", settings) as role:
         trainer = Trainer(role, RedisModelStatusStore(role.redis))
-        await role.run(stop, trainer.run(), trainer.write_board(), describe=trainer.describe)
+        await role.run(stop, trainer.run(), trainer.write_status(), describe=trainer.describe)
 
 
 async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:

@@ -32,7 +32,7 @@ class World:
     interactions: MemoryInteractionLog = field(
         default_factory=lambda: MemoryInteractionLog(clock_s=lambda: NOW_MS / 1_000)
     )
-    probes: dict[str, HealthCheck] = field(default_factory=dict)
+    health_checks: dict[str, HealthCheck] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
     """Clients to use instead of these."""
 
@@ -43,7 +43,7 @@ class World:
             "feeds": self.feeds,
             "items": self.items,
             "interactions": self.interactions,
-            "probes": self.probes,
+            "health_checks": self.health_checks,
             "now_ms": lambda: NOW_MS,
         }
         return create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))

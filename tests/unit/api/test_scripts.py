@@ -26,7 +26,7 @@ async def test_an_id_is_one_however_it_is_composed(escaped: bool) -> None:
         batch = {"interactions": [body]}
         many = await http.post("/interaction/batch", content=json.dumps(batch, ensure_ascii=escaped), headers=JSON)
     assert (answer.status_code, many.status_code) == (202, 202)
-    for event in world.publisher.of(INTERACTIONS):
+    for event in world.publisher.values_of(INTERACTIONS):
         assert (event.user_id, event.item_id, event.context) == (COMPOSED, f"i {COMPOSED}", {COMPOSED: COMPOSED})
 
 
@@ -97,7 +97,7 @@ async def test_a_whole_surrogate_pair_is_a_character() -> None:
     body = '{"user_id": "\\ud83d\\ude00", "action": "click", "item_id": "i1"}'
     async with world.http() as http:
         assert (await http.post("/interaction", content=body, headers=JSON)).status_code == 202
-    assert world.publisher.of(INTERACTIONS)[0].user_id == "😀"
+    assert world.publisher.values_of(INTERACTIONS)[0].user_id == "😀"
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ async def test_labels_hold_what_people_read_in_their_one_form(given: str, kept: 
         put = await http.put("/api/v1/user-profile/ann/preferences", json=stated)
         sent = {"user_id": "ann", "title": given, "category": given}
         assert (await http.post("/push/send", json=sent)).status_code == 202
-    profile, _ = world.publisher.of(PROFILE_UPDATES)
+    profile, _ = world.publisher.values_of(PROFILE_UPDATES)
     assert (profile.categories, profile.topics, profile.muted, profile.city) == ([kept], [kept], [kept], kept)
     assert put.json()["categories"] == [kept]
-    [request] = world.publisher.of(PUSH_REQUESTS)
+    [request] = world.publisher.values_of(PUSH_REQUESTS)
     assert (request.title, request.category) == (kept, kept)

@@ -52,7 +52,7 @@ def test_every_event_is_one_that_the_pipeline_takes() -> None:
 def test_no_two_events_share_an_id() -> None:
     load = a_load()
     live = load.live(500, start_ms=NOW_MS, step_ms=1, salt=200) + load.live(500, start_ms=NOW_MS, step_ms=1, salt=1000)
-    ids = [event.event_id for event in [*load.history(), *load.one_each(), *live]]
+    ids = [event.event_id for event in [*load.history(), *load.one_event_each(), *live]]
     assert len(set(ids)) == len(ids)
 
 
@@ -63,7 +63,7 @@ def test_live_events_have_times_of_their_own() -> None:
 
 def test_one_each_is_one_event_of_every_user() -> None:
     load = a_load()
-    assert Counter(event.user_id for event in load.one_each()) == Counter(load.user_ids)
+    assert Counter(event.user_id for event in load.one_event_each()) == Counter(load.user_ids)
 
 
 def test_catalogue_names_each_item_once_and_covers_all_categories() -> None:

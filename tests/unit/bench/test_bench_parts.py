@@ -23,7 +23,7 @@ def test_what_is_ranked_with_knows_every_item_and_everyone_who_acted() -> None:
     assert known.snapshot.neighbors.links.row(known.snapshot.items.get(LOAD.items[0].item_id))[0].size
 
 
-def test_the_time_of_a_ranking_is_told_of_as_many_candidates_as_there_are() -> None:
+def test_the_ranking_benchmark_reports_its_number_of_candidates() -> None:
     told = ranking.measure(LOAD, Settings(), on_progress=silent)
     assert told["ms_per_user"] > 0
     assert told["candidates"] == 80

@@ -45,7 +45,7 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
         assert found["models"][model]["ndcg"] == pytest.approx(np.mean(gains))
 
 
-def test_a_model_whose_package_is_missing_is_skipped_and_said_so(clicks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_its_package_is_skipped_with_a_reason(clicks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def heavy() -> Model:
         raise ModuleNotFoundError("No module named 'heavy'", name="heavy")
 
@@ -70,7 +70,7 @@ def test_several_processes_find_what_one_finds(clicks: Path, tmp_path: Path) -> 
     )
 
 
-def test_what_each_source_of_the_blend_adds_is_told_against_the_whole(clicks: Path, tmp_path: Path) -> None:
+def test_each_ablated_source_is_compared_with_the_whole_blend(clicks: Path, tmp_path: Path) -> None:
     report, few = tmp_path / "ablation.json", tmp_path / "few.csv"
     few.write_text("\n".join(clicks.read_text().splitlines()[:150]))
     done = RUN.invoke(app, ["evaluate", "--data", str(few), "--ablate", "sources", "--json", str(report)])
@@ -108,7 +108,7 @@ def test_users_are_held_out_and_their_lists_say_what_was_known(clicks: Path, tmp
         (["--protocol", "rmse"], "no ratings"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_answered_with_what_can(clicks: Path, flags: list[str], problem: str) -> None:
+def test_an_unknown_option_is_answered_with_the_valid_ones(clicks: Path, flags: list[str], problem: str) -> None:
     done = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags])
     assert done.exit_code == 1
     assert problem in done.stderr

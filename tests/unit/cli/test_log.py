@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.security.principal import CURRENT, RequestContext
+from api.security.principal import REQUEST_CONTEXT, RequestContext
 from cli.log import formatter
 from infra.settings import Settings
 
@@ -23,13 +23,13 @@ def logged(message: str, *args: Any, extra: dict[str, Any] | None = None, **sett
 
 
 def test_an_entry_is_json_in_production_and_names_no_person() -> None:
-    token = CURRENT.set(RequestContext("r1"))
+    token = REQUEST_CONTEXT.set(RequestContext("r1"))
     try:
         raise KeyError("inside")
     except KeyError:
         line = logged("it failed", extra={"user_id": "ann", "topic": "feeds.v1"}, environment="production")
     finally:
-        CURRENT.reset(token)
+        REQUEST_CONTEXT.reset(token)
     entry = json.loads(line)
     assert (entry["event"], entry["level"], entry["logger"], entry["request_id"]) == ("it failed", "error", "api", "r1")
     assert entry["topic"] == "feeds.v1"
@@ -59,7 +59,7 @@ def test_what_is_logged_of_us_and_of_libraries_is_as_set(debug: str, levels: str
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
-def test_locals_of_what_failed_are_not_told(environment: str) -> None:
+def test_local_variables_of_failures_are_not_logged(environment: str) -> None:
     secret = "sesame"
     try:
         raise ValueError

@@ -47,7 +47,7 @@ def test_topics_are_listed_as_json() -> None:
         "kept": "90 d",
         "schema": "Interaction",
         "partitions": 8,
-        "doc": "What users do.",
+        "doc": "Actions of users on items, and their searches.",
     }
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.app import create_app
 from api.context import Clients
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 from infra.settings import Settings
 from tests.unit.api.builder import World
 
@@ -72,5 +72,5 @@ def _cut(send: Send) -> Send:
 async def served(world: World, *faults: int | str, **settings: Any) -> AsyncIterator[tuple[str, Failing]]:
     clients = Clients(publisher=world.publisher, feeds=world.feeds, items=world.items)
     app = Failing(create_app(replace(Settings(), **settings), clients), list(faults))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield url, app

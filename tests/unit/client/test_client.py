@@ -96,11 +96,11 @@ async def test_events_are_published_in_order_under_their_own_ids(do: Do) -> None
     async with served(world) as (url, app):
         ids = await do(url, "publish", *events)
     assert ids == [event.event_id for event in events]
-    assert [one.item_id for one in world.publisher.of(INTERACTIONS)] == ["i1", "i2", "i3"]
-    assert [one.event_id for one in world.publisher.of(INTERACTIONS)] == [ids[0], ids[1], ids[4]]
-    assert world.publisher.of(LOCATIONS)[0].cell
-    assert world.publisher.of(PROFILE_UPDATES)[0].categories == ["music"]
-    [shown] = world.publisher.of(IMPRESSIONS)
+    assert [one.item_id for one in world.publisher.values_of(INTERACTIONS)] == ["i1", "i2", "i3"]
+    assert [one.event_id for one in world.publisher.values_of(INTERACTIONS)] == [ids[0], ids[1], ids[4]]
+    assert world.publisher.values_of(LOCATIONS)[0].cell
+    assert world.publisher.values_of(PROFILE_UPDATES)[0].categories == ["music"]
+    [shown] = world.publisher.values_of(IMPRESSIONS)
     assert [(one.item_id, one.position) for one in shown.items] == [("i1", 0), ("i2", 1)]
     assert app.asked == 5
 
@@ -110,14 +110,14 @@ async def test_what_fails_for_a_moment_is_tried_again(do: Do, fault: int) -> Non
     world = World()
     async with served(world, fault, fault) as (url, app):
         await do(url, "publish", a_click())
-    assert (app.asked, len(world.publisher.of(INTERACTIONS))) == (3, 1)
+    assert (app.asked, len(world.publisher.values_of(INTERACTIONS))) == (3, 1)
 
 
 async def test_an_answer_that_is_lost_has_the_event_sent_again_under_its_id(do: Do) -> None:
     world = World()
     async with served(world, "lost") as (url, _):
         [event_id] = await do(url, "publish", a_click())
-    assert [one.event_id for one in world.publisher.of(INTERACTIONS)] == [event_id, event_id]
+    assert [one.event_id for one in world.publisher.values_of(INTERACTIONS)] == [event_id, event_id]
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(503, ServerError), (429, TooManyRequestsError), ("lost", MillraceError)])
@@ -174,8 +174,8 @@ async def test_what_a_batch_cannot_use_is_named_once_the_rest_is_published(do: D
         with pytest.raises(PartialFailureError, match="1 of 6 events") as refusal:
             await do(url, "publish", *events)
     assert [(one.index, one.code, one.field) for one in refusal.value.problems] == [(2, "invalid_value", "value")]
-    assert [one.item_id for one in world.publisher.of(INTERACTIONS)] == ["i1", "i2", "i3"]
-    assert len(world.publisher.of(LOCATIONS)) == 1
+    assert [one.item_id for one in world.publisher.values_of(INTERACTIONS)] == ["i1", "i2", "i3"]
+    assert len(world.publisher.values_of(LOCATIONS)) == 1
 
 
 async def test_tokens_are_shown(do: Do) -> None:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import gazetteer
-from domain.gazetteer import around, located
+from domain.gazetteer import find_city, nearest_city
 
 
 def key(name: str, timezone: str = "") -> str | None:
-    city = located(name, timezone)
+    city = find_city(name, timezone)
     return None if city is None else city.key
 
 
@@ -69,7 +69,9 @@ def test_a_city_is_found_by_any_of_its_names(names: tuple[str, ...], expected: s
         ("Birmingham, AL", "birmingham us al"),
     ],
 )
-def test_of_cities_of_one_name_the_largest_is_meant_unless_a_country_or_state_is_told(name: str, expected: str) -> None:
+def test_of_cities_of_one_name_the_largest_is_found_unless_a_country_or_state_is_given(
+    name: str, expected: str
+) -> None:
     assert key(name) == expected
 
 
@@ -88,7 +90,7 @@ def test_of_cities_of_one_name_the_largest_is_meant_unless_a_country_or_state_is
         ("Paris, Texas", "Europe/Paris", "paris us tx"),
     ],
 )
-def test_the_time_zone_of_a_user_tells_cities_of_one_name_apart(name: str, timezone: str, expected: str) -> None:
+def test_the_time_zone_of_a_user_distinguishes_cities_of_one_name(name: str, timezone: str, expected: str) -> None:
     assert key(name, timezone) == expected
 
 
@@ -106,8 +108,8 @@ def test_the_time_zone_of_a_user_tells_cities_of_one_name_apart(name: str, timez
         "12345",
     ],
 )
-def test_a_name_that_is_not_known_or_does_not_tell_is_no_city(name: str) -> None:
-    assert located(name) is None
+def test_an_unknown_or_ambiguous_name_is_no_city(name: str) -> None:
+    assert find_city(name) is None
 
 
 @pytest.mark.parametrize(
@@ -131,30 +133,30 @@ def test_a_name_that_is_not_known_or_does_not_tell_is_no_city(name: str) -> None
 def test_a_point_lies_in_the_city_around_it_and_its_label_means_that_city(
     point: tuple[float, float], label: str | None
 ) -> None:
-    city = around(*point, radius_km=50.0)
+    city = nearest_city(*point, radius_km=50.0)
     assert (city.label if city else None) == label
-    assert city is None or located(city.label) == city
+    assert city is None or find_city(city.label) == city
 
 
 @given(st.text(max_size=40), st.sampled_from(("", "Europe/Berlin", "nonsense")))
 def test_no_name_is_too_strange(name: str, timezone: str) -> None:
-    city = located(name, timezone)
+    city = find_city(name, timezone)
     assert city is None or city.population >= 0
 
 
 @given(st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, 30_000))
 def test_no_point_is_too_far_off(latitude: float, longitude: float, radius_km: float) -> None:
-    city = around(latitude, longitude, radius_km=radius_km)
+    city = nearest_city(latitude, longitude, radius_km=radius_km)
     assert city is not None or radius_km < 5_000
 
 
 def test_labels_of_large_cities_mean_these_cities_everywhere() -> None:
-    points = [(city.point, city) for name in NAMES if (city := located(name)) is not None]
+    points = [(city.point, city) for name in NAMES if (city := find_city(name)) is not None]
     assert len(points) == len(NAMES)
     for point, city in random.Random(7).sample(points, len(points)):
-        found = around(*point, radius_km=10.0)
+        found = nearest_city(*point, radius_km=10.0)
         assert found is not None
-        assert located(found.label) == found == city
+        assert find_city(found.label) == found == city
 
 
 NAMES = (
@@ -165,4 +167,4 @@ NAMES = (
 
 def test_the_gazetteer_is_read_once() -> None:
     gazetteer.load()
-    assert located("Berlin") is located("Berlin")
+    assert find_city("Berlin") is find_city("Berlin")

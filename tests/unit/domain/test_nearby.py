@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.nearby import CITY_KM, UNKNOWN, GeoIndex, Spot, _spot, spot
+from domain.nearby import CITY_KM, UNKNOWN_LOCATION, GeoIndex, GeoLocation, _spot, geo_location
 from domain.plain import plain
 
 RADIUS_KM = 50.0
@@ -29,8 +29,8 @@ def cell(name: str, resolution: int = 9) -> str:
 def is_far(item: dict[str, Any], user: dict[str, Any], *, radius_km: float = RADIUS_KM) -> bool:
     places = GeoIndex()
     places.put(0, item.get("cell"), item.get("city"))
-    where = spot(user.get("cell"), user.get("city"), user.get("timezone", ""))
-    return places.far(1, where, radius_km=radius_km).tolist() == [0]
+    where = geo_location(user.get("cell"), user.get("city"), user.get("timezone", ""))
+    return places.not_near(1, where, radius_km=radius_km).tolist() == [0]
 
 
 WAYS = ("cell", "city", "both")
@@ -48,7 +48,7 @@ def told(way: str, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("user", WAYS)
 @pytest.mark.parametrize("there", CITIES)
 @pytest.mark.parametrize("here", CITIES)
-def test_an_item_is_near_to_whoever_is_in_its_city_and_far_from_all_others(
+def test_an_item_is_near_to_users_in_its_city_and_far_from_all_others(
     item: str, user: str, there: str, here: str
 ) -> None:
     assert is_far(told(item, there), told(user, here)) == (there != here)
@@ -62,9 +62,9 @@ def test_an_item_that_is_tied_to_no_place_is_near_to_everybody(item: dict[str, A
 
 @pytest.mark.parametrize("user", [{}, {"cell": "garbage"}, {"city": ""}, {"city": "!"}, {"timezone": "Europe/Berlin"}])
 @pytest.mark.parametrize("item", WAYS)
-def test_an_item_at_a_place_is_far_from_whoever_is_nowhere(item: str, user: dict[str, Any]) -> None:
+def test_an_item_with_a_location_is_far_from_users_without_one(item: str, user: dict[str, Any]) -> None:
     assert is_far(told(item, "Berlin"), user)
-    assert spot(user.get("cell"), user.get("city")) == UNKNOWN
+    assert geo_location(user.get("cell"), user.get("city")) == UNKNOWN_LOCATION
 
 
 @pytest.mark.parametrize(
@@ -127,22 +127,26 @@ def test_in_a_small_radius_a_city_is_as_large_as_it_is(item: dict[str, Any], use
 
 
 def test_an_item_that_moves_is_where_it_was_put_last() -> None:
-    places, lisbon = GeoIndex(), spot(cell("Lisbon"), None)
+    places, lisbon = GeoIndex(), geo_location(cell("Lisbon"), None)
     places.put(0, cell("Berlin"), "Berlin")
-    assert places.far(1, lisbon, radius_km=RADIUS_KM).tolist() == [0]
+    assert places.not_near(1, lisbon, radius_km=RADIUS_KM).tolist() == [0]
     places.put(0, cell("Lisbon"), None)
-    assert places.far(1, lisbon, radius_km=RADIUS_KM).tolist() == []
+    assert places.not_near(1, lisbon, radius_km=RADIUS_KM).tolist() == []
     places.put(0, None, "Berlin")
-    assert places.far(1, lisbon, radius_km=RADIUS_KM).tolist() == [0]
+    assert places.not_near(1, lisbon, radius_km=RADIUS_KM).tolist() == [0]
     places.put(0, None, None)
-    assert places.tied(1).tolist() == places.far(1, lisbon, radius_km=RADIUS_KM).tolist() == []
+    assert places.with_location(1).tolist() == places.not_near(1, lisbon, radius_km=RADIUS_KM).tolist() == []
 
 
 def test_there_is_room_for_any_number_of_items() -> None:
     places = GeoIndex()
     places.put(4_999, None, "Berlin")
-    assert places.far(5_000, UNKNOWN, radius_km=RADIUS_KM).tolist() == places.tied(5_000).tolist() == [4_999]
-    assert places.far(4_999, UNKNOWN, radius_km=RADIUS_KM).tolist() == []
+    assert (
+        places.not_near(5_000, UNKNOWN_LOCATION, radius_km=RADIUS_KM).tolist()
+        == places.with_location(5_000).tolist()
+        == [4_999]
+    )
+    assert places.not_near(4_999, UNKNOWN_LOCATION, radius_km=RADIUS_KM).tolist() == []
 
 
 points = st.tuples(st.floats(-89, 89), st.floats(-180, 180))
@@ -173,9 +177,9 @@ def test_a_name_is_near_to_itself_and_no_name_makes_trouble(one: str, other: str
 
 
 def test_a_spot_is_known_by_its_point_or_by_its_name() -> None:
-    assert spot("garbage", "Kleindorf") == Spot(city="kleindorf")
-    assert spot(cell("Berlin"), None).is_exact
-    assert not spot(cell("Berlin", 5), None).is_exact
+    assert geo_location("garbage", "Kleindorf") == GeoLocation(city="kleindorf")
+    assert geo_location(cell("Berlin"), None).is_exact
+    assert not geo_location(cell("Berlin", 5), None).is_exact
     assert CITY_KM < RADIUS_KM
 
 

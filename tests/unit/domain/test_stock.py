@@ -43,5 +43,5 @@ def test_an_item_that_cannot_be_had_is_sold_out(told: dict[str, Any]) -> None:
         {"attributes": {"availability": ""}},
     ],
 )
-def test_an_item_whose_stock_nobody_counts_can_be_had(told: dict[str, Any]) -> None:
+def test_an_item_without_a_tracked_stock_is_available(told: dict[str, Any]) -> None:
     assert not is_sold_out(an_item(**told))

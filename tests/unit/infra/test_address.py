@@ -12,7 +12,7 @@ LOCAL = Addresses("127.0.0.1:1", "http://127.0.0.1:2", "redis://127.0.0.1:3/0", 
 
 def test_what_a_stack_left_is_found(tmp_path: Path) -> None:
     address.write(tmp_path, LOCAL)
-    assert resolve_addresses(Settings(millrace_home=tmp_path)) == LOCAL.into(Settings(millrace_home=tmp_path))
+    assert resolve_addresses(Settings(millrace_home=tmp_path)) == LOCAL.apply_to(Settings(millrace_home=tmp_path))
 
 
 def test_a_set_address_holds(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_without_a_stack_the_missing_settings_are_named(tmp_path: Path) -> None:
 
 
 def test_with_every_address_set_no_stack_is_asked_for(tmp_path: Path) -> None:
-    given = LOCAL.into(Settings(millrace_home=tmp_path))
+    given = LOCAL.apply_to(Settings(millrace_home=tmp_path))
     assert resolve_addresses(given) is given
 
 

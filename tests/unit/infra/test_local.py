@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Ports, leftover
+from infra.local import Ports, stale_process
 from infra.local.lock import Lock
 from infra.local.port import HOST, free_ports, is_free, require_free
 from infra.local.servers import maven
@@ -50,7 +50,7 @@ def test_free_ports_differ_and_are_free() -> None:
 
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match=r"GB free; the local stack wants 1000000000\.0 GB") as caught:
+    with pytest.raises(OperatorError, match=r"GB free; the local stack needs 1000000000\.0 GB") as caught:
         require_space(tmp_path / "home", free_bytes=10**18)
     assert "MILLRACE_HOME" in caught.value.remedy
 
@@ -71,11 +71,11 @@ def test_a_home_has_one_stack_and_the_next_one_after_it(tmp_path: Path) -> None:
 
 
 def test_the_record_of_a_process_that_is_gone_or_another_ends_nothing(tmp_path: Path) -> None:
-    leftover.record(tmp_path / "self.json", os.getpid(), signal.SIGKILL)
+    stale_process.record(tmp_path / "self.json", os.getpid(), signal.SIGKILL)
     text = (tmp_path / "self.json").read_text().replace('"created_s":', '"created_s":1')
     (tmp_path / "self.json").write_text(text)
     (tmp_path / "broken.json").write_text("{")
-    assert leftover.end_stale(tmp_path) == []
+    assert stale_process.end_stale(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 

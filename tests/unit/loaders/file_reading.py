@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cli.import_report import Report, set_aside
+from cli.import_report import Report, write_rejected_rows
 from evaluation.protocols.stream import of_dataset
 from loaders import Dataset, DatasetError
 from loaders.change import change
@@ -102,7 +102,7 @@ def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
 def reported(path: Path, found: Products) -> None:
     """Assert that the rejected rows are all set aside, and that the report can be written."""
     aside = path.with_name("aside.csv")
-    set_aside(found, aside)
+    write_rejected_rows(found, aside)
     with aside.open(encoding="utf-8", errors="surrogateescape", newline="") as rows:
         assert len(list(csv.reader(rows))) == 1 + len(found.rejected)
     aside.unlink()
@@ -132,7 +132,7 @@ def rows_of(path: Path) -> int | None:
     if kind == "MovieLens":
         form = next(form for form in FORMATS for file in files if file.name == form.ratings and is_ratings(file, form))
         names = {file.name for file in (path if path.is_dir() else path.parent).iterdir()}
-        described = [form.movies] if names.issuperset((form.movies, *form.also)) else []
+        described = [form.movies] if names.issuperset((form.movies, *form.other_files)) else []
         files = [(files[0].parent / name) for name in (form.ratings, *described, form.users) if name in names]
         texts = [decode(file.read_bytes(), form.encoding)[0] for file in files]
         marks = [form.ratings_separator, *[form.separator] * len(described), form.separator]

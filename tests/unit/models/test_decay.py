@@ -21,7 +21,7 @@ TIMES = st.one_of(
 @given(half_lives=st.one_of(st.floats(allow_nan=False), st.integers(-(2**60), 2**60).map(float)))
 def test_a_factor_is_positive_and_finite_whatever_the_time(half_lives: float) -> None:
     assert 0.0 < decay.factor(half_lives) < math.inf
-    assert decay.factor(half_lives, most=64.0) <= 2.0**64
+    assert decay.factor(half_lives, max_half_lives=64.0) <= 2.0**64
 
 
 @pytest.mark.parametrize(("half_lives", "expected"), [(0.0, 1.0), (-2.0, 0.25), (3.0, 8.0), (0.5, math.sqrt(2.0))])
@@ -46,10 +46,10 @@ def test_links_are_finite_whatever_the_times(events: list[tuple[int, int]], at_m
         for item, time in events:
             before = np.array(window[::-1], np.int32)
             moments = np.arange(len(before), dtype=np.int64)
-            table.learn(item, before, moments, at_ms=time, liking=True)
+            table.learn(item, before, moments, at_ms=time, is_positive=True)
             window.append(item)
         table.put(5, np.array([0, 1], np.int32), np.array([[1.0, 2.0], [0.5, 0.5]]), mass=3.0, reference_ms=put_ms)
-        table.learn(5, np.array([0], np.int32), np.ones(1, np.int64), at_ms=at_ms, liking=True)
+        table.learn(5, np.array([0], np.int32), np.ones(1, np.int64), at_ms=at_ms, is_positive=True)
     for item in range(6):
         _, sums = table.links.row(item)
         assert np.isfinite(sums).all()

@@ -187,7 +187,7 @@ def default_of(record: type[msgspec.Struct], name: str) -> Any:
 def test_what_is_remembered_is_bounded_in_bytes() -> None:
     codec = Codec(types.Location, OURS)
     size = len(codec.encode(a_location(user_id="a")))
-    codec.remember(100, most_bytes=2 * size)
+    codec.cache_decoded(100, max_bytes=2 * size)
     values = [a_location(user_id=name) for name in "abca"]
     encoded = [codec.encode(value) for value in values]
     same = [codec.decode(data) is value for data, value in zip(encoded[1:], values[1:], strict=True)]
@@ -221,7 +221,7 @@ def test_a_schema_that_refers_to_named_types_is_read_with_them() -> None:
 @pytest.mark.parametrize(
     "referenced", [[], [{"type": "JSON"}], [{"type": "enum", "name": "Other", "symbols": ["a"]}], ["string"]]
 )
-def test_a_schema_that_refers_to_what_is_not_there_is_told(referenced: list[Any]) -> None:
+def test_a_schema_with_a_missing_reference_is_reported(referenced: list[Any]) -> None:
     _, schema = refers()
     codec = Codec(types.Interaction, OURS)
     codec.learn(THEIRS, schema, referenced=referenced)
@@ -241,7 +241,7 @@ def test_a_referenced_record_is_not_the_record_itself() -> None:
 
 def test_what_was_encoded_here_is_remembered_until_it_is_decoded_or_too_much_is() -> None:
     codec = Codec(types.Location, OURS)
-    codec.remember(2)
+    codec.cache_decoded(2)
     values = [a_location(user_id=name) for name in "abc"]
     encoded = [codec.encode(value) for value in values]
     assert codec.decode(encoded[0]) is not values[0], "there is room for two"

@@ -17,7 +17,7 @@ async def test_a_call_is_published_with_its_page(name: str) -> None:
     async with world.http(flic_token=TOKEN) as http:
         answer = await http.post(f"/api/v1/collect/{name}", headers=SHOWN)
         later = await http.post(f"/api/v1/collect/{name}", params={"page": 3, "page_size": 50}, headers=SHOWN)
-    first, second = world.publisher.of(TRIGGERS)
+    first, second = world.publisher.values_of(TRIGGERS)
     assert answer.status_code == later.status_code == 202
     assert answer.json() == {
         "status": "accepted",
@@ -52,7 +52,7 @@ async def test_pages_have_bounds(params: dict[str, int], field: str) -> None:
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
-async def test_the_status_tells_how_far_each_collection_is() -> None:
+async def test_the_status_shows_the_progress_of_each_collection() -> None:
     collections = MemoryCollectionStore()
     world = World(clients={"collections": collections})
     async with world.http(flic_token=TOKEN) as http:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.postgres.catalog_filter import MemoryListing
+from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfile
 from tests.build import T0_MS, a_feed, a_profile, an_interaction, an_item, features
 from tests.unit.api.builder import NOW_MS, World
@@ -33,9 +33,9 @@ async def refusing() -> None:
 async def a_world(**feed: Any) -> World:
     """Return a world in which u1 has a feed and has done something."""
     portraits = MemoryUserProfileStore()
-    await portraits.write_found([features(counts={"view": 2, "like": 1}, event_count=3)])
+    await portraits.write_inferred([features(counts={"view": 2, "like": 1}, event_count=3)])
     await portraits.write_stated([a_profile(categories=["music"], segment="students", city="Lisbon")])
-    world = World(clients={"portraits": portraits, "listing": MemoryListing(ITEMS, EVENTS)})
+    world = World(clients={"user_profiles": portraits, "catalog_listing": MemoryCatalogListing(ITEMS, EVENTS)})
     await world.items.write(ITEMS)
     await world.feeds.write([a_feed(**feed)])
     return world
@@ -48,15 +48,15 @@ async def got(path: str, world: World | None = None, **params: Any) -> httpx.Res
 
 async def test_health_names_the_services() -> None:
     probes = {"kafka": answering, "registry": answering, "redis": answering, "database": refusing}
-    found = await got("/api/v1/health", World(probes=probes))
+    found = await got("/api/v1/health", World(health_checks=probes))
     assert found.status_code == 200
     assert found.json() == {
         "status": "degraded",
         "version": version("millrace"),
         "services": {"database": False, "redis": True, "kafka": True, "bedrock": False},
     }
-    well = await got("/api/v1/health", World(probes=probes | {"database": answering}))
-    down = await got("/api/v1/health", World(probes=probes | {"redis": refusing}))
+    well = await got("/api/v1/health", World(health_checks=probes | {"database": answering}))
+    down = await got("/api/v1/health", World(health_checks=probes | {"redis": refusing}))
     assert well.json()["status"] == "healthy"
     assert (down.status_code, down.json()["status"]) == (503, "unhealthy")
 
@@ -78,7 +78,7 @@ async def test_an_interaction_is_published_and_answered_as_documented() -> None:
     }
     async with world.http() as http:
         answer = await http.post("/api/v1/interact", json=sent)
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "success",
@@ -227,7 +227,7 @@ async def test_preferences_are_edited_and_the_rest_of_a_profile_stays() -> None:
         newcomer = await http.put("/api/v1/user-profile/new/preferences", json={"topics": ["ai"]})
         bad = await http.put(PREFERENCES, json={"timezone": "Nowhere/Land"})
         nothing = await http.put(PREFERENCES, json={})
-    first, second = world.publisher.of(PROFILE_UPDATES)
+    first, second = world.publisher.values_of(PROFILE_UPDATES)
     assert before["categories"] == ["music"]
     assert answer.json() == before | {"muted": ["sports"], "timezone": "Europe/Lisbon"}
     assert (first.fields, first.muted, first.timezone) == (["muted", "timezone"], ["sports"], "Europe/Lisbon")
@@ -239,7 +239,7 @@ async def test_preferences_are_edited_and_the_rest_of_a_profile_stays() -> None:
 
 async def test_preferences_that_were_changed_meanwhile_are_not_overwritten() -> None:
     world = await a_world()
-    portraits: MemoryUserProfileStore = world.clients["portraits"]
+    portraits: MemoryUserProfileStore = world.clients["user_profiles"]
     async with world.http() as http:
         tag = (await http.get(PREFERENCES)).headers["etag"]
         await portraits.write_stated([a_profile(categories=["music", "film"], segment="students", city="Lisbon")])
@@ -252,7 +252,7 @@ async def test_preferences_that_were_changed_meanwhile_are_not_overwritten() -> 
     assert (stale.status_code, stale.json()["error"]["code"]) == (412, "changed_meanwhile")
     assert [answer.status_code for answer in saved] == [200] * 4
     assert {answer.headers["etag"] for answer in saved} == {saved[0].headers["etag"]} != {fresh}
-    assert len(world.publisher.of(PROFILE_UPDATES)) == 4
+    assert len(world.publisher.values_of(PROFILE_UPDATES)) == 4
 
 
 async def test_what_was_just_saved_is_waited_for_when_it_is_saved_again() -> None:
@@ -267,7 +267,7 @@ async def test_what_was_just_saved_is_waited_for_when_it_is_saved_again() -> Non
                 await self.write_stated([a_profile(muted=["sports"])])
             return await super().read(user_id)
 
-    world = World(clients={"portraits": Late()})
+    world = World(clients={"user_profiles": Late()})
     async with world.http() as http:
         first = await http.put(PREFERENCES, json={"muted": ["sports"]})
         tag = first.headers["etag"]

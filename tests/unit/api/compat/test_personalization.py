@@ -28,10 +28,10 @@ async def personalized(world: World, settings: dict[str, Any] | None = None, **b
     """Return the trigger of a request and what is answered once a worker has put the candidates the other way round."""
     async with world.http(**(settings or {})) as http:
         asking = asyncio.create_task(http.post("/personalize", json={"user_id": "ann", **body}))
-        while not world.publisher.of(TRIGGERS):
+        while not world.publisher.values_of(TRIGGERS):
             assert not asking.done(), asking.result().text
             await asyncio.sleep(0)
-        [trigger] = world.publisher.of(TRIGGERS)
+        [trigger] = world.publisher.values_of(TRIGGERS)
         names = trigger.candidates[::-1]
         count = len(names)
         parts = {"affinity": [0.25] * count, "content": [0.25] * count, "fresh": [0.0] * count}
@@ -154,21 +154,21 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
         answer = await http.post("/interaction", json=sent)
         missing = await http.post("/interaction", json={"user_id": "u", "item_id": "i"})
     assert answer.status_code == 202
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     assert (event.action, event.value, event.session_id) == ("click", 4.5, "session456")
     assert event.context == {"device_type": "mobile", "topics": '["technology","ai"]', "source": "tech-news"}
     assert (missing.status_code, missing.json()["error"]["field"]) == (422, "action")
 
 
-async def test_a_profile_tells_what_was_stated_and_what_was_found() -> None:
+async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     portraits = MemoryUserProfileStore()
     recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
     told = features(
         topics={"ai": 4.0, "art": -1.0}, counts={"click": 2}, event_count=2, recent=recent, queries=["jazz"]
     )
-    await portraits.write_found([told])
+    await portraits.write_inferred([told])
     await portraits.write_stated([a_profile(segment="students", categories=["music"], city="Lisbon")])
-    async with World(clients={"portraits": portraits}).http() as http:
+    async with World(clients={"user_profiles": portraits}).http() as http:
         body = (await http.get("/profile/u1")).json()
         unknown = await http.get("/profile/nobody")
     assert (body["user_id"], body["segment"], body["updated_at"]) == ("u1", "students", T0_MS)
@@ -188,7 +188,7 @@ async def test_an_experiment_is_published_as_defined() -> None:
     }
     async with world.http() as http:
         answer = await http.post("/ab/experiments", json=body)
-    [defined] = world.publisher.of(EXPERIMENTS)
+    [defined] = world.publisher.values_of(EXPERIMENTS)
     assert (answer.status_code, answer.json()["experiment_id"]) == (201, defined.experiment_id)
     assert [(arm.name, arm.share, arm.parameters) for arm in defined.arms] == [
         ("as it is", 0.5, {}),
@@ -232,14 +232,14 @@ async def test_experiments_are_shown_as_they_are_defined() -> None:
     assert [one["experiment_id"] for one in some["experiments"]] == ["x2"]
 
 
-async def test_evaluation_tells_what_was_measured_of_what_serves() -> None:
+async def test_evaluation_reports_the_metrics_of_the_version_in_service() -> None:
     boards = MemoryModelStatusStore()
     old = a_version(version="v0", status="replaced", metrics={"ndcg@10": 0.1})
     new = a_version(status=SERVING, metrics={"ndcg@10": 0.2}, events=7)
     await boards.write(
         ModelStatus(serving="v1", versions=[new, old], live=LiveModel(version="v1.3", events=5, outcomes=2))
     )
-    async with World(clients={"boards": boards}).http() as http:
+    async with World(clients={"model_status": boards}).http() as http:
         body = (await http.get("/evaluation/metrics")).json()
     async with World().http() as http:
         empty = (await http.get("/evaluation/metrics")).json()
@@ -268,6 +268,6 @@ def test_who_was_not_seen_for_five_minutes_is_not_active() -> None:
     active = ActiveUserCounter(clock_s=lambda: now_s)
     for at_s, name in ((0.0, "ann"), (100.0, "bob"), (200.0, "ann")):
         now_s = at_s
-        active.see(name)
+        active.add(name)
     now_s = 450.0
     assert active.count() == 1

@@ -29,7 +29,7 @@ async def a_world(*, stale_at: int = NOW_MS + 1) -> World:
     )
     await shop.write_charts(charts)
     await shop.write([StoredHome(user_id="user123", personalized=IDS[::-1][:60], diverse=IDS[8:10], stale_at=stale_at)])
-    world.clients["shop"] = shop
+    world.clients["shop_store"] = shop
     return world
 
 
@@ -171,7 +171,7 @@ async def test_an_interaction_is_published_and_answered_with_nothing(path: str, 
     async with world.http() as http:
         answer = await http.post(path, json=body)
     assert (answer.status_code, answer.content) == (200, b"")
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     told = ("click", "ABCD1234XY", None) if body is CLICK else ("search", None, "red shoes")
     assert (event.user_id, event.occurred_at) == ("user123", NOW_MS)
     assert (event.action, event.item_id, event.query) == told
@@ -201,7 +201,7 @@ async def test_what_an_event_lacks_is_400_and_what_breaks_its_schema_422(
     async with world.http() as http:
         answer = await http.post(POST, json=body)
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
-    assert world.publisher.of(INTERACTIONS) == []
+    assert world.publisher.values_of(INTERACTIONS) == []
 
 
 async def test_interactions_are_asked_for_by_user_and_days() -> None:

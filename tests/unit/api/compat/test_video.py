@@ -8,9 +8,9 @@ import httpx
 import jwt
 import pytest
 
-from infra.postgres.catalog_filter import MemoryListing
+from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.redis.stores.chart_store import MemoryChartStore
-from infra.redis.stores.feed_store import EVERYONE, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
@@ -42,8 +42,8 @@ async def a_world(*, feed: list[str] | None = None, charts: dict[str, float] | N
     """Return a world of the posts, with a feed for ann."""
     chart, portraits = MemoryChartStore(), MemoryUserProfileStore()
     await chart.write(charts or {}, {item.item_id: item.category for item in POSTS})
-    await portraits.write_found([features(user_id="ann", event_count=9)])
-    clients = {"charts": chart, "portraits": portraits, "listing": MemoryListing(POSTS)}
+    await portraits.write_inferred([features(user_id="ann", event_count=9)])
+    clients = {"charts": chart, "user_profiles": portraits, "catalog_listing": MemoryCatalogListing(POSTS)}
     world = World(clients=clients)
     await world.items.write([*POSTS, an_item("i1")])
     if feed is not None:
@@ -58,11 +58,11 @@ async def answered(world: World, path: str, **params: Any) -> Any:
     """Ask while a worker ranks whatever it is asked for, the other way round."""
     async with world.http(api_rerank_timeout_s=0.5) as http:
         asking = asyncio.create_task(http.get(path, params={"username": "ann"} | params))
-        while not world.publisher.of(TRIGGERS):
+        while not world.publisher.values_of(TRIGGERS):
             if asking.done():
                 break
             await asyncio.sleep(0)
-        for trigger in world.publisher.of(TRIGGERS):
+        for trigger in world.publisher.values_of(TRIGGERS):
             items = trigger.candidates[::-1]
             count = len(items)
             columns: dict[str, Any] = {"sources": ["popular"] * count, "reasons": ["Popular"] * count, "parts": {}}
@@ -145,9 +145,9 @@ async def test_a_category_feed_is_that_of_a_project() -> None:
 
 async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() -> None:
     world = await a_world()
-    portraits = world.clients["portraits"]
-    await portraits.write_found([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
-    await world.feeds.write([a_feed(user_id=EVERYONE, items=["post-4", "post-2", "post-1"])])
+    portraits = world.clients["user_profiles"]
+    await portraits.write_inferred([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
+    await world.feeds.write([a_feed(user_id=DEFAULT_FEED, items=["post-4", "post-2", "post-1"])])
     found = [
         (await answered(world, "/api/v1/feed", username=name, mood=mood))
         if mood
@@ -161,7 +161,7 @@ async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() 
 async def test_what_was_acted_on_lately_is_not_ranked_again() -> None:
     world = await a_world(feed=[])
     seen = features(user_id="ann", recent=[RecentItem(item_id="post-1", weight=1.0, at=T0_MS)])
-    await world.clients["portraits"].write_found([seen])
+    await world.clients["user_profiles"].write_inferred([seen])
     assert set(ids(await answered(world, "/api/v1/feed"))) == {2, 3, 4}
     assert ids(await answered(world, "/api/v1/similar/3")) == []
 
@@ -170,7 +170,7 @@ async def test_without_a_worker_the_feed_is_what_there_is() -> None:
     world = await a_world(feed=["post-2"])
     async with world.http(api_rerank_timeout_s=0.02) as http:
         late = await http.get("/api/v1/feed", params={"username": "ann"})
-        world.publisher.away = True
+        world.publisher.is_unavailable = True
         away = await http.get("/api/v1/feed", params={"username": "ann"})
     assert (late.status_code, ids(late.json())) == (away.status_code, ids(away.json())) == (200, [2])
 
@@ -206,7 +206,7 @@ async def test_an_interaction_with_a_post_is_published(told: str, value: float |
     sent = {"username": "user123", "post_id": 1234, "interaction_type": told, "interaction_value": value}
     async with world.http() as http:
         answer = await http.post("/api/v1/interaction", json=sent)
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
     assert answer.json()["event_id"] == event.event_id
     assert (event.user_id, event.item_id, event.action, event.value) == ("user123", "post-1234", action, value)

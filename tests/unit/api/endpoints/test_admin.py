@@ -23,7 +23,7 @@ PATHS = [
 
 def a_world() -> World:
     store = MemoryPrefetchStore(clock_s=lambda: NOW_MS / 1_000)
-    return World(clients={"prefetched": store})
+    return World(clients={"prefetch_store": store})
 
 
 def some_music() -> Prefetched:
@@ -59,7 +59,7 @@ async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, 
 
 async def test_the_cache_is_shown_and_cleared() -> None:
     world = a_world()
-    await world.clients["prefetched"].write("ann", some_music())
+    await world.clients["prefetch_store"].write("ann", some_music())
     async with world.http(admin_token="sesame") as client:
         shown = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
         cleared = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
@@ -77,7 +77,7 @@ async def test_prompts_show_what_would_be_asked() -> None:
     question = PrefetchQuestion(
         category="music", prompt_version="music/1-ab", system="You choose", user='{"when":"now"}'
     )
-    await world.clients["prefetched"].write_questions({"ann": [question]})
+    await world.clients["prefetch_store"].write_questions({"ann": [question]})
     async with world.http(admin_token="sesame") as client:
         shown = (await client.get("/prompts/ann", headers=TOKEN)).json()
         missing = await client.get("/prompts/bob", headers=TOKEN)
@@ -91,7 +91,7 @@ async def test_prompts_show_what_would_be_asked() -> None:
 async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(age_ms: int, shown: list[str]) -> None:
     world = a_world()
     items = [FoundItem(item_id="i1"), FoundItem(item_id="i2")]
-    await world.clients["prefetched"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
+    await world.clients["prefetch_store"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
     await world.items.write([an_item("i2")])
     async with world.http(admin_token="sesame") as client:
         [entry] = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()["entries"]
@@ -104,7 +104,7 @@ def reporting(*reports: dict[str, list[list[Any]]]) -> World:
     async def signs() -> list[dict[str, Any]]:
         return [{"role": "feed", "pid": n, event_rates.KEY: report} for n, report in enumerate(reports)]
 
-    return World(clients={"signs": signs})
+    return World(clients={"heartbeats": signs})
 
 
 async def test_the_highest_event_rates_are_shown_with_their_names() -> None:
@@ -129,7 +129,7 @@ async def test_event_rates_are_not_known_without_redis() -> None:
     async def signs() -> list[dict[str, Any]]:
         raise StoreError("reading signs of life", OSError())
 
-    async with World(clients={"signs": signs}).http(admin_token="sesame") as client:
+    async with World(clients={"heartbeats": signs}).http(admin_token="sesame") as client:
         response = await client.get("/admin/event-rates", headers=TOKEN)
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_away")
 
@@ -157,7 +157,7 @@ async def test_metrics_show_no_event_rates_of_before_while_redis_is_away() -> No
             raise StoreError("reading signs of life", OSError())
         return reports.pop()
 
-    async with World(clients={"signs": signs}).http() as client:
+    async with World(clients={"heartbeats": signs}).http() as client:
         first, second = (await client.get("/metrics")).text, (await client.get("/metrics")).text
     assert 'millrace_events_per_minute_highest{of="user"} 600.0' in first
     assert "millrace_events_per_minute_highest{" not in second
@@ -167,7 +167,7 @@ async def test_metrics_count_what_daily_limits_cut_off_over_all_processes() -> N
     async def signs() -> list[dict[str, Any]]:
         return [{"role": "feed", "limited": {"same_item": 5}}, {"role": "feed", "limited": {"same_item": 2}}]
 
-    async with World(clients={"signs": signs}).http() as client:
+    async with World(clients={"heartbeats": signs}).http() as client:
         text = (await client.get("/metrics")).text
     assert 'millrace_role{role="feed",what="limited.same_item"} 7.0' in text
     assert 'millrace_events_per_minute_highest{of="user"} 0.0' in text

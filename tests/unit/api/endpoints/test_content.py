@@ -8,10 +8,10 @@ import pytest
 from api.context import ApiContext, Clients
 from api.endpoints.content import ContentEndpoints
 from api.endpoints.metrics import Metrics
-from api.http.error import CrowdedError, StreamsError
+from api.http.error import StreamsError, TooManyListenersError
 from api.http.event_streams import Listeners
 from infra.redis.connection import StoreError
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from tests.build import T0_MS, a_feed, an_item
@@ -78,7 +78,7 @@ async def test_content_of_a_feed_without_parts() -> None:
 
 
 async def test_content_of_an_unknown_user_is_everyones() -> None:
-    world = await a_world(user_id=EVERYONE)
+    world = await a_world(user_id=DEFAULT_FEED)
     async with world.http() as http:
         answer = await http.get("/content", params={"user_id": "nobody"})
     body = answer.json()
@@ -173,7 +173,7 @@ async def test_a_validator_changes_when_an_item_goes_and_is_the_old_one_when_it_
 async def test_a_validator_is_that_of_one_user_and_one_feed() -> None:
     world = await a_world()
     mine = (await read(world)).headers["ETag"]
-    others = await a_world(user_id=EVERYONE)
+    others = await a_world(user_id=DEFAULT_FEED)
     assert (await read(others)).headers["ETag"] != mine
     await world.feeds.write([a_feed(generated_at=T0_MS + 501)])
     assert (await read(world)).headers["ETag"] != mine
@@ -239,7 +239,7 @@ async def test_content_without_its_store_is_503() -> None:
 
 async def test_content_is_counted_with_its_age() -> None:
     world = World()
-    await world.feeds.write([a_feed(), a_feed(user_id=EVERYONE)])
+    await world.feeds.write([a_feed(), a_feed(user_id=DEFAULT_FEED)])
     await world.items.write([an_item("i1")])
     async with world.http() as http:
         for user_id in ("u1", "u1", "u2"):
@@ -279,13 +279,13 @@ async def test_stream_does_not_repeat_what_the_client_has() -> None:
     stream = endpoints(world).events("u1", 2, first.id)
     waiting = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(5):
-        while "u1" not in world.feeds.listening:  # noqa: ASYNC110 - it has no event for this
+        while "u1" not in world.feeds.fanout:  # noqa: ASYNC110 - it has no event for this
             await asyncio.sleep(0)
         await world.feeds.write([a_feed(features_version=6)])
         event = await waiting
     await stream.aclose()
     assert str(event.id).startswith(f"6-{T0_MS + 500}-")
-    assert "u1" not in world.feeds.listening
+    assert "u1" not in world.feeds.fanout
 
 
 async def test_stream_sends_the_feed_anew_when_one_of_its_items_changes_or_goes() -> None:
@@ -314,13 +314,13 @@ async def test_stream_sends_the_feed_anew_when_one_of_its_items_changes_or_goes(
 
 def test_streams_are_for_so_many_listeners_and_for_so_many_of_one_user() -> None:
     listeners = Listeners(a_context(api_max_listeners=3, api_max_user_listeners=2))
-    with listeners.following("ann"):
-        listeners.admit("ann")
-        with listeners.following("ann"):
+    with listeners.counting("ann"):
+        listeners.check_limits("ann")
+        with listeners.counting("ann"):
             with pytest.raises(StreamsError) as refusal:
-                listeners.admit("ann")
-            listeners.admit("bob")
-            with listeners.following("bob"), pytest.raises(CrowdedError):
-                listeners.admit("eve")
-    listeners.admit("ann")
+                listeners.check_limits("ann")
+            listeners.check_limits("bob")
+            with listeners.counting("bob"), pytest.raises(TooManyListenersError):
+                listeners.check_limits("eve")
+    listeners.check_limits("ann")
     assert (refusal.value.status, refusal.value.headers()) == (429, {"Retry-After": "5"})

@@ -13,7 +13,7 @@ from topics.topic import TRIGGERS
 async def shown(board: ModelStatus) -> dict[str, object]:
     boards = MemoryModelStatusStore()
     await boards.write(board)
-    async with World(clients={"boards": boards}).http() as http:
+    async with World(clients={"model_status": boards}).http() as http:
         found: dict[str, object] = (await http.get("/metrics/models")).json()
         return found
 
@@ -47,7 +47,7 @@ async def test_retrain_publishes_a_trigger_and_returns_its_id(body: dict[str, st
     async with World(publisher).http() as http:
         answer = await (http.post("/retrain") if body is None else http.post("/retrain", json=body))
     assert answer.status_code == 202
-    (trigger,) = publisher.of(TRIGGERS)
+    (trigger,) = publisher.values_of(TRIGGERS)
     assert answer.json() == {"event_id": trigger.event_id, "status": "accepted"}
     assert (trigger.kind, trigger.user_id, trigger.reason) == ("retrain", RETRAINER, (body or {}).get("reason", ""))
     assert body is None or trigger.event_id == body["event_id"]

@@ -29,7 +29,7 @@ async def test_interaction_is_published_as_sent_and_its_new_id_returned() -> Non
     async with world.http() as http:
         answer = await http.post("/interaction", json=sent)
     assert answer.status_code == 202
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     assert answer.json() == {"event_id": event.event_id}
     assert uuid.UUID(event.event_id).version == 7
     assert (event.user_id, event.item_id, event.action, event.value) == ("ann", "i1", "click", 2.5)
@@ -51,7 +51,7 @@ async def test_interaction_time_is_ms_or_iso_8601(occurred_at: Any, expected_ms:
     async with world.http() as http:
         answer = await http.post("/interaction", json=an_interaction_body(occurred_at=occurred_at, event_id="mine"))
     assert answer.json() == {"event_id": "mine"}
-    assert world.publisher.of(INTERACTIONS)[0].occurred_at == expected_ms
+    assert world.publisher.values_of(INTERACTIONS)[0].occurred_at == expected_ms
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_a_time_that_cannot_be_meant_is_refused_and_says_what_is_right(occ
     assert one.json()["error"]["field"] == "occurred_at"
     assert problem in one.json()["error"]["message"]
     assert problem in many.text
-    assert not world.publisher.of(INTERACTIONS)
+    assert not world.publisher.values_of(INTERACTIONS)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_interaction_rating_is_another_name_for_value() -> None:
     world = World()
     async with world.http() as http:
         await http.post("/interaction", json=an_interaction_body(action="rate", rating=4))
-    assert world.publisher.of(INTERACTIONS)[0].value == 4.0
+    assert world.publisher.values_of(INTERACTIONS)[0].value == 4.0
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_a_rating_is_held_to_the_scale_of_the_deployment(value: float, sca
         one = await http.post("/interaction", json=body)
         many = await http.post("/interaction/batch", json={"interactions": [body]})
     assert (one.status_code, many.status_code) == (status, status)
-    assert len(world.publisher.of(INTERACTIONS)) == (2 if status == 202 else 0)
+    assert len(world.publisher.values_of(INTERACTIONS)) == (2 if status == 202 else 0)
     if status == 422:
         error = one.json()["error"]
         assert error["field"] == "value"
@@ -238,7 +238,7 @@ async def test_batch_is_published_in_order() -> None:
         answer = await http.post("/interaction/batch", json={"interactions": sent})
     assert answer.status_code == 202
     assert answer.json() == {"accepted": 20, "event_ids": [f"e{place}" for place in range(20)]}
-    assert [event.item_id for event in world.publisher.of(INTERACTIONS)] == [f"i{place}" for place in range(20)]
+    assert [event.item_id for event in world.publisher.values_of(INTERACTIONS)] == [f"i{place}" for place in range(20)]
 
 
 async def test_batch_takes_the_good_entries_and_names_each_bad_one() -> None:
@@ -259,7 +259,7 @@ async def test_batch_takes_the_good_entries_and_names_each_bad_one() -> None:
         (3, "invalid_value", "user_id"),
     ]
     assert all(one["message"] for one in body["problems"])
-    assert [event.event_id for event in world.publisher.of(INTERACTIONS)] == ["e0", "e2"]
+    assert [event.event_id for event in world.publisher.values_of(INTERACTIONS)] == ["e0", "e2"]
 
 
 BAD_ENTRIES = [
@@ -288,7 +288,7 @@ async def test_no_bad_entry_of_a_batch_costs_a_good_one(bad: str) -> None:
         )
     assert answer.status_code == 207, answer.text
     assert [problem["index"] for problem in answer.json()["problems"]] == [0, 2]
-    assert len(world.publisher.of(INTERACTIONS)) == 1
+    assert len(world.publisher.values_of(INTERACTIONS)) == 1
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
@@ -301,7 +301,7 @@ async def test_as_many_entries_are_published_as_are_good(good: list[bool]) -> No
         answer = await http.post("/interaction/batch", json={"interactions": sent})
     body, kept = answer.json(), [f"e{place}" for place, one in enumerate(good) if one]
     assert answer.status_code == (202 if all(good) else 207 if any(good) else 422)
-    assert [event.event_id for event in world.publisher.of(INTERACTIONS)] == body.get("event_ids", []) == kept
+    assert [event.event_id for event in world.publisher.values_of(INTERACTIONS)] == body.get("event_ids", []) == kept
     problems = body.get("problems") or body.get("error", {}).get("problems", [])
     assert [one["index"] for one in problems] == [place for place, one in enumerate(good) if not one]
 
@@ -329,7 +329,7 @@ async def test_an_entry_of_another_user_is_named_and_the_callers_own_are_taken()
         (1, "forbidden"),
         (2, "invalid_value"),
     ]
-    assert [event.user_id for event in world.publisher.of(INTERACTIONS)] == ["ann"]
+    assert [event.user_id for event in world.publisher.values_of(INTERACTIONS)] == ["ann"]
     assert (theirs.status_code, theirs.json()["error"]["code"]) == (403, "forbidden")
 
 
@@ -344,7 +344,7 @@ async def test_location_is_coarsened_before_anything_leaves() -> None:
     world = World()
     async with world.http(location_resolution=6) as http:
         answer = await http.post("/location", json={"user_id": "ann", **LISBON})
-    [event] = world.publisher.of(LOCATIONS)
+    [event] = world.publisher.values_of(LOCATIONS)
     assert event.cell == h3.latlng_to_cell(LISBON["lat"], LISBON["lon"], 6)
     assert event.resolution == 6
     assert answer.json() == {"event_id": event.event_id, "cell": event.cell}
@@ -367,7 +367,7 @@ async def test_profile_is_published() -> None:
     sent = {"user_id": "ann", "segment": "25-34", "categories": ["music"], "muted": ["video"], "city": "Lisbon"}
     async with world.http() as http:
         answer = await http.post("/profile", json=sent)
-    [event] = world.publisher.of(PROFILE_UPDATES)
+    [event] = world.publisher.values_of(PROFILE_UPDATES)
     assert answer.status_code == 202
     assert (event.segment, event.categories, event.muted, event.city) == ("25-34", ["music"], ["video"], "Lisbon")
     assert (event.kind, event.fields) == ("update", list(PROFILE_FIELDS)), "all of a profile is replaced"
@@ -384,7 +384,7 @@ async def test_the_fields_of_a_profile_that_are_sent_are_published_and_no_others
             await http.patch("/profile/ann", json={"timezone": "Mars/Olympus"}),
         ]
     assert [answer.status_code for answer in answers] == [202, 202, 422, 422, 422]
-    first, second = world.publisher.of(PROFILE_UPDATES)
+    first, second = world.publisher.values_of(PROFILE_UPDATES)
     assert (first.user_id, first.fields, first.muted, first.city) == ("ann", ["muted", "city"], ["horror"], None)
     assert (second.user_id, second.fields, second.attributes) == ("ann", ["attributes"], {"age": "31"})
 
@@ -393,7 +393,7 @@ async def test_a_profile_is_forgotten_by_an_event() -> None:
     world = World()
     async with world.http() as http:
         answer = await http.delete("/profile/ann")
-    [event] = world.publisher.of(PROFILE_UPDATES)
+    [event] = world.publisher.values_of(PROFILE_UPDATES)
     assert (answer.status_code, answer.json()) == (202, {"event_id": event.event_id})
     assert (event.kind, event.user_id, event.fields, event.occurred_at) == ("forget", "ann", [], NOW_MS)
 
@@ -403,7 +403,7 @@ async def test_impression_places_are_those_of_the_list_unless_said() -> None:
     shown = [{"item_id": "i1"}, {"item_id": "i2", "propensity": 0.25}, {"item_id": "i3", "position": 9}]
     async with world.http() as http:
         await http.post("/impression", json={"user_id": "ann", "items": shown, "request_id": "r"})
-    [event] = world.publisher.of(IMPRESSIONS)
+    [event] = world.publisher.values_of(IMPRESSIONS)
     assert [(item.item_id, item.position, item.propensity) for item in event.items] == [
         ("i1", 0, None),
         ("i2", 1, 0.25),
@@ -424,7 +424,7 @@ async def test_retrieve_publishes_a_trigger() -> None:
     world = World()
     async with world.http() as http:
         answer = await http.post("/retrieve", json={"user_id": "ann", "reason": "pulled"})
-    [event] = world.publisher.of(TRIGGERS)
+    [event] = world.publisher.values_of(TRIGGERS)
     assert answer.status_code == 202
     assert (event.kind, event.reason, event.user_id) == ("refresh", "pulled", "ann")
 
@@ -433,7 +433,7 @@ async def test_retrieve_batch_publishes_a_trigger_for_each_user_once() -> None:
     world = World()
     async with world.http() as http:
         answer = await http.post("/retrieve/batch", json={"user_ids": ["ann", "bob", "ann"], "reason": "campaign"})
-    events = world.publisher.of(TRIGGERS)
+    events = world.publisher.values_of(TRIGGERS)
     assert answer.status_code == 202
     assert answer.json() == {"accepted": 2, "event_ids": [event.event_id for event in events]}
     assert [(event.user_id, event.kind, event.reason) for event in events] == [
@@ -458,13 +458,13 @@ async def test_retrieve_batch_names_who_cannot_be_and_asks_for_the_others() -> N
         none = await http.post("/retrieve/batch", json={"user_ids": ["", "~me"]})
     assert (answer.status_code, answer.json()["accepted"]) == (207, 2)
     assert [(one["index"], one["field"]) for one in answer.json()["problems"]] == [(1, "user_id"), (3, "user_id")]
-    assert [event.user_id for event in world.publisher.of(TRIGGERS)] == ["ann", "bob"]
+    assert [event.user_id for event in world.publisher.values_of(TRIGGERS)] == ["ann", "bob"]
     assert (none.status_code, none.json()["error"]["code"]) == (422, "invalid_batch")
 
 
 async def test_broker_that_is_away_is_503_with_retry_after() -> None:
     world = World()
-    world.publisher.away = True
+    world.publisher.is_unavailable = True
     async with world.http() as http:
         answer = await http.post("/interaction", json=an_interaction_body())
         metrics = (await http.get("/metrics")).text

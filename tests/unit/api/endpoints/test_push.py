@@ -30,7 +30,7 @@ async def posted(path: str, body: dict[str, Any], method: str = "POST") -> tuple
     publisher = MemoryPublisher()
     async with World(publisher).http() as http:
         answer = await http.request(method, path, json=body)
-    return answer.status_code, answer.json(), publisher.of(PUSH_REQUESTS)
+    return answer.status_code, answer.json(), publisher.values_of(PUSH_REQUESTS)
 
 
 async def test_a_device_is_registered_with_its_preferences() -> None:
@@ -86,7 +86,7 @@ async def test_push_preferences_that_were_changed_meanwhile_are_not_overwritten(
     pushes, path = MemoryPushStore(), "/push/preferences/ann"
     known = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=1)
     await pushes.write_devices([known])
-    async with World(clients={"pushes": pushes}).http() as http:
+    async with World(clients={"push_store": pushes}).http() as http:
         tag = (await http.get(path)).headers["etag"]
         await pushes.write_devices([replace(known, changed_at=2)])
         saved = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
@@ -151,7 +151,7 @@ async def test_preferences_are_shown_and_tokens_are_not() -> None:
     await pushes.write_devices(
         [Devices(user_id="ann", devices=[device], preferences=preferences, changed_at=NOW_MS - 1)]
     )
-    async with World(clients={"pushes": pushes}).http() as http:
+    async with World(clients={"push_store": pushes}).http() as http:
         answer = await http.get("/push/preferences/ann")
     assert answer.json() == {
         "user_id": "ann",
@@ -162,7 +162,7 @@ async def test_preferences_are_shown_and_tokens_are_not() -> None:
     assert "secret-token" not in answer.text
 
 
-async def test_preferences_of_someone_unheard_of_are_404() -> None:
+async def test_preferences_of_an_unknown_user_are_404() -> None:
     async with World().http() as http:
         answer = await http.get("/push/preferences/nobody")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_registered")
@@ -176,7 +176,7 @@ async def test_decisions_are_listed_newest_first_with_their_reasons() -> None:
             for n, status in enumerate(("quiet_hours", "sent", "capped"))
         ]
     )
-    async with World(clients={"pushes": pushes}).http() as http:
+    async with World(clients={"push_store": pushes}).http() as http:
         answer = await http.get("/notifications/ann", params={"limit": 2})
         assert (await http.get("/notifications/ann", params={"limit": 0})).status_code == 422
         nobody = await http.get("/notifications/nobody")

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.redis.stores.feed_store import EVERYONE, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import TRIGGERS
@@ -85,7 +85,7 @@ async def test_results_of_who_has_no_feed_are_everyones_or_404() -> None:
     world = World()
     async with world.http() as http:
         missing = await http.get("/results/ann")
-        await world.feeds.write([a_feed(user_id=EVERYONE)])
+        await world.feeds.write([a_feed(user_id=DEFAULT_FEED)])
         fallback = await http.get("/results/ann")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_feed")
     assert fallback.json()["fallback"] is True
@@ -94,10 +94,10 @@ async def test_results_of_who_has_no_feed_are_everyones_or_404() -> None:
 async def asked(world: World, http: httpx.AsyncClient, **body: Any) -> tuple[Any, asyncio.Task[httpx.Response]]:
     """Ask for a re-rank and return its trigger once it is published."""
     asking = asyncio.create_task(http.post("/results/re-rank", json={"user_id": "ann"} | body))
-    while not world.publisher.of(TRIGGERS):
+    while not world.publisher.values_of(TRIGGERS):
         assert not asking.done(), asking.result().text
         await asyncio.sleep(0)
-    return world.publisher.of(TRIGGERS)[-1], asking
+    return world.publisher.values_of(TRIGGERS)[-1], asking
 
 
 async def test_rerank_has_a_worker_rank_and_answers_with_what_it_leaves() -> None:
@@ -126,7 +126,7 @@ async def test_rerank_that_nobody_answers_is_504_in_time_and_the_answer_is_found
     sent = {"user_id": "ann", "candidates": ["i1"], "event_id": "mine"}
     async with world.http(api_rerank_timeout_s=0.02) as http:
         late = await http.post("/results/re-rank", json=sent)
-        [trigger] = world.publisher.of(TRIGGERS)
+        [trigger] = world.publisher.values_of(TRIGGERS)
         await world.feeds.write([a_feed(user_id=reranked(trigger))])
         again = await http.post("/results/re-rank", json=sent)
         others = await http.post("/results/re-rank", json=sent | {"user_id": "bob"})
@@ -166,7 +166,7 @@ async def test_rerank_is_refused_when_enough_wait_already() -> None:
 
 async def test_rerank_with_the_broker_away_is_503() -> None:
     world = World()
-    world.publisher.away = True
+    world.publisher.is_unavailable = True
     async with world.http() as http:
         answer = await http.post("/results/re-rank", json={"user_id": "ann", "candidates": ["i1"]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "broker_away")

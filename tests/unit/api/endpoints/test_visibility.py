@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.endpoints.visibility import Offers
-from domain.nearby import UNKNOWN, spot
-from infra.postgres.catalog_filter import MemoryListing
+from api.endpoints.visibility import VisibilityRules
+from domain.nearby import UNKNOWN_LOCATION, geo_location
+from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.postgres.shop_archive import ShopEvent, ShopRule
 from infra.postgres.shop_search import MemoryShopSearch
 from infra.redis.stores.chart_store import MemoryChartStore
@@ -75,8 +75,8 @@ async def a_world() -> World:
     for user in USERS:
         await world.feeds.write([own_feed(user)])
     world.clients |= {
-        **{"portraits": portraits, "charts": charts, "shop": shop, "shop_archive": Archive()},
-        **{"listing": MemoryListing(ITEMS), "search": MemoryShopSearch([*ITEMS, *products])},
+        **{"user_profiles": portraits, "charts": charts, "shop_store": shop, "shop_archive": Archive()},
+        **{"catalog_listing": MemoryCatalogListing(ITEMS), "search": MemoryShopSearch([*ITEMS, *products])},
     }
     return world
 
@@ -212,7 +212,7 @@ async def test_to_a_user_what_is_near_is_shown_and_nothing_else_that_is_tied(nam
 
 
 @pytest.mark.parametrize("name", EVERYBODYS)
-async def test_to_whoever_is_nowhere_what_is_tied_comes_last(name: str) -> None:
+async def test_without_a_location_items_with_one_come_last(name: str) -> None:
     found = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "bob")))
     assert set(found) - {ASKED} == {NEAR, FAR, PLAIN}
     assert set(found[-2:]) == {NEAR, FAR}
@@ -271,13 +271,13 @@ stored = st.builds(
 
 @given(
     st.lists(stored, max_size=8, unique_by=lambda item: item.item_id),
-    st.sampled_from((UNKNOWN, spot(None, "Lisbon"), spot(None, "Kleindorf"))),
+    st.sampled_from((UNKNOWN_LOCATION, geo_location(None, "Lisbon"), geo_location(None, "Kleindorf"))),
     st.sampled_from(("hide", "last")),
 )
 def test_what_may_be_shown_keeps_its_order_within_first_and_last(items: list[Item], user: Any, setting: str) -> None:
-    offers = Offers(Settings(out_of_stock=setting))
+    offers = VisibilityRules(Settings(out_of_stock=setting))
     data = {item.item_id: msgspec.Raw(msgspec.json.encode(item)) for item in items}
-    shown = offers.to(user, data)
+    shown = offers.visible_to(user, data)
     by_id, order = {item.item_id: item for item in items}, list(data)
 
     def is_last(item_id: str) -> bool:
@@ -287,5 +287,5 @@ def test_what_may_be_shown_keeps_its_order_within_first_and_last(items: list[Ite
     assert shown == sorted(shown, key=lambda item_id: (is_last(item_id), order.index(item_id)))
     assert not any(by_id[item_id].private for item_id in shown)
     assert setting == "last" or not any(by_id[item_id].stock == 0 for item_id in shown)
-    own = [list(data)[position] for position, _, _ in offers.of_feed(list(data), list(data.values()), start=0)]
+    own = [list(data)[position] for position, _, _ in offers.visible_in_feed(list(data), list(data.values()), start=0)]
     assert own == [item_id for item_id in data if setting == "last" or by_id[item_id].stock != 0]

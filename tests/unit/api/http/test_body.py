@@ -61,7 +61,7 @@ async def test_null_is_absent_however_an_interaction_is_sent(path: str, body: An
     async with world.http() as http:
         answer = await http.post(path, json=body)
     assert answer.status_code in (200, 202), answer.text
-    [event] = world.publisher.of(INTERACTIONS)
+    [event] = world.publisher.values_of(INTERACTIONS)
     assert event.context == context
 
 
@@ -74,9 +74,9 @@ async def test_null_is_absent_in_the_other_maps_too() -> None:
         experiment = await http.post("/ab/experiments", json={"name": "n", "arms": arms})
         await http.post("/personalize", json={"user_id": "ann", "candidates": [{"id": "i1"}], "context": NULLS})
     assert (profile.status_code, none.status_code, experiment.status_code) == (202, 202, 201)
-    assert [one.attributes for one in world.publisher.of(PROFILE_UPDATES)] == [{"plan": "pro"}, {}]
-    assert [arm.parameters for arm in world.publisher.of(EXPERIMENTS)[0].arms] == [{"y": "1"}, {}]
-    assert world.publisher.of(TRIGGERS)[0].context == KEPT
+    assert [one.attributes for one in world.publisher.values_of(PROFILE_UPDATES)] == [{"plan": "pro"}, {}]
+    assert [arm.parameters for arm in world.publisher.values_of(EXPERIMENTS)[0].arms] == [{"y": "1"}, {}]
+    assert world.publisher.values_of(TRIGGERS)[0].context == KEPT
 
 
 @given(
@@ -106,7 +106,7 @@ async def test_a_time_is_taken_in_whichever_way_its_number_is_written(sent: str,
     async with world.http() as http:
         answer = await http.post(path, content=f'{{"interactions":[{body}]}}' if batched else body, headers=JSON)
     assert answer.status_code == 202, answer.text
-    assert world.publisher.of(INTERACTIONS)[0].occurred_at == ms
+    assert world.publisher.values_of(INTERACTIONS)[0].occurred_at == ms
 
 
 @pytest.mark.parametrize("path", ["/profile", "/retrieve", "/location", "/impression"])
@@ -192,7 +192,7 @@ async def test_a_beacon_is_taken_from_our_own_pages_and_those_that_may_ask(
         body = json.dumps(an_interaction_body())
         answer = await http.post("/interaction", content=body, headers={"Content-Type": kind} | headers)
     assert answer.status_code == status, answer.text
-    assert len(world.publisher.of(INTERACTIONS)) == (status == 202)
+    assert len(world.publisher.values_of(INTERACTIONS)) == (status == 202)
 
 
 async def test_a_beacon_needs_a_token_where_others_do() -> None:

@@ -17,7 +17,7 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
-from infra.redis.stores.page_store import MOST_ENTRIES, MOST_SESSIONS, MemoryPageStore, PageEntry, PageSession
+from infra.redis.stores.page_store import MAX_ENTRIES, MAX_SESSIONS, MemoryPageStore, PageEntry, PageSession
 from infra.settings import Settings
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World
@@ -134,12 +134,12 @@ async def test_a_cursor_opens_nothing_of_another_user_or_list() -> None:
 
 async def test_what_is_kept_is_bounded() -> None:
     pages = MemoryPageStore()
-    context = a_context(pages=pages)
+    context = a_context(page_store=pages)
     for number in range(50):
         await page_of(context, PagedList("user:ann", f"list-{number}"), ranking("abcdef"), start=0, end=3)
-    await page_of(context, MINE, ranking([f"i{n}" for n in range(MOST_ENTRIES + 9)]), start=0, end=MOST_ENTRIES + 1)
+    await page_of(context, MINE, ranking([f"i{n}" for n in range(MAX_ENTRIES + 9)]), start=0, end=MAX_ENTRIES + 1)
     kept = await pages.read("user:ann")
-    assert len(kept) == MOST_SESSIONS
+    assert len(kept) == MAX_SESSIONS
     assert max(len(session.entries) for session in kept) == 3
     assert (await page_of(context, MINE, ranking("abc"), start=0, end=3)).cursor is None  # there is no other page
 
@@ -152,7 +152,7 @@ class NoRoom(MemoryPageStore):
 
 
 async def test_a_page_is_shown_though_nothing_can_be_kept() -> None:
-    page = await read(a_context(pages=NoRoom()), "abcdefgh", 1)
+    page = await read(a_context(page_store=NoRoom()), "abcdefgh", 1)
     assert names(page) == ["a", "b", "c"]
 
 
@@ -162,7 +162,7 @@ POSTS = [a_post(number, category="Comedy" if number % 2 else "Music") for number
 async def a_world(order: Sequence[int]) -> World:
     charts = MemoryChartStore()
     await charts.write({f"post-{number}": float(9 - number) for number in order}, {})
-    world = World(clients={"charts": charts, "pages": MemoryPageStore()})
+    world = World(clients={"charts": charts, "page_store": MemoryPageStore()})
     await world.items.write([*POSTS, *(an_item(f"i{number}", title="jazz") for number in range(9))])
     await ranked_anew(world, order, version=1)
     return world

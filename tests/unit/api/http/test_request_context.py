@@ -82,7 +82,7 @@ async def test_metrics_count_unknown_paths_as_one() -> None:
     assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
 
 
-async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
+async def test_metrics_report_latencies_by_endpoint() -> None:
     async with World().http() as http:
         for user in ("ann", "bob"):
             await http.get("/content", params={"user_id": user})
@@ -92,7 +92,7 @@ async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
     assert 0.0 < float(told) < 10.0
 
 
-async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whose_it_was(
+async def test_requests_are_logged_if_enabled_and_without_user_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "api.http.request_context")
@@ -113,12 +113,12 @@ async def test_requests_are_not_logged_unless_asked_for(caplog: pytest.LogCaptur
     assert not caplog.records
 
 
-async def test_metrics_tell_what_waits_for_each_role() -> None:
+async def test_metrics_report_the_lag_of_each_role() -> None:
     async def signs() -> list[dict[str, Any]]:
         fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
         return [{**fetch, "waiting": 3}, {**fetch, "waiting": 4}, {"role": "feed", "stale": True, "partitions": [1]}]
 
-    async with World(clients={"signs": signs}).http() as http:
+    async with World(clients={"heartbeats": signs}).http() as http:
         text = (await http.get("/metrics")).text
     told = {line for line in text.splitlines() if line.startswith("millrace_role{")}
     assert told == {
@@ -129,11 +129,11 @@ async def test_metrics_tell_what_waits_for_each_role() -> None:
     }
 
 
-async def test_metrics_are_told_without_redis() -> None:
+async def test_metrics_are_served_without_redis() -> None:
     async def signs() -> list[dict[str, Any]]:
         raise StoreError("reading signs of life", OSError())
 
-    async with World(clients={"signs": signs}).http() as http:
+    async with World(clients={"heartbeats": signs}).http() as http:
         answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert "millrace_role{" not in answer.text
@@ -151,7 +151,7 @@ async def test_metrics_are_told_without_redis() -> None:
 )
 async def test_health_is_what_clients_can_still_do(away: tuple[str, ...], status: str, code: int) -> None:
     names = ("kafka", "registry", "redis", "database")
-    world = World(probes={name: refused if name in away else fine for name in names})
+    world = World(health_checks={name: refused if name in away else fine for name in names})
     async with world.http() as http:
         answer = await http.get("/health")
     body = answer.json()
@@ -170,7 +170,7 @@ async def test_health_asks_the_servers_once_for_many_who_ask() -> None:
         nonlocal asked
         asked += 1
 
-    async with World(probes={"redis": probe}).http() as http:
+    async with World(health_checks={"redis": probe}).http() as http:
         await asyncio.gather(*(http.get("/health") for _ in range(20)))
     assert asked == 1
 
@@ -198,7 +198,7 @@ def a_pipeline(*problems: str) -> PipelineHealth:
         (None, True, "ok", 200),
     ],
 )
-async def test_health_tells_how_the_pipeline_is(
+async def test_health_reports_the_state_of_the_pipeline(
     pipeline: PipelineHealth | None, redis_answers: bool, status: str, code: int
 ) -> None:
     async def probe() -> None:
@@ -208,7 +208,7 @@ async def test_health_tells_how_the_pipeline_is(
     async def read() -> PipelineHealth | None:
         return pipeline
 
-    async with World(probes={"redis": probe}, clients={"pipeline": read}).http() as http:
+    async with World(health_checks={"redis": probe}, clients={"pipeline": read}).http() as http:
         answer = await http.get("/health")
         alive = await http.get("/health/live")
     assert (answer.status_code, answer.json()["status"]) == (code, status)
@@ -217,7 +217,7 @@ async def test_health_tells_how_the_pipeline_is(
 
 
 @pytest.mark.parametrize("error", [StoreError("reading", ConnectionError()), TimeoutError()])
-async def test_a_pipeline_that_nobody_can_tell_of_is_left_out(error: Exception) -> None:
+async def test_an_unknown_pipeline_state_is_left_out(error: Exception) -> None:
     async def read() -> PipelineHealth | None:
         raise error
 

@@ -48,7 +48,7 @@ def resolved(document: Any, ref: str) -> Any:
 
 @pytest.mark.parametrize("one", ENDPOINTS, ids=named)
 def test_every_endpoint_says_what_it_does_takes_and_answers(one: Endpoint) -> None:
-    assert one.what
+    assert one.description
     assert any(status < 400 for status in one.answers)
     assert one.method == "GET" or one.body is None or not one.body_required or one.example is not None
 
@@ -134,6 +134,6 @@ def test_the_document_of_topics_is_whole() -> None:
 def test_every_error_is_in_the_catalogue_once() -> None:
     entries = catalogue()
     assert len({entry.code for entry in entries}) == len(entries)
-    assert all(entry.what for entry in entries)
+    assert all(entry.description for entry in entries)
     told = {kind.code for one in ENDPOINTS for kinds in refusals(one).values() for kind in kinds}
     assert told <= {entry.code for entry in entries}

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from api.app import endpoints
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 from api.security.guard import Guard
 from api.security.principal import NAMES, Principal
 from api.security.token import Tokens
@@ -83,32 +83,32 @@ async def test_health_is_open_to_everyone() -> None:
 async def test_a_token_that_is_no_good_is_refused_with_the_reason(token: str, says: str) -> None:
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_audience="millrace", jwt_issuer="https://issuer.example"))
     with pytest.raises(UnauthorizedError, match=says) as refusal:
-        await tokens.caller(token)
+        await tokens.principal(token)
     assert token not in refusal.value.message
 
 
 async def test_a_token_for_the_right_audience_from_the_right_issuer_is_taken() -> None:
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_audience="millrace", jwt_issuer="https://issuer.example"))
     token = a_token(aud=["millrace", "other"], iss="https://issuer.example", scope="feed service")
-    assert await tokens.caller(token) == Principal("ann", frozenset({"feed", "service"}))
+    assert await tokens.principal(token) == Principal("ann", frozenset({"feed", "service"}))
 
 
 @pytest.mark.parametrize("sub", ["", "x" * 257, "a\nb"])
 async def test_a_subject_that_is_no_users_id_is_refused(sub: str) -> None:
     with pytest.raises(UnauthorizedError, match="subject"):
-        await Tokens(Settings(jwt_secret=SECRET)).caller(a_token(sub))
+        await Tokens(Settings(jwt_secret=SECRET)).principal(a_token(sub))
 
 
 async def test_a_cached_token_is_verified_again_once_it_has_expired() -> None:
     now_s = [time.time()]
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_leeway_s=10.0), clock_s=lambda: now_s[0])
     token = a_token(exp=now_s[0] + 60)
-    assert tokens.known(token) is None
-    assert await tokens.caller(token) == tokens.known(token) is not None
+    assert tokens.cached_principal(token) is None
+    assert await tokens.principal(token) == tokens.cached_principal(token) is not None
     now_s[0] += 69
-    assert tokens.known(token) is not None, "within the leeway"
+    assert tokens.cached_principal(token) is not None, "within the leeway"
     now_s[0] += 1
-    assert tokens.known(token) is None
+    assert tokens.cached_principal(token) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_a_users_token_opens_what_is_theirs_only(method: str, path: str, b
     world = World()
     async with world.http(**STRICT) as http:
         assert await refused(http, ANN, method=method, url=path, json=body) == (403, "forbidden")
-    assert not world.publisher.of(INTERACTIONS)
+    assert not world.publisher.values_of(INTERACTIONS)
 
 
 async def test_no_endpoint_of_users_serves_another_user() -> None:
@@ -160,7 +160,7 @@ async def test_a_service_and_an_admin_speak_for_anybody(scope: str) -> None:
             "/interaction", json=an_interaction_body(user_id="bob"), headers=bearer(a_token("app", scope=scope))
         )
     assert answer.status_code == 202
-    assert world.publisher.of(INTERACTIONS)[0].user_id == "bob"
+    assert world.publisher.values_of(INTERACTIONS)[0].user_id == "bob"
 
 
 @pytest.mark.parametrize(("claims", "status"), [({"scp": ["admin"]}, 404), ({"scope": "service"}, 403), ({}, 403)])
@@ -180,20 +180,20 @@ async def test_a_public_key_is_no_secret_to_sign_with() -> None:
     issuer = Issuer()
     async with issuer.serve() as url:
         tokens = Tokens(Settings(jwt_jwks_url=url, jwt_secret=SECRET))
-        assert await tokens.caller(a_token()) == Principal("ann")
+        assert await tokens.principal(a_token()) == Principal("ann")
         head = {"alg": "RS256", "kid": "key-1"}
         forged = jwt.encode({"sub": "ann", "exp": 1e10}, SECRET, "HS256", head | {"alg": "HS256"})
-        assert await tokens.caller(forged) == Principal("ann")  # an HS256 token is held against the secret alone
+        assert await tokens.principal(forged) == Principal("ann")  # an HS256 token is held against the secret alone
         with pytest.raises(UnauthorizedError):
-            await Tokens(Settings(jwt_jwks_url=url)).caller(forged)
+            await Tokens(Settings(jwt_jwks_url=url)).principal(forged)
 
 
 async def test_an_issuer_that_is_away_is_no_fault_of_the_callers() -> None:
     issuer = Issuer()
-    issuer.is_away = True
+    issuer.is_unavailable = True
     async with issuer.serve() as url, World().http(environment="production", jwt_jwks_url=url) as http:
         answer = await http.get("/content?user_id=ann", headers=bearer(issuer.token(sub="ann")))
-        with pytest.raises(KeysAwayError):
-            await Tokens(Settings(jwt_jwks_url=url)).caller(issuer.token(sub="ann"))
+        with pytest.raises(KeysUnavailableError):
+            await Tokens(Settings(jwt_jwks_url=url)).principal(issuer.token(sub="ann"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_away")
     assert "Retry-After" in answer.headers

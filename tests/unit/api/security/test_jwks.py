@@ -18,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 from api.security.jwks import KEY_TYPES, IssuerKeys, Key
 from api.security.principal import Principal
 from api.security.token import Tokens
 from infra.fakes.issuer import Issuer
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 from infra.settings import JWT_ALGORITHMS, OFF, Settings, SettingsError, read
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import SECRET, a_token, bearer
@@ -55,11 +55,11 @@ async def test_each_kind_of_key_verifies(algorithm: str) -> None:
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
         token = issuer.token(sub="ann")
-        assert [await tokens.caller(token) for _ in range(3)] == [ANN] * 3
-        assert await tokens.caller(issuer.token(sub="bob")) == Principal("bob")
+        assert [await tokens.principal(token) for _ in range(3)] == [ANN] * 3
+        assert await tokens.principal(issuer.token(sub="bob")) == Principal("bob")
         assert issuer.request_count == 1
         with pytest.raises(UnauthorizedError, match="signature"):
-            await tokens.caller(Issuer(algorithm).token(sub="ann"))
+            await tokens.principal(Issuer(algorithm).token(sub="ann"))
     assert issuer.request_count == 2  # to see whether the forged one's key is a new one
 
 
@@ -67,7 +67,7 @@ async def test_an_algorithm_that_is_not_set_is_refused() -> None:
     tokens = Tokens(Settings(jwt_jwks_url="http://127.0.0.1:1"))
     for algorithm in ("RS512", "PS256", "ES256", "ES384", "EdDSA"):
         with pytest.raises(UnauthorizedError, match="not signed as it must be"):
-            await tokens.caller(Issuer(algorithm).token(sub="ann"))
+            await tokens.principal(Issuer(algorithm).token(sub="ann"))
 
 
 @pytest.mark.parametrize("names", ["HS256", "none", "RS256,HS256", "RS256,none", "rs256", "ES256K", ",", "RS256;ES256"])
@@ -108,7 +108,7 @@ async def test_a_forged_header_opens_nothing(claims: Any) -> None:
             for header in HEADERS:
                 for signature in ("", encoded(b"x" * 256)):
                     with pytest.raises(UnauthorizedError):
-                        await tokens.caller(f"{encoded(header)}.{encoded(claims)}.{signature}")
+                        await tokens.principal(f"{encoded(header)}.{encoded(claims)}.{signature}")
 
 
 DEEP = b"[" * 200_000
@@ -119,7 +119,7 @@ DEEP = b"[" * 200_000
 )
 async def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(UnauthorizedError):
-        await Tokens(Settings(jwt_secret=SECRET)).caller(token)
+        await Tokens(Settings(jwt_secret=SECRET)).principal(token)
 
 
 async def test_a_published_key_is_no_secret_whatever_a_token_says() -> None:
@@ -133,7 +133,7 @@ async def test_a_published_key_is_no_secret_whatever_a_token_says() -> None:
             )
             for tokens in (Tokens(settings(url)), Tokens(settings(url, jwt_secret=SECRET))):
                 with pytest.raises(UnauthorizedError):
-                    await tokens.caller(f"{head}.{body}.{encoded(signature)}")
+                    await tokens.principal(f"{head}.{body}.{encoded(signature)}")
 
 
 async def test_a_new_key_is_found_at_once_and_unknown_names_do_not_have_the_issuer_asked_again() -> None:
@@ -141,14 +141,14 @@ async def test_a_new_key_is_found_at_once_and_unknown_names_do_not_have_the_issu
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
         old = issuer.token(sub="old")
-        assert await tokens.caller(issuer.token(sub="ann")) == ANN
+        assert await tokens.principal(issuer.token(sub="ann")) == ANN
         issuer.rotate()
-        assert await tokens.caller(issuer.token(sub="ann")) == ANN
+        assert await tokens.principal(issuer.token(sub="ann")) == ANN
         for number in range(20):
             with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-                await tokens.caller(issuer.token(sub="ann", header={"kid": f"unknown-{number}"}))
+                await tokens.principal(issuer.token(sub="ann", header={"kid": f"unknown-{number}"}))
         with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-            await tokens.caller(old)
+            await tokens.principal(old)
     assert issuer.request_count == 2
 
 
@@ -156,12 +156,12 @@ async def test_keys_without_names_and_names_that_are_used_again_rotate_too() -> 
     for issuer in (Issuer("EdDSA", names_keys=False), Issuer("ES256")):
         async with issuer.serve() as url:
             tokens = Tokens(settings(url))
-            assert await tokens.caller(issuer.token(sub="ann")) == ANN
+            assert await tokens.principal(issuer.token(sub="ann")) == ANN
             issuer.rotate()
             if "kid" in issuer.published[0]:
                 issuer.published[0]["kid"] = "key-1"
             header = {"kid": "key-1"} if "kid" in issuer.published[0] else {}
-            assert await tokens.caller(issuer.token(sub="bob", header=header)) == Principal("bob")
+            assert await tokens.principal(issuer.token(sub="bob", header=header)) == Principal("bob")
 
 
 async def test_without_a_name_one_key_must_fit() -> None:
@@ -174,11 +174,11 @@ async def test_without_a_name_one_key_must_fit() -> None:
             {**Issuer("ES256").published[0], "use": "enc"},
         ]
         issuer.published += others
-        assert await tokens.caller(issuer.token(sub="ann", header={})) == ANN  # of its kind it is the only one
-        issuer.rotate(beside=True)
+        assert await tokens.principal(issuer.token(sub="ann", header={})) == ANN  # of its kind it is the only one
+        issuer.rotate(keep_previous=True)
         with pytest.raises(UnauthorizedError):
-            await Tokens(settings(url)).caller(issuer.token(sub="ann", header={}))
-        assert await Tokens(settings(url)).caller(issuer.token(sub="ann")) == ANN
+            await Tokens(settings(url)).principal(issuer.token(sub="ann", header={}))
+        assert await Tokens(settings(url)).principal(issuer.token(sub="ann")) == ANN
 
 
 JUNK: list[Any] = [
@@ -205,10 +205,10 @@ async def test_keys_that_cannot_be_used_are_passed_over() -> None:
     issuer.published = [*JUNK, small, private, *issuer.published, *JUNK]
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
-        assert await tokens.caller(issuer.token(sub="ann")) == ANN
+        assert await tokens.principal(issuer.token(sub="ann")) == ANN
         for kid in ("small", "private"):
             with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-                await tokens.caller(issuer.token(sub="ann", header={"kid": kid}))
+                await tokens.principal(issuer.token(sub="ann", header={"kid": kid}))
 
 
 async def test_a_key_that_is_there_for_something_else_verifies_nothing() -> None:
@@ -221,7 +221,7 @@ async def test_a_key_that_is_there_for_something_else_verifies_nothing() -> None
         ):
             issuer.published = [own | change]
             with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-                await Tokens(settings(url)).caller(issuer.token(sub="ann"))
+                await Tokens(settings(url)).principal(issuer.token(sub="ann"))
 
 
 async def test_issuers_have_each_their_own_keys() -> None:
@@ -229,14 +229,14 @@ async def test_issuers_have_each_their_own_keys() -> None:
     names = "https://a.example", "https://b.example"
     async with a.serve() as one, b.serve() as other:
         tokens = Tokens(settings(f"{one}, {other}", jwt_issuer=", ".join(names)))
-        assert await tokens.caller(a.token(sub="ann", iss=names[0])) == ANN
-        assert await tokens.caller(b.token(sub="bob", iss=names[1])) == Principal("bob")
+        assert await tokens.principal(a.token(sub="ann", iss=names[0])) == ANN
+        assert await tokens.principal(b.token(sub="bob", iss=names[1])) == Principal("bob")
         for issuer, name in ((a, names[1]), (b, names[0])):
             with pytest.raises(UnauthorizedError):
-                await tokens.caller(issuer.token(sub="ann", iss=name))
+                await tokens.principal(issuer.token(sub="ann", iss=name))
         for claims in ({}, {"iss": "https://c.example"}, {"iss": ""}, {"iss": ", ".join(names)}):
             with pytest.raises(UnauthorizedError):
-                await tokens.caller(a.token(sub="ann", **claims))
+                await tokens.principal(a.token(sub="ann", **claims))
 
 
 async def test_one_address_may_serve_several_issuers() -> None:
@@ -244,9 +244,9 @@ async def test_one_address_may_serve_several_issuers() -> None:
     async with issuer.serve() as url:
         tokens = Tokens(settings(url, jwt_issuer="accounts.example,https://accounts.example"))
         for name in ("accounts.example", "https://accounts.example"):
-            assert await tokens.caller(issuer.token(sub="ann", iss=name)) == ANN
+            assert await tokens.principal(issuer.token(sub="ann", iss=name)) == ANN
         with pytest.raises(UnauthorizedError, match="another issuer"):
-            await tokens.caller(issuer.token(sub="ann", iss="https://evil.example"))
+            await tokens.principal(issuer.token(sub="ann", iss="https://evil.example"))
     assert issuer.request_count == 1
 
 
@@ -267,10 +267,10 @@ async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, t
         for claims in ({"exp": now_s - late_s}, {"nbf": now_s + late_s}, {"iat": now_s + late_s}):
             token = issuer.token(sub="ann", **claims)
             if taken:
-                assert await tokens.caller(token) == ANN
+                assert await tokens.principal(token) == ANN
             else:
                 with pytest.raises(UnauthorizedError):
-                    await tokens.caller(token)
+                    await tokens.principal(token)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, t
 async def test_claims_of_other_types_are_refused(claims: dict[str, Any]) -> None:
     token = a_token() if not claims else jwt.encode({"sub": "ann", "exp": 1e10} | claims, SECRET, "HS256")
     with pytest.raises(UnauthorizedError):
-        await Tokens(Settings(jwt_secret=SECRET)).caller(token)
+        await Tokens(Settings(jwt_secret=SECRET)).principal(token)
 
 
 @asynccontextmanager
@@ -289,7 +289,7 @@ async def answering(answer: Any) -> AsyncIterator[str]:
     async def serve(_: Request) -> Response:
         return await answer() if asyncio.iscoroutinefunction(answer) else answer()
 
-    async with serving(Starlette(routes=[Route("/", serve), Route("/keys", serve)])) as url:
+    async with serve_app(Starlette(routes=[Route("/", serve), Route("/keys", serve)])) as url:
         yield url
 
 
@@ -318,9 +318,9 @@ async def _endless() -> AsyncIterator[bytes]:
 async def test_an_answer_that_is_no_set_of_keys_is_as_none_and_bounded(answer: Any) -> None:
     async with asyncio.timeout(20), answering(answer) as url:
         keys = IssuerKeys(url)
-        with pytest.raises(KeysAwayError):
+        with pytest.raises(KeysUnavailableError):
             await keys.find("RS256", "key-1")
-        with pytest.raises(KeysAwayError):
+        with pytest.raises(KeysUnavailableError):
             await keys.find("RS256", "key-1")
 
 
@@ -328,7 +328,7 @@ async def test_an_answer_that_is_no_set_of_keys_is_as_none_and_bounded(answer: A
     "url", ["http://127.0.0.1:1/", "nonsense", "ftp://example.org/keys", "http://[", "https://127.0.0.1:1"]
 )
 async def test_an_address_where_nobody_answers_is_no_fault_of_the_callers(url: str) -> None:
-    with pytest.raises(KeysAwayError):
+    with pytest.raises(KeysUnavailableError):
         await IssuerKeys(url).find("RS256", None)
 
 
@@ -344,12 +344,12 @@ async def test_what_is_known_holds_while_the_issuer_is_away_and_is_renewed_besid
     async with asyncio.timeout(20), issuer.serve() as url:
         keys = IssuerKeys(url, clock_s=clock)
         first = await keys.find("RS256", "key-1")
-        issuer.is_away = True
+        issuer.is_unavailable = True
         clock.now_s += 301
         while issuer.request_count < 2:
             assert await keys.find("RS256", "key-1") == first
             await asyncio.sleep(0.001)
-        issuer.is_away = False
+        issuer.is_unavailable = False
         issuer.rotate()
         while await found_or_none(keys, "key-1") == first:  # it is not waited for
             clock.now_s += 11
@@ -369,15 +369,15 @@ async def test_a_known_key_is_not_waited_for_while_the_issuer_is_asked() -> None
 
     async with answering(answer) as url:
         tokens = Tokens(settings(url))
-        assert await tokens.caller(issuer.token(sub="ann")) == ANN
+        assert await tokens.principal(issuer.token(sub="ann")) == ANN
         goes_on.clear()
         is_held.clear()
         unknown = [issuer.token(sub="x", header={"kid": f"k{number}"}) for number in range(5)]
-        waiting = [asyncio.create_task(tokens.caller(token)) for token in unknown]
+        waiting = [asyncio.create_task(tokens.principal(token)) for token in unknown]
         await is_held.wait()
         async with asyncio.timeout(2):
             for number in range(20):
-                assert await tokens.caller(issuer.token(sub=f"user-{number}")) == Principal(f"user-{number}")
+                assert await tokens.principal(issuer.token(sub=f"user-{number}")) == Principal(f"user-{number}")
         assert not any(task.done() for task in waiting)
         goes_on.set()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
@@ -388,7 +388,7 @@ async def test_a_caller_who_gives_up_does_not_take_the_keys_from_the_others() ->
     issuer = Issuer("EdDSA")
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
-        tasks = [asyncio.create_task(tokens.caller(issuer.token(sub="ann", n=number))) for number in range(9)]
+        tasks = [asyncio.create_task(tokens.principal(issuer.token(sub="ann", n=number))) for number in range(9)]
         await asyncio.sleep(0)
         tasks[0].cancel()
         answers = await asyncio.gather(*tasks, return_exceptions=True)

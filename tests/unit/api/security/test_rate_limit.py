@@ -9,7 +9,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from api.http.error import TooManyRequestsError
 from api.security.rate_limit import RateLimiter, network
 from infra.redis.connection import connect
-from infra.redis.rate_counter import rates
+from infra.redis.rate_counter import rate_limit_storage
 from infra.settings import OFF
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import STRICT, a_token, bearer
@@ -74,7 +74,7 @@ class Counting(MemoryStorage):
         return await super().incr(*args, **kwargs)
 
 
-async def test_the_counters_are_told_of_a_share_at_a_time() -> None:
+async def test_the_counters_are_updated_with_batches_of_requests() -> None:
     storage = Counting()
     assert await spent(RateLimiter("user", "600/minute", storage), "ann") == 659
     assert storage.asked == 11
@@ -99,11 +99,11 @@ async def test_who_was_refused_is_let_through_again_when_it_is_time() -> None:
 @pytest.fixture
 def nowhere() -> Iterator[Storage]:
     """Counters in a Redis that is not there."""
-    return rates(connect("redis://127.0.0.1:1/0", timeout_s=0.2))
+    return rate_limit_storage(connect("redis://127.0.0.1:1/0", timeout_s=0.2))
 
 
 async def test_everyone_is_let_through_while_counters_are_away_and_it_is_said(nowhere: Storage) -> None:
-    async with World(clients={"rates": nowhere}).http(**STRICT, rate_limit_user="1/minute") as http:
+    async with World(clients={"rate_limit_storage": nowhere}).http(**STRICT, rate_limit_user="1/minute") as http:
         before = (await http.get("/health")).json()["rate_limits"]
         statuses = {(await http.get("/interaction/ann", headers=bearer(a_token()))).status_code for _ in range(5)}
         after = (await http.get("/health")).json()["rate_limits"]

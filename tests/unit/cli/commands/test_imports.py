@@ -18,10 +18,10 @@ NOW_MS = 1_795_000_000_000
 RUN = CliRunner()
 
 
-def test_rows_set_aside_can_be_corrected_and_imported(tmp_path: Path) -> None:
+def test_rejected_rows_can_be_corrected_and_imported(tmp_path: Path) -> None:
     file, aside = tmp_path / "a.csv", tmp_path / "b" / "bad.csv"
     file.write_text('name,main_category,ratings\nLamp,home,4.1\nChair,home,Get\nTable,home\n"Bed,home,4\n')
-    import_report.set_aside(products.read(file, now_ms=NOW_MS), aside)
+    import_report.write_rejected_rows(products.read(file, now_ms=NOW_MS), aside)
     assert aside.read_text().splitlines() == [
         "line,reason,name,main_category,ratings",
         "3,ratings: 'Get' is not a rating from 0 to 5,Chair,home,Get",

@@ -36,8 +36,8 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
     without = new_blender()
 
     def learn(seen: Candidates, taken: int) -> None:
-        parts = np.where(out[:, None], np.float32(0), seen.parts.column(slice(None)))
-        without.learn(whole(parts), taken, seen.query.context, among=seen.admissible)
+        parts = np.where(out[:, None], np.float32(0), seen.features.column(slice(None)))
+        without.learn(whole(parts), taken, seen.query.context, among=seen.is_admissible)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)
@@ -49,7 +49,7 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
 
 def test_every_part_that_speaks_is_left_out_once() -> None:
     for repeats in (False, True):
-        speaking = {name: part.source for name, part in FEATURES.items() if repeats or not part.repeats}
+        speaking = {name: part.source for name, part in FEATURES.items() if repeats or not part.needs_repeats}
         assert contestant.ablations("parts", repeats=repeats) == [
             "blend", *(f"blend-{source}.{name}" for name, source in speaking.items()),
         ]  # fmt: skip

@@ -73,7 +73,7 @@ def test_breakdowns_count_every_case_once() -> None:
     }  # fmt: skip
 
 
-def test_what_was_learned_is_told_in_slices_of_the_part() -> None:
+def test_accuracy_is_reported_by_slices_of_the_split() -> None:
     found = breakdown.by_learned(an_outcome([1, 30, 1]), accuracy(an_outcome([1, 30, 1])), start=0, end=40)
     assert [row["events"] for row in found] == list(range(2, 41, 2))
     assert [(row["cases"], row.get("hr")) for row in found[:3]] == [(2, 0.5), (1, 1.0), (0, None)]

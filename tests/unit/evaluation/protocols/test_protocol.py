@@ -138,7 +138,7 @@ def test_a_stream_too_short_to_test_gives_no_outcome(protocol: str) -> None:
     assert outcome.top.shape[1] == 10
 
 
-def test_what_a_query_tells_is_newest_first_and_earlier_events_are_counted() -> None:
+def test_a_query_is_newest_first_and_counts_earlier_events() -> None:
     stream = a_stream(
         *filler(6), ("a", "f1", 5.0, 50), ("a", "f2", 5.0, 60), ("a", "f3", 5.0, 100), ("a", "f4", 5.0, 100)
     )

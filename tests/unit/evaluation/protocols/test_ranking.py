@@ -43,7 +43,7 @@ def test_items_that_nobody_in_the_stream_touches_may_be_scored() -> None:
     assert placed.ranks.tolist() == [2]
 
 
-def test_items_heard_of_later_are_noticed() -> None:
+def test_items_that_arrive_later_are_included() -> None:
     names = Vocabulary()
     names.add("i0")
     ranking = ItemRanking(STREAM, names, seed=0)

@@ -48,7 +48,7 @@ def test_held_out_users_are_not_learned_from_and_five_seeds_hold_out_everyone_on
     assert sorted(ranked) == USERS
 
 
-def test_models_are_told_the_last_events_and_nothing_else() -> None:
+def test_models_learn_the_last_events_and_nothing_else() -> None:
     model, users = held_out(0)
     for user in users:
         own = [event for event in STREAM.events if event.user_id == user]
@@ -73,7 +73,7 @@ def test_cases_and_choice_are_the_same_whatever_is_known() -> None:
     assert not touched & set(outcome.top[0].tolist()), "what a user has touched is never shown, known or not"
 
 
-def test_the_report_tells_accuracy_by_what_was_known() -> None:
+def test_the_report_shows_accuracy_by_known_events() -> None:
     class Follower(Scripted):
         """Knows what comes next as soon as it knows two events."""
 

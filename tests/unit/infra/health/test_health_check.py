@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 from infra.health import health_check
 
 
@@ -38,7 +38,7 @@ def made() -> tuple[int, int]:
 
 async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_connection() -> None:
     registry = Registry()
-    async with serving(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7")) as ask:
+    async with serve_app(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7")) as ask:
         await ask()
         before = made()
         for _ in range(100):
@@ -51,7 +51,7 @@ async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_co
 @pytest.mark.parametrize("status", [404, 500, 503])
 async def test_a_registry_that_does_not_serve_is_down_and_up_again(status: int) -> None:
     registry = Registry()
-    async with serving(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7/")) as ask:
+    async with serve_app(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7/")) as ask:
         registry.status = status
         with pytest.raises(httpx.HTTPStatusError):
             await ask()
@@ -65,5 +65,5 @@ async def test_a_registry_that_was_restarted_is_found_again(unused_tcp_port: int
         for _ in range(2):
             with pytest.raises(httpx.ConnectError):
                 await ask()
-            async with serving(registry.app, port=unused_tcp_port):
+            async with serve_app(registry.app, port=unused_tcp_port):
                 await ask()

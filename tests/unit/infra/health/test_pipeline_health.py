@@ -42,7 +42,7 @@ def test_a_role_is_judged_by_its_processes(lives: list[RoleLife], state: State, 
     assert (role.state, role.processes, role.crashes) == (state, processes, crashes)
 
 
-def test_expected_roles_come_first_and_others_that_were_heard_of_after_them() -> None:
+def test_expected_roles_come_before_other_roles_with_heartbeats() -> None:
     lives = [life("shop", 1, alive=True), life("feed", 1, alive=True)]
     assert list(judge(lives, ["push", "feed"], now_ms=NOW_MS)) == ["push", "feed", "shop"]
 
@@ -52,7 +52,7 @@ def test_all_is_well_when_every_role_is_up() -> None:
     assert (found.status, found.problems, found.redis_writes) == ("ok", [], "ok")
 
 
-def test_problems_are_told_in_words_the_worst_first() -> None:
+def test_problems_are_reported_in_words_the_worst_first() -> None:
     found = health(
         judge(
             [life("feed", 45), *(life("log", age) for age in (9, 60, 120))], ["feed", "archive", "log"], now_ms=NOW_MS

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.kafka.dead_letter_size import bounded, is_whole
+from infra.kafka.dead_letter_size import fit_to_topic, is_whole
 from infra.kafka.publisher import Publisher, PublishError, RecordTooLargeError
 from schemas.types import DeadLetter
 from tests.broker import Broker, Codecs
@@ -135,7 +135,7 @@ async def test_a_full_buffer_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("error", "refusals"), [(BufferError("full"), 1 << 60), (KafkaException(KafkaError(KafkaError._FATAL)), 1)]
 )
-async def test_a_loss_is_told_by_every_flush_from_then_on(error: Exception, refusals: int) -> None:
+async def test_a_loss_is_raised_by_every_later_flush(error: Exception, refusals: int) -> None:
     publisher = a_publisher(Broker(), timeout_s=0.05)
     publisher._new_producer = cast(Any, lambda _: Crowded(refusals, error))
     with pytest.raises(PublishError):
@@ -146,7 +146,7 @@ async def test_a_loss_is_told_by_every_flush_from_then_on(error: Exception, refu
     await publisher.close()
 
 
-async def test_nobody_there_is_told_by_every_flush_from_then_on() -> None:
+async def test_an_absent_broker_is_raised_by_every_later_flush() -> None:
     publisher = Publisher("127.0.0.1:1", cast(Any, Codecs()), timeout_s=0.2)
     publisher.produce(FEEDS, a_feed())
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_any_message_has_a_letter_that_its_topic_takes(
     value: bytes | None, key: bytes | None, headers: dict[str, bytes]
 ) -> None:
     letter = a_letter(value=value, key=key, headers=headers, detail="語" * 5_000)
-    cut = bounded(letter)
+    cut = fit_to_topic(letter)
     assert len(Codecs().codec(DeadLetter).encode(cut)) < DEAD_LETTERS.max_message_bytes - 1_000
     if is_whole(cut):
         assert (cut.value, cut.key, cut.headers) == (value, key, headers)

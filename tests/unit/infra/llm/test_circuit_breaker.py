@@ -10,16 +10,16 @@ def a_breaker() -> CircuitBreaker:
 def opened(*, at_s: float) -> CircuitBreaker:
     breaker = a_breaker()
     for _ in range(3):
-        breaker.failed(at_s)
+        breaker.record_failure(at_s)
     return breaker
 
 
 def test_it_opens_after_failures_in_a_row() -> None:
     breaker = a_breaker()
-    breaker.failed(0.0)
-    breaker.failed(0.0)
+    breaker.record_failure(0.0)
+    breaker.record_failure(0.0)
     assert breaker.allows(0.0)
-    breaker.failed(0.0)
+    breaker.record_failure(0.0)
     assert breaker.is_open(0.0)
     assert not breaker.allows(9.9)
 
@@ -27,9 +27,9 @@ def test_it_opens_after_failures_in_a_row() -> None:
 def test_a_success_in_between_starts_the_count_anew() -> None:
     breaker = a_breaker()
     for _ in range(5):
-        breaker.failed(0.0)
-        breaker.failed(0.0)
-        breaker.succeeded()
+        breaker.record_failure(0.0)
+        breaker.record_failure(0.0)
+        breaker.record_success()
     assert breaker.allows(0.0)
 
 
@@ -41,29 +41,29 @@ def test_one_call_a_cooldown_tries_whether_all_is_well() -> None:
 def test_the_trial_closes_it_or_leaves_it_open() -> None:
     breaker = opened(at_s=0.0)
     assert breaker.allows(10.0)
-    breaker.failed(12.0)
+    breaker.record_failure(12.0)
     assert [breaker.allows(at_s) for at_s in (20.0, 22.0)] == [False, True]
-    breaker.succeeded()
+    breaker.record_success()
     assert not breaker.is_open(22.0)
     assert [breaker.allows(22.0), breaker.allows(22.0)] == [True, True]
 
 
 def test_failures_of_calls_that_were_under_way_keep_it_open() -> None:
     breaker = opened(at_s=0.0)
-    breaker.failed(5.0)
+    breaker.record_failure(5.0)
     assert not breaker.allows(14.9)
     assert breaker.allows(15.0)
 
 
 def test_a_pause_that_was_asked_for_is_kept_whatever_comes_in_meanwhile() -> None:
     breaker = a_breaker()
-    breaker.failed(0.0, retry_after_s=5.0)
-    breaker.succeeded()  # of a call that was under way
+    breaker.record_failure(0.0, retry_after_s=5.0)
+    breaker.record_success()  # of a call that was under way
     assert breaker.is_open(4.9)
     assert [breaker.allows(at_s) for at_s in (4.9, 5.0, 5.0)] == [False, True, True]
 
 
 def test_a_pause_is_bounded() -> None:
     breaker = a_breaker()
-    breaker.failed(0.0, retry_after_s=1e9)
+    breaker.record_failure(0.0, retry_after_s=1e9)
     assert [breaker.allows(at_s) for at_s in (3_599.0, 3_600.0)] == [False, True]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.llm.text import LINK_CHARS, link, plain
+from infra.llm.text import LINK_CHARS, link, plain_text
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ from infra.llm.text import LINK_CHARS, link, plain
     ],
 )
 def test_a_text_loses_its_markup_and_nothing_else(text: str, harmless: str) -> None:
-    assert plain(text, most=100) == harmless
+    assert plain_text(text, max_chars=100) == harmless
 
 
 @given(st.text(), st.integers(1, 50))
 def test_no_text_is_longer_than_allowed_or_holds_what_is_not_shown(text: str, most: int) -> None:
-    found = plain(text, most=most)
+    found = plain_text(text, max_chars=most)
     assert len(found) <= most
     assert not set(found) & set("<>")
     assert not any(unicodedata.category(char) in {"Cc", "Cf"} for char in found)

@@ -30,7 +30,7 @@ from streams.roles.shop import similarity_fit
         ("", "", []),
     ],
 )
-def test_what_has_spaces_and_what_has_none_are_told_apart(text: str, bare: str, found: list[str]) -> None:
+def test_text_with_and_without_spaces_is_distinguished(text: str, bare: str, found: list[str]) -> None:
     assert plain(text).split() == bare.split()
     assert runs(text) == found
 
@@ -91,6 +91,6 @@ def test_words_are_bound_and_those_that_say_nothing_are_left_out() -> None:
 
 def test_products_of_scripts_without_spaces_are_alike_by_what_they_share() -> None:
     names = ["赤い自転車", "青い自転車", "子供用自転車", "料理の本棚", "旅行の本棚", "歴史の本棚"]
-    fitted = similarity_fit.learn(names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names])
+    fitted = similarity_fit.fit_model(names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names])
     for name, (others, _) in zip(names, fitted.neighbours, strict=True):
         assert others[0][-2:] == name[-2:]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.postgres.spelling import distance, meant
+from infra.postgres.spelling import correction, distance
 from infra.postgres.synonyms import terms, words
 
 LETTERS = st.text("abc", max_size=6)
@@ -11,11 +11,11 @@ LETTERS = st.text("abc", max_size=6)
 
 def test_the_nearest_and_most_used_word_is_meant() -> None:
     known = [("headphones", 90), ("headphone", 20), ("telephones", 40)]
-    assert meant("hedphones", known) == "headphones"
-    assert meant("haedphones", known) == "headphones", "two letters swapped are one error"
-    assert meant("megaphones", known) is None, "three letters away is another word"
-    assert meant("shose", [("shoes", 5), ("those", 9)]) == "those"
-    assert meant("shirtt", []) is None
+    assert correction("hedphones", known) == "headphones"
+    assert correction("haedphones", known) == "headphones", "two letters swapped are one error"
+    assert correction("megaphones", known) is None, "three letters away is another word"
+    assert correction("shose", [("shoes", 5), ("those", 9)]) == "those"
+    assert correction("shirtt", []) is None
 
 
 @given(LETTERS, LETTERS, LETTERS)

@@ -54,7 +54,7 @@ def test_scraped_columns_are_understood_and_the_id_is_in_the_link(tmp_path: Path
     assert item.attributes == {"currency": "INR"}
 
 
-def test_what_is_not_told_is_none_and_a_price_alone_is_the_price(tmp_path: Path) -> None:
+def test_missing_values_are_none_and_a_single_price_is_the_price(tmp_path: Path) -> None:
     [item] = read(tmp_path, COLUMNS, ",A lamp,,,,,,,,99,").items
     assert (item.category, item.topics, item.rating, item.reviews, item.url) == ("other", [], None, None, None)
     assert (item.price, item.original_price) == (99.0, 99.0)
@@ -85,7 +85,7 @@ def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: 
         (",0.804", "", "10 fields instead of 11"),
     ],
 )
-def test_a_bad_row_is_told_of_with_its_line_and_reason(tmp_path: Path, good: str, bad: str, told: str) -> None:
+def test_a_bad_row_is_reported_with_its_line_and_reason(tmp_path: Path, good: str, bad: str, told: str) -> None:
     assert told in problem(tmp_path, PLUGS.replace(good, bad, 1))
 
 

@@ -22,7 +22,7 @@ def test_the_same_seed_and_time_give_the_same_world(data: Dataset) -> None:
     assert world.build(seed=8, now_ms=NOW_MS).interactions != data.interactions
 
 
-def test_a_later_time_tells_the_same_story_with_fresh_events(data: Dataset) -> None:
+def test_a_later_start_gives_the_same_events_at_later_times(data: Dataset) -> None:
     later = world.build(seed=7, now_ms=NOW_MS + 86_400_000)
     assert [item.item_id for item in later.items] == [item.item_id for item in data.items]
     assert Counter((e.user_id, e.item_id, e.action) for e in later.interactions) == Counter(

@@ -91,7 +91,7 @@ def test_a_tenth_of_a_share_moves_the_shared_weights_by_a_tenth_at_most() -> Non
     parts, whole_share, tenth = consistent(np.random.default_rng(0)), a_blender(), a_blender()
     before = a_blender().weights(CONTEXT)
     whole_share.learn(whole(parts), 0, CONTEXT)
-    tenth.learn(whole(parts), 0, CONTEXT, share=0.1)
+    tenth.learn(whole(parts), 0, CONTEXT, outcome_weight=0.1)
     assert 0.0 < moved(tenth, before) <= 0.1 * moved(whole_share, before)
 
 

@@ -47,7 +47,7 @@ def test_no_outcome_moves_two_scores_of_its_look_apart_by_more_than_a_little(
 def test_clicks_of_one_kind_add_up_and_stay_bounded() -> None:
     personal, draw, seen = a_personal(), np.random.default_rng(0), []
     for _ in range(300):
-        personal.learn("u1", whole(consistent(draw)), 0, CONTEXT, share=0.0)
+        personal.learn("u1", whole(consistent(draw)), 0, CONTEXT, outcome_weight=0.0)
         offset = personal.offset("u1")
         assert offset is not None
         seen.append(float(offset[0]))
@@ -69,15 +69,15 @@ def test_offsets_drain_longest_ago_first_and_go_on_elsewhere() -> None:
     personal, other, draw = a_personal(), a_personal(), np.random.default_rng(0)
     for user in ("u1", "u2", "u3", "u1"):
         personal.learn(user, whole(consistent(draw)), 0, CONTEXT)
-    assert personal.waiting == 3
+    assert personal.changed_count == 3
     assert personal.drain(2) == ["u1", "u2"]
-    assert (personal.waiting, personal.drain(9), personal.drain(9)) == (1, ["u3"], [])
+    assert (personal.changed_count, personal.drain(9), personal.drain(9)) == (1, ["u3"], [])
     for user in ("u1", "u2", "u3"):
         offset = personal.offset(user)
         assert offset is not None
         other.put(user, offset.copy())
         np.testing.assert_array_equal(other.offset(user), offset)
-    assert other.waiting == 0, "what was taken over has been told of"
+    assert other.changed_count == 0, "what was taken over has been told of"
     parts = whole(consistent(draw))
     for one in (personal, other):
         one.blender.restore(a_personal().blender.state())

@@ -15,13 +15,13 @@ from models.neighbours.cooccurrence import Cooccurrence
 from models.neighbours.itemknn import ItemKnn
 from models.neighbours.sessionknn import SessionKnn
 from models.neighbours.useruser import UserUser
-from models.refitting import FIRST, EventMatrix, confidence
+from models.refitting import FIRST_REFIT_EVENTS, EventMatrix, confidence
 from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
-    "ease": lambda: Ease(regularization=100.0, every=40),
-    "item-knn": lambda: ItemKnn(every=40),
-    "als": lambda: Als(factors=2, sweeps=5, every=40),
+    "ease": lambda: Ease(regularization=100.0, refit_every=40),
+    "item-knn": lambda: ItemKnn(refit_every=40),
+    "als": lambda: Als(factors=2, sweeps=5, refit_every=40),
     "user-user": UserUser,
     "session-knn": SessionKnn,
 }
@@ -54,8 +54,8 @@ def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_get
     build: Callable[[], Model],
 ) -> None:
     model = build()
-    model.learn([ModelEvent(f"u{n % 4}", f"i{n % 6}", T0_MS + n, 1.0) for n in range(FIRST)])
-    model.learn([ModelEvent("u1", "late", T0_MS + FIRST, 1.0)])
+    model.learn([ModelEvent(f"u{n % 4}", f"i{n % 6}", T0_MS + n, 1.0) for n in range(FIRST_REFIT_EVENTS)])
+    model.learn([ModelEvent("u1", "late", T0_MS + FIRST_REFIT_EVENTS, 1.0)])
     known, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("late", 1.0),))])
     late = model.items.get("late")
     assert not np.isfinite(known[late])
@@ -63,10 +63,10 @@ def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_get
 
 
 def test_ease_is_its_closed_form() -> None:
-    model = Ease(regularization=2.0, every=10_000, step=0.5)
-    events = checkerboard(users=FIRST // 4)
+    model = Ease(regularization=2.0, refit_every=10_000, position_discount=0.5)
+    events = checkerboard(users=FIRST_REFIT_EVENTS // 4)
     model.learn(events)
-    seen = np.zeros((FIRST // 4, len(model.items)))
+    seen = np.zeros((FIRST_REFIT_EVENTS // 4, len(model.items)))
     for event in events:
         seen[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
     inverse = np.linalg.inv(seen.T @ seen + 2.0 * np.eye(seen.shape[1]))
@@ -77,16 +77,16 @@ def test_ease_is_its_closed_form() -> None:
 
 
 def test_ease_keeps_to_the_most_popular_items_of_a_catalogue_too_large() -> None:
-    model = Ease(catalogue=4)
-    model.learn([ModelEvent(f"u{n}", f"i{n % 4}", T0_MS, 1.0) for n in range(FIRST - 4)])
+    model = Ease(max_items=4)
+    model.learn([ModelEvent(f"u{n}", f"i{n % 4}", T0_MS, 1.0) for n in range(FIRST_REFIT_EVENTS - 4)])
     model.learn([ModelEvent(f"u{n}", f"rare{n}", T0_MS, 1.0) for n in range(4)])
     scores = model.scores([ModelQuery("a", (("i0", 1.0),))])[0]
     assert [model.items.names[item] for item in np.flatnonzero(np.isfinite(scores))] == ["i0", "i1", "i2", "i3"]
 
 
 def test_als_factors_are_where_the_loss_has_no_slope() -> None:
-    model = Als(factors=3, sweeps=40, unseen=0.2, regularization=0.02, step=1.0)
-    events = checkerboard(users=FIRST // 4)
+    model = Als(factors=3, sweeps=40, unobserved_weight=0.2, regularization=0.02, position_discount=1.0)
+    events = checkerboard(users=FIRST_REFIT_EVENTS // 4)
     model.learn(events)
     factors, count = model._factors.astype(np.float64), len(model.items)
     known = [model.items.get("i0"), model.items.get("i2")]
@@ -109,7 +109,7 @@ def test_sessions_end_after_a_gap_and_the_nearest_place_counts_most() -> None:
 
 
 def test_sessions_past_the_remembered_ones_are_forgotten() -> None:
-    model = SessionKnn(remembered=2)
+    model = SessionKnn(max_sessions=2)
     for user in range(3):
         model.learn([ModelEvent(f"u{user}", "a", T0_MS, 1.0), ModelEvent(f"u{user}", f"b{user}", T0_MS, 1.0)])
     scores = model.scores([ModelQuery("new", (("a", 1.0),))])[0]
@@ -128,7 +128,7 @@ def test_a_user_is_not_a_neighbour_of_himself() -> None:
 
 def test_the_log_keeps_the_last_event_of_a_pair_and_forgets_the_oldest() -> None:
     items = Cooccurrence().items
-    log = EventMatrix(items, remembered=2)
+    log = EventMatrix(items, capacity=2)
     a, b = items.add("a"), items.add("b")
     for item, value in ((a, 0.1), (b, 0.2), (a, 0.3)):
         log.add("u", item, value)
@@ -139,4 +139,4 @@ def test_the_log_keeps_the_last_event_of_a_pair_and_forgets_the_oldest() -> None
 
 @pytest.mark.parametrize(("weight", "expected"), [(-1.0, 0.3), (0.0, 0.3), (0.2, 0.7), (0.6, 1.0), (5.0, 1.0)])
 def test_interest_rises_with_the_weight(weight: float, expected: float) -> None:
-    assert confidence(weight, weak=0.3) == pytest.approx(expected)
+    assert confidence(weight, dislike_confidence=0.3) == pytest.approx(expected)

@@ -29,7 +29,7 @@ def test_repeats_and_single_things_are_no_baskets() -> None:
 def test_an_item_keeps_its_most_confident_rules() -> None:
     others = [f"o{number:03}" for number in range(PER_ITEM + 5)]
     baskets = [["x", *others]] * 3 + [["x", others[-1]]] + [["y", "z"]] * 400
-    rules = [rule for rule in mine(baskets, least=2) if rule.item == "x"]
+    rules = [rule for rule in mine(baskets, min_support=2) if rule.item == "x"]
     assert len(rules) == PER_ITEM
     assert (rules[0].other, rules[0].confidence, rules[1].confidence) == (others[-1], 1.0, 0.75)
 
@@ -45,6 +45,6 @@ def test_the_nearest_come_first_without_itself_or_strangers() -> None:
 def test_a_text_is_the_sum_of_what_its_words_mean() -> None:
     encoder = TfIdf(dimensions=4)
     encoder.fit(["red shoes", "blue shoes", "red hat", "green tea", "black tea"])
-    words, meanings = encoder.meanings()
+    words, meanings = encoder.word_vectors()
     summed = meanings[words.index("red")] + meanings[words.index("tea")]
     assert np.allclose(summed / np.linalg.norm(summed), encoder.encode(["red tea"])[0], atol=1e-5)

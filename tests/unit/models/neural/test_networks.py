@@ -22,11 +22,13 @@ from models.neural.sequence import SelfAttention, SequenceConfig
 from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
-    "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, rate=0.1)),
-    "lightgcn": lambda: LightGcn(LightGcnConfig(dim=8, every=40)),
+    "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, learning_rate=0.1)),
+    "lightgcn": lambda: LightGcn(LightGcnConfig(dim=8, refit_every=40)),
     "dot-product": lambda: DotProduct(DotProductConfig(embedding_dim=8, batch=32)),
-    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden=16, every=40, rate=0.01, dropout=0.0)),
-    "sequence": lambda: SelfAttention(SequenceConfig(dim=16, length=4, every=40, rate=0.01, dropout=0.0)),
+    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden=16, refit_every=40, learning_rate=0.01, dropout=0.0)),
+    "sequence": lambda: SelfAttention(
+        SequenceConfig(dim=16, length=4, refit_every=40, learning_rate=0.01, dropout=0.0)
+    ),
 }
 every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=list(BUILDERS))
 
@@ -89,7 +91,7 @@ def cycles(users: int, *, first: int = 0, size: int = ITEMS) -> list[ModelEvent]
 
 
 @pytest.mark.parametrize("name", ["deep", "sequence"])
-def test_the_next_item_is_foretold_and_new_ones_are_too_after_a_refit(name: str) -> None:
+def test_the_next_item_is_predicted_and_so_are_new_ones_after_a_refit(name: str) -> None:
     model = BUILDERS[name]()
     model.learn(cycles(200))
     assert [asked(model, [item], 1) for item in range(ITEMS)] == [[(item + 1) % ITEMS] for item in range(ITEMS)]
@@ -97,14 +99,14 @@ def test_the_next_item_is_foretold_and_new_ones_are_too_after_a_refit(name: str)
     assert [asked(model, [ITEMS + item], 1) for item in range(4)] == [[ITEMS + (item + 1) % 4] for item in range(4)]
 
 
-def test_attention_tells_histories_apart_that_end_alike() -> None:
+def test_attention_distinguishes_histories_with_the_same_end() -> None:
     draw = np.random.default_rng(0)
     events = [
         ModelEvent(f"u{user}", f"i{item}", T0_MS + user * HOUR_MS + place, 1.0)
         for user, late in enumerate(draw.integers(2, size=300).tolist())
         for place, item in enumerate([late, 2, 3 + late])
     ]
-    model = SelfAttention(SequenceConfig(dim=16, length=4, every=40, steps=20, rate=0.01, dropout=0.0))
+    model = SelfAttention(SequenceConfig(dim=16, length=4, refit_every=40, steps=20, learning_rate=0.01, dropout=0.0))
     model.learn(events)
     assert asked(model, [0, 2], 1) == [3]
     assert asked(model, [1, 2], 1) == [4]
@@ -112,7 +114,7 @@ def test_attention_tells_histories_apart_that_end_alike() -> None:
 
 def test_a_user_folded_into_the_graph_is_the_fitted_one_without_its_own_layer() -> None:
     events = checkerboard(32)  # the last refit comes with the last event
-    model = LightGcn(LightGcnConfig(dim=8, layers=2, every=32, step=1.0))
+    model = LightGcn(LightGcnConfig(dim=8, layers=2, refit_every=32, position_discount=1.0))
     model.learn(events)
     met = np.zeros((32, ITEMS))
     for event in events:
@@ -142,7 +144,7 @@ def test_dot_products_are_trained_each_hour_of_event_time() -> None:
 
 
 def test_dot_products_are_trained_by_five_epochs_on_the_squared_error() -> None:
-    config = DotProductConfig(embedding_dim=4, unmet=0)
+    config = DotProductConfig(embedding_dim=4, negatives=0)
     events = [ModelEvent(f"u{n % 5}", f"i{n % 7}", T0_MS + n, n % 3 - 1.0) for n in range(30)]
     model = DotProduct(config, seed=3)
     model.learn([*events, ModelEvent("u0", "i0", T0_MS + HOUR_MS, 1.0)])
@@ -150,7 +152,7 @@ def test_dot_products_are_trained_by_five_epochs_on_the_squared_error() -> None:
     users, items = (torch.randn(count, 4, generator=generator) / 2 for count in (len(model._user), len(model._item)))
     met = torch.tensor([(int(event.user_id[1:]), model.items.get(event.item_id)) for event in events])
     targets = torch.tensor([target_of(event) for event in events])
-    optimizer = torch.optim.Adam([users.requires_grad_(), items.requires_grad_()], lr=config.rate)
+    optimizer = torch.optim.Adam([users.requires_grad_(), items.requires_grad_()], lr=config.learning_rate)
     for _ in range(5):
         similarity = nn.functional.cosine_similarity(users[met[:, 0]], items[met[:, 1]])
         optimizer.zero_grad()
@@ -175,7 +177,7 @@ def test_dot_products_without_unmet_contents_predict_ratings() -> None:
         ModelEvent(f"u{user}", f"i{item}", T0_MS + place, 1.0, 0.9 if (user - item) % 2 else 0.2)
         for place, (user, item) in enumerate(pairs[:180])
     ]
-    model = DotProduct(DotProductConfig(embedding_dim=8, epochs=60, batch=32, unmet=0))
+    model = DotProduct(DotProductConfig(embedding_dim=8, epochs=60, batch=32, negatives=0))
     model.learn([*events, ModelEvent("u0", "i0", T0_MS + 2 * HOUR_MS, 1.0, 0.2)])
     predicted = np.array(
         [model.scores([ModelQuery(f"u{user}")])[0][model.items.get(f"i{item}")] for user, item in pairs[180:]]

@@ -70,7 +70,7 @@ def test_a_new_vector_takes_the_place_of_the_old_one() -> None:
     assert 7 not in index.nearest(vectors[7], 1)
 
 
-def test_vectors_are_told_as_they_were_put_and_zeros_where_there_are_none() -> None:
+def test_stored_vectors_are_returned_and_zeros_for_missing_ones() -> None:
     vectors = some_vectors(10)
     told = filled(vectors).vectors(np.array([3, 99, 0], np.int32))
     assert told[[0, 2]] == pytest.approx(vectors[[3, 0]], abs=5e-3)

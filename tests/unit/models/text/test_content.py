@@ -84,7 +84,7 @@ def test_a_new_item_is_found_by_its_text_before_anyone_acted_on_it() -> None:
     model.learn([ModelEvent("u", f"i{item}", T0_MS, 1.0) for item in range(12)])
     model.describe({"new": POTTERY})
     query = ModelQuery("a", (("i1", 1.0),), frozenset({"i1"}))
-    assert "new" in model.closest(query, 3).items
+    assert "new" in model.nearest(query, 3).items
     assert "new" not in model.items.names
     model.learn([ModelEvent("u", "new", T0_MS, 1.0)])
     assert "new" in model.recommend([query], 3)[0].items
@@ -103,7 +103,7 @@ def test_a_text_replaces_the_earlier_one() -> None:
     model = ContentModel(TfIdf(), texts())
     model.learn([ModelEvent("u", f"i{item}", T0_MS, 1.0) for item in range(12)])
     model.describe({"i2": POTTERY})
-    assert "i2" in model.closest(ModelQuery("a", (("i1", 1.0),), frozenset({"i1"})), 6).items
+    assert "i2" in model.nearest(ModelQuery("a", (("i1", 1.0),), frozenset({"i1"})), 6).items
 
 
 def test_items_without_a_text_have_no_score_and_who_liked_nothing_known_gets_the_popular() -> None:
@@ -112,4 +112,4 @@ def test_items_without_a_text_have_no_score_and_who_liked_nothing_known_gets_the
     liked, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("silent", 1.0),))])
     assert np.isfinite(liked).tolist() == [True, False]
     assert unknown[1] > unknown[0]
-    assert list(model.closest(ModelQuery("b"), 3).items) == []
+    assert list(model.nearest(ModelQuery("b"), 3).items) == []

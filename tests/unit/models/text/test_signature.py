@@ -28,7 +28,7 @@ def test_items_are_the_more_alike_the_more_they_share() -> None:
     assert alike[1] > 0.6 > alike[2] > 0.2 > abs(alike[3])
 
 
-def test_likeness_is_that_of_the_words() -> None:
+def test_similarity_is_that_of_the_words() -> None:
     errors = []
     for number in range(300):
         shared = number % 12

@@ -38,11 +38,11 @@ from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
 from streams.core.ranking.catalog_snapshot import CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
+from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
-from streams.roles.trainer.model_version import FittedVersion, rows
+from streams.roles.trainer.model_version import FittedVersion, item_weight_rows
 from streams.roles.trainer.online_learner import OnlineLearner
 from tests.broker import Codecs
 from tests.build import (
@@ -242,7 +242,9 @@ def test_any_mixture_stays_within_a_record_and_splits_as_it_likes(parts: list[tu
 @pytest.mark.parametrize("kind", KINDS)
 def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     signals = [
-        ItemSignal(long_id(0, kind), Position(0, n, T0_MS + n), T0_MS, "like", 2.0, segment=line(n, kind), nth=n)
+        ItemSignal(
+            long_id(0, kind), Position(0, n, T0_MS + n), T0_MS, "like", 2.0, segment=line(n, kind), user_event_index=n
+        )
         for n in range(1_200)
     ]
     batches: list[ItemSignals] = list(signal.to_records(signals))
@@ -342,8 +344,8 @@ def test_segments_that_grow_stronger_find_a_place() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     names = [long_id(number, kind) for number in range(3_000)]
-    live = OnlineLearner(Learner(LEARNER_PARAMS, refits=False))
-    view = live.learner.view
+    live = OnlineLearner(Learner(LEARNER_PARAMS, refits_item_weights=False))
+    view = live.learner.catalog
     others = np.array([view._index(name) for name in names], np.int32)
     strengths = np.arange(1.0, len(names) + 1)
     view.neighbors.put(view._index("i1"), others, np.stack([strengths, strengths]), mass=1.0, reference_ms=T0_MS)
@@ -357,7 +359,7 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     tastes[0] = strengths
     trimmed: Counter[str] = Counter()
     found = FittedVersion(a_version(), [], {}, names, tastes, "ease")
-    first = next(rows(found, trimmed=trimmed))
+    first = next(item_weight_rows(found, trimmed=trimmed))
     assert len(encoded(ITEM_WEIGHTS, first)) < ROOM
     assert names[-1] in first.others
     assert trimmed["weights"] == len(names) - len(first.others)
@@ -388,11 +390,11 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> None:
+def test_requests_and_features_of_a_user_stay_within_a_record(kind: str) -> None:
     state = UserState(long_id(0, kind))
     fold(state, everything(kind))
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
-    place = Place(city=line(3, kind))
+    place = ContentLocation(city=line(3, kind))
     params = dataclasses.replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
     found = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
@@ -413,7 +415,7 @@ def push_fold(state: PushState, number: int, **fields: Any) -> list[Notification
     request = a_push_request(event_id=f"r{number}", occurred_at=T0_MS, **fields)
     limit.check(request, now_ms=T0_MS)
     return fold_request(
-        state, request, Position(0, number, T0_MS + number), card=None, params=PUSH_PARAMS, now_ms=T0_MS
+        state, request, Position(0, number, T0_MS + number), item=None, params=PUSH_PARAMS, now_ms=T0_MS
     )
 
 
@@ -429,11 +431,11 @@ def test_devices_and_what_waits_stay_within_a_record(kind: str) -> None:
         number += 1
         body = "".ljust(limit.TEXT_CHARS, kind)
         push_fold(state, number, kind="send", token=None, title=line(number, kind), body=body, category=categories[0])
-    decisions = list(push.crowd_out(state, T0_MS))
-    assert len(decisions) + len(state.waiting) == 200
+    decisions = list(push.expire_excess(state, T0_MS))
+    assert len(decisions) + len(state.pending) == 200
     assert {one.status for one in decisions} <= {"expired"}
     assert len(stored(state)) < ROOM
     assert len(encoded(DEVICES, push.snapshot(state, T0_MS))) < ROOM
-    assert all(isinstance(one, PendingPush) for one in state.waiting.values())
-    newest = next(reversed(state.waiting.values())).notification
+    assert all(isinstance(one, PendingPush) for one in state.pending.values())
+    newest = next(reversed(state.pending.values())).notification
     assert newest.title == line(number, kind), "what is newest stays"

@@ -13,9 +13,9 @@ def test_the_newest_value_is_taken_and_both_tokens_come_back() -> None:
     queue.add("first", {"u1": 1, "u2": 1})
     queue.add("second", {"u1": 2})
     assert queue.take(1) == {"u1": 2}
-    assert queue.done(queue.owed(["u1"])) == ["second"]
+    assert queue.acknowledge(queue.ack_counts(["u1"])) == ["second"]
     assert queue.take(9) == {"u2": 1}
-    assert queue.done(queue.owed(["u2"])) == ["first"]
+    assert queue.acknowledge(queue.ack_counts(["u2"])) == ["first"]
 
 
 def test_a_value_that_comes_while_its_key_is_worked_on_is_owed_again() -> None:
@@ -23,9 +23,9 @@ def test_a_value_that_comes_while_its_key_is_worked_on_is_owed_again() -> None:
     queue.add("first", {"u1": 1})
     queue.take(1)
     queue.add("second", {"u1": 2})
-    assert queue.done(queue.owed(["u1"])) == ["first"]
+    assert queue.acknowledge(queue.ack_counts(["u1"])) == ["first"]
     assert queue.take(1) == {"u1": 2}
-    assert queue.done(queue.owed(["u1"])) == ["second"]
+    assert queue.acknowledge(queue.ack_counts(["u1"])) == ["second"]
 
 
 def test_what_is_put_back_is_owed_still_and_gives_way_to_what_is_newer() -> None:
@@ -33,19 +33,19 @@ def test_what_is_put_back_is_owed_still_and_gives_way_to_what_is_newer() -> None
     queue.add("first", {"u1": 1, "u2": 1})
     taken = queue.take(2)
     queue.add("second", {"u2": 2})
-    queue.back(taken)
+    queue.put_back(taken)
     assert queue.take(2) == {"u2": 2, "u1": 1}
-    assert sorted(queue.done(queue.owed(["u1", "u2"]))) == ["first", "second"]
+    assert sorted(queue.acknowledge(queue.ack_counts(["u1", "u2"]))) == ["first", "second"]
 
 
 def test_what_presses_goes_first_and_leaves_a_share_to_what_waits_longest() -> None:
     queue: CoalescingQueue[str, int, int] = CoalescingQueue()
     queue.add("old", dict.fromkeys(range(8), 0))
-    queue.add("new", dict.fromkeys(range(8, 16), 0), pressing=range(8, 16))
+    queue.add("new", dict.fromkeys(range(8, 16), 0), priority_keys=range(8, 16))
     assert set(queue.take(8)) == {8, 9, 10, 11, 12, 13, 0, 1}
-    queue.add("newer", {2: 0, 3: 0}, pressing=[3])
+    queue.add("newer", {2: 0, 3: 0}, priority_keys=[3])
     assert set(queue.take(4)) == {14, 15, 3, 2}
-    assert queue.done(queue.owed([*range(8, 16)])) == ["new"]
+    assert queue.acknowledge(queue.ack_counts([*range(8, 16)])) == ["new"]
     assert set(queue.take(9)) == {4, 5, 6, 7}
 
 
@@ -62,10 +62,10 @@ def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> No
             newest.update(dict.fromkeys(step, number))
             queue.add(number, dict.fromkeys(step, number))
         else:
-            queue.back(queue.take(step // 2))
+            queue.put_back(queue.take(step // 2))
             taken = queue.take(step)
             worked.update(taken)
-            settled = queue.done(queue.owed(taken))
+            settled = queue.acknowledge(queue.ack_counts(taken))
             assert all(worked[key] >= token for token in settled for key in tokens[token])
             back += settled
     assert worked == newest
@@ -77,10 +77,10 @@ def test_a_key_that_is_taken_again_before_it_is_done_may_still_wait_again() -> N
     queue: CoalescingQueue[str, str, int] = CoalescingQueue()
     queue.add("first", {"u1": 1})
     queue.take(1)
-    owed = queue.owed(["u1"])
+    owed = queue.ack_counts(["u1"])
     queue.add("second", {"u1": 2})
     taken = queue.take(1)
-    assert queue.done(owed) == ["first"]
-    queue.back(taken)
+    assert queue.acknowledge(owed) == ["first"]
+    queue.put_back(taken)
     assert queue.take(1) == {"u1": 2}
-    assert queue.done(queue.owed(["u1"])) == ["second"]
+    assert queue.acknowledge(queue.ack_counts(["u1"])) == ["second"]

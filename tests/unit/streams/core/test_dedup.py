@@ -29,7 +29,7 @@ class Memory:
         self.early = 0
 
     def see(self, event_id: int, at_ms: int) -> None:
-        self.early += remember_event(self.ids, self.hours, event_id, at_ms, least=self.least, most=self.most)
+        self.early += remember_event(self.ids, self.hours, event_id, at_ms, min_count=self.least, max_count=self.most)
         assert sum(count for _, count in self.hours) == len(self.ids)
         assert all(earlier[0] < later[0] for earlier, later in pairwise(self.hours))
         assert len(self.hours) <= WINDOW_HOURS + 2

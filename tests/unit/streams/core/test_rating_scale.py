@@ -12,7 +12,7 @@ from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.ranking.item_columns import CHARTED
+from streams.core.ranking.item_columns import GLOBAL_FEATURES
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
@@ -25,7 +25,7 @@ TEN = Settings(rating_scale=10.0)
 def a_learner(settings: Settings) -> Learner:
     learner = Learner(learner_params(settings))
     for name in "pqr":
-        learner.view.apply_item(an_item(name, created_at=T0_MS - 1))
+        learner.catalog.apply_item(an_item(name, created_at=T0_MS - 1))
     return learner
 
 
@@ -39,16 +39,16 @@ def rate(learner: Learner, item_id: str, value: float, users: int = 20, *, weigh
             value=value,
             occurred_at=T0_MS,
         )
-        learner.learn(event, Position(0, learner.events, learner.events + 1), weigh=weigh)
+        learner.learn(event, Position(0, learner.events, learner.events + 1), learn_weights=weigh)
 
 
 def test_a_mean_of_nines_is_above_a_mean_of_fives_in_a_shop_of_ten_points() -> None:
     learner = a_learner(TEN)
     rate(learner, "p", 5.0)
     rate(learner, "q", 9.0)
-    learner.view.refresh()
-    rated = learner.view.columns.charted[CHARTED.index("rated")]
-    assert rated[learner.view.items.get("q")] > rated[learner.view.items.get("p")]
+    learner.catalog.refresh()
+    rated = learner.catalog.columns.features[GLOBAL_FEATURES.index("rated")]
+    assert rated[learner.catalog.items.get("q")] > rated[learner.catalog.items.get("p")]
 
 
 def test_four_of_ten_is_no_liking() -> None:
@@ -66,7 +66,7 @@ def test_a_liking_by_the_scale_is_an_outcome(settings: Settings, value: float, o
     taken: list[int] = []
     learner = Learner(learner_params(settings), on_outcome=lambda look, place: taken.append(place))
     for name in "pqr":
-        learner.view.apply_item(an_item(name, created_at=T0_MS - 1))
+        learner.catalog.apply_item(an_item(name, created_at=T0_MS - 1))
     rate(learner, "p", value, users=1, weigh=True)
     assert len(taken) == outcomes
 

@@ -47,7 +47,7 @@ from streams.core.push import push_state as push
 from streams.core.push.push_state import PushState
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.model_state import restore
+from streams.core.ranking.model_state import restore_blender
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
 from streams.core.user import stated_profile
 from streams.core.user import user_state as user
@@ -132,7 +132,11 @@ class World:
     """Whatever follows the topics, for three people and items."""
 
     def __init__(self) -> None:
-        self.view, self.blender, self.learner = CatalogSnapshot(), new_blender(), Learner(PARAMS, refits=False)
+        self.view, self.blender, self.learner = (
+            CatalogSnapshot(),
+            new_blender(),
+            Learner(PARAMS, refits_item_weights=False),
+        )
         self.judged = LlmScoreCache(LLM_BLEND_PARAMS)
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
@@ -144,7 +148,7 @@ class World:
         match record:
             case Item():
                 self.view.apply_item(record)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
             case ItemStats():
                 self.view.apply_stats(record)
             case ItemNeighbors():
@@ -152,7 +156,7 @@ class World:
             case ItemWeights():
                 self.view.apply_weights(record)
             case ModelVersion():
-                restore(self.blender, record)
+                restore_blender(self.blender, record)
             case LlmScores():
                 self.judged.put(record)
             case ItemSignals():
@@ -166,7 +170,7 @@ class World:
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))
                 yield from candidates.fold_request(
-                    pushes, record, at, card=None, params=PUSH_PARAMS, now_ms=at.append_ms
+                    pushes, record, at, item=None, params=PUSH_PARAMS, now_ms=at.append_ms
                 )
                 yield push.snapshot(pushes, at.append_ms)
             case _:
@@ -178,14 +182,14 @@ class World:
             case Interaction():
                 subject = self.view.labels(record.item_id) or ItemLabels("", (), "")
                 one = user.fold(state, record, at, subject=subject, params=PARAMS.user)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
                 if one is not None:
                     yield from signal.to_records([one])
             case Location():
                 user.fold_location(state, record, at, PARAMS.user)
             case Profile():
                 user.fold_profile(state, record, at)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
             case Trigger():
                 user.fold_trigger(state, record, at, PARAMS.user)
             case Content():
@@ -195,7 +199,7 @@ class World:
 
     def feeds(self) -> Iterator[Feed]:
         """Rank for everybody."""
-        for view, blender in ((self.view, self.blender), (self.learner.view, self.learner.blender)):
+        for view, blender in ((self.view, self.blender), (self.learner.catalog, self.learner.blender)):
             view.refresh()
             for state in self.users.values():
                 features = written(user.snapshot(state, PARAMS.user))

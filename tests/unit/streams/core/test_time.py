@@ -68,7 +68,7 @@ def test_an_item_of_any_times_has_stats_that_rank(times: list[int]) -> None:
     found = rank(features(segment="a"), view, new_blender(), PARAMS, now_ms=T0_MS)
     assert {*found.items} == {"i1", "i2"}
     assert all(map(math.isfinite, found.scores))
-    assert not np.isnan(view.columns.charted).any()
+    assert not np.isnan(view.columns.features).any()
 
 
 @pytest.mark.parametrize("bad", [0, 1, 1_700_000_000, T0_MS - 20 * YEAR_MS])
@@ -119,12 +119,12 @@ def test_what_is_not_finite_never_reaches_ranking(wrong: float, column: str) -> 
     assert all(map(math.isfinite, [value for part in found.parts.values() for value in part]))
 
 
-def test_an_item_whose_score_is_no_number_comes_last() -> None:
+def test_an_item_with_a_non_finite_score_comes_last() -> None:
     view = CatalogSnapshot()
     for number in range(6):
         view.apply_item(an_item(f"i{number}"))
     view.refresh()
-    view.columns.charted[0, 2], view.columns.charted[0, 4] = math.nan, math.inf
+    view.columns.features[0, 2], view.columns.features[0, 4] = math.nan, math.inf
     with np.errstate(invalid="ignore"):
         found = rank(features(), view, new_blender(), PARAMS, now_ms=T0_MS)
     assert set(found.items[4:]) == {"i2", "i4"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas import limit
-from streams.fetchers.suggestion import MOST, SuggestedItem, Suggestion, Suggestions, suggested_items
+from streams.fetchers.suggestion import MAX_SUGGESTIONS, SuggestedItem, Suggestion, Suggestions, suggested_items
 from tests.build import LISBON, NEW_YORK, T0_MS, a_fetch_request
 
 
@@ -68,7 +68,7 @@ def test_a_time_of_another_form_is_left_out(starts: str) -> None:
 
 
 def test_no_more_is_taken_than_fits_and_a_blank_title_is_nothing() -> None:
-    assert len(offered(*({"title": f"Night {n}"} for n in range(99)))) == MOST
+    assert len(offered(*({"title": f"Night {n}"} for n in range(99)))) == MAX_SUGGESTIONS
     assert offered({"title": "<br>"}) == []
 
 
@@ -81,7 +81,7 @@ def test_one_thing_under_two_spellings_is_offered_once() -> None:
     assert [offer.reason for offer in found] == ["first"]
 
 
-def test_it_is_one_item_whoever_it_is_suggested_to_and_another_in_another_city() -> None:
+def test_a_suggestion_is_one_item_for_all_users_and_another_in_another_city() -> None:
     [one] = offered({"title": "Jazz Night"}, user_id="u1")
     [other] = offered({"title": "JAZZ night", "description": "Words differ."}, user_id="u2", occurred_at=T0_MS - 5)
     [there] = offered({"title": "Jazz Night"}, city="Lisbon", cell=LISBON)
@@ -90,6 +90,6 @@ def test_it_is_one_item_whoever_it_is_suggested_to_and_another_in_another_city()
     assert one.item.item_id == other.item.item_id != there.item.item_id
 
 
-def test_without_a_city_the_cell_tells_places_apart() -> None:
+def test_without_a_city_the_cell_distinguishes_locations() -> None:
     [here], [there] = offered({}, city=None), offered({}, city=None, cell=LISBON)
     assert here.item.item_id != there.item.item_id

@@ -61,7 +61,7 @@ class Publisher:
 def a_checkpoint(*events: Event, behind: bool) -> Any:
     app = App(events=list(events))
     checkpoint = Checkpoint(app, Publisher(), interval_s=INTERVAL_S)  # type: ignore[arg-type]
-    checkpoint.hold(events)
+    checkpoint.add(events)
     checkpoint.behind = behind
     return checkpoint
 
@@ -100,14 +100,14 @@ async def test_what_was_acknowledged_counts_no_more() -> None:
     checkpoint = a_checkpoint(event := an_event(60), behind=True)
     await checkpoint.force()
     assert event.acked
-    checkpoint.hold([an_event(40)])
+    checkpoint.add([an_event(40)])
     assert not checkpoint.is_due(now_s() + INTERVAL_S)
 
 
 async def test_a_pending_event_is_acknowledged_by_the_first_checkpoint_after_its_release() -> None:
     pending, complete = an_event(1), an_event(1)
     checkpoint = a_checkpoint(complete, behind=False)
-    checkpoint.hold([pending], pending=True)
+    checkpoint.add([pending], pending=True)
     for _ in range(2):
         await checkpoint.force()
         assert (complete.acked, pending.acked) == (True, False)
@@ -122,7 +122,7 @@ async def test_a_pending_event_is_acknowledged_by_the_first_checkpoint_after_its
 
 async def test_a_pending_event_of_before_a_rebalance_is_never_acknowledged() -> None:
     checkpoint = a_checkpoint(behind=False)
-    checkpoint.hold([event := an_event(1)], pending=True)
+    checkpoint.add([event := an_event(1)], pending=True)
     checkpoint.drop()
     checkpoint.release(event)
     await checkpoint.force()

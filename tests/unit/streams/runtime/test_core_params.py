@@ -82,4 +82,4 @@ def test_the_mix_of_a_shops_home_is_as_set(weights: dict[str, float], order: lis
     none = cast(Any, None)
     shop = ShopProjector(none, none, none, none, set_to(**weights))
     parts = {"clicked": 1.0}, {"searched": 1.0}, {"diverse": 1.0}
-    assert blend_home(*parts, mix=shop._mix, most=9) == order
+    assert blend_home(*parts, mix=shop._mix, limit=9) == order

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
@@ -77,14 +77,14 @@ class World:
         self.broker, self.app = Broker(), App()
         registry = cast(Any, Codecs())
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
-        self.quarantine = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
+        self.dead_letters = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
         self.context = AgentContext(
             cast(Any, self.app),
             Settings(),
             registry,
             self.publisher,
-            self.quarantine,
+            self.dead_letters,
             view or CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -92,7 +92,7 @@ class World:
         )
 
 
-async def test_features_that_cannot_be_made_are_set_aside_for_their_user() -> None:
+async def test_features_that_cannot_be_built_become_a_dead_letter_of_their_user() -> None:
     broker, codec = Broker(), Codecs().codec(Interaction)
     broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
     for number in range(8):
@@ -138,7 +138,7 @@ class Log:
 
 async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     world, view = World(), Cursed()
-    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.quarantine)
+    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.dead_letters)
     items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
     wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
     log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
@@ -168,19 +168,19 @@ class NoBoards:
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
     settings = replace(Settings(), millrace_home=tmp_path)
-    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.quarantine)
+    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
     trainer = Trainer(role, NoBoards())
     learned = trainer.live.apply
 
-    def take(told: Any, position: Position, *, weigh: bool) -> None:
+    def take(told: Any, position: Position, *, learn_weights: bool) -> None:
         if getattr(told, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        learned(told, position, weigh=weigh)
+        learned(told, position, learn_weights=learn_weights)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
     for number, told in enumerate([*events, an_item("cursed"), an_item("c")]):
-        trainer._learn(told, Position(3, number, T0_MS + number), weigh=False)
+        trainer._learn(told, Position(3, number, T0_MS + number), learn_weights=False)
     assert trainer.live.learner.events == 2
     await world.publisher.flush()
     found: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
@@ -190,7 +190,7 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     }
     [event] = [one for one in found if one.topic == INTERACTIONS.name]
     assert Codecs().codec(Interaction).decode(event.value) == events[1]
-    assert world.quarantine.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
+    assert world.dead_letters.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
     await world.publisher.close()
 
 
@@ -225,7 +225,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
-    assert EVERYONE not in world.broker.newest(FEEDS)
+    assert DEFAULT_FEED not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 

@@ -79,7 +79,7 @@ async def test_what_has_changed_since_stays() -> None:
     await world.publisher.close()
 
 
-async def test_a_state_that_cannot_be_encoded_is_set_aside_alone() -> None:
+async def test_a_state_that_cannot_be_encoded_becomes_a_dead_letter_alone() -> None:
     world = World()
     for key, count in (("a", 1), ("b", object()), ("c", 1 << 70), ("d", 4)):
         world.set(key, count=count)

@@ -64,7 +64,7 @@ class Shop:
 async def test_what_a_store_refuses_is_found_and_all_else_is_written(bad: set[int], count: int) -> None:
     shop, refused = Shop(bad), []
     await write_one_by_one(
-        range(count), shop.write, lambda value, error: refused.append((value, str(error))), waits="x"
+        range(count), shop.write, lambda value, error: refused.append((value, str(error))), log_message="x"
     )
     assert refused == [(value, f"{value} is refused") for value in sorted(bad) if value < count]
     assert shop.written == set(range(count)) - bad
@@ -72,7 +72,7 @@ async def test_what_a_store_refuses_is_found_and_all_else_is_written(bad: set[in
 
 async def test_one_bad_value_among_many_costs_few_calls() -> None:
     shop = Shop({3_777})
-    await write_one_by_one(range(5_000), shop.write, lambda value, error: None, waits="x")
+    await write_one_by_one(range(5_000), shop.write, lambda value, error: None, log_message="x")
     assert shop.calls <= 2 * 13 + 1
 
 
@@ -83,17 +83,17 @@ async def test_a_refusal_of_the_store_is_one_and_not_a_store_that_is_away() -> N
 
     shop, refused = Shop({2}, error=RefusalError), []
     async with asyncio.timeout(5):
-        await write_one_by_one(range(4), shop.write, lambda value, _: refused.append(value), waits="x")
+        await write_one_by_one(range(4), shop.write, lambda value, _: refused.append(value), log_message="x")
     assert (refused, shop.written) == ([2], {0, 1, 3})
 
 
 async def test_a_store_that_is_away_is_waited_for_and_a_broker_is_not() -> None:
     shop = Shop((), away=1)
-    await write_one_by_one(range(4), shop.write, lambda value, error: pytest.fail(str(error)), waits="x")
+    await write_one_by_one(range(4), shop.write, lambda value, error: pytest.fail(str(error)), log_message="x")
     assert (shop.written, shop.calls) == ({0, 1, 2, 3}, 2)
 
     async def publish(_: Sequence[int]) -> None:
         raise PublishError("t", "the broker is away")
 
     with pytest.raises(PublishError):
-        await write_one_by_one(range(4), publish, lambda value, error: pytest.fail(str(error)), waits="x")
+        await write_one_by_one(range(4), publish, lambda value, error: pytest.fail(str(error)), log_message="x")

@@ -43,9 +43,9 @@ class Heartbeats:
 
 def a_role(redis: Heartbeats) -> Role:
     publisher = Publisher("", cast(Any, Codecs()), new_producer=cast(Any, Broker().producer))
-    quarantine = DeadLetterQueue(publisher, now_ms=lambda: 0)
-    quarantine.counts["log.write", "refused"] = 2
-    return Role("log", Settings(), cast(Any, Codecs()), publisher, cast(Any, redis), quarantine)
+    dead_letters = DeadLetterQueue(publisher, now_ms=lambda: 0)
+    dead_letters.counts["log.write", "refused"] = 2
+    return Role("log", Settings(), cast(Any, Codecs()), publisher, cast(Any, redis), dead_letters)
 
 
 async def test_a_heartbeat_holds_the_figures_of_the_role_and_of_its_clients() -> None:

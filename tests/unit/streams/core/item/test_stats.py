@@ -93,11 +93,11 @@ def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
     assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)
 
 
-def test_signals_told_together_count_as_those_told_one_by_one() -> None:
+def test_signals_of_one_record_count_as_those_of_several() -> None:
     signals = [
-        a_signal(4, rating=0.5, nth=3),
-        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=7, occurred_at=T0_MS + HOUR_MS),
-        a_signal(9, weight=2.5, segment="25-34|f", nth=40, occurred_at=T0_MS - HOUR_MS),
+        a_signal(4, rating=0.5, user_event_index=3),
+        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", user_event_index=7, occurred_at=T0_MS + HOUR_MS),
+        a_signal(9, weight=2.5, segment="25-34|f", user_event_index=40, occurred_at=T0_MS - HOUR_MS),
         a_signal(10, weight=0.3, rating=1.0, occurred_at=T0_MS + 30 * HOUR_MS),
     ]
     together, apart = ItemState("i1"), ItemState("i1")
@@ -115,7 +115,7 @@ def flat(state: Any) -> list[Any]:
     return [number for part in state for number in flat(part)] if isinstance(state, list) else [state]
 
 
-def test_of_signals_told_together_those_that_come_again_are_passed_over() -> None:
+def test_repeats_among_signals_of_one_record_are_skipped() -> None:
     once, twice = ItemState("i1"), ItemState("i1")
     fold(once, a_signal(0), a_signal(1), a_signal(2))
     assert fold(twice, a_signal(0), a_signal(1))

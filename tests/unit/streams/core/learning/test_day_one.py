@@ -31,11 +31,11 @@ class Service:
     """A learner of the demo's world, in which a number of outcomes have been learned from."""
 
     def __init__(self, outcomes: int) -> None:
-        self.learner = Learner(LEARNER_PARAMS, refits=False)
+        self.learner = Learner(LEARNER_PARAMS, refits_item_weights=False)
         self.events = 0
         found = data()
         for item in found.items:
-            self.learner.view.apply_item(item)
+            self.learner.catalog.apply_item(item)
         for number, profile in enumerate(found.profiles, 1):
             self.learner.profile(profile, Position(1, number, number))
         for number, event in enumerate(found.interactions):
@@ -43,18 +43,20 @@ class Service:
 
     def act(self, event: Interaction, *, weigh: bool = True) -> None:
         self.events += 1
-        self.learner.learn(event, Position(0, self.events, self.events), weigh=weigh)
+        self.learner.learn(event, Position(0, self.events, self.events), learn_weights=weigh)
 
     def feed(self, user_id: str) -> list[str]:
         learner = self.learner
-        learner.view.refresh()
-        return rank(learner.features(user_id), learner.view, learner.blender, learner.params.rank, now_ms=NOW_MS).items
+        learner.catalog.refresh()
+        return rank(
+            learner.features(user_id), learner.catalog, learner.blender, learner.params.rank, now_ms=NOW_MS
+        ).items
 
     def first(self, user_id: str) -> list[str]:
         return self.feed(user_id)[:FIRST]
 
     def topic(self, item_id: str) -> str:
-        subject = self.learner.view.labels(item_id)
+        subject = self.learner.catalog.labels(item_id)
         assert subject is not None
         return subject.topics[0]
 

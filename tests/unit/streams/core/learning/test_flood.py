@@ -23,9 +23,9 @@ FLOODS: dict[str, tuple[Callable[[int], int], int]] = {
 def flood(which: str) -> list[tuple[int, int]]:
     """Return by how many places items moved, at most, and how many are new, in the feed of each bystander."""
     service, (item_of, step_ms) = Service(1), FLOODS[which]
-    view = service.learner.view
+    view = service.learner.catalog
     items = [item.item_id for item in data().items if item.city is None]
-    items.sort(key=lambda item: (view.counted[3, view.items.get(item)], item))  # least popular first
+    items.sort(key=lambda item: (view.horizon_logs[3, view.items.get(item)], item))  # least popular first
     before = {user: service.first(user) for user in service.bystanders()}
     for number in range(CLICKS):
         click = Interaction(

@@ -27,7 +27,7 @@ def a_learner(heard: list[tuple[Candidates, int]], **settings: Any) -> Learner:
     params = learner_params(replace(Settings(), **settings))
     learner = Learner(params, on_outcome=lambda seen, taken: heard.append((seen, taken)))
     for number in range(30):
-        learner.view.apply_item(an_item(f"i{number}", created_at=T0_MS - 1))
+        learner.catalog.apply_item(an_item(f"i{number}", created_at=T0_MS - 1))
     for number in range(20):
         learn(learner, number, an_interaction(user_id="other", item_id=f"i{number}", occurred_at=T0_MS + number))
     heard.clear()
@@ -46,7 +46,7 @@ def test_a_later_event_of_a_moment_is_an_outcome_of_both_lists() -> None:
     before, again, by_then = (seen for seen, _ in heard)
     assert again is before
     assert not len(before.query.history)
-    assert [learner.view.items.names[item] for item in by_then.query.history] == ["i1"]
+    assert [learner.catalog.items.names[item] for item in by_then.query.history] == ["i1"]
 
 
 def test_events_of_different_times_are_each_an_outcome_once() -> None:
@@ -63,7 +63,7 @@ def test_a_list_asked_for_within_a_moment_knows_its_events() -> None:
     assert len(learner.candidates("u1", T0_MS + 60_000).query.history) == 1
 
 
-def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
+def test_the_context_contains_the_event_count_class_of_the_last_item() -> None:
     learner = a_learner([])
     assert learner.candidates("nobody", T0_MS + 60_000).query.context[2] == 0
     learn(learner, 20, an_interaction(user_id="u1", item_id="i25", occurred_at=T0_MS + 60_000))
@@ -73,7 +73,7 @@ def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
     assert learner.candidates("u1", T0_MS + 62_000).query.context[2] > rare > 0
 
 
-def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_last_event_was_one() -> None:
+def test_the_context_contains_the_share_of_returns_and_the_last_events_class() -> None:
     learner = a_learner([])
 
     def returns(*items: str) -> int:
@@ -88,21 +88,21 @@ def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_las
     assert back < CLASSES[3]
 
 
-def test_what_a_person_went_on_to_after_being_at_an_item_is_told_the_newest_time_most() -> None:
+def test_the_newest_transition_from_an_item_counts_most() -> None:
     learner = a_learner([])
     for number, item in enumerate(("i1", "i2", "i1", "i3", "i1", "i3", "i1"), start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
-    column = followed(learner.candidates("u1", T0_MS + 60_000).query, learner.view, slice(None))
-    told = {learner.view.items.names[at]: float(column[at]) for at in np.flatnonzero(column)}
+    column = followed(learner.candidates("u1", T0_MS + 60_000).query, learner.catalog, slice(None))
+    told = {learner.catalog.items.names[at]: float(column[at]) for at in np.flatnonzero(column)}
     assert told == pytest.approx({"i3": 1.0, "i2": 0.64})
 
 
 @pytest.mark.parametrize("items", [(), ("i1",), ("i1", "i2")])
-def test_nothing_is_told_to_follow_an_item_that_a_person_is_at_for_the_first_time(items: tuple[str, ...]) -> None:
+def test_nothing_follows_an_item_that_the_user_visits_first(items: tuple[str, ...]) -> None:
     learner = a_learner([])
     for number, item in enumerate(items, start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
-    assert not followed(learner.candidates("u1", T0_MS + 60_000).query, learner.view, slice(None)).any()
+    assert not followed(learner.candidates("u1", T0_MS + 60_000).query, learner.catalog, slice(None)).any()
 
 
 Act = tuple[str, str, int]
@@ -118,7 +118,7 @@ def outcomes(acts: Iterable[Act], heard: list[tuple[Candidates, int]], **setting
         event = an_interaction(user_id="u1", item_id=item_id, action=action, occurred_at=START_MS + after_ms)
         heard.clear()
         learn(learner, number, event)
-        index = learner.view.items.get(item_id)
+        index = learner.catalog.items.get(item_id)
         assert all(seen.items[taken] == index for seen, taken in heard)
         found.append([seen for seen, _ in heard])
     return found
@@ -184,7 +184,7 @@ def test_an_action_soon_after_a_view_is_held_against_what_there_was_before_the_v
     assert history(seen) == ["i1"]
     assert seen.query.context == shown.query.context
     assert seen.items.tolist() == shown.items.tolist()
-    assert seen.admissible.tolist() == shown.admissible.tolist()
+    assert seen.is_admissible.tolist() == shown.is_admissible.tolist()
 
 
 def test_an_action_after_several_views_is_held_against_what_there_was_before_the_first() -> None:

@@ -53,7 +53,7 @@ class World:
             request, appended_at = record
             state = self.users.setdefault(name, PushState(name))
             version = state.version
-            fold_request(state, request, Position(0, at, appended_at), card=None, params=PARAMS, now_ms=self.clock)
+            fold_request(state, request, Position(0, at, appended_at), item=None, params=PARAMS, now_ms=self.clock)
             if request.kind == "register" and state.version != version:
                 self.registrations.setdefault(f"token {request.token}", []).append(
                     registration(state, str(request.token))
@@ -136,14 +136,14 @@ def test_of_registrations_of_one_time_the_one_that_the_broker_took_later_holds()
 def test_an_old_revocation_does_not_take_off_a_newer_registration() -> None:
     state = PushState("kim")
     ask = a_push_request(user_id="kim", occurred_at=T0_MS, token="phone")
-    fold_request(state, ask, Position(0, 0, T0_MS), card=None, params=PARAMS, now_ms=T0_MS)
+    fold_request(state, ask, Position(0, 0, T0_MS), item=None, params=PARAMS, now_ms=T0_MS)
     again = replace(ask, event_id="again", occurred_at=T0_MS + 9)
-    fold_request(state, again, Position(0, 1, T0_MS + 9), card=None, params=PARAMS, now_ms=T0_MS)
+    fold_request(state, again, Position(0, 1, T0_MS + 9), item=None, params=PARAMS, now_ms=T0_MS)
     for offset, (appended_at, left) in enumerate([(T0_MS, ["phone"]), (T0_MS + 9, [])], start=2):
         revoke = a_push_request(
             user_id="kim", kind="revoke", token="phone", occurred_at=T0_MS + 20, appended_at=appended_at
         )
-        fold_request(state, revoke, Position(0, offset, T0_MS + 30), card=None, params=PARAMS, now_ms=T0_MS)
+        fold_request(state, revoke, Position(0, offset, T0_MS + 30), item=None, params=PARAMS, now_ms=T0_MS)
         assert list(state.devices) == left
 
 

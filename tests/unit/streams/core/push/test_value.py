@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.core.push.value import LOOKED_AT, BaselineLead, robust_z_scores, top_items
+from streams.core.push.value import MAX_TOP_ITEMS, BaselineLead, robust_z_scores, top_items
 from tests.build import a_feed
 
 FEED = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
@@ -20,7 +20,7 @@ def test_a_lead_is_counted_from_the_middle_in_spreads() -> None:
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [2.0] * 9, [float("nan")] * 4])
-def test_a_feed_that_tells_nothing_apart_has_no_leader(scores: list[float]) -> None:
+def test_a_feed_of_equal_scores_has_no_leader(scores: list[float]) -> None:
     assert robust_z_scores(scores) == [0.0] * len(scores)
 
 
@@ -52,7 +52,7 @@ def test_what_was_fetched_stands_out_by_what_it_scores_beside_that_alone() -> No
     assert top_items(replace(plain, scores=scores, parts={"popular": FEED, "prefetched": part})) == top_items(plain)
     assert [(one.item_id, one.lead) for one in top_items(plain)] == list(zip(items, robust_z_scores(FEED), strict=True))
     longer = replace(plain, items=items * 2, scores=FEED * 2, reasons=items * 2, parts={})
-    assert len(top_items(longer)) == LOOKED_AT
+    assert len(top_items(longer)) == MAX_TOP_ITEMS
 
 
 def test_nothing_is_of_value_before_it_is_known_what_is_usual() -> None:

@@ -53,19 +53,19 @@ def test_the_shares_loosen_as_events_add_up() -> None:
     least, width = [], []
     for events in (0, 10, 50, 200):
         whom = ranking_query(features(preferred=["jazz"], event_count=events), view, PARAMS, at_ms=T0_MS)
-        [share] = quotas(whom, view.columns.listing.every, view, PARAMS)
-        least.append(share.least)
-        width.append(share.most - share.least)
+        [share] = quotas(whom, view.columns.listing.all_items, view, PARAMS)
+        least.append(share.min_share)
+        width.append(share.max_share - share.min_share)
     assert least == sorted(least, reverse=True)
     assert width == sorted(width)
     assert 0.3 <= least[0] <= 0.9
     assert least[-1] < 0.5 * least[0]
     whom = ranking_query(features(preferred=["jazz"], event_count=100_000), view, PARAMS, at_ms=T0_MS)
-    assert quotas(whom, view.columns.listing.every, view, PARAMS) == []
+    assert quotas(whom, view.columns.listing.all_items, view, PARAMS) == []
 
 
 @pytest.mark.parametrize("preferred", [[], ["unknown"], ["unknown", "nothing of this"]])
 def test_without_known_interests_there_are_no_shares(preferred: list[str]) -> None:
     view = a_view()
     whom = ranking_query(features(preferred=preferred), view, PARAMS, at_ms=T0_MS)
-    assert quotas(whom, view.columns.listing.every, view, PARAMS) == []
+    assert quotas(whom, view.columns.listing.all_items, view, PARAMS) == []

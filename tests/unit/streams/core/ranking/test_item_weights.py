@@ -34,7 +34,7 @@ from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.item_weight_models import ITEM_WEIGHT_MODELS, item_weights_builder
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import FittedVersion, fitted, rows
+from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows
 from tests.build import T0_MS, a_version, an_interaction, an_item
 from tests.unit.streams.builder import ITEMS, PARAMS, World
 
@@ -50,14 +50,14 @@ def told(events: list[Interaction]) -> list[ModelEvent]:
 def learned(world: World, settings: Settings) -> Learner:
     """Return what a fit has learned that ranks for nobody, which is most of its work."""
     items, events = world
-    fit = CandidateFit(learner_params(settings), items, [], total=len(events), weighed=0)
+    fit = CandidateFit(learner_params(settings), items, [], total=len(events), weight_events=0)
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     return fit.end()
 
 
 def version_of(learner: Learner) -> FittedVersion:
-    return fitted(a_version(), learner)
+    return fitted_version(a_version(), learner)
 
 
 def model_of(name: str, **settings: Any) -> Any:
@@ -71,9 +71,9 @@ def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, f
     events = {(event.user_id, event.item_id) for event in world[1]}
     users, items = sorted({user for user, _ in events}), found.items
     liked = np.array([[(user, item) in events for item in items] for user in users], np.float32)
-    np.testing.assert_array_equal(found.tastes, ease.weights(sparse.csr_array(liked), REGULARIZATION))
+    np.testing.assert_array_equal(found.item_weights, ease.weights(sparse.csr_array(liked), REGULARIZATION))
     assert found.item_item_model == Settings().item_item_model == "ease"
-    assert isinstance(Learner(PARAMS).tastes, EaseItemWeights)
+    assert isinstance(Learner(PARAMS).item_weights, EaseItemWeights)
 
 
 def test_tastes_by_als_are_what_it_scores_for_who_has_liked_one_item_alone(world: World) -> None:
@@ -92,7 +92,7 @@ def assert_scores(found: FittedVersion, model: Model, world: World) -> None:
     model.learn(told(world[1]))
     assert len(found.items) == ITEMS
     places = model.items.encode(found.items)
-    for row in rows(found):
+    for row in item_weight_rows(found):
         scores = model.scores([ModelQuery("someone", ((row.item_id, 1.0),))])[0]
         expected = dict(zip(found.items, scores[places], strict=True))
         assert dict(zip(row.others, row.weights, strict=True)) == pytest.approx(
@@ -101,22 +101,22 @@ def assert_scores(found: FittedVersion, model: Model, world: World) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ITEM_WEIGHT_MODELS if name not in {"content", *NETWORKS}])
-def test_whoever_likes_one_item_is_told_of_its_half(world: World, name: str) -> None:
+def test_one_liked_item_recommends_the_rest_of_its_half(world: World, name: str) -> None:
     assert_halves(version_of(learned(world, Settings(item_item_model=name, **SMALL))))
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequence"])
-def test_networks_tell_whoever_likes_one_item_of_its_half(world: World, name: str) -> None:
+def test_networks_recommend_the_rest_of_a_half_for_one_liked_item(world: World, name: str) -> None:
     pytest.importorskip("torch")
     found = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
     assert_halves(found)
-    assert not found.tastes.diagonal().any()
+    assert not found.item_weights.diagonal().any()
     assert found.item_item_model == name
 
 
 def test_tastes_by_dot_products_are_the_normalized_similarity(world: World) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).tastes
+    found = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).item_weights
     assert 0.0 <= found.min() < found.max() <= 1.0
     np.testing.assert_allclose(found, found.T, atol=1e-6)
 
@@ -128,11 +128,11 @@ def assert_halves(found: FittedVersion) -> None:
     same = halves[:, None] == halves
     other = ~same
     np.fill_diagonal(same, False)
-    ahead = [row[same[number]].mean() > row[other[number]].mean() for number, row in enumerate(found.tastes)]
+    ahead = [row[same[number]].mean() > row[other[number]].mean() for number, row in enumerate(found.item_weights)]
     assert np.mean(ahead) > 0.9
 
 
-def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() -> None:
+def test_item_weights_by_content_are_text_similarities() -> None:
     said = {"blue": "modal jazz", "train": "hard bop jazz", "moog": "synthetic ambient", "fog": "ambient drone"}
     items = {name: an_item(name, title=text, category="", topics=[]) for name, text in said.items()}
     events = [an_interaction(user_id=f"u{number}", item_id=name) for number, name in enumerate(items)]
@@ -142,11 +142,11 @@ def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() ->
     for number, name in enumerate(found.items):
         scores = model.scores([ModelQuery("someone", ((name, 1.0),))])[0, model.items.encode(found.items)]
         scores[number] = 0.0
-        np.testing.assert_allclose(found.tastes[number], scores, atol=1e-6)
-    assert found.tastes[found.items.index("blue")].argmax() == found.items.index("train")
+        np.testing.assert_allclose(found.item_weights[number], scores, atol=1e-6)
+    assert found.item_weights[found.items.index("blue")].argmax() == found.items.index("train")
 
 
-def test_an_item_that_a_model_has_nothing_to_say_of_tells_of_no_other() -> None:
+def test_an_item_without_scores_in_a_model_has_no_item_weights() -> None:
     tastes: ItemWeightsProvider = ModelItemWeights("als", Als(factors=2))
     for number in range(32):  # the first refit
         tastes.add(model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}")), None)
@@ -166,18 +166,18 @@ def test_a_model_hears_how_much_an_action_says_and_what_was_rated() -> None:
 
 def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
     learner = learned(world, Settings(item_item_model="cooccurrence"))
-    learner.learn(an_interaction(item_id="after"), Position(0, 9_999, 9_999), weigh=False)
-    assert isinstance(learner.tastes, ModelItemWeights)
-    assert learner.tastes.model.items.get("after") < 0 <= learner.view.items.get("after")
+    learner.learn(an_interaction(item_id="after"), Position(0, 9_999, 9_999), learn_weights=False)
+    assert isinstance(learner.item_weights, ModelItemWeights)
+    assert learner.item_weights.model.items.get("after") < 0 <= learner.catalog.items.get("after")
 
 
-def test_a_version_by_another_model_is_restored_and_says_whose_it_is(world: World, tmp_path: Path) -> None:
+def test_a_version_by_another_model_is_restored_with_the_model_name(world: World, tmp_path: Path) -> None:
     found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(found, serving=None)
     again = shelf.get("v1")
     assert (found.item_item_model, again.item_item_model) == ("als", "als")
-    np.testing.assert_array_equal(again.tastes, found.tastes)
+    np.testing.assert_array_equal(again.item_weights, found.item_weights)
 
 
 def test_a_model_that_tastes_cannot_come_from_is_refused_with_those_that_they_can() -> None:
@@ -219,8 +219,8 @@ def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(
     pytest.importorskip("torch")
     for settings, config in (
         ({"batch_size": 9}, {"batch": 9}),
-        ({"learning_rate": 0.05}, {"batch": 32, "rate": 0.05}),
-        ({}, {"batch": 32, "rate": 0.001}),
+        ({"learning_rate": 0.05}, {"batch": 32, "learning_rate": 0.05}),
+        ({}, {"batch": 32, "learning_rate": 0.001}),
     ):
         direct = network("models.neural.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
         served = model_of("deep", embedding_dim=8, **settings)
@@ -237,11 +237,14 @@ def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say(
         direct, served = ContentModel(encoder, texts), model_of("content", **settings)
         served.describe(texts)
         query, most = ModelQuery("someone", (("i1", 1.0),)), len(texts)
-        np.testing.assert_array_equal(served.closest(query, most).scores, direct.closest(query, most).scores)
+        np.testing.assert_array_equal(served.nearest(query, most).scores, direct.nearest(query, most).scores)
 
 
-def test_a_shop_compares_texts_by_as_many_words_as_it_is_told() -> None:
-    assert similarity_fit.learn(["i1", "i2"], ["one two three", "two three four"], features=2).words == ["three", "two"]
+def test_a_shop_compares_texts_by_the_configured_number_of_words() -> None:
+    assert similarity_fit.fit_model(["i1", "i2"], ["one two three", "two three four"], features=2).words == [
+        "three",
+        "two",
+    ]
 
 
 def scored(model: Model, world: World) -> Any:

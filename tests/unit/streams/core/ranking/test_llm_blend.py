@@ -154,7 +154,7 @@ def test_scores_end_with_their_time() -> None:
 
 
 def test_the_scores_of_users_beyond_the_maximum_are_evicted_oldest_first() -> None:
-    cache = LlmScoreCache(WEIGHTS, most=2)
+    cache = LlmScoreCache(WEIGHTS, capacity=2)
     for user_id in ("u1", "u2", "u1", "u3"):
         cache.put(llm_scores({"i3": 1.0}, user_id=user_id))
     users = ("u1", "u2", "u3")

@@ -12,7 +12,7 @@ from tests.build import T0_MS, a_feed, features
 CARDS = {name: ItemSummary(name, f"Title of {name}", "music", ["jazz"]) for name in ("i1", "i2", "i3")}
 
 
-def test_a_question_tells_interests_and_items_and_nothing_of_who_it_is() -> None:
+def test_a_question_contains_interests_and_items_but_no_identity() -> None:
     whom = features(
         user_id="alex",
         preferred=["jazz"],
@@ -55,15 +55,15 @@ def test_the_best_items_by_the_ranking_are_wanted_before_and_after_the_models_sa
         llm_scores={"a": 0.1, "b": 1.0},
         parts={},
     )
-    assert judge_request(before, most=3).items == judge_request(after, most=3).items == ["a", "c", "d"]
-    assert judge_request(after, most=3).llm_scores == {"a": 0.1}
+    assert judge_request(before, limit=3).items == judge_request(after, limit=3).items == ["a", "c", "d"]
+    assert judge_request(after, limit=3).llm_scores == {"a": 0.1}
 
 
 def test_a_feed_has_had_scores_if_it_shows_all_of_them() -> None:
     feed = a_feed(llm_scores={"i1": 0.25, "i2": 0.5})
-    assert judge_request(feed, most=3).has_had({"i1": 0.2501, "elsewhere": 1.0})
-    assert not judge_request(feed, most=3).has_had({"i1": 0.3})
-    assert not judge_request(feed, most=3).has_had({"i1": 0.25, "i3": 0.0})
+    assert judge_request(feed, limit=3).has_scores({"i1": 0.2501, "elsewhere": 1.0})
+    assert not judge_request(feed, limit=3).has_scores({"i1": 0.3})
+    assert not judge_request(feed, limit=3).has_scores({"i1": 0.25, "i3": 0.0})
 
 
 def test_scores_count_once_and_only_for_what_was_asked() -> None:
@@ -71,6 +71,6 @@ def test_scores_count_once_and_only_for_what_was_asked() -> None:
     assert parse_scores(answer, ["i1", "i2"]) == {"i1": 0.9, "i2": 0.5}
 
 
-def test_the_model_is_told_the_limits_of_a_score() -> None:
+def test_the_model_gets_the_limits_of_a_score() -> None:
     score = input_schema(Scores)["$defs"]["Scored"]["properties"]["score"]
     assert (score["type"], score["minimum"], score["maximum"]) == ("number", 0, 1)

@@ -8,11 +8,11 @@ import numpy as np
 
 from infra.redis.stores.model_status import REFUSED
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.model_state import restore, unmatched
+from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
-from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
+from streams.roles.trainer.model_version import REFUSED_MODEL, fitted_version, item_weight_rows, name_of, record
 from tests.build import T0_MS, a_version, an_item, whole
 
 
@@ -20,27 +20,27 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
     learner = fit.end()
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
-    shelf.put(fitted(version, learner), serving=None)
+    shelf.put(fitted_version(version, learner), serving=None)
     found = shelf.get("v1")
     assert found.version == version
 
     view, blender = CatalogSnapshot(), new_blender()
-    for item in learner.view.items.names:
+    for item in learner.catalog.items.names:
         view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
-    for row in rows(found):
+    for row in item_weight_rows(found):
         view.apply_weights(row)
-    assert restore(blender, record(found.version, found.parts, found.blender))
+    assert restore_blender(blender, record(found.version, found.feature_names, found.blender))
     np.testing.assert_array_equal(blender.table, learner.blender.table)
-    numbers, tastes = learner.view.tastes.block(0)
-    other = view.items.encode_known(learner.view.items.names[number] for number in numbers.tolist())
-    np.testing.assert_array_equal(view.tastes.between(other, other, channel=0), tastes)
+    numbers, tastes = learner.catalog.item_weights.block(0)
+    other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
+    np.testing.assert_array_equal(view.item_weights.between(other, other, channel=0), tastes)
 
 
 def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
     told = record(a_version(status=REFUSED), list(fit.learner.blender.features), fit.learner.blender.state())
     blender = new_blender()
     before = blender.table.copy()
-    assert not restore(blender, told)
+    assert not restore_blender(blender, told)
     assert told.model == REFUSED_MODEL != MODEL
     np.testing.assert_array_equal(blender.table, before)
 
@@ -48,7 +48,7 @@ def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: Candida
 def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
     told = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
     restored, going_on = new_blender(), fit.learner.blender
-    assert restore(restored, told)
+    assert restore_blender(restored, told)
     parts = np.random.default_rng(0).random((len(restored.features), 5), np.float32)
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})
@@ -60,8 +60,8 @@ def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
 def test_weights_of_other_parts_are_left_alone(fit: CandidateFit) -> None:
     parts, state = list(fit.learner.blender.features), fit.learner.blender.state()
     blender = new_blender()
-    assert not restore(blender, record(a_version(), ["other"], state))
-    assert not restore(blender, record(a_version(), parts, state | {"table": state["table"][:-1]}))
+    assert not restore_blender(blender, record(a_version(), ["other"], state))
+    assert not restore_blender(blender, record(a_version(), parts, state | {"table": state["table"][:-1]}))
     np.testing.assert_array_equal(blender.table, new_blender().table)
 
 
@@ -71,19 +71,22 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
     order = [*range(len(features))][::-1]
     reordered = {name: state[name][..., order] for name in ("table", "squares", "scales")}
     blender = new_blender()
-    assert restore(blender, record(a_version(), [features[number] for number in order], state | reordered))
+    assert restore_blender(blender, record(a_version(), [features[number] for number in order], state | reordered))
     np.testing.assert_array_equal(blender.table, state["table"])
     np.testing.assert_array_equal(blender.scale, np.sqrt(state["scales"]))
 
     old = ["gone", *features[1:]]  # a release before: without the first feature, and with one that is gone since
     blender, prior = new_blender(), new_blender().table
     version = record(a_version(), old, state)
-    assert restore(blender, version)
+    assert restore_blender(blender, version)
     np.testing.assert_array_equal(blender.table[:, 1:], state["table"][:, 1:])
     np.testing.assert_array_equal(blender.table[:, 0], prior[:, 0])
     assert blender.table.shape == (rows, len(features))
-    assert unmatched(blender, version) == f"it has no weights for {features[0]}; its weights for gone are not used"
-    assert unmatched(blender, record(a_version(), features, state)) == ""
+    assert (
+        unmatched_features(blender, version)
+        == f"it has no weights for {features[0]}; its weights for gone are not used"
+    )
+    assert unmatched_features(blender, record(a_version(), features, state)) == ""
 
 
 def test_names_of_later_versions_sort_later() -> None:

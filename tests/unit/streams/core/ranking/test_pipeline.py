@@ -120,7 +120,7 @@ def test_nothing_seen_or_muted_is_shown() -> None:
     found = feed(a_fan_of("i0", "i1", "i2", muted=["movies", "i23"]))
     view = a_view()
     assert not {"i0", "i1", "i2", "i23"} & set(found.items)
-    assert all(view.subjects[item].category != "movies" for item in found.items)
+    assert all(view.labels_by_item[item].category != "movies" for item in found.items)
 
 
 def test_newcomers_get_a_full_feed() -> None:
@@ -142,7 +142,7 @@ def test_stated_preferences_count_before_the_first_event() -> None:
         features(preferred=["workshops"]), params=replace(RANK_PARAMS, max_recommendations=8, diversity_cap=1.0)
     )
     view = a_view()
-    assert Counter(view.subjects[item].category for item in found.items).most_common(1)[0][0] == "workshops"
+    assert Counter(view.labels_by_item[item].category for item in found.items).most_common(1)[0][0] == "workshops"
 
 
 def scores_of(found: Feed) -> dict[str, float]:
@@ -199,7 +199,7 @@ def test_what_is_new_comes_before_what_is_equal_and_old() -> None:
 
 
 def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
-    view = CatalogSnapshot(leaders=3)
+    view = CatalogSnapshot(chart_items=3)
     for n in range(8):
         view.apply_item(an_item(f"i{n}", category="music" if n else "places", topics=[]))
         view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
@@ -228,7 +228,7 @@ def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
 def test_no_category_fills_a_window_beyond_the_cap() -> None:
     found = feed(a_fan_of("i0", categories={"music": 50.0}))
     view = a_view()
-    labels = [view.subjects[item].category for item in found.items]
+    labels = [view.labels_by_item[item].category for item in found.items]
     windows = [labels[start : start + PARAMS.diversity_window] for start in range(len(labels) - 9)]
     assert max(max(Counter(window).values()) for window in windows) <= PARAMS.diversity_cap * PARAMS.diversity_window
 
@@ -312,12 +312,12 @@ def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole
     assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
 
 
-def test_what_was_fetched_and_is_not_seen_yet_is_told() -> None:
+def test_fetched_items_that_are_not_in_the_snapshot_yet_are_reported() -> None:
     view = a_view()
     view.apply_item(an_item("new"))
-    assert view.unseen(["i1", "new", "unheard"]) == ["new", "unheard"]
+    assert view.newer_items(["i1", "new", "unheard"]) == ["new", "unheard"]
     view.refresh()
-    assert view.unseen(["i1", "new", "unheard"]) == ["unheard"]
+    assert view.newer_items(["i1", "new", "unheard"]) == ["unheard"]
     assert "new" not in feed(features(prefetched=["new"]), a_view()).items
 
 
@@ -373,7 +373,7 @@ def test_nothing_of_another_city_is_shown_however_it_came_there(
 
 @pytest.mark.parametrize("exact_items", [100, 1])
 @pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
-def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[str, str], exact_items: int) -> None:
+def test_without_a_location_items_with_one_come_last_in_lists(where: dict[str, str], exact_items: int) -> None:
     params = replace(RANK_PARAMS, max_recommendations=5, exact_items=exact_items)
     found = feed(features(**where), a_placed_view(), params)
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
@@ -383,8 +383,8 @@ def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[st
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
-def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_for_whoever_is_nowhere() -> None:
-    view = CatalogSnapshot(leaders=30, exact_items=1_000)
+def test_in_a_large_catalogue_of_places_items_without_a_location_come_first_without_a_location() -> None:
+    view = CatalogSnapshot(chart_items=30, exact_items=1_000)
     for n in range(1_500):
         where = {} if n % 50 == 0 else {"city": "Berlin"}
         view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, **where))
@@ -396,7 +396,7 @@ def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_
     assert found.trailing == 0
 
 
-def test_a_catalogue_of_places_alone_is_ranked_as_any_other_for_whoever_is_nowhere() -> None:
+def test_a_catalogue_of_places_alone_is_ranked_as_usual_without_a_location() -> None:
     view = a_view()
     for n in range(60):
         view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, cell=BERLIN))
@@ -471,7 +471,7 @@ def test_a_private_item_that_was_deleted_is_not_shown_to_its_user_either() -> No
 
 def a_large_view(*, exact_items: int) -> CatalogSnapshot:
     """Return a view of 1,500 items, of which only the last is about what the first is about."""
-    view = CatalogSnapshot(leaders=20, exact_items=exact_items)
+    view = CatalogSnapshot(chart_items=20, exact_items=exact_items)
     for n in range(1_500):
         view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], title=f"Number {n}", topics=[f"t{n % 50}"]))
     for n in range(10):
@@ -495,12 +495,12 @@ def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
     assert "new" not in feed(person, view, params).items
 
 
-def test_a_catalogue_that_is_scored_whole_needs_no_likeness() -> None:
+def test_a_catalogue_that_is_scored_whole_needs_no_content_index() -> None:
     view = a_large_view(exact_items=2_000)
     view.refresh()
-    assert not view.stale
+    assert not view.is_stale
     fan = whom(a_fan_of("i0"), view, PARAMS, at_ms=T0_MS)
-    assert len(candidate_sources.alike(fan, view, PARAMS)) == 0
+    assert len(candidate_sources.similar(fan, view, PARAMS)) == 0
 
 
 def reranked(person: Features, *names: str, view: CatalogSnapshot | None = None) -> Feed:

@@ -51,11 +51,11 @@ def test_the_first_ping_is_a_new_city() -> None:
     assert (trigger.kind, trigger.reason, trigger.user_id, trigger.occurred_at) == ("location", "new-city", "u1", T0_MS)
 
 
-def test_a_walk_along_a_border_is_told_once() -> None:
+def test_a_walk_along_a_border_triggers_once() -> None:
     assert told(*((minute, (HOME, NEXT)[minute % 2]) for minute in range(120))) == [(0, "new-city")]
 
 
-def test_a_walk_around_a_corner_of_three_cells_is_told_once() -> None:
+def test_a_walk_around_a_corner_of_three_cells_triggers_once() -> None:
     assert told(*((minute, (HOME, NEXT, OTHER)[minute % 3]) for minute in range(120))) == [(0, "new-city")]
 
 
@@ -76,7 +76,7 @@ def test_a_flight_is_a_new_city_at_once_however_far() -> None:
     ]
 
 
-def test_a_ride_is_told_no_oftener_than_the_window_and_where_it_ended() -> None:
+def test_a_ride_triggers_once_per_window_and_at_its_end() -> None:
     line = h3.grid_path_cells(HOME, h3.latlng_to_cell(40.7308, -74.4, 7))
     stops = [a_ping(cell, occurred_at=T0_MS + n * 10_000) for n, cell in enumerate(line)]
     rest = [a_ping(line[-1], occurred_at=stops[-1].occurred_at + n * 30_000) for n in range(1, 30)]
@@ -100,7 +100,7 @@ def test_cells_of_another_resolution_are_another_place() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, DWELL_MIN - 1), st.sampled_from([NEXT, OTHER])), max_size=40))
-def test_no_walk_that_keeps_coming_back_is_told_again(steps: list[tuple[int, str]]) -> None:
+def test_a_walk_that_returns_repeatedly_triggers_no_more(steps: list[tuple[int, str]]) -> None:
     walk, minute = [(0, HOME)], 0
     for away, cell in steps:
         walk += [(minute + 1, cell), (minute + away, cell), (minute + away + 1, HOME)]
@@ -112,7 +112,7 @@ def test_no_walk_that_keeps_coming_back_is_told_again(steps: list[tuple[int, str
     st.lists(st.tuples(st.integers(0, 20), st.sampled_from([HOME, NEXT, OTHER, TWO_AWAY, CHICAGO])), max_size=40),
     st.data(),
 )
-def test_any_batch_split_and_replay_tells_the_same(steps: list[tuple[int, str]], data: st.DataObject) -> None:
+def test_any_batch_split_and_replay_publishes_the_same(steps: list[tuple[int, str]], data: st.DataObject) -> None:
     minute, walk = 0, []
     for wait, cell in steps:
         minute += wait

@@ -18,9 +18,11 @@ def a_product(item_id: str, category: str = "audio", **told: float) -> RankedPro
 
 def test_a_home_is_half_clicked_four_tenths_searched_and_a_tenth_diverse() -> None:
     parts = {"clicked": 1.0}, {"searched": 1.0}, {"diverse": 1.0}
-    assert blend_home(*parts, mix=HOME_MIX, most=9) == ["clicked", "searched", "diverse"]
-    assert blend_home({"a": 0.7}, {"b": 1.0}, {"b": 0.0, "a": 0.6}, mix=HOME_MIX, most=9) == ["a", "b"], "0.41 and 0.40"
-    assert blend_home(*parts, mix=HomeMix(clicked_weight=0.0, searched_weight=0.1, diverse_weight=0.9), most=9) == [
+    assert blend_home(*parts, mix=HOME_MIX, limit=9) == ["clicked", "searched", "diverse"]
+    assert blend_home({"a": 0.7}, {"b": 1.0}, {"b": 0.0, "a": 0.6}, mix=HOME_MIX, limit=9) == ["a", "b"], (
+        "0.41 and 0.40"
+    )
+    assert blend_home(*parts, mix=HomeMix(clicked_weight=0.0, searched_weight=0.1, diverse_weight=0.9), limit=9) == [
         "diverse",
         "searched",
     ]
@@ -28,8 +30,8 @@ def test_a_home_is_half_clicked_four_tenths_searched_and_a_tenth_diverse() -> No
 
 def test_what_the_user_has_clicked_is_left_out_and_the_list_is_held_to_its_length() -> None:
     many = {f"i{number}": 1.0 / (1 + number) for number in range(9)}
-    assert blend_home(many, {}, {}, mix=HOME_MIX, left_out=["i0"], most=3) == ["i1", "i2", "i3"]
-    assert blend_home({}, {}, {}, mix=HOME_MIX, left_out=["i0"], most=3) == []
+    assert blend_home(many, {}, {}, mix=HOME_MIX, excluded=["i0"], limit=3) == ["i1", "i2", "i3"]
+    assert blend_home({}, {}, {}, mix=HOME_MIX, excluded=["i0"], limit=3) == []
 
 
 def test_the_newest_click_counts_most() -> None:

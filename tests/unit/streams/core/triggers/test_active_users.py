@@ -27,7 +27,7 @@ NOON_MS = round(datetime(2023, 11, 17, 12, tzinfo=ZoneInfo("UTC")).timestamp() *
 def a_roster(**sleepers: ActiveUser) -> ActiveUsers:
     roster = ActiveUsers(PARAMS)
     for user_id, found in sleepers.items():
-        roster.note(user_id, found)
+        roster.put(user_id, found)
     return roster
 
 
@@ -56,14 +56,14 @@ def test_who_has_been_away_is_not_woken_and_forgotten_until_something_comes() ->
     roster = a_roster(gone=ActiveUser("", NOON_MS - 15 * DAY_MS, -1), here=ActiveUser("", NOON_MS - 13 * DAY_MS, -1))
     assert [user_id for user_id, *_ in woken(roster)] == ["here"]
     assert len(roster) == 1
-    roster.note("gone", ActiveUser("", NOON_MS, -1))
+    roster.put("gone", ActiveUser("", NOON_MS, -1))
     assert len(woken(roster)) == 2
 
 
 def test_what_is_recalled_is_older_than_what_is_noted_and_who_was_away_is_left_out() -> None:
     roster = a_roster(u1=ActiveUser("Asia/Tokyo", NOON_MS, -1))
     for user_id, active_at in (("u1", NOON_MS), ("u2", NOON_MS), ("u3", NOON_MS - 15 * DAY_MS)):
-        roster.recall(user_id, ActiveUser("", active_at, -1), now_ms=NOON_MS)
+        roster.restore(user_id, ActiveUser("", active_at, -1), now_ms=NOON_MS)
     assert sorted(user_id for user_id, reason, _ in woken(roster) if reason == "friday-evening") == ["u2"]
     assert len(roster) == 2
 

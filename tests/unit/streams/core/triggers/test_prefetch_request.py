@@ -8,12 +8,12 @@ import h3
 import msgspec
 import pytest
 
-from domain.nearby import spot
+from domain.nearby import geo_location
 from infra.settings import Settings
 from schemas import limit
 from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
-from streams.core.triggers.prefetch_request import Place, PromptField
+from streams.core.triggers.prefetch_request import ContentLocation, PromptField
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.runtime.core_params import fetchers, prefetch_params
@@ -23,7 +23,7 @@ from tests.params import PREFETCH_PARAMS
 PARAMS = replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
 FRIDAY_EVENING_MS = 1_795_219_200_000
 """2026-11-20 19:00 in New York."""
-HERE = Place(NEW_YORK, "New York")
+HERE = ContentLocation(NEW_YORK, "New York")
 
 
 def alex(**overrides: Any) -> UserState:
@@ -44,7 +44,9 @@ def alex(**overrides: Any) -> UserState:
     return UserState(**(fields | overrides))
 
 
-def asked(state: UserState | None = None, place: Place = HERE, params: PrefetchParams = PARAMS) -> dict[str, Any]:
+def asked(
+    state: UserState | None = None, place: ContentLocation = HERE, params: PrefetchParams = PARAMS
+) -> dict[str, Any]:
     trigger = a_trigger(event_id="t1", kind="time", reason="Friday evening", occurred_at=FRIDAY_EVENING_MS)
     found = prefetch_request.build_fetch_requests(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
@@ -92,18 +94,18 @@ def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
 
-def test_with_everything_switched_off_only_the_category_is_told() -> None:
+def test_with_all_fields_disabled_a_prompt_has_only_the_category() -> None:
     nothing = replace(PARAMS, prompt_fields=frozenset())
     assert told("movies", params=nothing) == {"category": "movies"}
     assert asked(params=nothing)["movies"].words  # the catalogue is our own
 
 
-def test_nobody_is_told_who_it_is_for() -> None:
+def test_prompts_do_not_identify_the_user() -> None:
     assert all("u1" not in request.about for request in asked().values())
 
 
 def test_who_is_nowhere_is_not_asked_for_places() -> None:
-    assert list(asked(place=Place())) == ["music", "movies"]
+    assert list(asked(place=ContentLocation())) == ["music", "movies"]
 
 
 def test_a_newcomer_is_asked_for_with_what_there_is() -> None:
@@ -135,10 +137,18 @@ def test_what_people_typed_is_one_short_line() -> None:
     assert told("events", state=state)["interests"][0] == "ok"
 
 
-def test_a_place_is_told_by_its_name_and_never_by_coordinates() -> None:
-    assert (str(Place(LISBON)), str(Place(NEW_YORK, "New York")), str(Place())) == ("", "New York", "")
-    assert (Place(LISBON).key, Place(city="New York").key, Place().key) == (LISBON, "new-york-city-us-ny", "")
-    assert "where" not in told("places", place=Place(LISBON))
+def test_a_location_is_given_by_name_and_never_by_coordinates() -> None:
+    assert (str(ContentLocation(LISBON)), str(ContentLocation(NEW_YORK, "New York")), str(ContentLocation())) == (
+        "",
+        "New York",
+        "",
+    )
+    assert (ContentLocation(LISBON).key, ContentLocation(city="New York").key, ContentLocation().key) == (
+        LISBON,
+        "new-york-city-us-ny",
+        "",
+    )
+    assert "where" not in told("places", place=ContentLocation(LISBON))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,7 @@ def test_a_user_is_in_the_city_around_the_newest_ping(
     point: tuple[float, float], city: str | None, resolution: int
 ) -> None:
     cell = str(h3.latlng_to_cell(*point, resolution))
-    place = prefetch_request.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
+    place = prefetch_request.content_location(alex(cell=cell, city="Lisbon"), PARAMS)
     assert place.cell is not None
     assert h3.get_resolution(place.cell) == min(resolution, PARAMS.fetch_location_resolution)
     if resolution != 3:  # whose middle may be somewhere else
@@ -181,9 +191,9 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     city: str | None, timezone: str, told_as: str | None
 ) -> None:
     state = alex(cell=None, city=city, timezone=timezone)
-    place = prefetch_request.place_of(state, PARAMS)
-    assert place == Place(city=told_as)
-    meant, fetched = spot(None, city, timezone), spot(None, place.city)
+    place = prefetch_request.content_location(state, PARAMS)
+    assert place == ContentLocation(city=told_as)
+    meant, fetched = geo_location(None, city, timezone), geo_location(None, place.city)
     assert meant == fetched, "what is fetched for the place would be far from the user"
 
 

@@ -203,7 +203,7 @@ def test_repeats_anywhere_fold_to_the_same_state(steps: list[tuple[int, str]], d
         assert found.topics == pytest.approx(expected.topics)
 
 
-def test_what_was_fetched_is_told_until_something_newer_is_found() -> None:
+def test_fetched_items_are_features_until_newer_ones_arrive() -> None:
     state = UserState("u1")
     later = [FoundItem(item_id="i9")]
     user.fold_content(state, a_content(), Position(0, 0, T0_MS))
@@ -218,7 +218,7 @@ def test_what_was_fetched_is_told_until_something_newer_is_found() -> None:
     assert state.version > version
 
 
-def test_a_profile_tells_where_its_user_is_at_home_and_what_to_fetch_by() -> None:
+def test_a_profile_supplies_home_city_and_interests_for_prefetch() -> None:
     state = UserState("u1")
     attributes = {"keywords": "trumpet", "shoe_size": "43", "travel_history": "x" * 9_999}
     profile = a_profile(city="Lisbon", timezone="Europe/Lisbon", attributes=attributes)

@@ -5,7 +5,7 @@ import asyncio
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.redis.stores.collection_store import MemoryCollectionStore
 from infra.socialverse import LISTS
-from streams.roles.collect.collect_role import again_and_again
+from streams.roles.collect.collect_role import collect_periodically
 from streams.roles.collect.collector import Collector
 
 
@@ -33,7 +33,7 @@ async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restart
             raise asyncio.CancelledError
 
     async def run() -> None:
-        task = asyncio.create_task(again_and_again(collecting, 10.0, now_ms=lambda: now_ms, sleep=sleep))
+        task = asyncio.create_task(collect_periodically(collecting, 10.0, now_ms=lambda: now_ms, sleep=sleep))
         await asyncio.gather(task, return_exceptions=True)
 
     await run()

@@ -45,7 +45,7 @@ class World:
             yield UserState(user_id, watermark=MIDNIGHT_MS)
 
     def woken(self) -> list[str]:
-        return [trigger.user_id for trigger in self.publisher.of(TRIGGERS)]
+        return [trigger.user_id for trigger in self.publisher.values_of(TRIGGERS)]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -76,7 +76,7 @@ async def test_users_of_the_table_are_woken_at_noon_and_once() -> None:
 
 
 async def test_what_was_due_while_the_worker_was_down_is_made_up_for_unless_it_is_too_late() -> None:
-    for late_ms, expected in ((PARAMS.late_ms // 2, ["u1"]), (PARAMS.late_ms + 1, [])):
+    for late_ms, expected in ((PARAMS.max_delay_ms // 2, ["u1"]), (PARAMS.max_delay_ms + 1, [])):
         world = World(["u1"], now_ms=MIDNIGHT_MS + 12 * HOUR_MS + late_ms)
         async with world.running():
             world.waker.restored()
@@ -118,7 +118,7 @@ async def test_a_rebalance_in_the_middle_of_recalling_starts_it_again() -> None:
 
 async def test_a_broker_that_is_away_ends_the_waker_so_that_the_worker_starts_again() -> None:
     world = World(["u1"], now_ms=MIDNIGHT_MS + 12 * HOUR_MS)
-    world.publisher.away = True
+    world.publisher.is_unavailable = True
     async with world.running() as task:
         world.waker.restored()
         with pytest.raises(PublishError):

@@ -53,7 +53,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     for seen, taken in 300 * last[-180:]:
-        clairvoyant.learn(seen.parts, taken, seen.query.context, among=seen.admissible)
+        clairvoyant.learn(seen.features, taken, seen.query.context, among=seen.is_admissible)
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
     assert refused.status == REFUSED
@@ -73,7 +73,7 @@ def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decide
 ) -> None:
     items, events = world
     before = taught(items, events[:800])
-    watermark = before.learner.view.watermark
+    watermark = before.learner.catalog.watermark
     again = taught(items, events, serving=IncumbentModel(before.learner.blender.state(), watermark))
     assert again.unseen.outcomes == len(events) - 800 < again.judged.outcomes
     assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen.outcomes
@@ -135,7 +135,7 @@ def test_an_item_enters_after_the_time_it_was_created() -> None:
     fit = CandidateFit(PARAMS, items, [], total=3)
     for number, at_ms in enumerate((T0_MS, T0_MS + 5_000, T0_MS + 5_001)):
         fit.learn(an_interaction(item_id="other", user_id=f"u{number}", occurred_at=at_ms), Position(0, number, 1))
-        view = fit.learner.view
+        view = fit.learner.catalog
         listed = {name for name in items if view.labels(name) is not None}
         assert listed == ({"old"} if number else set()) | ({"new"} if number == 2 else set())
 
@@ -144,7 +144,7 @@ def test_an_item_in_no_catalogue_is_learned_of_and_never_ranked() -> None:
     fit = CandidateFit(PARAMS, {"known": an_item("known")}, [], total=2)
     fit.learn(an_interaction(item_id="unknown"), Position(0, 0, 1))
     learner = fit.end()
-    view = learner.view
+    view = learner.catalog
     feed = rank(learner.features("u2"), view, learner.blender, PARAMS.rank, now_ms=T0_MS)
     assert feed.items == ["known"]
     assert view.neighbors.links.mass(view.items.get("unknown")) > 0

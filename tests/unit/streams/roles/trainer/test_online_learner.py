@@ -10,30 +10,30 @@ from tests.unit.streams.builder import PARAMS, World
 
 
 def a_live() -> OnlineLearner:
-    return OnlineLearner(Learner(PARAMS, refits=False))
+    return OnlineLearner(Learner(PARAMS, refits_item_weights=False))
 
 
 def test_live_rows_keep_within_their_links() -> None:
     live = a_live()
     for number in range(20):
-        live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1), weigh=False)
+        live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1), learn_weights=False)
     first = list(live.rows(40))
     assert sum(len(row.neighbors) for row in first) <= 40
-    assert live.waiting == 20 - len(first)
+    assert live.unpublished_rows == 20 - len(first)
     rest = list(live.rows(10_000))
     assert {row.item_id for row in (*first, *rest)} == {f"i{number}" for number in range(20)}
-    assert live.waiting == 0
+    assert live.unpublished_rows == 0
 
 
-def test_live_weights_are_told_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
+def test_online_weights_are_published_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
     items, events = world
     live = a_live()
     for item in items.values():
-        live.apply(item, Position(0, 0, 1), weigh=False)
+        live.apply(item, Position(0, 0, 1), learn_weights=False)
     live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
     assert not live.has_unpublished
     for number, event in enumerate(events[:30]):
-        live.apply(event, Position(0, number, number + 1), weigh=True)
+        live.apply(event, Position(0, number, number + 1), learn_weights=True)
     assert live.has_unpublished
     told = live.weights(T0_MS)
     assert told.version == f"v1+{live.outcomes}"
@@ -47,6 +47,6 @@ def test_live_weights_are_told_once_changed_and_named_after_their_base(world: Wo
 
 def test_an_item_that_is_gone_is_ranked_no_more() -> None:
     live = a_live()
-    live.apply(an_item("i1"), Position(0, 0, 1), weigh=False)
-    live.apply(ItemDeleted("i1"), Position(0, 1, 2), weigh=False)
-    assert not live.learner.view.listed.any()
+    live.apply(an_item("i1"), Position(0, 0, 1), learn_weights=False)
+    live.apply(ItemDeleted("i1"), Position(0, 1, 2), learn_weights=False)
+    assert not live.learner.catalog.listed.any()

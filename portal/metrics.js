@@ -3,11 +3,11 @@
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-export class Meters {
+export class Metrics {
   constructor(text) {
     this.samples = text.split("\n").flatMap((line) => {
       const [, name, labels = "", value] = LINE.exec(line) ?? [];
-      return name ? [{ name, value: Number(value), labels: Object.fromEntries([...labels.matchAll(LABEL)].map((found) => found.slice(1))) }] : [];
+      return name ? [{ name, value: Number(value), labels: Object.fromEntries([...labels.matchAll(LABEL)].map((match) => match.slice(1))) }] : [];
     });
   }
 
@@ -17,8 +17,8 @@ export class Meters {
 
   // Return the sum of a metric over its labels; null if it is missing.
   sum(name, accepts) {
-    const found = this.find(name, accepts);
-    return found.length ? found.reduce((sum, sample) => sum + sample.value, 0) : null;
+    const samples = this.find(name, accepts);
+    return samples.length ? samples.reduce((sum, sample) => sum + sample.value, 0) : null;
   }
 
   // Return the bucket bound of a quantile of a histogram; null if the histogram is empty.

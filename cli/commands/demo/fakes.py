@@ -16,7 +16,7 @@ _NO_LIMIT_PUSHES = 1_000
 
 
 @asynccontextmanager
-async def doubled(settings: Settings) -> AsyncIterator[Settings]:
+async def with_fakes(settings: Settings) -> AsyncIterator[Settings]:
     """Start fakes of the services without a key; yield settings that point to them.
 
     The fakes cost nothing, and send nothing to anyone.

@@ -1,13 +1,13 @@
 // URL routing between views. The user stays in the fragment (#user=…).
 
 const VIEWS = ["find", "you", "operations"];
-let behind = "/"; // the URL of the view behind an item
+let backgroundPath = "/"; // the path of the view behind an open item
 
-export function placeAt({ pathname, search = "" }) {
+export function routeOf({ pathname, search = "" }) {
   const [, name, ...rest] = pathname.split("/");
-  const named = decoded(rest.join("/"));
-  if (name === "item" && named) return { ...placeAt(new URL(behind, location.origin)), item: named };
-  if (name === "c" && named) return { view: "home", category: named };
+  const argument = decoded(rest.join("/"));
+  if (name === "item" && argument) return { ...routeOf(new URL(backgroundPath, location.origin)), item: argument };
+  if (name === "c" && argument) return { view: "home", category: argument };
   if (VIEWS.includes(name)) return { view: name, query: new URLSearchParams(search).get("q") ?? "" };
   return { view: "home" };
 }
@@ -24,28 +24,28 @@ export const categoryPath = (category) => (category ? `/c/${encodeURIComponent(c
 export const searchPath = (words) => `/find?q=${encodeURIComponent(words)}`;
 export const itemPath = (itemId) => `/item/${encodeURIComponent(itemId)}`;
 
-// Call `onPlace` with the view of the URL, now and whenever it changes; links within the page do not reload it.
-export function follow(onPlace) {
-  const arrive = () => {
-    const place = placeAt(location);
-    if (!place.item) behind = location.pathname + location.search;
-    onPlace(place);
+// Call `onRoute` with the view of the URL, now and whenever it changes; links within the page do not reload it.
+export function follow(onRoute) {
+  const onChange = () => {
+    const route = routeOf(location);
+    if (!route.item) backgroundPath = location.pathname + location.search;
+    onRoute(route);
   };
-  addEventListener("popstate", arrive);
+  addEventListener("popstate", onChange);
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-view]");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     go(link.pathname + link.search);
   });
-  follow.arrive = arrive;
-  arrive();
+  follow.onChange = onChange;
+  onChange();
 }
 
 export function go(path) {
   if (path !== location.pathname + location.search) history.pushState(null, "", path + location.hash);
-  follow.arrive?.();
+  follow.onChange?.();
 }
 
 // Close an item and return to the view behind it.
-export const goBehind = () => go(behind);
+export const closeItem = () => go(backgroundPath);
