@@ -72,7 +72,7 @@ def compose() -> str:
     )
 
 
-SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
+GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "topics": ("docs/architecture.md", topics),
     "settings": ("docs/settings.md", settings),
     "errors": ("docs/errors.md", errors),
@@ -83,7 +83,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
 
 def render(name: str) -> tuple[Path, str]:
     """Return a document's path and its text with the named section regenerated."""
-    file, content = SECTIONS[name]
+    file, content = GENERATED[name]
     path = ROOT / file
     section = re.compile(rf"(<!-- {name} -->\n).*?((?:# )?<!-- /{name} -->)", re.DOTALL)
     text, count = section.subn(lambda match: f"{match[1]}{content()}\n{match[2]}", path.read_text())
@@ -95,7 +95,7 @@ def render(name: str) -> tuple[Path, str]:
 def main() -> int:
     """Write the sections, or with --check only report outdated ones."""
     stale = []
-    for name in SECTIONS:
+    for name in GENERATED:
         path, text = render(name)
         if path.read_text() == text:
             continue

@@ -8,7 +8,7 @@ import asyncpg
 import h3
 import pytest
 
-from domain.nearby import GeoIndex
+from domain.nearby import UNKNOWN_LOCATION, GeoIndex, GeoLocation, geo_location
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.postgres.distance import by_cells, by_postgis, distance_condition, region
