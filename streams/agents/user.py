@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from schemas.text import label
@@ -51,8 +52,8 @@ class UserAgent:
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
         }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
-        self._unsent: dict[int, dict[str, None]] = {}
-        """Users with changed, unpublished features, by partition."""
+        self._unsent: dict[int, dict[str, deque[EventPosition]]] = {}
+        """Users with changed, unpublished features, by partition, with the last events that changed them."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
         """Unpublished item signals by partition and item; a partition with any is in `_unsent` as well."""
         self.trimmed: Counter[str] = Counter()
@@ -124,7 +125,8 @@ class UserAgent:
         if state.version != version or isinstance(value, UserWeights):
             self._states.touch(partition, user_id)
         if state.version != version:
-            self._unsent.setdefault(partition, {})[user_id] = None
+            folded = self._unsent.setdefault(partition, {}).setdefault(user_id, deque(maxlen=MOST_POSITIONS))
+            folded.append(EventPosition(record.topic, partition, record.offset))
 
     def _forward(self, record: Record) -> None:
         """Forward a record to the user's partition: its producer does not partition as the Java client does."""
@@ -149,7 +151,7 @@ class UserAgent:
         user.fold_trigger(state, event, position, self._params)
 
     def _emit(self, partition: int) -> None:
-        for user_id in self._unsent.pop(partition, ()):
+        for user_id, folded in self._unsent.pop(partition, {}).items():
             state = self._states.get(partition, user_id)
             self._active_users.note(user_id, active_user(state))
             try:
@@ -157,7 +159,7 @@ class UserAgent:
             except Exception as error:
                 self._publisher.reject(FEATURES.name, user_id.encode(), error)
             else:
-                self._publisher.produce(FEATURES, features)
+                self._publisher.produce(FEATURES, features, headers=folded_header(folded))
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)

@@ -126,6 +126,26 @@ def score(candidates: Candidates, weights: Weights) -> Column:
     return scores
 
 
+def weigh(candidates: Candidates, catalog: CatalogSnapshot, blender: Blender) -> tuple[Weights, Column]:
+    """Return the (features,) weights and (items,) scores of a feed; prefetched items are lifted to the others.
+
+    Args:
+        candidates: The candidates.
+        catalog: The catalog snapshot.
+        blender: The shared weights.
+    """
+    query, weights = candidates.query, weights_for(candidates.query, blender)
+    scores = score(candidates, weights)
+    if query.features.prefetched:
+        fetched = (
+            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.admissible
+        )
+        lift = _prefetched_lift(scores, fetched, candidates.admissible & ~fetched)
+        weights[_FETCHED] += lift
+        scores = np.where(fetched, scores + np.float32(lift), scores)
+    return weights, scores
+
+
 def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
     """Return the indices of the items that make the feed, best first, then the trailing items.
 
@@ -183,15 +203,7 @@ def rank(
 def _feed(
     candidates: Candidates, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
-    query, weights = candidates.query, weights_for(candidates.query, blender)
-    scores = score(candidates, weights)
-    if query.features.prefetched:
-        fetched = (
-            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.admissible
-        )
-        lift = _prefetched_lift(scores, fetched, candidates.admissible & ~fetched)
-        weights[_FETCHED] += lift
-        scores = np.where(fetched, scores + np.float32(lift), scores)
+    query, (weights, scores) = candidates.query, weigh(candidates, catalog, blender)
     chosen = order(candidates, scores, catalog, params)
     items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
     sources = (
