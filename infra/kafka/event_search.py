@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +73,8 @@ async def find_copies(
 async def _copy(registry: Registry, record: ConsumerRecord, event_id: str) -> EventCopy | None:
     """Return a record as a copy of the event; None if it only mentions the id."""
     event: Any = None
-    try:
+    with suppress(DecodeError):  # such a record became a dead letter, and may be the event all the same
         event = await registry.decode(registry.codec(EVENT_TOPICS[record.topic].record), record.value)
-    except DecodeError:
-        pass  # it became a dead letter, and may well be the event
     if event is not None and event.event_id != event_id:
         return None
     replayed_from = dict(record.headers).get(REPLAYED_HEADER) or b""

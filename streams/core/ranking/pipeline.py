@@ -126,26 +126,6 @@ def score(candidates: Candidates, weights: Weights) -> Column:
     return scores
 
 
-def weigh(candidates: Candidates, catalog: CatalogSnapshot, blender: Blender) -> tuple[Weights, Column]:
-    """Return the (features,) weights and (items,) scores of a feed; prefetched items are lifted to the others.
-
-    Args:
-        candidates: The candidates.
-        catalog: The catalog snapshot.
-        blender: The shared weights.
-    """
-    query, weights = candidates.query, weights_for(candidates.query, blender)
-    scores = score(candidates, weights)
-    if query.features.prefetched:
-        fetched = (
-            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.admissible
-        )
-        lift = _prefetched_lift(scores, fetched, candidates.admissible & ~fetched)
-        weights[_FETCHED] += lift
-        scores = np.where(fetched, scores + np.float32(lift), scores)
-    return weights, scores
-
-
 def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
     """Return the indices of the items that make the feed, best first, then the trailing items.
 
@@ -203,7 +183,10 @@ def rank(
 def _feed(
     candidates: Candidates, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
-    query, (weights, scores) = candidates.query, weigh(candidates, catalog, blender)
+    query, weights = candidates.query, weights_for(candidates.query, blender)
+    scores = score(candidates, weights)
+    if query.features.prefetched:
+        scores, weights = lifted(candidates, scores, weights, catalog)
     chosen = order(candidates, scores, catalog, params)
     items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
     sources = (
@@ -225,6 +208,24 @@ def _feed(
         parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},
         trailing=_trailing(candidates, chosen, len(items)),
     )
+
+
+def lifted(
+    candidates: Candidates, scores: Column, weights: Weights, catalog: CatalogSnapshot
+) -> tuple[Column, Weights]:
+    """Return scores and weights with the lift of prefetched items, in new arrays.
+
+    Args:
+        candidates: The candidates.
+        scores: (items,) scores of the candidates.
+        weights: (features,) weights behind the scores.
+        catalog: The catalog snapshot.
+    """
+    prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
+    is_prefetched = np.isin(candidates.items, prefetched) & candidates.admissible
+    lift, new_weights = _prefetched_lift(scores, is_prefetched, candidates.admissible & ~is_prefetched), weights.copy()
+    new_weights[_FETCHED] += lift
+    return np.where(is_prefetched, scores + np.float32(lift), scores), new_weights
 
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
