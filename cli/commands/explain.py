@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli.bar import bars
 from cli.run import on_one_core, run
+from cli.table import a_console
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -101,7 +102,7 @@ def explain(
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
-        _show(report, Console(highlight=False))
+        _show(report, a_console())
 
 
 async def _report(

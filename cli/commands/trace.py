@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.bar import bars
 from cli.duration import parse_duration
 from cli.run import run
+from cli.table import a_console
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -70,7 +71,7 @@ def trace(
     if as_json:
         print(msgspec.json.encode(event_trace).decode())
     else:
-        _show(event_trace, Console(highlight=False))
+        _show(event_trace, a_console())
 
 
 async def _trace(
@@ -90,9 +91,11 @@ async def _trace(
 
 
 def _show(event_trace: EventTrace, console: Console) -> None:
-    table = Table("step", "time (UTC)", "after", "topic", "partition@offset", "", title_justify="left")
+    table = Table("step", "time (UTC)", "after", "partition@offset of topic", "note", title_justify="left")
+    for column in table.columns[:4]:
+        column.no_wrap = True
     for hop in event_trace.hops:
-        table.add_row(hop.step, _time(hop), _latency(hop.after_ms), hop.topic, _place(hop), escape(hop.note))
+        table.add_row(hop.step, _time(hop), _latency(hop.after_ms), _place(hop), escape(hop.note))
     console.print(f"Event {event_trace.event_id} of user {event_trace.user_id}", markup=False, soft_wrap=True)
     console.print(table)
     state = event_trace.state.replace("_", " ")
@@ -115,4 +118,4 @@ def _latency(after_ms: int | None) -> str:
 
 
 def _place(hop: Hop) -> str:
-    return "" if hop.partition is None else f"{hop.partition}@{hop.offset}"
+    return "" if hop.partition is None else f"{hop.partition}@{hop.offset} of {hop.topic}"

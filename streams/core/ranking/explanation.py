@@ -17,7 +17,7 @@ from schemas.types import Features, Feed, LlmScores
 from streams.core.params import CombineParams, RankParams
 from streams.core.ranking import pipeline
 from streams.core.ranking.calibration import quotas
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot
+from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Indices
 from streams.core.ranking.features import FEATURES, feature_matrix, in_order
 from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, weights_for
@@ -175,8 +175,8 @@ def removing_filters(index: int, query: RankingQuery, catalog: CatalogSnapshot, 
         params: The parameters of the ranking.
     """
     features = query.features
-    removed_items = {
-        "unlisted": np.flatnonzero(~catalog.listed_for(features.prefetched)),
+    removed_items: dict[str, Indices] = {
+        "unlisted": np.flatnonzero(~catalog.listed_for(features.prefetched)).astype(np.int32),
         "muted": pipeline._muted(features.muted, catalog),
         "distant": pipeline._too_far(features, catalog, params),
         "ended": pipeline._has_ended(query, catalog),

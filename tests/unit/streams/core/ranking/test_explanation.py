@@ -27,6 +27,7 @@ def a_catalog() -> CatalogSnapshot:
         catalog.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n))
         catalog.apply_stats(stats(f"i{n}", popularity=-n / 10, trending=-n / 5))
     catalog.apply_item(an_item("lisbon", cell=LISBON))
+    catalog.apply_stats(stats("lisbon", popularity=0.5))
     catalog.apply_item(an_item("empty", stock=0))
     catalog.apply_item(an_item("over", attributes={"starts": "2020-01-01"}))
     catalog.apply_item(an_item("private", private=True))
@@ -139,7 +140,9 @@ def test_stated_interests_calibrate_the_feed_of_a_newcomer_only() -> None:
 
 
 def test_items_at_a_location_trail_for_a_user_without_one() -> None:
-    assert explained("lisbon", inputs(a_fan())).is_trailing
+    far = explained("lisbon", inputs(a_fan()))
+    assert far.is_trailing
+    assert far.position_by_score == far.candidates
     assert not explained("i1", inputs(a_fan())).is_trailing
 
 
