@@ -125,8 +125,10 @@ class UserAgent:
         if state.version != version or isinstance(value, UserWeights):
             self._states.touch(partition, user_id)
         if state.version != version:
-            folded = self._unsent.setdefault(partition, {}).setdefault(user_id, deque(maxlen=MOST_POSITIONS))
-            folded.append(EventPosition(record.topic, partition, record.offset))
+            unsent = self._unsent.setdefault(partition, {})
+            if user_id not in unsent:
+                unsent[user_id] = deque(maxlen=MOST_POSITIONS)
+            unsent[user_id].append(EventPosition(record.topic, partition, record.offset))
 
     def _forward(self, record: Record) -> None:
         """Forward a record to the user's partition: its producer does not partition as the Java client does."""
