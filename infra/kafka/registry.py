@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.error import OperatorError
-from schemas.codec import Codec, avro_schema
+from schemas.codec import Codec, UnseenSchemaError, avro_schema
 from topics import TOPICS, Topic
 
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
@@ -127,6 +127,19 @@ class Registry:
 
         visit(schema.references or ())
         return contents
+
+    async def decode(self, codec: Codec[R], value: bytes | None) -> R:
+        """Return the record of a message; the schema of an unseen writer is fetched first.
+
+        Raises:
+            DecodeError: the message cannot be decoded.
+            SchemaRegistryError, httpx.HTTPError: the registry does not answer.
+        """
+        try:
+            return codec.decode(value)
+        except UnseenSchemaError as unseen:
+            await self.learn(codec, unseen.schema_id)
+            return codec.decode(value)
 
     def close(self) -> None:
         """Close the connections."""

@@ -13,10 +13,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, positions
+from infra.kafka.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.supervise import run_until
-from streams.runtime.topic_history import offsets_since
 from topics import Topic
 
 _MOST_RECORDS = 5_000

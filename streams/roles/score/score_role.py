@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from infra import clock
 from infra.kafka.consumer import kafka_consumer
 from infra.kafka.publisher import open_publisher
+from infra.kafka.record_window import offsets_since
 from infra.kafka.registry import Registry
 from infra.llm.client import connect
 from infra.llm.key import has_key
@@ -30,7 +31,6 @@ from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
 from streams.runtime.supervise import run_until
-from streams.runtime.topic_history import offsets_since
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
 GROUP = "millrace-score"

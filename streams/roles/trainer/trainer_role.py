@@ -21,6 +21,7 @@ from aiokafka import TopicPartition
 from infra import clock
 from infra.kafka.consumer import kafka_consumer
 from infra.kafka.publisher import Publisher, open_publisher
+from infra.kafka.record_window import offsets_since
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, connect
@@ -39,7 +40,7 @@ from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Message, Record
 from streams.runtime.decode import Decoder
 from streams.runtime.supervise import run_until
-from streams.runtime.topic_history import merged, offsets_since, topic_history
+from streams.runtime.topic_history import merged, topic_history
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,
