@@ -94,6 +94,7 @@ def _show(event_trace: EventTrace, console: Console) -> None:
     table = Table("step", "time (UTC)", "after", "partition@offset of topic", "note", title_justify="left")
     for column in table.columns[:4]:
         column.no_wrap = True
+    table.columns[4].overflow = "fold"
     for hop in event_trace.hops:
         table.add_row(hop.step, _time(hop), _latency(hop.after_ms), _place(hop), escape(hop.note))
     console.print(f"Event {event_trace.event_id} of user {event_trace.user_id}", markup=False, soft_wrap=True)
