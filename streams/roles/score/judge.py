@@ -157,15 +157,16 @@ class LlmJudge:
             user.busy = False
 
     async def _publish(self, user_id: str, user: _User, user_interests: Interests, feed: JudgeRequest) -> None:
-        """Publish all scores for this feature version, unless the feed already includes them."""
+        """Publish the scores for this feature version, unless the feed already includes them.
+
+        The model is asked once per version: ranked again with its scores, the feed may begin with other items.
+        """
         stored_scores = await self._score_store.read(user_id)
-        scores = (
-            dict(stored_scores.scores)
-            if stored_scores is not None and stored_scores.features_version == feed.version
-            else {}
-        )
-        missing = [item for item in feed.items if item not in scores and (feed.version, item) not in user.attempts]
-        scores |= await self._ask(user_id, user, user_interests, missing)
+        if stored_scores is not None and stored_scores.features_version == feed.version:
+            scores = dict(stored_scores.scores)
+        else:
+            missing = [item for item in feed.items if (feed.version, item) not in user.attempts]
+            scores = await self._ask(user_id, user, user_interests, missing)
         if feed.has_had(scores):
             return
         llm_scores = LlmScores(
