@@ -154,7 +154,9 @@ async def _folded(
 
 def _arrival(source: EventCopy, folded: EventCopy) -> list[Hop]:
     """Return the hops up to the record that the user agent folds."""
-    occurred = [] if source.event is None else [Hop("occurred", source.event.occurred_at, note="by its producer's clock")]
+    occurred = []
+    if source.event is not None:
+        occurred.append(Hop("occurred", source.event.occurred_at, note="by its producer's clock"))
     note = f"sent again from dead letter {source.replayed_from}" if source.replayed_from else ""
     merged = [] if folded is source else [_hop("merged", folded.position, folded.append_ms, "into the user's profile")]
     return [*occurred, _hop("appended", source.position, source.append_ms, note), *merged]
