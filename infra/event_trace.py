@@ -98,14 +98,8 @@ async def trace_event(
         hops += await _feed_hops(clients.feeds, *feed)
     archived, original = await _archived(clients.database, source)
     hops += archived
-    detail = _DETAILS[state]
-    if state != "served":
-        positions = {source.position, folded.position, *([_position(features)] if features is not None else [])}
-        letter = await _dead_letter(clients, positions, since_ms=source.append_ms - _SKEW_MS)
-        if letter is not None:
-            state, detail = "dead_letter", f"{letter.stage}, {letter.reason}: {letter.detail} ({letter.letter_id})"
-        elif original:
-            state, detail = "duplicate", f"It repeats {original}, which counted."
+    positions = [source.position, folded.position, *([_position(features)] if features is not None else [])]
+    state, detail = await _verdict(clients, state, positions, original=original, since_ms=source.append_ms)
     return EventTrace(
         event_id=event_id,
         user_id=source.user_id,
@@ -224,15 +218,26 @@ async def _archived(database: LazyPool, source: EventCopy) -> tuple[list[Hop], s
     return [Hop("archived", note=f"in PostgreSQL, as {position}")], str(position)
 
 
-async def _dead_letter(
-    clients: TraceClients, positions: Iterable[EventPosition], *, since_ms: int
-) -> DeadLetter | None:
-    """Return the open dead letter of one of some records."""
-    for position in positions:
-        record = await clients.reader.newest(DEAD_LETTERS, str(position).encode(), since_ms=since_ms)
+async def _verdict(
+    clients: TraceClients, state: State, positions: Sequence[EventPosition], *, original: str, since_ms: int
+) -> tuple[State, str]:
+    """Return the final state of an event, and the detail; an event that is not served may be a dead letter or a repeat.
+
+    Args:
+        clients: The clients.
+        state: The state by features and feeds.
+        positions: The records of the event that may have become dead letters.
+        original: The position of an earlier copy that counted; empty without one.
+        since_ms: Append time of the event in ms since the epoch.
+    """
+    if state == "served":
+        return state, _DETAILS[state]
+    for position in dict.fromkeys(positions):
+        record = await clients.reader.newest(DEAD_LETTERS, str(position).encode(), since_ms=since_ms - _SKEW_MS)
         if record is not None and record.value is not None:
-            return await clients.registry.decode(clients.registry.codec(DeadLetter), record.value)
-    return None
+            letter = await clients.registry.decode(clients.registry.codec(DeadLetter), record.value)
+            return "dead_letter", f"{letter.stage}, {letter.reason}: {letter.detail} ({letter.letter_id})"
+    return ("duplicate", f"It repeats {original}, which counted.") if original else (state, _DETAILS[state])
 
 
 async def _of_user(reader: WindowReader, topic: Topic, key: bytes, *, since_ms: int) -> AsyncIterator[ConsumerRecord]:

@@ -91,7 +91,6 @@ async def _check_trace(pipeline: Pipeline, event: Interaction) -> None:
     assert features.recent[0].item_id == "i31"
 
     _, table, _ = await pipeline.millrace("trace", event.event_id)
-    Path("/tmp/h2-tables.txt").write_text(table)
     assert f"{hops['folded']['partition']}@{hops['folded']['offset']} of features.v1" in table
 
     missing = await refusal(pipeline, "trace", "no-such-event", "--since", "2d")
@@ -113,7 +112,6 @@ async def _check_explanation(pipeline: Pipeline) -> None:
     assert item["reason"] == feed.reasons[2]
 
     _, table, _ = await pipeline.millrace("explain", "u1", feed.items[2])
-    Path("/tmp/h2-tables.txt").open("a").write(table)
     assert "The feed ranked now equals the one that is served." in table
     assert "at position 3" in table
 
