@@ -18,6 +18,8 @@ COMMANDS = {
     "demo": "cli.commands.demo:demo",
     "status": "cli.commands.status:status",
     "topics": "cli.commands.topics:topics",
+    "explain": "cli.commands.explain:explain",
+    "trace": "cli.commands.trace:trace",
     "dead-letters": "cli.commands.dead_letters:dead_letters",
     "worker": "cli.commands.worker:worker",
     "api": "cli.commands.api:api",

@@ -37,6 +37,7 @@ from topics.topic import PARTITIONS
 
 BATCH = 2
 Place = tuple[str, int]
+Headers = dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,11 @@ class Broker:
     """Whether it refuses those, and does not only leave them without an answer."""
     sent: int = 0
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> int:
-        log = self.logs[topic, partition]
-        log.append(Record(topic, partition, len(log), key, value, T0_MS + sum(map(len, self.logs.values()))))
+    def append(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None = None
+    ) -> int:
+        log, at_ms = self.logs[topic, partition], T0_MS + sum(map(len, self.logs.values()))
+        log.append(Record(topic, partition, len(log), key, value, at_ms, tuple((headers or {}).items())))
         return log[-1].offset
 
     def newest(self, topic: Topic) -> dict[str, Any]:
@@ -92,7 +95,7 @@ class Producer:
 
     def __init__(self, broker: Broker, *, waits: bool) -> None:
         self._broker, self._waits, self._stuck = broker, waits, False
-        self._waiting: list[tuple[str, int, bytes | None, bytes | None, Callable[..., None]]] = []
+        self._waiting: list[tuple[str, int, bytes | None, bytes | None, Headers | None, Callable[..., None]]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -105,21 +108,21 @@ class Producer:
         partition: int = -1,
         *,
         on_delivery: Callable[..., None],
-        headers: Any = None,
+        headers: Headers | None = None,
     ) -> None:
         partition = partition_of(key or b"", PARTITIONS) if partition < 0 else partition
-        self._waiting.append((topic, partition, key, value, on_delivery))
+        self._waiting.append((topic, partition, key, value, headers, on_delivery))
         if not self._waits:
             self.flush(0.0)
 
     def flush(self, _timeout_s: float) -> int:
         """Deliver what waits. Where messages are waited for without end, none overtakes one that is not taken."""
         while self._waiting:
-            topic, partition, key, value, on_delivery = self._waiting[0]
+            topic, partition, key, value, headers, on_delivery = self._waiting[0]
             if not self._stuck:
                 number, self._broker.sent = self._broker.sent, self._broker.sent + 1
                 if number not in self._broker.lost:
-                    offset = self._broker.append(topic, partition, key, value)
+                    offset = self._broker.append(topic, partition, key, value, headers)
                     if not self._waits:
                         on_delivery(None, Delivered(topic, partition, offset))
                     del self._waiting[0]

@@ -6,11 +6,12 @@ feeds are written. A batch that is read again after a crash changes no state, bu
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from schemas.text import label
@@ -73,8 +74,8 @@ class UserAgent:
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
         }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
-        self._unsent: dict[int, dict[str, None]] = {}
-        """Users with changed, unpublished features, by partition."""
+        self._unsent: dict[int, dict[str, deque[EventPosition]]] = {}
+        """Users with changed, unpublished features, by partition, with the last events that changed them."""
         self._unranked: dict[int, list[tuple[Any, dict[str, Record]]]] = {}
         """Events whose users are not queued for ranking yet, each with the last record of every user, by partition."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
@@ -157,7 +158,10 @@ class UserAgent:
         if state.version != version or isinstance(value, UserWeights):
             self._states.touch(partition, user_id)
         if state.version != version:
-            self._unsent.setdefault(partition, {})[user_id] = None
+            unsent = self._unsent.setdefault(partition, {})
+            if user_id not in unsent:
+                unsent[user_id] = deque(maxlen=MOST_POSITIONS)
+            unsent[user_id].append(EventPosition(record.topic, partition, record.offset))
             return user_id
         # Appended before the last change: read again, perhaps, and then its feed may never have been written.
         return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
@@ -188,10 +192,10 @@ class UserAgent:
         """Publish the changes of a partition, and queue the users of its batches for ranking."""
         batches, changed = self._unranked.pop(partition, []), self._unsent.pop(partition, {})
         newest = self._snapshots(partition, dict.fromkeys(user_id for _, users in batches for user_id in users))
-        for user_id in changed:
+        for user_id, folded in changed.items():
             self._active_users.put(user_id, active_user(self._states.get(partition, user_id)))
             if user_id in newest:
-                self._publisher.produce(FEATURES, newest[user_id])
+                self._publisher.produce(FEATURES, newest[user_id], headers=folded_header(folded))
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)

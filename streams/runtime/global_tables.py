@@ -15,7 +15,7 @@ from infra import clock
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
 from models.blend.blender import Blender
-from schemas.types import ItemWeights
+from schemas.types import ItemWeights, ModelVersion
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
@@ -39,10 +39,19 @@ class GlobalTables:
         catalog: CatalogSnapshot,
         blender: Blender,
         registry: Registry,
-        dead_letters: DeadLetterQueue,
+        dead_letters: DeadLetterQueue | None,
     ) -> None:
+        """Create the reader.
+
+        Args:
+            bootstrap_servers: Brokers, as comma-separated host:port.
+            view: The catalog snapshot to fill.
+            blender: The blender that takes over the weights of the model in service.
+            registry: The schema registry.
+            quarantine: Receives unusable records; None skips them.
+        """
         self._bootstrap_servers = bootstrap_servers
-        self._catalog, self._dead_letters = catalog, dead_letters
+        self._catalog, self._blender, self._dead_letters = catalog, blender, dead_letters
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else dead_letters, stage="broadcast")
@@ -53,7 +62,7 @@ class GlobalTables:
             ITEM_STATS.name: catalog.apply_stats,
             ITEM_NEIGHBORS.name: catalog.apply_neighbors,
             ITEM_WEIGHTS.name: catalog.apply_weights,
-            MODEL_VERSIONS.name: lambda version: restore_and_log(blender, version),
+            MODEL_VERSIONS.name: self._restore,
         }
         self._forget: dict[str, Callable[[str], None]] = {
             ITEMS.name: catalog.remove_item,
@@ -61,8 +70,16 @@ class GlobalTables:
         }
         """Handlers of deletions, for the topics that have any."""
         self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
         self.ready = asyncio.Event()
         self.ready_at = 0
+        self.model_version = ""
+        """The version of the weights in the blender; empty before the first one."""
+
+    @property
+    def catch_up(self) -> tuple[int, int]:
+        """Return the offsets passed, and those to pass until `ready`; both 0 before the topics are open."""
+        return sum(min(self._positions.get(tp, 0), end) for tp, end in self._ends.items()), sum(self._ends.values())
 
     def progress(self) -> dict[str, int]:
         """Return the next offsets, by TOPIC-PARTITION."""
@@ -80,10 +97,10 @@ class GlobalTables:
         async with started(consumer):
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
+            self._ends = await consumer.end_offsets(partitions)
             while True:
                 await self._follow(consumer, partitions)
-                if not self.ready.is_set() and all(self._positions[tp] >= ends[tp] for tp in partitions):
+                if not self.ready.is_set() and all(self._positions[tp] >= self._ends[tp] for tp in partitions):
                     self._catalog.refresh()
                     self.ready_at = clock.now_ms()
                     self.ready.set()
@@ -100,9 +117,14 @@ class GlobalTables:
                 try:
                     self._apply[tp.topic](value)
                 except Exception as error:
-                    self._dead_letters.put(record, error, stage="broadcast.apply")
+                    if self._dead_letters is not None:
+                        self._dead_letters.put(record, error, stage="broadcast.apply")
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
+
+    def _restore(self, version: ModelVersion) -> None:
+        if restore_and_log(self._blender, version):
+            self.model_version = version.version
 
 
 def _no_weights(item_id: str) -> ItemWeights:

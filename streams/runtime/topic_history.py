@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
+from infra.kafka.record_window import offsets_since
 from infra.kafka.registry import Registry
 from streams.core.position import Position
 from streams.runtime.decode import Decoder
@@ -142,13 +143,6 @@ async def topic_history(
         history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
         history.total = sum(ends[tp] - starts[tp] for tp in tps)
         yield history
-
-
-async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
-    """Return the offset of the first record of each partition appended at or after `at_ms`, or else its end offset."""
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    offsets = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
-    return {tp: ends[tp] if offsets.get(tp) is None else offsets[tp].offset for tp in partitions}
 
 
 def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:

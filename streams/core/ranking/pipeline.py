@@ -197,7 +197,7 @@ def _feed(
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
-        scores, weights = _lifted(candidates, scores, weights, catalog)
+        scores, weights = lifted(candidates, scores, weights, catalog)
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
     items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
@@ -235,15 +235,25 @@ def _combined(
     return combine(scores, column, llm.weights, feed_items=params.max_recommendations)
 
 
-def _lifted(
+def lifted(
     candidates: Candidates, scores: Column, weights: Weights, catalog: CatalogSnapshot
 ) -> tuple[Column, Weights]:
-    """Return scores and weights with the lift of prefetched items, in new arrays."""
+    """Return scores and weights with the lift of prefetched items, in new arrays.
+
+    Args:
+        candidates: The candidates.
+        scores: (items,) scores of the candidates.
+        weights: (features,) weights behind the scores.
+        catalog: The catalog snapshot.
+    """
     prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
     is_prefetched = np.isin(candidates.items, prefetched) & candidates.is_admissible
-    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched), weights.copy()
-    lifted[_FETCHED] += lift
-    return np.where(is_prefetched, scores + np.float32(lift), scores), lifted
+    lift, new_weights = (
+        _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched),
+        weights.copy(),
+    )
+    new_weights[_FETCHED] += lift
+    return np.where(is_prefetched, scores + np.float32(lift), scores), new_weights
 
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:

@@ -21,6 +21,7 @@ from aiokafka import TopicPartition
 from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
+from infra.kafka.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
@@ -36,7 +37,7 @@ from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, Pro
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
 from streams.runtime.dead_letter_queue import Message, Record
 from streams.runtime.role import Role, open_role
-from streams.runtime.topic_history import merged, offsets_since
+from streams.runtime.topic_history import merged
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,

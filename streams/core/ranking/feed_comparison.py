@@ -1,0 +1,43 @@
+"""Comparison of a feed that was served with one that was ranked again."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import msgspec
+
+from schemas.types import Feed
+
+_TOLERANCE = 1e-3
+"""Difference of scores that their encoding in Redis explains."""
+
+
+class FeedComparison(msgspec.Struct, frozen=True):
+    """Differences between two feeds of a user."""
+
+    is_equal: bool
+    """Whether the items, their order and their scores are the same."""
+    differing_positions: int
+    """Number of positions with another item."""
+    largest_score_difference: float
+    """Over the positions of both feeds."""
+    has_newer_features: bool
+    """Whether the user's features have changed since the served feed."""
+
+
+def compare(served: Feed, ranked: Feed) -> FeedComparison:
+    """Return the differences between two feeds.
+
+    Args:
+        served: The feed that was served.
+        ranked: The feed of the same user that was ranked again.
+    """
+    differing = sum(one != other for one, other in zip_longest(served.items, ranked.items))
+    gaps = [abs(one - other) for one, other in zip(served.scores, ranked.scores, strict=False)]
+    largest = max(gaps, default=0.0)
+    return FeedComparison(
+        is_equal=not differing and largest <= _TOLERANCE,
+        differing_positions=differing,
+        largest_score_difference=round(largest, 6),
+        has_newer_features=ranked.features_version > served.features_version,
+    )
