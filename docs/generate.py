@@ -23,7 +23,7 @@ from topics.topic import DAY_MS, FOREVER  # noqa: E402
 
 def topics() -> str:
     """Return the table of the topics."""
-    head = ["topic", "record", "key", "written by", "kept", "what"]
+    head = ["topic", "record", "key", "written by", "kept", "description"]
     return _table(head, ([t.name, t.record.__name__, t.key, t.owner, _kept(t), t.doc] for t in TOPICS))
 
 
@@ -33,13 +33,13 @@ def settings() -> str:
         [f"`{f.metadata['env']}`", f"`{_text(f.default)}`" if f.default != "" else "", f.metadata["doc"]]
         for f in fields(Settings)
     )
-    return _table(["variable", "default", "what"], rows)
+    return _table(["variable", "default", "description"], rows)
 
 
 def errors() -> str:
     """Return the table of the errors."""
     rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.what] for entry in catalogue())
-    return _table(["code", "status", "what"], rows)
+    return _table(["code", "status", "description"], rows)
 
 
 def environment() -> str:
@@ -47,10 +47,19 @@ def environment() -> str:
     return "\n".join(f"# {f.metadata['doc']}\n# {f.metadata['env']}={_text(f.default)}" for f in fields(Settings))
 
 
+def decisions() -> str:
+    """Return the list of the decisions, by number and title."""
+    records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    titles = [path.read_text().splitlines()[0].removeprefix("# ").split(". ", 1) for path in records]
+    rows = ([number, f"[{title}]({path.name})"] for path, (number, title) in zip(records, titles, strict=True))
+    return _table(["number", "decision"], rows)
+
+
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
-    "topics": ("docs/architecture.md", topics),
+    "topics": ("docs/topics.md", topics),
     "settings": ("docs/settings.md", settings),
     "errors": ("docs/errors.md", errors),
+    "decisions": ("docs/adr/README.md", decisions),
     "environment": (".env.example", environment),
 }
 
