@@ -74,7 +74,7 @@ docs: $(VENV)/.docs ## Write the generated parts, and build the documentation in
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python client/generate.py
 	$(BIN)/python docs/generate.py
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs/sphinx --doctree-dir build/doctrees . site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto --conf-dir docs/sphinx --doctree-dir build/doctrees . site
 	@echo 'open site/index.html, or make docs-serve'
 
 docs-serve: docs ## Build the documentation and serve it on 127.0.0.1 (PORT=8080)

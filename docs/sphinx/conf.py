@@ -60,12 +60,13 @@ NAVIGATION = {
 """The pages in the order of the side bar, by caption."""
 
 
-def setup(app: Sphinx) -> None:
-    """Register the hooks of the site."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the API reference, register the hooks of the site, and allow for parallel builds."""
     reference.write(ROOT)
     app.add_directive("mermaid", diagram.Mermaid)
     app.connect("source-read", _navigation)
     app.connect("html-page-context", _breakable_names)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _navigation(_app: Sphinx, name: str, content: list[str]) -> None:
