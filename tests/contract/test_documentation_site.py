@@ -35,6 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_document_and_package_has_a_page(site: Path) -> None:
     pages = {str(path.relative_to(site).with_suffix(".md")) for path in site.rglob("*.html")}
     assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} <= pages
+    assert "url=README.html" in (site / "index.html").read_text()
     assert {"client", "models", "streams.core.ranking", "schemas", "loaders.tables", "evaluation"} <= {
         Path(page).stem for page in pages if page.startswith("docs/reference/")
     }
@@ -82,7 +83,7 @@ async def test_search_works_from_the_disk(site: Path) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(
-    "name", ["index", "docs/settings", "docs/requirements", "docs/architecture", "docs/reference/client"]
+    "name", ["README", "docs/settings", "docs/requirements", "docs/architecture", "docs/reference/client"]
 )
 async def test_a_page_fits_its_screen(site: Path, name: str, width: int) -> None:
     async with browser() as page:
