@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.portal.browser import CHROMIUM, browser
+from tests.portal.browser import CHROMIUM, Browser, browser
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")))
@@ -73,21 +74,25 @@ def test_nothing_is_loaded_from_the_network(site: Path) -> None:
     assert [address for address in loads if FAR.match(address)] == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-async def test_search_works_from_the_disk(site: Path) -> None:
-    async with browser() as page:
-        await page.open(f"file://{site}/search.html?q=watermark")
-        await page.until("document.querySelector('#search-results a[href*=\"docs/glossary.html\"]')")
+@pytest.fixture(scope="module")
+async def page() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    async with browser() as chromium:
+        yield chromium
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+async def test_search_works_from_the_disk(site: Path, page: Browser) -> None:
+    await page.open(f"file://{site}/search.html?q=watermark")
+    await page.until("document.querySelector('#search-results a[href*=\"docs/glossary.html\"]')")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(
     "name", ["README", "docs/settings", "docs/requirements", "docs/architecture", "docs/reference/client"]
 )
-async def test_a_page_fits_its_screen(site: Path, name: str, width: int) -> None:
-    async with browser() as page:
-        await page.open(f"file://{site}/{name}.html", width=width)
-        await page.until("document.readyState === 'complete' && document.querySelector('h1')")
-        assert await page.js("document.documentElement.scrollWidth <= window.innerWidth")
-        assert page.complaints == []
+async def test_a_page_fits_its_screen(site: Path, page: Browser, name: str, width: int) -> None:
+    await page.open(f"file://{site}/{name}.html", width=width)
+    await page.until("document.readyState === 'complete' && document.querySelector('h1')")
+    assert await page.js("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.complaints == []
