@@ -25,7 +25,7 @@ project = "Millrace"
 author = "the Millrace authors"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**.md"]
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "client/*.md", "docs/**.md"]
 exclude_patterns = [".*", "**/.*", "tests"]
 
 myst_enable_extensions = ["html_image"]
@@ -45,7 +45,7 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 NAVIGATION = {
-    "Guides": ["docs/importing", "docs/models", "docs/surfaces", "docs/performance", "docs/debugging"],
+    "Guides": ["client/README", "docs/importing", "docs/models", "docs/surfaces", "docs/performance", "docs/debugging"],
     "Reference": [
         "docs/settings",
         "docs/errors",
@@ -55,7 +55,7 @@ NAVIGATION = {
         "docs/reference/index",
     ],
     "Design": ["docs/architecture", "docs/adr/README", "docs/quality", "docs/requirements", "docs/field-reports"],
-    "Project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],
+    "Project": ["CHANGELOG", "client/CHANGELOG", "CONTRIBUTING", "SECURITY"],
 }
 """The pages in the order of the side bar, by caption."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import griffe
 import griffe2md
 
-PACKAGES = ("client", "schemas", "models", "streams.core", "loaders", "evaluation")
+PACKAGES = ("millrace_client", "schemas", "models", "streams.core", "loaders", "evaluation")
 """The documented packages; a subpackage has a page of its own."""
 ONLY = {"schemas": ("codec",)}
 """The public modules of packages that are public in part."""
@@ -33,7 +33,9 @@ def write(root: Path) -> None:
         root: The root of the repository.
     """
     loader = griffe.GriffeLoader(
-        search_paths=[root], docstring_parser=griffe.Parser.google, docstring_options={"warnings": False}
+        search_paths=[root, root / "client" / "src"],
+        docstring_parser=griffe.Parser.google,
+        docstring_options={"warnings": False},
     )
     pages = {}
     for name in PACKAGES:

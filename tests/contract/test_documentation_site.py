@@ -11,7 +11,9 @@ import pytest
 from tests.portal.browser import CHROMIUM, Browser, browser
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")))
+DOCUMENTS = sorted(
+    (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md"), *ROOT.glob("client/*.md"))
+)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 LOADED = re.compile(
     r"""<(?:script|img|link)\b[^>]*?\b(?:src|href)=["']([^"']+)|url\(["']?([^"')]+)|@import\s+["']([^"']+)"""
@@ -37,13 +39,13 @@ def test_every_document_and_package_has_a_page(site: Path) -> None:
     pages = {str(path.relative_to(site).with_suffix(".md")) for path in site.rglob("*.html")}
     assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} <= pages
     assert "url=README.html" in (site / "index.html").read_text()
-    assert {"client", "models", "streams.core.ranking", "schemas", "loaders.tables", "evaluation"} <= {
+    assert {"millrace_client", "models", "streams.core.ranking", "schemas", "loaders.tables", "evaluation"} <= {
         Path(page).stem for page in pages if page.startswith("docs/reference/")
     }
 
 
 def test_the_reference_shows_what_docstrings_say(site: Path) -> None:
-    page = (site / "docs" / "reference" / "client.html").read_text()
+    page = (site / "docs" / "reference" / "millrace_client.html").read_text()
     assert "Publish events in order, and return their ids once the API has acknowledged all of them." in page
     assert "Maximum number of items (1 to 1,000); by default all." in page
 
@@ -89,7 +91,7 @@ async def test_search_works_from_the_disk(site: Path, page: Browser) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(
-    "name", ["README", "docs/settings", "docs/requirements", "docs/architecture", "docs/reference/client"]
+    "name", ["README", "docs/settings", "docs/requirements", "docs/architecture", "docs/reference/millrace_client"]
 )
 async def test_a_page_fits_its_screen(site: Path, page: Browser, name: str, width: int) -> None:
     await page.open(f"file://{site}/{name}.html", width=width)
