@@ -35,10 +35,10 @@ def unit_tests(changes: Iterable[Path], root: Path = ROOT) -> list[Path]:
 
 
 def run_on_change(run: Callable[[list[Path]], object], root: Path = ROOT, stop: Event | None = None) -> None:
-    """Call `run` with the tests of what changed, at every save, until stopped.
+    """Call `run` with the tests of the changed files at every save, until stopped.
 
     Args:
-        run: Runs the tests that it is given.
+        run: Runs tests.
         root: The root of the repository.
         stop: Ends the watch once it is set; without it Ctrl+C does.
     """

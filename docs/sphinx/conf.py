@@ -1,7 +1,7 @@
 """The documentation site: `make docs` builds it from the documents of the repository, as they are.
 
-The documents stay plain Markdown whose links work on the git host. This folder holds what only the site needs: the
-navigation, the API reference and the drawing of diagrams.
+The documents stay plain Markdown whose links work on the git host. This folder holds the parts that the site
+alone needs: the navigation, the API reference and the drawing of diagrams.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ html_css_files = ["site.css"]
 html_extra_path = ["index.html"]
 html_show_sphinx = False
 html_copy_source = False
+html_use_index = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -70,7 +71,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _navigation(_app: Sphinx, name: str, content: list[str]) -> None:
-    """Append the tables of contents that the side bar is made from; the git host need not see them."""
+    """Append the tables of contents that make up the side bar; the git host would show them as code."""
     if name == root_doc:
         content[0] += "".join(_toctree(pages, caption) for caption, pages in NAVIGATION.items())
     elif name == "docs/adr/README":
