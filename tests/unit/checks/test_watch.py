@@ -16,9 +16,9 @@ ATTEMPTS = 400
     [
         (["streams/core/user/geofence.py"], ["tests/unit/streams/core/user"]),
         (["infra/docker/nothing/here.py"], ["tests/unit/infra"]),
-        (["tests/unit/client/test_sse.py"], ["tests/unit/client/test_sse.py"]),
+        (["tests/unit/checks/test_watch.py"], ["tests/unit/checks/test_watch.py"]),
         (["tests/unit/conftest.py"], ["tests/unit"]),
-        (["topics/topic.py", "client/sse.py"], ["tests/unit/client", "tests/unit/topics"]),
+        (["topics/topic.py", "checks/watch.py"], ["tests/unit/checks", "tests/unit/topics"]),
         (["streams/core/params.py", "streams/core/user/geofence.py"], ["tests/unit/streams/core"]),
         (["tests/unit/topics/test_topic.py", "topics/topic.py"], ["tests/unit/topics"]),
         (["README.md", "portal/card.js", "docs/generate.py", "tests/build.py"], []),
@@ -29,7 +29,7 @@ def test_a_change_runs_the_tests_that_mirror_it(changes: list[str], tests: list[
 
 
 def test_a_deleted_test_runs_no_missing_file() -> None:
-    assert unit_tests([Path("tests/unit/client/test_gone.py")]) == [Path("tests/unit")]
+    assert unit_tests([Path("tests/unit/checks/test_gone.py")]) == [Path("tests/unit")]
 
 
 def test_a_save_runs_the_tests_of_the_saved_file(tmp_path: Path) -> None:
