@@ -47,13 +47,14 @@ from api.endpoints.push import PushEndpoints
 from api.endpoints.results import ResultEndpoints
 from api.endpoints.search import SearchEndpoints
 from api.http.endpoint import Endpoint
-from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
+from api.http.error import ApiError
+from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.security.guard import Guard
+from domain import gazetteer
 from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemCache
-from infra.settings import Settings
-from schemas import gazetteer
+from infra.settings import Settings, comma_separated
 
 
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -86,7 +87,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await clients.close()
 
     declared = endpoints(context, guard)
-    origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
+    origins = set(comma_separated(settings.cors_origins))
     app = Starlette(
         routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
         middleware=[

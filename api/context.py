@@ -15,10 +15,11 @@ from api.http.body import R, admit
 from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.security.audit import Audits
 from api.security.principal import CURRENT
+from domain.nearby import UNKNOWN, Spot
 from infra import clock
-from infra.health_check import HealthCheck, ServerProbe
+from infra.health.health_check import HealthCheck, ServerProbe
+from infra.health.pipeline_health import PipelineHealth
 from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
-from infra.pipeline_health import PipelineHealth
 from infra.postgres.catalog_filter import CatalogListing, MemoryListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearches
@@ -35,7 +36,6 @@ from infra.redis.stores.push_store import MemoryPushStore, PushStore
 from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfileStore
 from infra.settings import Settings
-from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Feed, Item
 from topics import Topic
 

@@ -12,7 +12,6 @@ from models.blend.blender import Blender
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.learning.learner import Learner
-from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.user import user_state as user
@@ -20,6 +19,7 @@ from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import fitted, rows
 from streams.roles.trainer.online_learner import OnlineLearner
+from streams.runtime.core_params import signal_params, user_params
 
 _WEIGHED = 1_000
 """Number of last events for learning the weights: more would change the weights, but not the ranking time."""
@@ -56,16 +56,17 @@ def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> F
 
 def states(load: EventLoad, snapshot: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
     """Return the states of users, the most recently active last, and of items after a load's history."""
+    of_user, of_item = user_params(Settings()), signal_params(Settings())
     users: dict[str, UserState] = {}
     items: dict[str, ItemState] = {}
     for number, event in enumerate(load.history()):
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
         subject = snapshot.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
-        item_signal = user.fold(state, event, position, subject=subject, params=UserParams())
+        item_signal = user.fold(state, event, position, subject=subject, params=of_user)
         if item_signal is not None:
             item_state = items.setdefault(item_signal.item_id, ItemState(item_signal.item_id))
-            signal.fold(item_state, signal.to_record([item_signal]), params=SignalParams())
+            signal.fold(item_state, signal.to_record([item_signal]), params=of_item)
     return users, items
 
 

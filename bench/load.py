@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS
 from loaders.dataset import event_id
 from loaders.datasets.world_vocabulary import CITIES, FIRST_WORDS, INTERESTS, SECOND_WORDS
 from schemas import limit
@@ -21,8 +22,7 @@ _ACTION_SHARES = (0.55, 0.25, 0.07, 0.04, 0.02, 0.05, 0.02)
 _TOPICS_PER_ITEM = 2
 LOYALTY = 0.6
 """Share of a user's interactions within the user's own category."""
-_DAY_MS = 86_400_000
-_HISTORY_MS = 14 * _DAY_MS
+_HISTORY_MS = 14 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class EventLoad:
     def items(self) -> list[Item]:
         """Return the catalogue, with ids as long as those of the demo unless they are numbers."""
         rng = np.random.default_rng((self._seed, 0))
-        ages_ms = rng.integers(1, 90 * _DAY_MS, self.size.items)
+        ages_ms = rng.integers(1, 90 * DAY_MS, self.size.items)
         return [self._item(rank, int(age_ms), rng) for rank, age_ms in enumerate(ages_ms)]
 
     def user_id(self, rank: int) -> str:
@@ -117,7 +117,7 @@ class EventLoad:
                 action=action_name,
                 occurred_at=at,
                 value=4.0 if action_name == "rate" else None,
-                session_id=f"{user}-{at // _DAY_MS}",
+                session_id=f"{user}-{at // DAY_MS}",
                 context={"device_type": "phone", "surface": "feed"},
             )
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.kafka.idle import end_offsets
+from infra.kafka.offsets import Partition, end_offsets
 from topics import Topic
 
 _BATCH = 1_000
 
 
-def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[str, int] | None = None) -> Iterator[Message]:
+def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[Partition, int] | None = None) -> Iterator[Message]:
     """Yield the current records of a topic, partitions interleaved.
 
     Args:
@@ -24,13 +24,13 @@ def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[str, int] | Non
     """
     starts = since or {}
     offsets = end_offsets(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), [topic])
-    ends = {number: offsets[f"{topic.name}-{number}"] for number in range(topic.partitions)}
-    unread_partitions = {number for number, end in ends.items() if end > starts.get(f"{topic.name}-{number}", 0)}
+    ends = {number: offsets[topic.name, number] for number in range(topic.partitions)}
+    unread_partitions = {number for number, end in ends.items() if end > starts.get((topic.name, number), 0)}
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex, "log_level": 0})
     try:
         consumer.assign(
             [
-                TopicPartition(topic.name, number, starts.get(f"{topic.name}-{number}", OFFSET_BEGINNING))
+                TopicPartition(topic.name, number, starts.get((topic.name, number), OFFSET_BEGINNING))
                 for number in sorted(unread_partitions)
             ]
         )

@@ -79,7 +79,7 @@ class Rig:
         self.on_progress("empty the servers", 0, 0)
         self.folded = None
         await reset_stack(self.addresses)
-        await asyncio.to_thread(shutil.rmtree, self.settings.home / "worker", ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.settings.millrace_home / "worker", ignore_errors=True)
 
     async def publish(self, topic: Topic, values: Iterable[msgspec.Struct], *, total: int) -> None:
         """Publish records in order."""
@@ -105,7 +105,14 @@ class Rig:
         def command() -> Command:
             return Command(argv=[sys.executable, *arguments], env=to_env(self.settings) | env)
 
-        child = Child(name, command, check, home=self.settings.home, on_step=self._on_step)
+        child = Child(
+            name,
+            command,
+            check,
+            home=self.settings.millrace_home,
+            on_step=self._on_step,
+            watchdog_timeout_s=self.settings.watchdog_timeout_s,
+        )
         await child.start(within_s=_START_WITHIN_S)
         try:
             yield child
@@ -170,8 +177,13 @@ async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress)
     """Run separate servers in a temporary folder; the servers in the settings are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         # A fit occupies a core for minutes, which would make measurements with and without one incomparable.
-        own = Settings(home=Path(folder), cache=settings.cache, model_fit_interval_s=0.0, model_full_fit_interval_s=0.0)
-        async with LocalStack(own.home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
+        own = Settings(
+            millrace_home=Path(folder),
+            millrace_cache=settings.millrace_cache,
+            model_fit_interval_s=0.0,
+            model_full_fit_interval_s=0.0,
+        )
+        async with LocalStack(own.millrace_home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
             await provision(addresses)
             rig = Rig(addresses, addresses.into(own), on_step=on_step, on_progress=on_progress)
             await rig.connect()

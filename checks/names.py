@@ -24,8 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    *("api", "bench", "cli", "client", "evaluation", "infra", "loaders", "models", "portal", "schemas", "streams"),
-    "topics",
+    *("api", "bench", "cli", "client", "domain", "evaluation", "infra"),
+    *("loaders", "models", "portal", "schemas", "streams", "topics"),
 )
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""

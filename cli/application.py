@@ -47,7 +47,7 @@ async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Setti
         await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
 
     stack = LocalStack(
-        settings.home,
+        settings.millrace_home,
         settings=settings,
         ports=Ports.of(settings),
         on_step=on_step,
@@ -99,7 +99,7 @@ def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnS
         name,
         command,
         check_api if is_api else None,
-        home=settings.home.resolve(),
+        home=settings.millrace_home.resolve(),
         on_step=on_step,
         watchdog_timeout_s=settings.watchdog_timeout_s,
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation.report import Report
+from evaluation.reports.report import Report
 
 _WIDTH = 220
 """Width of tables written to a file or pipe, so that no figure is cut off."""

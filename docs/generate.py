@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import api.app  # noqa: E402, F401 - it imports whatever may fail
 from api.openapi.catalogue import catalogue  # noqa: E402
-from infra.settings import Settings  # noqa: E402
+from domain.timestamp import DAY_MS  # noqa: E402
+from infra.settings import RENAMED, SECTIONS, title, variable  # noqa: E402
+from infra.settings.server_settings import LocalStackSettings  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
-from topics.topic import DAY_MS, FOREVER  # noqa: E402
+from topics.topic import FOREVER  # noqa: E402
+
+HOST_ONLY = {variable(spec) for spec in fields(LocalStackSettings)} | {"WORKER_ID"}
+"""Settings that containers do not get: those of the local stack, and the name that workers of a service would share."""
 
 
 def topics() -> str:
@@ -28,12 +34,15 @@ def topics() -> str:
 
 
 def settings() -> str:
-    """Return the table of the settings."""
-    rows = (
-        [f"`{f.metadata['env']}`", f"`{_text(f.default)}`" if f.default != "" else "", f.metadata["doc"]]
-        for f in fields(Settings)
-    )
-    return _table(["variable", "default", "description"], rows)
+    """Return the tables of the settings, one for each section."""
+
+    def rows(section: type[Any]) -> Iterator[list[str]]:
+        for spec in fields(section):
+            default = "" if spec.default == "" else f"`{_text(spec.default)}`"
+            yield [f"`{variable(spec)}`", default, spec.metadata["doc"]]
+
+    head = ["variable", "default", "description"]
+    return "\n\n".join(f"## {title(section)}\n\n{_table(head, rows(section))}" for section in SECTIONS)
 
 
 def errors() -> str:
@@ -44,7 +53,23 @@ def errors() -> str:
 
 def environment() -> str:
     """Return the settings as the lines of a .env file, each with its default and commented out."""
-    return "\n".join(f"# {f.metadata['doc']}\n# {f.metadata['env']}={_text(f.default)}" for f in fields(Settings))
+    return "\n\n".join(
+        f"# --- {title(section)} ---\n"
+        + "\n".join(f"# {spec.metadata['doc']}\n# {variable(spec)}={_text(spec.default)}" for spec in fields(section))
+        for section in SECTIONS
+    )
+
+
+def compose() -> str:
+    """Return the settings that Docker Compose hands on to the containers, with former names, which they refuse."""
+    groups = {
+        title(section): [name for spec in fields(section) if (name := variable(spec)) not in HOST_ONLY]
+        for section in SECTIONS
+    }
+    groups["Former names: the application refuses to start with them, and says the new ones."] = list(RENAMED)
+    return "\n".join(
+        "\n".join([f"  # {heading}", *(f"  {name}:" for name in names)]) for heading, names in groups.items() if names
+    )
 
 
 def decisions() -> str:
@@ -61,6 +86,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "errors": ("docs/errors.md", errors),
     "decisions": ("docs/adr/README.md", decisions),
     "environment": (".env.example", environment),
+    "compose": ("docker-compose.yml", compose),
 }
 
 

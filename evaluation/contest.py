@@ -9,11 +9,11 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
-from evaluation import contestant
-from evaluation.contestant import EvalContext
-from evaluation.protocol import Part
-from evaluation.replay import ReplayOutcome, replay
-from evaluation.stream import Stream, of_dataset
+from evaluation.contestants import contestant
+from evaluation.contestants.contestant import EvalContext
+from evaluation.protocols.protocol import Part
+from evaluation.protocols.replay import ReplayOutcome, replay
+from evaluation.protocols.stream import Stream, of_dataset
 from loaders.datasets import detect
 
 

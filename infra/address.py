@@ -53,11 +53,12 @@ def resolve_addresses(settings: Settings) -> Settings:
     if not missing:
         return settings
     try:
-        local_addresses = msgspec.json.decode((settings.home / FILE).read_bytes(), type=Addresses)
+        local_addresses = msgspec.json.decode((settings.millrace_home / FILE).read_bytes(), type=Addresses)
     except FileNotFoundError:
         names = ", ".join(spec.name.upper() for spec in missing)
         raise OperatorError(
-            f"No local stack runs in {settings.home}, and {names} {'is' if len(missing) == 1 else 'are'} not set.",
+            f"No local stack runs in {settings.millrace_home}, "
+            f"and {names} {'is' if len(missing) == 1 else 'are'} not set.",
             "Start one with `millrace up` in another terminal, or set the addresses of servers that run.",
         ) from None
     return replace(settings, **{spec.name: getattr(local_addresses, spec.name) for spec in missing})

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-HOUR_MS = 3_600_000.0
-DAY_MS = 24 * HOUR_MS
+from domain.timestamp import DAY_MS, HOUR_MS
+
 EMPTY = -math.inf
 """The logarithm of an empty sum."""
 

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
+from models.base import ModelEvent, ModelQuery, Scores
+from models.fallback_model import FallbackModel
 from models.vocabulary import MISSING, Vocabulary
 
 FIRST = 32
 """Events before the first refit."""
 REMEMBERED = 1_000_000
 """Smallest number of last events in a refit of a long stream."""
-FALLBACK_HALF_LIFE_DAYS = 30.0
 _NEGLIGIBLE = 0.01
 """Smallest discount of a query's item; older items are left out."""
 
@@ -97,14 +96,12 @@ class EventMatrix:
         return sparse.csr_array((value[last], (user[last], item[last])), shape=shape)
 
 
-class RefittedModel(Model):
-    """Base class with event matrix, refit schedule and a fallback to decayed popularity."""
+class RefittedModel(FallbackModel):
+    """Base class with event matrix and refit schedule."""
 
     def __init__(self, *, every: int, weak: float, step: float) -> None:
         super().__init__()
         self._every, self._weak, self._step = every, weak, step
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._event_matrix = EventMatrix(self.items)
         self._count, self._due = 0, FIRST
 
@@ -121,18 +118,13 @@ class RefittedModel(Model):
                 self._refit(matrix)
                 self._due = self._count + min(self._count, self._pause(matrix))
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the last fit's scores for each query; decayed popularity for a query without fitted items."""
-        rows = np.full((len(queries), len(self.items)), -np.inf)
-        for row, query in zip(rows, queries, strict=True):
-            query_history = history(query, self.items, step=self._step, weak=self._weak, knows=self._knows)
-            if query_history:
-                values = np.fromiter(query_history.values(), np.float64, len(query_history))
-                scores = self._score(np.fromiter(query_history, np.int64, len(query_history)), values)
-                row[: len(scores)] = scores
-            else:
-                row[:] = self._fallback.scores([query])[0]
-        return rows
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the last fit's scores, or None for a query without fitted items."""
+        query_history = history(query, self.items, step=self._step, weak=self._weak, knows=self._knows)
+        if not query_history:
+            return None
+        values = np.fromiter(query_history.values(), np.float64, len(query_history))
+        return self._score(np.fromiter(query_history, np.int64, len(query_history)), values)
 
     def _pause(self, matrix: sparse.csr_array) -> int:
         """Return the number of events before the next refit."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from schemas.limit import RATING_SCALE
+
 ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "unknown": 0.0,
@@ -21,8 +23,6 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "search": 0.0,
     }
 )
-RATING_SCALE = 5.0
-"""Default of the highest rating."""
 POSITIVE_THRESHOLD = 0.5
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.compat.mood import MOODS
+from domain.mood import MOODS
 
 USERS_KEY = "demo:users"
 """Redis key of the users offered by the page: a JSON list of `DemoUser`."""

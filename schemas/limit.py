@@ -9,8 +9,10 @@ from typing import Any
 
 import h3
 
+from domain.cell import is_cell
+from domain.timestamp import DAY_MS
+from domain.zone import zone_named
 from schemas import text
-from schemas.cell import is_cell
 from schemas.codec import DecodeError
 from schemas.types import (
     Candidate,
@@ -37,7 +39,6 @@ from schemas.types import (
     Trigger,
     UserWeights,
 )
-from schemas.zone import zone_named
 
 ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
@@ -55,6 +56,8 @@ QUERY_CHARS = 255
 """Longest search query."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
+RATING_SCALE = 5.0
+"""Default of the highest rating."""
 RATING_MAX = 100.0
 """Highest rating of any rating scale."""
 VALUE_MAX = 1e6
@@ -70,7 +73,6 @@ FUTURE_MS = 5 * 60 * 1000
 """Largest lead of a client's clock over the broker's."""
 _FIRST_MS = 788_918_400_000
 """The beginning of 1995, the earliest event time: the oldest rating data sets begin in that year."""
-_DAY_MS = 86_400_000
 _UNITS = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 """Units that clients confuse with milliseconds, each with the factor and divisor of the conversion."""
 LAST_MS = 253_402_300_799_999
@@ -163,7 +165,7 @@ def check_age(event: Any, now_ms: int, *, max_days: float) -> None:
     Raises:
         OutOfRangeError: the event is older.
     """
-    if now_ms - getattr(event, "occurred_at", now_ms) > max_days * _DAY_MS:
+    if now_ms - getattr(event, "occurred_at", now_ms) > max_days * DAY_MS:
         problem = f"is more than {max_days:g} days ago; EVENT_MAX_AGE_DAYS sets the greatest age of an event"
         raise OutOfRangeError("occurred_at", f"{problem}, and producers of the topic may write history of any age")
 

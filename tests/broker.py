@@ -28,6 +28,7 @@ from streams.core.triggers.active_users import ActiveUsers
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import signal_params, user_params
 from streams.runtime.dead_letter_queue import DeadLetterQueue
+from streams.runtime.faust_role import batch_limits
 from streams.transport import Batch, Limits
 from streams.transport.ledger import InFlightBatch, OffsetTracker
 from tests.build import T0_MS
@@ -172,7 +173,7 @@ class Table(dict[bytes, bytes]):
 
 @dataclass
 class App:
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: batch_limits(Settings()))
     ledger: OffsetTracker[Any] = field(default_factory=OffsetTracker)
 
     @property

@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
+from domain.timestamp import DAY_MS
 from schemas import types
 
 PARTITIONS = 8
-DAY_MS = 86_400_000
 FOREVER = -1
 MIB = 1 << 20
 
@@ -258,6 +258,9 @@ DEAD_LETTERS = Topic(
     retention_ms=365 * DAY_MS,
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
+
+GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+"""Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 
 TOPICS: tuple[Topic, ...] = (
     INTERACTIONS,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -32,11 +31,13 @@ from api.http.error import (
 from api.http.precondition import matching, tag_of
 from api.http.query import MOST_ITEMS, Name, UserId, parse_query, user_in
 from api.http.response import json_response
+from domain.nearby import spot
+from domain.scale import min_max_scaled
+from domain.timestamp import iso_time
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.stores.feed_store import EVERYONE
 from schemas.limit import ID_CHARS
-from schemas.nearby import spot
 from schemas.types import Feed, Item
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
@@ -44,8 +45,6 @@ VERSION = version("millrace")
 _BODY_BYTES = 64 << 10
 _TOP_CATEGORIES = 5
 _DIGITS = 4
-_EQUAL = 0.5
-"""The ML score if all items have the same score."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of cells that a spreadsheet would treat as formulas."""
 _CSV_COLUMNS = (
@@ -356,7 +355,9 @@ class ContextIqEndpoints:
         query = parse_query(request, RecommendationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, query.limit)
-        return json_response(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
+        return json_response(
+            ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, iso_time(feed.generated_at))
+        )
 
     async def explain(self, request: Request) -> Response:
         """Explain why an item is recommended to a user."""
@@ -468,7 +469,7 @@ class ContextIqEndpoints:
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first visible items of a feed, with their scores."""
         served = await self._context.served(feed, limit)
-        ml = feed.ml_scores or min_max_scaled(feed.scores)
+        ml = feed.ml_scores or min_max_scaled(feed.scores).tolist()
         combined = feed.scores if feed.ml_scores else ml
         return [
             ScoredContent(
@@ -483,12 +484,6 @@ class ContextIqEndpoints:
         ]
 
 
-def min_max_scaled(scores: Sequence[float]) -> list[float]:
-    """Return the scores after min-max scaling to [0, 1], as used for combining them with LLM scores."""
-    low, high = min(scores, default=0.0), max(scores, default=0.0)
-    return [(score - low) / (high - low) if high > low else _EQUAL for score in scores]
-
-
 def _entry(item: Item) -> ContentEntry:
     return ContentEntry(item.item_id, item.title, item.category, item.description)
 
@@ -496,7 +491,3 @@ def _entry(item: Item) -> ContentEntry:
 def _cell(value: object) -> object:
     """Return a cell value that a spreadsheet does not treat as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -24,9 +24,10 @@ from api.http.endpoint import Endpoint
 from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
 from api.http.query import Q, parse_query
 from api.http.response import json_response
+from domain.nearby import Spot, spot
+from domain.timestamp import utc_time
 from infra.postgres.shop_search import ShopQuery
 from schemas.limit import PRODUCT, QUERY_CHARS
-from schemas.nearby import Spot, spot
 from schemas.types import Interaction, Item
 from topics.topic import INTERACTIONS
 
@@ -302,7 +303,7 @@ class _Shop:
     async def interactions(self, request: Request) -> Response:
         """Return a user's clicks and searches."""
         user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
-        now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
+        now = utc_time(self._context.clients.now_ms())
         events = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return json_response(
             ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])

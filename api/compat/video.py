@@ -16,7 +16,6 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.compat.mood import words_of
 from api.context import ApiContext
 from api.endpoints.rerank import ranked
 from api.http.body import InteractionBody, new_id, take
@@ -25,16 +24,17 @@ from api.http.error import ApiError, BrokerAwayError, InvalidError, NoFeedError,
 from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, paged_list
 from api.http.query import Name, parse_query, user_in
 from api.http.response import json_response
+from domain.mood import words_of
+from domain.nearby import spot
+from domain.post import POST_PREFIX, post_item_id
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MOST as CHARTED
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
-from schemas.nearby import spot
 from schemas.types import Feed, Item, Trigger
 from topics.topic import INTERACTIONS
 
-POST = "post-"
 _BODY_BYTES = 16 << 10
 _NUMBER_DIGITS = 16
 
@@ -74,7 +74,7 @@ class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
     def catalog_filter(self) -> CatalogFilter:
         """Return the filters as a catalog filter."""
         words = words_of(self.mood) if self.mood is not None else ()
-        return CatalogFilter(prefix=POST, category=self.category, project_code=self.project_code, words=words)
+        return CatalogFilter(prefix=POST_PREFIX, category=self.category, project_code=self.project_code, words=words)
 
 
 class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
@@ -210,7 +210,7 @@ class VideoEndpoints:
     async def category(self, request: Request) -> Response:
         """Return a page of a user's feed in one category."""
         query = parse_query(request, CategoryFeedQuery)
-        catalog_filter = CatalogFilter(prefix=POST, project_code=query.project_code)
+        catalog_filter = CatalogFilter(prefix=POST_PREFIX, project_code=query.project_code)
         paged = paged_list(request, query.project_code, user_id=query.username)
         return json_response(await self._feed(query.username, catalog_filter, query, paged))
 
@@ -218,7 +218,7 @@ class VideoEndpoints:
         """Return a page of the trending posts."""
         query = parse_query(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
-        catalog_filter = CatalogFilter(prefix=POST, category=query.category)
+        catalog_filter = CatalogFilter(prefix=POST_PREFIX, category=query.category)
         items = await self._context.offered(names)
         entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.fits(item)]
         return json_response(
@@ -230,7 +230,7 @@ class VideoEndpoints:
         query, post_id = parse_query(request, SimilarQuery), request.path_params["post_id"]
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
-        settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
+        settings, item_id = self._context.settings, post_item_id(int(post_id))
         post = (await self._context.catalogued([item_id])).get(item_id)
         if post is None:
             raise NoItemError(item_id)
@@ -239,7 +239,7 @@ class VideoEndpoints:
             user = await self._context.spot_of(query.username)
             left_out = await self._recent_item_ids(query.username)
         pairs = await self._context.clients.listing.alike(
-            item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
+            item_id, prefix=POST_PREFIX, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
         similarity = {item: score for item, score in pairs if item not in left_out}
         items = await self._context.offered(list(similarity), user)
@@ -255,7 +255,7 @@ class VideoEndpoints:
             user_id=body.username,
             event_id=body.event_id,
             action=_NAMES.get(body.interaction_type, body.interaction_type),  # type: ignore[arg-type]
-            item_id=f"{POST}{body.post_id}",
+            item_id=post_item_id(body.post_id),
             value=body.interaction_value,
         ).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
@@ -366,7 +366,7 @@ def _whole(entries: Sequence[PageEntry]) -> Rank:
 
 
 def _post(item: Item, entry: PageEntry) -> VideoPost:
-    number = item.item_id.removeprefix(POST)
+    number = item.item_id.removeprefix(POST_PREFIX)
     return VideoPost(
         post_id=int(number) if number.isdecimal() else 0,
         title=item.title,

@@ -15,8 +15,8 @@ from api.context import ApiContext
 from api.http.endpoint import Endpoint
 from api.http.response import json_response
 from api.security.guard import Guard
-from infra.health_check import HealthCheck
-from infra.pipeline_health import PipelineHealth
+from infra.health.health_check import HealthCheck
+from infra.health.pipeline_health import PipelineHealth
 from infra.redis.connection import StoreError
 
 _TIMEOUT_S = 2.5

@@ -14,7 +14,7 @@ from api.http.endpoint import Endpoint
 from api.http.error import StoreAwayError
 from api.http.query import LimitQuery, parse_query, user_in
 from api.http.response import json_response
-from infra.redis.stores.interaction_log import DAY_MS
+from domain.timestamp import DAY_MS
 from schemas.types import Interaction
 
 

@@ -19,8 +19,8 @@ from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreAwayError
 from api.http.query import LimitQuery, parse_query, user_in
 from api.http.response import json_response
+from domain.identity import Identity, identity
 from infra.redis.stores.item_store import ItemReader
-from schemas.identity import Identity, identity
 
 _rerank = msgspec.json.Decoder(RerankBody)
 
@@ -87,7 +87,7 @@ def known_attributes(data: msgspec.Raw) -> KnownAttributes:
 def by_category(items: Iterable[ContentItem], reader: ItemReader[KnownAttributes], *, limit: int) -> list[Category]:
     """Group ranked items by category, best category first; duplicates are merged into the best-ranked one.
 
-    Items are duplicates if they have the same category and URL, or if `schemas.identity` considers them the same. Items
+    Items are duplicates if they have the same category and URL, or if `domain.identity` considers them the same. Items
     that have left the catalog are omitted.
 
     Args:

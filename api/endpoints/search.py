@@ -16,11 +16,11 @@ from api.http.error import InvalidError, StoreAwayError
 from api.http.paging import Cursor, Page, PagedRanking, page_of, paged_list
 from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
+from domain.nearby import Spot, spot
 from infra.postgres.shop_search import SearchMatches, ShopQuery
 from infra.redis.stores.chart_store import MOST as CHARTED
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
-from schemas.nearby import Spot, spot
 
 NO_MATCHES = "no_search_matches"
 """The fallback reason if nothing matches."""

@@ -1,7 +1,7 @@
 """Visibility rules: deleted, private and sold-out items are hidden, as read from the items' JSON.
 
 A feed is already ranked for its user's location; the rules cover changes since then. Lists made for everyone are also
-filtered by the reader's location: see `schemas.nearby`.
+filtered by the reader's location: see `domain.nearby`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from domain.nearby import GeoIndex, Spot
+from domain.stock import is_sold_out
 from infra.redis.stores.feed_codec import version as feed_version
 from infra.redis.stores.item_store import ItemReader
 from infra.settings import Settings
-from schemas.nearby import GeoIndex, Spot
-from schemas.stock import is_sold_out
 from schemas.types import Feed
 
 _DIGEST_BYTES = 8
@@ -63,7 +63,7 @@ class Offers:
     """Applies the visibility rules according to the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hides_sold_out, self._radius_km = settings.hides_sold_out, settings.place_radius_km
+        self._hides_out_of_stock, self._radius_km = settings.hides_out_of_stock, settings.nearby_radius_km
         self._reader = ItemReader(_offer)
 
     def of_feed(
@@ -82,7 +82,7 @@ class Offers:
             for position, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
             if data is not None
         ]
-        return [one for one in offers if not one[2].is_sold_out] if self._hides_sold_out else offers
+        return [one for one in offers if not one[2].is_sold_out] if self._hides_out_of_stock else offers
 
     def to(self, user: Spot, items: dict[str, msgspec.Raw]) -> list[str]:
         """Return the ids of the catalog items visible to a user, in their order.
@@ -94,7 +94,7 @@ class Offers:
         sold_out = {item_id for item_id, offer in offers.items() if offer.is_sold_out}
         left_out = {item_id for item_id, offer in offers.items() if offer.is_private}
         left_out |= far if user.is_known else set()
-        left_out |= sold_out if self._hides_sold_out else set()
+        left_out |= sold_out if self._hides_out_of_stock else set()
         return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
 
     def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:

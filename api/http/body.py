@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sized
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import h3
@@ -18,9 +18,10 @@ from starlette.requests import Request
 
 from api.http.error import ContentTypeError, ForbiddenError, InvalidError, MalformedError, TooLargeError, invalid
 from api.security.principal import authorize_body
+from domain.timestamp import epoch_ms
+from domain.zone import zone_named
 from schemas import limit, text, types
 from schemas.limit import RETRAINER
-from schemas.zone import zone_named
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -421,7 +422,7 @@ def milliseconds(time: Moment, field: str = "occurred_at") -> int:
         InvalidError: the time is not a whole number of milliseconds; the error names `field`.
     """
     if isinstance(time, datetime):
-        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+        return epoch_ms(time)
     if time != int(time):
         raise InvalidError(field, "must be a whole number of milliseconds since the epoch, or ISO 8601")
     return int(time)

@@ -22,8 +22,8 @@ from api.http.error import (
     HeadersTooLargeError,
     SlowRequestError,
     UrlTooLongError,
-    respond,
 )
+from api.http.error_response import respond
 from infra.settings import Settings
 
 _PIPELINED = 16

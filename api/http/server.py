@@ -37,7 +37,7 @@ class HttpServer(uvicorn.Server):
                 ws="none",
                 access_log=False,
                 server_header=False,
-                forwarded_allow_ips=settings.api_proxies,
+                forwarded_allow_ips=settings.trusted_proxies,
                 log_config=None,
                 timeout_keep_alive=ceil(settings.api_idle_timeout_s),
                 timeout_graceful_shutdown=5,

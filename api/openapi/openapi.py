@@ -14,7 +14,6 @@ from api.http.error import (
     ApiError,
     BadValueError,
     ContentTypeError,
-    ErrorAnswer,
     ForbiddenError,
     InvalidError,
     KeysAwayError,
@@ -23,6 +22,7 @@ from api.http.error import (
     TooManyRequestsError,
     UnauthorizedError,
 )
+from api.http.error_response import ErrorAnswer
 from schemas.limit import ID_CHARS
 
 JSON = "application/json"

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from api.openapi.catalogue import catalogue
+from domain.timestamp import DAY_MS
 
 
 def topics_page(document: dict[str, Any]) -> str:
@@ -40,7 +41,7 @@ def errors_page() -> str:
 def _topic(name: str, channel: dict[str, Any], message: dict[str, Any]) -> str:
     kafka = channel["bindings"]["kafka"]
     configuration = kafka["topicConfiguration"]
-    days = f", {configuration['retention.ms'] // 86_400_000} days" if "retention.ms" in configuration else ""
+    days = f", {configuration['retention.ms'] // DAY_MS} days" if "retention.ms" in configuration else ""
     key = message["bindings"]["kafka"]["key"]["description"]
     facts = f"{kafka['partitions']} partitions; {' and '.join(configuration['cleanup.policy'])}{days}. Key: {key}"
     fields = (

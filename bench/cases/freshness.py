@@ -21,7 +21,7 @@ from bench.latency import summary_ms
 from bench.load import EventLoad
 from bench.log import scan
 from bench.rig import BenchError, Rig
-from infra.kafka.idle import end_offsets
+from infra.kafka.offsets import Partition, end_offsets
 from infra.redis.stores.feed_codec import VERSION_CHARS
 from infra.redis.stores.feed_pubsub import CHANNEL
 from schemas.types import Interaction
@@ -93,7 +93,7 @@ async def _noting(redis: Redis) -> AsyncIterator[dict[Version, float]]:
             await asyncio.gather(noting, return_exceptions=True)
 
 
-def _watermarks(rig: Rig, since: Mapping[str, int]) -> dict[Version, int]:
+def _watermarks(rig: Rig, since: Mapping[Partition, int]) -> dict[Version, int]:
     codec = rig.registry.codec(FEEDS.record)
     feeds: list[Any] = [codec.decode(message.value()) for message in scan(rig.kafka, FEEDS, since=since)]
     return {(feed.user_id, feed.features_version, feed.generated_at): feed.watermark for feed in feeds}

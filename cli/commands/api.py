@@ -12,12 +12,13 @@ from api.context import Clients
 from api.http.server import HttpServer
 from cli.log import set_up
 from cli.run import until_stopped
-from infra import health_check, settings
+from infra import settings
 from infra.address import resolve_addresses
 from infra.fakes import simulated
+from infra.health import health_check
+from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.pipeline_health import PipelineReader
 from infra.postgres.catalog_filter import PostgresListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
@@ -73,7 +74,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         pages=RedisPageStore(redis),
-        search=ShopSearch(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
+        search=ShopSearch(
+            database, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
+        ),
         probes={
             "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
             "registry": health_check.registry(configured.schema_registry_url),

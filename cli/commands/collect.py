@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
@@ -13,12 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.bar import bars
+from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
 from infra.redis.connection import connect
 from infra.redis.stores.collection_store import Collection, RedisCollectionStore
 from infra.settings import Settings
@@ -67,30 +65,26 @@ def collect(
 async def _collect(
     configured: Settings, names: list[str], page: int | None, page_size: int, show: Callable[[Collection], None]
 ) -> list[Collection]:
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
-    redis = connect(configured.redis_url)
-    pages, store = Socialverse(configured), RedisCollectionStore(redis)
-    collector = Collector(
-        pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
-    )
-    try:
-        collections = await store.read()
-        return [
-            await collector.collect(
-                name,
-                request_id=str(uuid_utils.uuid7()),
-                page=page or _first_page(collections[name]),
-                page_size=page_size,
-            )
-            for name in names
-        ]
-    finally:
-        await pages.close()
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+    async with open_kafka(configured) as (_, publisher):
+        redis = connect(configured.redis_url)
+        pages, store = Socialverse(configured), RedisCollectionStore(redis)
+        collector = Collector(
+            pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
+        )
+        try:
+            collections = await store.read()
+            return [
+                await collector.collect(
+                    name,
+                    request_id=str(uuid_utils.uuid7()),
+                    page=page or _first_page(collections[name]),
+                    page_size=page_size,
+                )
+                for name in names
+            ]
+        finally:
+            await pages.close()
+            await redis.aclose()
 
 
 def _first_page(collection: Collection) -> int:

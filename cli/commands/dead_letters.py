@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from domain.timestamp import utc_time
 from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -153,7 +153,7 @@ def _registry(configured: Settings) -> Registry:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")
+    return utc_time(ms).isoformat(sep=" ", timespec="milliseconds")
 
 
 def _size(data: bytes | None) -> str:

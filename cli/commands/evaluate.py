@@ -15,12 +15,14 @@ from rich.progress import TaskID
 
 from cli import table
 from cli.bar import bars
-from evaluation import cold as cold_replay
-from evaluation import contest, contestant, lists, plot, report, rmse
+from evaluation import contest
 from evaluation.contest import RunTask
-from evaluation.protocol import PARTS, PROTOCOLS, Part
-from evaluation.report import EvaluationSpec, Report
-from evaluation.stream import Stream, of_dataset
+from evaluation.contestants import contestant
+from evaluation.metrics import rmse
+from evaluation.protocols.protocol import PARTS, PROTOCOLS, Part
+from evaluation.protocols.stream import Stream, of_dataset
+from evaluation.reports import cold_start, lists, plot, report
+from evaluation.reports.report import EvaluationSpec, Report
 from infra.error import OperatorError
 from loaders import Dataset, DatasetError
 from loaders.datasets import detect
@@ -219,7 +221,7 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
 
 def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
-        result = cold_replay.report(stream, options, run_result.runs, run_result.skipped)
+        result = cold_start.report(stream, options, run_result.runs, run_result.skipped)
         table.tell_cold(result, console)
         return result
     result = report.report(stream, options, run_result.runs, run_result.skipped)

@@ -18,6 +18,7 @@ from infra.error import OperatorError
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis.connection import StoreError
+from infra.settings import Settings
 from schemas.limit import PRODUCT
 
 _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1"
@@ -37,7 +38,7 @@ def evaluate_search(
     millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
     """
     configured = resolve_addresses(settings.read())
-    judged = run(_judged(configured.database_url))
+    judged = run(_judged(configured))
     if as_json:
         for one in judged:
             print(msgspec.json.encode(one).decode())
@@ -45,9 +46,11 @@ def evaluate_search(
         _show(judged)
 
 
-async def _judged(url: str) -> list[JudgedSearch]:
-    connections = LazyPool(url, connections=1)
-    search = ShopSearch(connections)
+async def _judged(configured: Settings) -> list[JudgedSearch]:
+    connections = LazyPool(configured.database_url, connections=1)
+    search = ShopSearch(
+        connections, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
+    )
     try:
         async with connections.reading("reading the products") as connection:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +13,14 @@ import typer
 
 from cli.bar import bars
 from cli.import_report import Report, set_aside, show
+from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.cluster import cluster_id
 from infra.kafka.item_log import newest_items
-from infra.kafka.publisher import Publisher, PublishError
-from infra.kafka.registry import Registry
+from infra.kafka.publisher import PublishError
 from infra.settings import Settings
 from loaders import DatasetError
 from loaders.change import SOURCE, Change, change
@@ -123,7 +122,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         raise OperatorError(
             f"{file} holds rejected rows only.", "Import it without --sync, or import the complete catalog."
         )
-    aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
+    aside = rejected or configured.millrace_home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
     content = _read(file, form, aside)
     is_over = len(content.rejected) > rejected_limit(content.rows)
     removal_problem = _removal_problem(content, is_over=is_over) if sync else ""
@@ -240,7 +239,7 @@ async def _import(configured: Settings, content: Products, source: str, *, sync:
     def is_of_interest(item: Item) -> bool:
         return item.item_id in ids or item.attributes.get(SOURCE) == source
 
-    async with _clients(configured) as (registry, publisher):
+    async with open_kafka(configured) as (registry, publisher):
         catalog = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
         changes = change(content, catalog, source=source)
         removals = changes.absent if sync else ()
@@ -262,15 +261,3 @@ async def _import(configured: Settings, content: Products, source: str, *, sync:
                 "The same command publishes the rest.",
             ) from error
     return changes, len(removals)
-
-
-@asynccontextmanager
-async def _clients(configured: Settings) -> AsyncIterator[tuple[Registry, Publisher]]:
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
-    try:
-        yield registry, publisher
-    finally:
-        await publisher.close()
-        registry.close()

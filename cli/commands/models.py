@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.age import age
+from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.kafka.topic_tail import last
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, with_current_status
 from infra.settings import Settings
@@ -81,7 +81,7 @@ async def _versions(configured: Settings) -> list[Version]:
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    versions = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept).versions()
+    versions = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept).versions()
     return [with_current_status(version, serving) for version in versions]
 
 
@@ -91,24 +91,18 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    artifacts = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept)
+    artifacts = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept)
     serving = await _serving(configured)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
     serving_version = msgspec.structs.replace(
         snapshot.version, status=SERVING, reason=full_reason, created_at=clock.now_ms()
     )
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
-    try:
+    async with open_kafka(configured) as (registry, publisher):
         entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
         await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.parts, snapshot.blender)])
-    finally:
-        await publisher.close()
-        registry.close()
     return serving_version
 
 
@@ -116,12 +110,8 @@ async def _serving(configured: Settings) -> str | None:
     """Return the version in service, without the suffix of online learning."""
     from streams.core.ranking.pipeline import MODEL
 
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    try:
+    async with open_registry(configured.schema_registry_url) as registry:
         entries = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
-    finally:
-        registry.close()
     versions = [entry.value.version for entry in entries if entry.value is not None and entry.value.model == MODEL]
     return versions[-1].partition("+")[0] if versions else None
 

@@ -16,11 +16,11 @@ from cli.age import age
 from cli.run import run
 from infra import settings
 from infra.address import resolve_addresses
+from infra.health.pipeline_health import log_of
+from infra.health.status import Status, read
 from infra.kafka.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
-from infra.pipeline_health import log_of
 from infra.redis.event_rates import EventRate
 from infra.settings import Settings
-from infra.status import Status, read
 
 GROUPS = {
     "feed": APP_ID,
@@ -105,7 +105,7 @@ def _details(report: Status, configured: Settings, problem: str) -> str:
     if report.pipeline is None or role not in report.pipeline.roles:
         return ""
     waiting = sum(report.lag.get(GROUPS.get(role, ""), {}).values())
-    log = log_of(role, configured.home)
+    log = log_of(role, configured.millrace_home)
     parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {part}" for part in parts)
 

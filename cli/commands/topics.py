@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.run import until_stopped
+from domain.timestamp import DAY_MS, iso_time
 from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -21,7 +21,7 @@ from infra.kafka.registry import Registry
 from infra.kafka.topic_tail import TailEntry, follow, last
 from infra.settings import Settings
 from topics import TOPICS, Topic
-from topics.topic import DAY_MS, FOREVER, by_name
+from topics.topic import FOREVER, by_name
 
 topics = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
@@ -129,7 +129,7 @@ async def _tail(
 
 
 def _print(entry: TailEntry, *, as_json: bool) -> None:
-    at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    at = iso_time(entry.at_ms)
     key = entry.key.decode(errors="backslashreplace") if entry.key is not None else None
     if as_json:
         row = {"partition": entry.partition, "offset": entry.offset, "at": at, "key": key, "value": entry.value}

@@ -13,12 +13,11 @@ import uuid_utils
 from rich.console import Console
 
 from cli.bar import bars
+from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.model_status import NEVER_SERVED, ModelStatus, RedisModelStatusStore, Training, Version
@@ -82,15 +81,9 @@ async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Tr
 
 
 async def _publish_request(configured: Settings, event_id: str, reason: str) -> None:
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason=reason, occurred_at=clock.now_ms())
-    try:
+    async with open_kafka(configured) as (_, publisher):
         await publisher.publish(TRIGGERS, [trigger])
-    finally:
-        await publisher.close()
-        registry.close()
 
 
 async def _wait_for_version(

@@ -78,7 +78,7 @@ async def _run(
 def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
     # The output must not contain passwords: those are in MILLRACE_HOME, readable by its owner only.
     addresses = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
-    addresses["addresses"] = str(located.home.resolve() / FILE)
+    addresses["addresses"] = str(located.millrace_home.resolve() / FILE)
     if with_api:
         addresses["api_url"] = api_url(located)
     if as_json:

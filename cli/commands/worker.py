@@ -19,7 +19,7 @@ from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, connect
-from infra.settings import Settings
+from infra.settings import Settings, comma_separated
 from infra.watchdog import OPTION
 
 ROLES = {
@@ -51,7 +51,7 @@ def worker(
 
     Example: millrace worker --roles trainer,archive
     """
-    names = [name.strip() for name in roles.split(",") if name.strip()]
+    names = comma_separated(roles)
     unknown = [name for name in names if name not in ROLES]
     if unknown or not names:
         raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
+
+from topics import Topic
 
 READ_COMMITTED = "read_committed"
 
@@ -28,6 +32,21 @@ def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOK
         enable_auto_commit=False,
         **options,
     )
+
+
+@asynccontextmanager
+async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+    """Start a consumer, and stop it at the end."""
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def partitions_of(*topics: Topic) -> list[TopicPartition]:
+    """Return all partitions of topics, topic by topic."""
+    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
 
 async def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:

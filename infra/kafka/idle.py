@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
+from infra.kafka.offsets import Partition, committed_offsets, end_offsets
 from infra.kafka.provision import APP_ID, FETCH_GROUP
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError
@@ -17,15 +17,12 @@ from topics import Topic
 from topics.topic import (
     CONTENT,
     FETCH_REQUESTS,
+    GLOBAL_TABLES,
     INTERACTIONS,
-    ITEM_NEIGHBORS,
     ITEM_SIGNALS,
-    ITEM_STATS,
-    ITEM_WEIGHTS,
     ITEMS,
     LLM_SCORES,
     LOCATIONS,
-    MODEL_VERSIONS,
     PROFILE_UPDATES,
     PROFILES,
     TRIGGERS,
@@ -36,11 +33,10 @@ CONSUMED = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
     *(TRIGGERS, ITEM_SIGNALS, CONTENT, LLM_SCORES),
 )
-VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+"""The topics that the agents of the feed role read."""
 _POLL_S = 0.2
 _CALM_POLLS = 3
 """Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
-_CALL_S = 10.0
 
 
 class NotIdleError(TimeoutError):
@@ -97,7 +93,7 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED, FETCH_REQUESTS})
+    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *GLOBAL_TABLES, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
@@ -112,30 +108,20 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     for sign in feeds:
         counts["users to rank"] = counts.get("users to rank", 0) + sign["waiting"]
         counts["charts to draw"] = counts.get("charts to draw", 0) + sign["stale"]
-        for topic in VIEWED:
+        for topic in GLOBAL_TABLES:
             name = f"records of {topic.short_name} to view"
-            counts[name] = counts.get(name, 0) + _behind(topic, ends, sign["view"])
+            counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, sign["view"]))
     for sign in trainers:
         counts["rows to publish"] = counts.get("rows to publish", 0) + sign["waiting"]
-        counts["interactions to learn"] = _behind(INTERACTIONS, ends, sign["positions"])
+        counts["interactions to learn"] = _behind(INTERACTIONS, ends, _reached(INTERACTIONS, sign["positions"]))
     return {what: count for what, count in counts.items() if count}
 
 
-def end_offsets(admin: AdminClient, topics: Iterable[Topic]) -> dict[str, int]:
-    """Return the end offset of committed records in every partition of topics, by `TOPIC-PARTITION`."""
-    requests = {
-        TopicPartition(topic.name, part): OffsetSpec.latest() for topic in topics for part in range(topic.partitions)
-    }
-    answers = admin.list_offsets(requests, isolation_level=IsolationLevel.READ_COMMITTED)
-    return {f"{tp.topic}-{tp.partition}": future.result(_CALL_S).offset for tp, future in answers.items()}
+def _behind(topic: Topic, ends: Mapping[Partition, int], reached: Mapping[Partition, int]) -> int:
+    partitions = [(topic.name, number) for number in range(topic.partitions)]
+    return sum(max(ends[partition] - reached.get(partition, 0), 0) for partition in partitions)
 
 
-def committed_offsets(admin: AdminClient, group: str) -> dict[str, int]:
-    """Return the committed offsets of a consumer group, by `TOPIC-PARTITION`."""
-    group_offsets: Any = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(_CALL_S)
-    return {f"{tp.topic}-{tp.partition}": tp.offset for tp in group_offsets.topic_partitions if tp.offset >= 0}
-
-
-def _behind(topic: Topic, ends: dict[str, int], reached: dict[str, int]) -> int:
-    names = [f"{topic.name}-{part}" for part in range(topic.partitions)]
-    return sum(max(ends[name] - reached.get(name, 0), 0) for name in names)
+def _reached(topic: Topic, progress: Mapping[str, int]) -> dict[Partition, int]:
+    """Return the offsets of a topic in the figures of a heartbeat, which names partitions `TOPIC-PARTITION`."""
+    return {(topic.name, number): progress.get(f"{topic.name}-{number}", 0) for number in range(topic.partitions)}

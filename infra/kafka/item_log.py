@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiokafka import TopicPartition
-
-from infra.kafka.consumer import kafka_consumer
+from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
-from schemas.codec import DecodeError, UnseenSchemaError
+from schemas.codec import DecodeError
 from schemas.types import Item
 from topics.topic import ITEMS
 
@@ -23,13 +21,11 @@ async def newest_items(
     Args:
         bootstrap_servers: Brokers, as comma-separated host:port.
         registry: Schema registry.
-        wanted: Says whether to keep an item, so that a large catalog need not fit into memory.
+        predicate: Returns whether to keep an item, so that a large catalog need not fit into memory.
     """
-    consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
     items: dict[str, Item] = {}
-    try:
-        partitions = [TopicPartition(ITEMS.name, number) for number in range(ITEMS.partitions)]
+    partitions = partitions_of(ITEMS)
+    async with started(kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")) as consumer:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -42,19 +38,11 @@ async def newest_items(
                         items[item_id] = item
                     elif record.value is None or item is not None:
                         items.pop(item_id, None)
-    finally:
-        await consumer.stop()
     return items
 
 
 async def _decoded(registry: Registry, value: bytes) -> Item | None:
-    codec = registry.codec(Item)
     try:
-        try:
-            item: Item = codec.decode(value)
-        except UnseenSchemaError as unseen:
-            await registry.learn(codec, unseen.schema_id)
-            item = codec.decode(value)
+        return await registry.decode(registry.codec(Item), value)
     except DecodeError:
         return None
-    return item

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx
@@ -13,7 +14,7 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.error import OperatorError
-from schemas.codec import Codec, avro_schema
+from schemas.codec import Codec, UnseenSchemaError, avro_schema
 from topics import TOPICS, Topic
 
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
@@ -128,9 +129,37 @@ class Registry:
         visit(schema.references or ())
         return contents
 
+    async def decode(self, codec: Codec[R], value: bytes | None) -> R:
+        """Return the record of a message; the schema of an unseen writer is fetched first.
+
+        Raises:
+            DecodeError: the message cannot be decoded.
+            SchemaRegistryError, httpx.HTTPError: the registry does not answer.
+        """
+        try:
+            return codec.decode(value)
+        except UnseenSchemaError as unseen:
+            await self.learn(codec, unseen.schema_id)
+            return codec.decode(value)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.__exit__()
+
+
+@asynccontextmanager
+async def open_registry(url: str) -> AsyncIterator[Registry]:
+    """Open a connected registry, and close it at the end.
+
+    Raises:
+        OperatorError: the registry does not answer, or a schema is missing.
+    """
+    registry = Registry(url)
+    try:
+        await asyncio.to_thread(registry.connect)
+        yield registry
+    finally:
+        registry.close()
 
 
 def _content(schema: Schema) -> Any:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_S, utc_time
 from infra.llm.llm_error import LlmError
 from infra.llm.prompt import Prompt, input_schema
 from infra.redis.connection import StoreError, store_errors
@@ -22,7 +22,7 @@ from infra.settings import Settings
 
 KEY = "llm:spent:"
 MILLION = 1_000_000
-_LIVES_S = 2 * 86_400
+_LIVES_S = 2 * DAY_S
 _BYTES_PER_TOKEN = 2
 """Lower than in most texts, so that estimates are too high rather than too low."""
 _LOG = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Budget:
             LlmError: `over_budget`; nothing was reserved.
             StoreError: Redis does not answer.
         """
-        day = f"{KEY}{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d}"
+        day = f"{KEY}{utc_time(now_ms):%Y%m%d}"
         limits = {f"{day}:all": self._all, f"{day}:user:{prompt.user_id}": self._user}
         if prompt.category:
             limits[f"{day}:category:{prompt.category}"] = self._category

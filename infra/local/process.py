@@ -23,7 +23,6 @@ _STEADY_S = 30.0
 """Run time after which the restart backoff is reset."""
 RESTART_WITHIN_S = 180.0
 """Maximum time until a process serves, or until its first heartbeat."""
-WATCHDOG_TIMEOUT_S = 30.0
 _ASK_EVERY_S = 0.05
 _LOOK_EVERY_S = 1.0
 _CHECK_EVERY_S, _CHECK_WITHIN_S = 5.0, 5.0
@@ -58,7 +57,7 @@ class Child:
         on_step: OnStep,
         prepare: Callable[[], Awaitable[None]] | None = None,
         on_return: Callable[[], Awaitable[None]] | None = None,
-        watchdog_timeout_s: float = WATCHDOG_TIMEOUT_S,
+        watchdog_timeout_s: float = 0.0,
     ) -> None:
         """Configure a child process.
 

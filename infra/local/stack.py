@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from infra import address, health_check
+from infra import address
 from infra.address import Addresses
 from infra.error import OperatorError
+from infra.health import health_check
 from infra.local import leftover, secret
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free
@@ -58,7 +59,7 @@ class LocalStack:
         """
         self.home = home.resolve()
         self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
-        self._cache = settings.cache.expanduser().resolve()
+        self._cache = settings.millrace_cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
         self._running: list[tuple[LocalServer, Child]] = []

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from infra.postgres import pool as database
+from infra.postgres.parameters import Parameters
 from infra.postgres.segment import any_word, spaced
 from infra.redis.connection import StoreError
 from schemas.types import Interaction, Item
@@ -127,17 +128,12 @@ class PostgresListing:
 
     async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
         """Return the ids of the newest matching items."""
-        values: list[Any] = [criteria.prefix, criteria.category, criteria.project_code, limit]
-
-        def bind(value: Any) -> str:
-            values.append(value)
-            return f"${len(values)}"
-
-        words = any_word(criteria.words, bind)
+        parameters = Parameters(criteria.prefix, criteria.category, criteria.project_code, limit)
+        words = any_word(criteria.words, parameters.bind)
         worded = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
-            rows = await pool.fetch(_FIND.format(worded=worded), *values)
+            rows = await pool.fetch(_FIND.format(worded=worded), *parameters.values)
         return [row["item_id"] for row in rows]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """SQL conditions on the distance between a user and the items of the table `catalogue`, by PostGIS if it is installed.
 
-Otherwise they use H3 cells and the haversine formula. Both give the same results as `schemas.nearby`.
+Otherwise they use H3 cells and the haversine formula. Both give the same results as `domain.nearby`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import h3
 
+from domain.gazetteer import EARTH_KM
+from domain.nearby import Spot, reach_km
+from infra.postgres.parameters import Bind
 from infra.postgres.pool import equals
-from infra.postgres.segment import Bind
-from schemas.gazetteer import EARTH_KM
-from schemas.nearby import Spot, reach_km
 
 REGION_RESOLUTION = 4
 """H3 resolution of the indexed regions: cells with edges of 26 km on average, and at least 20 km."""
@@ -35,7 +35,7 @@ async def distance_by(connection: Any) -> Within:
 
 
 def nearby(bind: Bind, within: Within, user: Spot, radius_km: float) -> str:
-    """Return the condition that an item is tied to a location near a user; see `schemas.nearby`.
+    """Return the condition that an item is tied to a location near a user; see `domain.nearby`.
 
     Args:
         bind: Binds values of the statement.

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import INDEXED_CHARS
-from infra.postgres.segment import Bind, any_word
-from schemas.nearby import UNKNOWN, Spot
+from infra.postgres.segment import any_word
 
 _RANKED = 50
 """Length of each ranking."""
@@ -68,34 +69,29 @@ class KnownItem(NamedTuple):
 class HybridSearch:
     """Searches the tables that the archive role maintains. Raises `pool.AWAY` while PostgreSQL does not answer."""
 
-    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_out_of_stock: bool) -> None:
         """Configure the search.
 
         Args:
             pool: Connections.
             encoder: Name of the encoder of the embeddings.
             radius_km: Maximum distance of an item in km.
-            hides_sold_out: Whether to exclude items that are out of stock.
+            hides_out_of_stock: Whether to exclude items that are out of stock.
         """
         self.radius_km = radius_km
         self._pool, self._encoder = pool, encoder
-        self._hides_sold_out = hides_sold_out
+        self._hides_out_of_stock = hides_out_of_stock
         self._within: Within | None = None
 
     async def search(self, query: HybridQuery) -> list[Match]:
         """Return the matches, best first."""
-        values: list[Any] = []
-
-        def bind(value: Any) -> str:
-            values.append(value)
-            return f"${len(values)}"
-
+        parameters = Parameters()
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = self._statement(query, bind, self._within)
+            statement = self._statement(query, parameters.bind, self._within)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            rows = await connection.fetch(statement, *values)
+            rows = await connection.fetch(statement, *parameters.values)
         return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
 
     async def known(self, category: str, title_keys: Sequence[str]) -> list[KnownItem]:
@@ -115,7 +111,7 @@ class HybridSearch:
             nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
             "NOT private",
         ]
-        if self._hides_sold_out:
+        if self._hides_out_of_stock:
             conditions.append("NOT sold_out")
         limit = bind(query.limit)
         rankings = [

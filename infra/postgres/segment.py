@@ -8,13 +8,11 @@ indexed alone as well; a single character matches as the prefix of a bigram.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
+from infra.postgres.parameters import Bind
 from schemas.text import fold
 
-Bind = Callable[[Any], str]
-"""Takes a value and returns its placeholder in a statement."""
 MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u0f71-\u0fbc"
 """Vowels and other marks within words of Hebrew, Arabic, Indic scripts and Tibetan, for a regex character class."""
 _WORD = re.compile(f"[\\w{MARKS}]+")

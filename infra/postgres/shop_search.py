@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres import segment, spelling
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import LazyPool, equals
-from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
-from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Item
 
 MOST_TERMS = 12
@@ -117,16 +117,16 @@ class MemoryShopSearch:
 class ShopSearch:
     """The search in PostgreSQL."""
 
-    def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
+    def __init__(self, connections: LazyPool, *, radius_km: float, hides_out_of_stock: bool) -> None:
         """Configure the search.
 
         Args:
             connections: Connections.
             radius_km: Maximum distance of items tied to a location, in km.
-            hides_sold_out: Whether to exclude items that are out of stock; otherwise they come last.
+            hides_out_of_stock: Whether to exclude items that are out of stock; otherwise they come last.
         """
         self._connections = connections
-        self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
+        self._radius_km, self._hides_out_of_stock = radius_km, hides_out_of_stock
         self._within: Within | None = None
 
     async def find(self, query: ShopQuery) -> SearchMatches:
@@ -142,17 +142,13 @@ class ShopSearch:
             ][:MOST_TERMS]
             if not query_terms:
                 return SearchMatches()
-            values: list[Any] = []
-
-            def bind(value: Any) -> str:
-                values.append(value)
-                return f"${len(values)}"
-
+            parameters = Parameters()
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = _statement(query, query_terms, bind, self._pool(query, bind, self._within))
+            pool = self._pool(query, parameters.bind, self._within)
+            statement = _statement(query, query_terms, parameters.bind, pool)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            rows = await connection.fetch(statement, *values)
+            rows = await connection.fetch(statement, *parameters.values)
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
@@ -192,7 +188,7 @@ class ShopSearch:
     def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
         """Return the statement of all eligible items; those with `is_last` come after all others."""
         conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
-        if self._hides_sold_out:
+        if self._hides_out_of_stock:
             conditions.append("NOT items.sold_out")
         else:
             last.append("items.sold_out")

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_MS
 from infra import clock
 from infra.redis.connection import StoreError, store_errors
 
 KEY, INDEX = "role:", "roles"
 _INTERVAL_S = 1.0
 _LIVES_S = 5
-_REMEMBERED_MS, _MOST = 86_400_000, 1_000
+_REMEMBERED_MS, _MOST = DAY_MS, 1_000
 """How long processes are remembered after their last heartbeat, in ms, and how many of them."""
 _LOG = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import h3
 import numpy as np
 
+from domain.timestamp import MINUTE_MS
 from loaders.dataset import BadLine, Dataset, DatasetError, event_id, no_line, validate
 from loaders.tables import delimited, timestamp
 from loaders.tables.cell import is_missing
@@ -22,7 +23,6 @@ from schemas.types import Interaction, Item
 
 CELL_RESOLUTION = 9
 """H3 resolution of a place's cell: 0.1 km², a city block or two."""
-_MINUTE_MS = 60_000
 _POI = "_POI.npy"
 _EXACT = 2**53
 """Largest size up to which a float represents every whole number."""
@@ -49,7 +49,7 @@ def read(path: Path) -> Dataset:
     events: list[Interaction] = []
     for line, (user, place, minutes) in enumerate(_rows(visits), start=1):
         try:
-            visit = _id(user), _id(place), round(minutes * _MINUTE_MS)
+            visit = _id(user), _id(place), round(minutes * MINUTE_MS)
             events.append(_visit(path.name, line, visit))
         except (ValueError, OverflowError):
             problem = f"{user:g}, {place:g}, {minutes:g} is no user, place and time"

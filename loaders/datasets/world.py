@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from loaders.dataset import Dataset, event_id
 from loaders.datasets.world_catalogue import catalogue
 from loaders.datasets.world_people import DemoPerson, people
@@ -16,8 +17,6 @@ from schemas.types import Action, Interaction, Item, Profile
 DAYS = 14
 USERS = 200
 PER_USER = 100
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 _HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 7, 6, 6, 8, 7, 6, 6, 7, 9, 12, 14, 15, 13, 9, 5)
 _SESSION_LOOKS = 8
 _KEENER: tuple[Action, ...] = ("like", "save", "share", "rate")
@@ -43,7 +42,7 @@ def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
     return Dataset(
         name="world",
         items=items,
-        profiles=[_profile(person, seed=seed, at_ms=now_ms - DAYS * _DAY_MS) for person in crowd],
+        profiles=[_profile(person, seed=seed, at_ms=now_ms - DAYS * DAY_MS) for person in crowd],
         interactions=story,
         labels={person.user_id: person.label for person in crowd},
     )
@@ -88,8 +87,8 @@ class _Life:
         """Return a random time of the last days by the hourly activity profile, at least an hour before now."""
         day = self.rng.randint(1, DAYS)
         hour = self.rng.choices(range(24), _HOUR_WEIGHTS)[0]
-        midnight_ms = self.now_ms - self.now_ms % _DAY_MS - day * _DAY_MS
-        return min(midnight_ms + hour * _HOUR_MS + self.rng.randrange(_HOUR_MS), self.now_ms - _HOUR_MS)
+        midnight_ms = self.now_ms - self.now_ms % DAY_MS - day * DAY_MS
+        return min(midnight_ms + hour * HOUR_MS + self.rng.randrange(HOUR_MS), self.now_ms - HOUR_MS)
 
     def _actions(self, liking: float) -> list[Action]:
         draw = self.rng.random()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import h3
 
+from domain.timestamp import HOUR_MS
 from loaders.datasets.world_vocabulary import (
     CITIES,
     DESCRIPTIONS,
@@ -28,7 +29,6 @@ _EVERYWHERE = {"music": 10, "movies": 8}
 """Numbers of music pieces and movies per interest."""
 _SPREAD_DEGREES = 0.03
 _AGE_DAYS = 90
-_DAY_MS = 86_400_000
 
 
 def catalogue(rng: random.Random, *, now_ms: int) -> list[Item]:
@@ -75,7 +75,7 @@ class _Maker:
             city=city.name if city else None,
             cell=self._cell(city) if city else None,
             price=float(self.rng.randint(3, 18) * 5) if category == "workshops" else None,
-            created_at=self.now_ms - self.rng.randint(1, _AGE_DAYS * 24) * (_DAY_MS // 24),
+            created_at=self.now_ms - self.rng.randint(1, _AGE_DAYS * 24) * (HOUR_MS),
         )
 
     def _cell(self, city: DemoCity) -> str:

@@ -13,9 +13,10 @@ from typing import cast
 
 from dateutil import parser as dateutil
 
+from domain.timestamp import epoch_ms
+from domain.zone import zone_named
 from loaders.tables.cell import CELL_CHARS, is_missing, shown
 from schemas.limit import LAST_MS
-from schemas.zone import zone_named
 
 _UNITS_MS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0.0, 1e3))
 """Least size of numbers in nanoseconds, microseconds, milliseconds and seconds. 1e11 s is the year 5138."""
@@ -71,9 +72,9 @@ def unit_ms(size: float) -> float:
 def _parse(time: object) -> Parsed:
     """Return a bare number as a float, a date as whole milliseconds, or the numbers of a date in ambiguous order."""
     if isinstance(time, datetime):
-        return _ms(time)
+        return epoch_ms(time)
     if isinstance(time, date):
-        return _ms(datetime(time.year, time.month, time.day))
+        return epoch_ms(datetime(time.year, time.month, time.day))
     text = str(time).strip()
     if is_missing(text):
         return ValueError("the time is missing")
@@ -147,7 +148,7 @@ def _iso(text: str, original: str = "") -> int | ValueError:
             moment = datetime.fromisoformat(text)
         except ValueError:
             moment = _worded(text)
-        return _ms(moment if moment.tzinfo or zone is None else moment.replace(tzinfo=zone))
+        return epoch_ms(moment if moment.tzinfo or zone is None else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return ValueError(f"{shown(original)} is not a time")
 
@@ -173,8 +174,3 @@ def _refused(name: str | None, offset_s: int | None) -> tzinfo | int | None:
     if name in (None, "UTC", "GMT", "Z"):
         return offset_s or 0
     raise ValueError(f"{name} is the name of several time zones")
-
-
-def _ms(moment: datetime) -> int:
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(zoned.timestamp() * 1000)

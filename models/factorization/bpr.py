@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
+from models.base import ModelEvent, ModelQuery, Scores
+from models.factorization.embedding_model import EmbeddingModel
 from models.neural.event_buffer import EventBuffer
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence
-from models.vocabulary import Vocabulary
+from models.refitting import confidence
 
 _SPREAD = 0.1
 _PER_ITEM = 1
@@ -52,53 +51,36 @@ class BprConfig:
     """Random negatives per micro-batch."""
 
 
-class Bpr(Model):
+class Bpr(EmbeddingModel):
     """Embeddings of users and items, with item biases."""
 
     name = "bpr"
 
     def __init__(self, config: BprConfig = BprConfig(), *, seed: int = 0) -> None:
-        super().__init__()
+        super().__init__(config.factors, spread=_SPREAD, seed=seed)  # p, q
         self._config = config
-        self._generator = torch.Generator().manual_seed(seed)
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
-        self._users = Vocabulary()
         self._steps = torch.tensor([config.step**k for k in range(config.context)])
-        self._user = torch.empty(0, config.factors)  # p
-        self._item = torch.empty(0, config.factors)  # q
         self._bias = torch.empty(0, 1)  # b
         self._buffer = EventBuffer(config.remembered)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Buffer each event with its context; learn whenever a micro-batch is full."""
         for event in events:
-            self._fallback.learn([event])
-            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._buffer.add(user, item, confidence(event.weight, weak=self._config.weak))
+            self._buffer.add(*self._count(event), confidence(event.weight, weak=self._config.weak))
             if self._buffer.count % self._config.batch == 0:
                 self._grow()
                 self._learn()
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return x·q + b; decayed popularity for a query without known items."""
-        scores = np.full((len(queries), len(self.items)), -np.inf)
-        for row, query in zip(scores, queries, strict=True):
-            user, (items, values) = self._users.get(query.user_id), self._known_items(query)
-            if not items:
-                row[:] = self._fallback.scores([query])[0]
-                continue
-            x = (self._weights(torch.tensor([values])) @ self._item[items])[0]
-            if 0 <= user < len(self._user):
-                x = x + self._user[user]
-            row[: len(self._item)] = torch.addmv(self._bias[:, 0], self._item, x).numpy()
-        return scores
-
-    def _known_items(self, query: ModelQuery) -> tuple[list[int], list[float]]:
-        """Return the query's items with embeddings, newest first, and their confidences."""
-        numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-        pairs = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
-        return [item for item, _ in pairs], [confidence(weight, weak=self._config.weak) for _, weight in pairs]
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return x·q + b, or None for a query without known items."""
+        user, recent = self._users.get(query.user_id), self._embedded_items(query)[: self._config.context]
+        if not recent:
+            return None
+        values = torch.tensor([[confidence(weight, weak=self._config.weak) for _, weight in recent]])
+        x = (self._weights(values) @ self._item[[item for item, _ in recent]])[0]
+        if 0 <= user < len(self._user):
+            x = x + self._user[user]
+        return np.asarray(torch.addmv(self._bias[:, 0], self._item, x), np.float64)
 
     def _weights(self, values: Tensor) -> Tensor:
         """Return (B, K) weights of the items of contexts, given (B, K) confidences, 0 for padding."""
@@ -138,10 +120,5 @@ class Bpr(Model):
             table.index_add_(0, at, slope, alpha=config.rate)
 
     def _grow(self) -> None:
-        self._user = self._grown(self._user, len(self._users))
-        self._item = self._grown(self._item, len(self.items))
+        super()._grow()
         self._bias = torch.cat([self._bias, torch.zeros(len(self.items) - len(self._bias), 1)])
-
-    def _grown(self, table: Tensor, rows: int) -> Tensor:
-        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, _SPREAD * noise])

@@ -20,11 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models import decay
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS
-from models.vocabulary import Vocabulary
+from domain.timestamp import DAY_MS
+from models.base import ModelEvent, ModelQuery, Scores
+from models.factorization.embedding_model import EmbeddingModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +40,16 @@ class DotProductConfig:
     """Random negatives per interaction."""
 
 
-class DotProduct(Model):
+class DotProduct(EmbeddingModel):
     """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
 
     def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
-        super().__init__()
+        super().__init__(config.embedding_dim, spread=config.embedding_dim**-0.5, seed=seed)
         self._config = config
-        self._generator = torch.Generator().manual_seed(seed)
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
-        self._users = Vocabulary()
         self._history: deque[tuple[int, int, int, float]] = deque()
         self._due_ms: float | None = None
-        self._user = torch.empty(0, config.embedding_dim)
-        self._item = torch.empty(0, config.embedding_dim)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Store each event; train first where an hour of event time has passed."""
@@ -67,36 +59,29 @@ class DotProduct(Model):
             if event.at_ms >= self._due_ms:
                 self._train(event.at_ms)
                 self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
-            self._fallback.learn([event])
-            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._history.append((event.at_ms, user, item, target_of(event)))
+            self._history.append((event.at_ms, *self._count(event), target_of(event)))
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return scores on [0, 1]; decayed popularity for a user without an embedding and liked items."""
-        rows = np.full((len(queries), len(self.items)), -np.inf)
-        for row, query in zip(rows, queries, strict=True):
-            vector = self._vector(query)
-            if vector is None:
-                row[:] = self._fallback.scores([query])[0]
-            else:
-                row[: len(self._item)] = ((functional.normalize(self._item) @ vector + 1) / 2).numpy()
-        return rows
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return scores on [0, 1], or None for a user without an embedding and liked items."""
+        vector = self._vector(query)
+        if vector is None:
+            return None
+        return np.asarray((functional.normalize(self._item) @ vector + 1) / 2, np.float64)
 
     def _vector(self, query: ModelQuery) -> Tensor | None:
         user = self._users.get(query.user_id)
         if 0 <= user < len(self._user):
             return functional.normalize(self._user[user], dim=0)
-        liked_items = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
-        indices = [item for item in liked_items if 0 <= item < len(self._item)]
+        indices = [item for item, weight in self._embedded_items(query) if weight > 0]
         return functional.normalize(functional.normalize(self._item[indices]).sum(0), dim=0) if indices else None
 
     def _train(self, now_ms: int) -> None:
         config = self._config
-        while self._history and self._history[0][0] < now_ms - config.history_days * decay.DAY_MS:
+        while self._history and self._history[0][0] < now_ms - config.history_days * DAY_MS:
             self._history.popleft()
         if not self._history:
             return
-        self._user, self._item = self._grown(self._user, len(self._users)), self._grown(self._item, len(self.items))
+        self._grow()
         triples = np.array([(user, item, target) for _, user, item, target in self._history])
         users, items = (torch.from_numpy(triples[:, column].astype(np.int64)) for column in (0, 1))
         targets = torch.from_numpy(triples[:, 2].astype(np.float32))
@@ -116,10 +101,6 @@ class DotProduct(Model):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         self._user, self._item = self._user.detach(), self._item.detach()
-
-    def _grown(self, table: Tensor, rows: int) -> Tensor:
-        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, noise / table.shape[1] ** 0.5])
 
 
 def target_of(event: ModelEvent) -> float:

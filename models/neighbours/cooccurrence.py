@@ -17,9 +17,10 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS
 from models import decay
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
+from models.base import ModelEvent, ModelQuery, Scores
+from models.fallback_model import FallbackModel
 from models.neighbours.item_item_matrix import LEAST_MASS, Indices, ItemItemMatrix, SimilarityQuery
 from models.weight import is_positive
 
@@ -55,7 +56,7 @@ class DecayedCooccurrence:
         """
         self.links = ItemItemMatrix(2, adds=adds)
         self.reference_ms: int | None = None
-        self._half_life_ms = half_life_days * decay.DAY_MS
+        self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}
         self._changed: dict[int, None] = {}
         """Items with changed rows, oldest change first, cleared by `drain`; young items are in `_young` instead."""
@@ -170,31 +171,26 @@ class DecayedCooccurrence:
         return decay.factor(exponent)
 
 
-class Cooccurrence(Model):
+class Cooccurrence(FallbackModel):
     """Item-item co-occurrence with the last items, as a standalone model."""
 
     name = "cooccurrence"
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
-        super().__init__()
+        super().__init__(half_life_days=half_life_days)
         self._table = DecayedCooccurrence(half_life_days=half_life_days)
         self._windows: dict[str, deque[tuple[int, int]]] = {}
-        self._fallback = Popularity(half_life_days=half_life_days)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Link each event's item to the user's items before it."""
         for event in events:
-            item = self.items.add(event.item_id)
+            self._fallback.learn([event])
+            item = self.items.get(event.item_id)
             window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
             before = np.array([other for other, _ in reversed(window)], np.int32)
             groups_back = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
             self._table.learn(item, before, groups_back, at_ms=event.at_ms, liking=is_positive(event.weight))
             window.append((item, event.at_ms))
-        self._fallback.learn(events)
-
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the damped co-occurrence sums of each query's last items; decayed popularity without any."""
-        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
     def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:
         """Return the strongest links of an item as ids and shares of the strongest; ties by id.
@@ -208,7 +204,8 @@ class Cooccurrence(Model):
         order = sorted(np.flatnonzero(together).tolist(), key=lambda at: (-together[at], names[at]))[:k]
         return [names[at] for at in order], [float(together[at] / together.max()) for at in order]
 
-    def _score(self, query: ModelQuery) -> Scores:
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the damped co-occurrence sums of the query's last items, or None without any."""
         recent = [(item, weight) for name, weight in query.recent[:QUERY_ITEMS] if (item := self.items.get(name)) >= 0]
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_positive(weight) else WEAK for _, weight in recent]])
@@ -216,8 +213,7 @@ class Cooccurrence(Model):
         similarity_query = SimilarityQuery(TOGETHER, weights, DAMPING)
         [totals] = self._table.links.scores(items, similarity_query, out=np.empty((1, len(self.items)), np.float32))
         if not totals.any():
-            popular: Scores = self._fallback.scores([query])[0]
-            return popular
+            return None
         return np.where(totals > 0, totals.astype(np.float64), -math.inf)
 
 

@@ -15,15 +15,16 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import HOUR_MS
 from models import decay
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence, history
+from models.base import ModelEvent, ModelQuery, Scores
+from models.fallback_model import FallbackModel
+from models.refitting import confidence, history
 
 QUERY_ITEMS = 30
 
 
-class SessionKnn(Model):
+class SessionKnn(FallbackModel):
     """The most recent sessions of each item, learned one event at a time.
 
     A session ends after `gap_hours` without an event, or at `longest` events. The `remembered` newest sessions are
@@ -48,12 +49,10 @@ class SessionKnn(Model):
     ) -> None:
         super().__init__()
         self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
-        self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
+        self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, back, apart
         self._damping = damping
         self._event_counts = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._open: dict[str, int] = {}
         self._next = 0
         self._item = np.zeros((remembered, longest), np.int32)
@@ -89,10 +88,6 @@ class SessionKnn(Model):
                 if len(column) >= 2 * self._sampled:
                     del column[: self._sampled]
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the weighted sums over the most similar sessions; decayed popularity without any."""
-        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
-
     def _session(self, event: ModelEvent) -> int:
         session = self._open.get(event.user_id)
         if (
@@ -111,11 +106,11 @@ class SessionKnn(Model):
         self._item[session], self._value[session], self._length[session] = 0, 0.0, 0
         return session
 
-    def _score(self, query: ModelQuery) -> Scores:
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the weighted sums over the most similar sessions, or None without any."""
         near, similar = self._near(query)
         if not len(near):
-            popular: Scores = self._fallback.scores([query])[0]
-            return popular
+            return None
         items = self._item[near]  # (K, longest)
         positions = np.arange(items.shape[1])
         distance = 1.0 + np.abs(positions - self._match[near, None])

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence, history
+from models.base import ModelEvent, ModelQuery, Scores
+from models.fallback_model import FallbackModel
+from models.refitting import confidence, history
 from models.vocabulary import MISSING, Vocabulary
 
 
@@ -41,7 +41,7 @@ class PostingLists:
             del self.numbers[: self._most], self.values[: self._most]
 
 
-class UserUser(Model):
+class UserUser(FallbackModel):
     """The users of each item and the items of each user, learned one event at a time."""
 
     name = "user-user"
@@ -60,8 +60,6 @@ class UserUser(Model):
         super().__init__()
         self._neighbors, self._sampled, self._longest = neighbors, sampled, longest
         self._shrink, self._damping, self._step, self._weak = shrink, damping, step, weak
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._users = Vocabulary()
         self._counts = array("i")
         self._item_counts = array("i")
@@ -85,15 +83,11 @@ class UserUser(Model):
             self._counts[user] += 1
             self._item_counts[item] += 1
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the weighted sums over the nearest users; decayed popularity without any."""
-        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
-
-    def _score(self, query: ModelQuery) -> Scores:
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the weighted sums over the nearest users, or None without any."""
         near, similar = self._near(query)
         if not len(near):
-            popular: Scores = self._fallback.scores([query])[0]
-            return popular
+            return None
         posts = [self._of_user[user] for user in near.tolist()]
         items = np.concatenate([np.array(post.numbers, np.int32) for post in posts])
         values = np.concatenate([np.array(post.values, np.float32) for post in posts])

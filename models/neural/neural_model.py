@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
+from models.base import ModelEvent, ModelQuery, Scores
+from models.fallback_model import FallbackModel
 from models.neural.event_buffer import EventBuffer
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST, confidence
+from models.refitting import FIRST, confidence
 from models.vocabulary import Vocabulary
 
 
@@ -34,14 +34,12 @@ class Window(NamedTuple):
     """(B, L + 1), 0 before a user's first event."""
 
 
-class NeuralModel(Model):
-    """Base class with event buffer, refit schedule and a fallback to decayed popularity."""
+class NeuralModel(FallbackModel):
+    """Base class with event buffer and refit schedule."""
 
     def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
         super().__init__()
         self._every, self._weak, self._seed, self._fits = every, weak, seed, 0
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._users = Vocabulary()
         self._buffer = EventBuffer(remembered)
         self._due = FIRST
@@ -60,21 +58,13 @@ class NeuralModel(Model):
                 self._fitted = len(self.items)
                 self._due = self._buffer.count + min(self._buffer.count, self._every)
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the network's scores for each query; decayed popularity for a query without fitted items."""
-        rows = np.full((len(queries), len(self.items)), -np.inf)
-        for row, query in zip(rows, queries, strict=True):
-            numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-            history = [
-                (item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted
-            ]
-            if history:
-                row[: self._fitted] = self._answer(
-                    query, [item for item, _ in history], [value for _, value in history]
-                )
-            else:
-                row[:] = self._fallback.scores([query])[0]
-        return rows
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the network's scores, or None for a query without fitted items."""
+        numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
+        history = [(item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted]
+        if not history:
+            return None
+        return self._answer(query, [item for item, _ in history], [value for _, value in history])
 
     @abstractmethod
     def _fit(self) -> None:

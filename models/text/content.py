@@ -6,18 +6,19 @@ covers the items of events, as in every model.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.base import Model, ModelEvent, ModelQuery, Ranked, Scores, top
-from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, history
+from models.base import ModelEvent, ModelQuery, Ranked, Scores, top
+from models.fallback_model import FallbackModel
+from models.refitting import history
 from models.text.tfidf import TextEncoder, TfIdf, Vectors
 from models.vocabulary import MISSING, Vocabulary
 
 
-class ContentModel(Model):
+class ContentModel(FallbackModel):
     """Scores an item by the dot product of its embedding with the weighted sum of those of the last liked items."""
 
     def __init__(
@@ -26,13 +27,11 @@ class ContentModel(Model):
         super().__init__()
         self._encoder, self._step = encoder or TfIdf(), step
         self.name = f"content-{self._encoder.name}"
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._described = Vocabulary()
         self._texts: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._due = 1
-        self._text_index: list[int] = []
+        self._text_index = array("q")
         self.describe(texts or {})
 
     def describe(self, texts: Mapping[str, str]) -> None:
@@ -66,18 +65,6 @@ class ContentModel(Model):
         names = self.items.names
         self._text_index.extend(self._described.get(names[item]) for item in range(len(self._text_index), len(names)))
 
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the similarity of each item to a query's liked items; decayed popularity without any."""
-        rows = np.full((len(queries), len(self.items)), -np.inf)
-        text_index = np.array(self._text_index, np.int64)
-        is_described = text_index != MISSING
-        for row, query in zip(rows, queries, strict=True):
-            likeness = self._likeness(query)
-            row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
-            if likeness is not None:
-                row[is_described] = likeness[text_index[is_described]]
-        return rows
-
     def closest(self, query: ModelQuery, k: int) -> Ranked:
         """Return the best of all described items, with or without events; none for a query without liked items.
 
@@ -89,6 +76,14 @@ class ContentModel(Model):
         if likeness is None:
             return Ranked([], np.empty(0))
         return top(self._described.names, likeness, k, query.exclude)
+
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
+        """Return the similarity of each item to the query's liked items, or None without any."""
+        likeness = self._likeness(query)
+        if likeness is None:
+            return None
+        text_index = np.array(self._text_index, np.int64)
+        return np.where(text_index == MISSING, -np.inf, likeness[text_index])
 
     def _likeness(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""

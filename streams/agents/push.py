@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import msgspec
 import uuid_utils
 
+from domain.stock import is_sold_out
 from infra.redis.stores.item_store import ItemCache
-from schemas.stock import is_sold_out
 from schemas.types import Feed, Notification, PushRequest
 from streams.core.dedup import lru_add
 from streams.core.params import PushParams

@@ -8,7 +8,7 @@ from typing import Any
 from infra.kafka.partition import partition_of
 from infra.redis.stores.prefetch_store import PrefetchQuestion, PrefetchSlot, PrefetchStore
 from schemas.types import FetchRequest, Trigger
-from streams.core.params import RetrievalParams
+from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.user.user_state import UserState
 from streams.fetchers import Fetcher
@@ -35,11 +35,11 @@ class RetrieveAgent:
         users: Callable[[int, str], UserState | None],
         store: PrefetchStore,
         fetchers: dict[str, Fetcher],
-        params: RetrievalParams,
+        params: PrefetchParams,
     ) -> None:
         self._context, self._users, self._store = context, users, store
         self._fetchers, self._params = fetchers, params
-        self._within_s = context.settings.fetch_within_s
+        self._deadline_s = context.settings.fetch_deadline_s
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, context.registry, None, stage="retrieve")
         self.checkpoint = context.checkpoint()
@@ -65,7 +65,7 @@ class RetrieveAgent:
         self.checkpoint.drop()
 
     def _is_timely(self, appended_at: int) -> bool:
-        return self._context.now_ms() - appended_at <= self._within_s * 1_000
+        return self._context.now_ms() - appended_at <= self._deadline_s * 1_000
 
     def _requests(self, partition: int, trigger: Trigger) -> list[FetchRequest]:
         state = self._users(partition, trigger.user_id)
@@ -92,7 +92,7 @@ class RetrieveAgent:
         flags = await self._store.wanted(list(by_slot))
         due = {slot: by_slot[slot] for slot, is_wanted in zip(by_slot, flags, strict=True) if is_wanted}
         await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
-        await self._store.ask(list(due), within_s=self._within_s)
+        await self._store.ask(list(due), deadline_s=self._deadline_s)
 
     def _question(self, request: FetchRequest) -> PrefetchQuestion:
         fetcher = self._fetchers[request.category]

@@ -10,10 +10,11 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TypeVar
 
+from domain.timestamp import HOUR_MS
+
 K = TypeVar("K", int, str)
 WINDOW_HOURS = 24
 """Hours for which the id of an event is remembered."""
-_HOUR_MS = 3_600_000
 
 
 def fingerprint(event_id: str) -> int:
@@ -49,7 +50,7 @@ def remember_event(
     Returns:
         The number of fingerprints dropped within the window, for lack of room.
     """
-    hour = at_ms // _HOUR_MS
+    hour = at_ms // HOUR_MS
     if ids and not hours:
         hours.append((0, len(ids)))
     ids[event_id] = None

@@ -1,42 +1,62 @@
-"""Parameters of the cores, built from the settings where a worker is composed."""
+"""Parameters of the cores, built from the settings where a worker is composed.
+
+A field that a setting provides has the setting's name, without the prefix that the class states, and no default: the
+default is that of the setting. Fields with a default are bounds that no setting changes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
-from models.weight import RATING_SCALE
 from streams.core.triggers.schedule import ScheduleEntry
 
-_HOUR_MS = 3_600_000
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerParams:
     """Parameters of triggers: the schedule, the geofence and the limits."""
 
-    schedule: tuple[ScheduleEntry, ...] = ()
-    timezone: str = "UTC"
-    """Default for users who have not stated theirs."""
-    away_ms: float = 14 * decay.DAY_MS
+    schedule: tuple[ScheduleEntry, ...]
+    inactive_days: float
     """Time without an event after which a user is inactive and gets no scheduled triggers."""
+    window_s: float
+    """Window within which a second trigger of a kind is merged with the first."""
+    geofence_rings: int
+    """Distance from the anchor, in cells, at which a ping moves it at once."""
+    geofence_dwell_s: float
+    """Time in cells next to the anchor after which it moves."""
+    geofence_city_km: float
+    """Distance from which on a move is to another city."""
+    default_timezone: str
+    """Time zone of users who have not stated theirs."""
     late_ms: int = 3_600_000
     """Maximum delay of a trigger that is still published, as after an outage of a worker."""
-    window_ms: int = 5_000
-    """Window within which a second trigger of a kind is merged with the first."""
-    rings: int = 2
-    """Distance from the anchor, in cells, at which a ping moves it at once."""
-    dwell_ms: int = 600_000
-    """Time in cells next to the anchor after which it moves."""
-    city_km: float = 30.0
-    """Distance from which on a move is to another city."""
+
+    @property
+    def inactive_ms(self) -> float:
+        """Return `inactive_days` in ms."""
+        return self.inactive_days * DAY_MS
+
+    @property
+    def window_ms(self) -> int:
+        """Return `window_s` in ms."""
+        return round(self.window_s * 1_000)
+
+    @property
+    def geofence_dwell_ms(self) -> int:
+        """Return `geofence_dwell_s` in ms."""
+        return round(self.geofence_dwell_s * 1_000)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserParams:
     """Parameters of the fold of a user's state, and its bounds."""
 
-    affinity_half_life_days: float = 30.0
+    affinity_half_life_days: float
+    rating_scale: float
+    """The highest rating."""
+    triggers: TriggerParams
     recent_items: int = 100
     seen_items: int = 1_000
     event_ids: int = 1_024
@@ -48,18 +68,15 @@ class UserParams:
     """Number of items that a user may count for within a day."""
     affinities: int = 200
     """Maximum number of entries in one affinity map; the weakest are evicted."""
-    rating_scale: float = RATING_SCALE
-    """The highest rating."""
-    triggers: TriggerParams = TriggerParams()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalParams:
     """Decay of item signals into trends and popularity."""
 
-    trending_decay_rate: float = 0.95
+    trending_decay_rate: float
     """Share of a signal's trend that remains after an hour."""
-    popularity_half_life_days: float = 30.0
+    popularity_half_life_days: float
 
     @property
     def trending_rate(self) -> float:
@@ -76,65 +93,81 @@ EXACT_ITEMS = 20_000
 """Size of a catalog up to which it is scored whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankParams:
     """Parameters of the ranking: candidates, filters and diversity."""
 
-    feed_items: int = 50
+    max_recommendations: int
+    """Number of items in a feed."""
+    cold_start_threshold: int
+    """Number of events at which the demographic group has half its weight."""
+    allow_repeat_items: bool
+    """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
+    hides_out_of_stock: bool
+    """Whether items that are out of stock are left out; otherwise they come last."""
+    nearby_radius_km: float
+    """Maximum distance of items that have a location."""
+    diversity_cap: float
+    """Largest share of one category in any window of a feed."""
+    default_timezone: str
+    """Time zone of users who have not stated theirs."""
+    diversity_window: int = 10
     source_items: int = 150
     """Maximum number of candidates per source."""
     categories: int = 3
     """Number of a user's strongest categories whose popular items become candidates."""
-    cold_start_threshold: int = 5
-    """Number of events at which the demographic group has half its weight."""
     exact_items: int = EXACT_ITEMS
     """Size of a catalog above which only items named by the candidate sources are scored."""
-    repeats: bool = False
-    """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
-    diversity_cap: float = 0.7
-    """Largest share of one category in any window of a feed."""
-    diversity_window: int = 10
-    place_radius_km: float = 50.0
-    """Maximum distance of items that have a location."""
-    hides_sold_out: bool = True
-    """Whether items that are out of stock are left out; otherwise they come last."""
-    timezone: str = "UTC"
-    """Default for users who have not stated theirs."""
 
 
-@dataclass(frozen=True, slots=True)
-class CombineParams:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmBlendParams:
     """Weights of the ranking and of the language model in a blended feed, and the lifetime of the latter's scores."""
 
-    ml: float = 0.6
-    llm: float = 0.4
-    ttl_ms: int = 3_600_000
+    ml_score_weight: float
+    llm_score_weight: float
+    llm_scores_ttl_s: float
+
+    @property
+    def llm_scores_ttl_ms(self) -> int:
+        """Return `llm_scores_ttl_s` in ms."""
+        return round(self.llm_scores_ttl_s * 1_000)
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievalParams:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefetchParams:
     """Parameters of prefetch requests: location granularity and prompt fields."""
 
-    facts: frozenset[str]
+    prompt_fields: frozenset[str]
     """Allowed prompt fields; see `streams.core.triggers.prefetch_request.PromptField`."""
-    place_resolution: int = 5
+    fetch_location_resolution: int
     """H3 resolution of the locations that content is fetched for."""
-    place_radius_km: float = 50.0
+    nearby_radius_km: float
     """Maximum distance of the city that a prompt names."""
-    timezone: str = "UTC"
-    """Default for users who have not stated theirs."""
+    default_timezone: str
+    """Time zone of users who have not stated theirs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushParams:
     """Parameters of pushes: value threshold, frequency and delay."""
 
-    value_threshold: float = 1.25
+    value_threshold: float
     """Minimum lead of an item, as a multiple of the user's baseline lead, unless the user sets another."""
-    new_ms: int = 48 * _HOUR_MS
+    item_max_age_hours: float
     """Age up to which an item is new."""
-    daily_cap: int = 3
-    hold_ms: int = 12 * _HOUR_MS
+    daily_cap: int
+    max_delay_hours: float
     """Longest wait of a push, for quiet hours to end or for a retry."""
     retry_s: float = 10.0
     """Pause before the second attempt; doubles with each further one."""
+
+    @property
+    def item_max_age_ms(self) -> int:
+        """Return `item_max_age_hours` in ms."""
+        return round(self.item_max_age_hours * HOUR_MS)
+
+    @property
+    def max_delay_ms(self) -> int:
+        """Return `max_delay_hours` in ms."""
+        return round(self.max_delay_hours * HOUR_MS)

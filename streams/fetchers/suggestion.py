@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from domain.identity import Identity, identity
 from infra.llm.text import link, plain
-from schemas.identity import Identity, identity
 from schemas.types import FetchRequest, Item
 
 SOURCE = "llm"

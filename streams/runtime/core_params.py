@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from typing import get_args
 
 from infra.error import OperatorError
-from infra.settings import Settings, seconds_by_name
-from models.decay import DAY_MS, HOUR_MS
+from infra.settings import Settings, comma_separated, seconds_by_name
 from streams.core.params import (
-    CombineParams,
+    LlmBlendParams,
+    PrefetchParams,
     PushParams,
     RankParams,
-    RetrievalParams,
     SignalParams,
     TriggerParams,
     UserParams,
 )
+from streams.core.shop.home_blend import HomeMix
 from streams.core.triggers.prefetch_request import PromptField
 from streams.core.triggers.schedule import parse
 from streams.fetchers import FETCHERS, Fetcher
@@ -29,52 +29,78 @@ def user_params(settings: Settings) -> UserParams:
         rating_scale=settings.rating_scale,
         triggers=TriggerParams(
             schedule=parse(settings.trigger_schedule),
-            timezone=settings.default_timezone,
-            away_ms=settings.trigger_away_days * DAY_MS,
-            window_ms=round(settings.trigger_window_s * 1000),
-            rings=settings.trigger_rings,
-            dwell_ms=round(settings.trigger_dwell_s * 1000),
-            city_km=settings.trigger_city_km,
+            inactive_days=settings.trigger_inactive_days,
+            window_s=settings.trigger_window_s,
+            geofence_rings=settings.geofence_rings,
+            geofence_dwell_s=settings.geofence_dwell_s,
+            geofence_city_km=settings.geofence_city_km,
+            default_timezone=settings.default_timezone,
         ),
     )
 
 
 def signal_params(settings: Settings) -> SignalParams:
     """Return the decay parameters of item signals."""
-    return SignalParams(settings.trending_decay_rate, settings.popularity_half_life_days)
+    return SignalParams(
+        trending_decay_rate=settings.trending_decay_rate,
+        popularity_half_life_days=settings.popularity_half_life_days,
+    )
 
 
 def rank_params(settings: Settings) -> RankParams:
     """Return the parameters of ranking."""
     return RankParams(
-        feed_items=settings.max_recommendations,
+        max_recommendations=settings.max_recommendations,
         cold_start_threshold=settings.cold_start_threshold,
+        allow_repeat_items=settings.allow_repeat_items,
+        hides_out_of_stock=settings.hides_out_of_stock,
+        nearby_radius_km=settings.nearby_radius_km,
         diversity_cap=settings.diversity_cap,
-        repeats=settings.show_seen_items,
-        place_radius_km=settings.place_radius_km,
-        hides_sold_out=settings.hides_sold_out,
-        timezone=settings.default_timezone,
+        default_timezone=settings.default_timezone,
     )
 
 
-def combine_params(settings: Settings) -> CombineParams:
+def llm_blend_params(settings: Settings) -> LlmBlendParams:
     """Return the weights of the LLM scores in a feed, and their lifetime."""
-    return CombineParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
+    return LlmBlendParams(
+        ml_score_weight=settings.ml_score_weight,
+        llm_score_weight=settings.llm_score_weight,
+        llm_scores_ttl_s=settings.llm_scores_ttl_s,
+    )
 
 
-def retrieval_params(settings: Settings) -> RetrievalParams:
+def home_mix(settings: Settings) -> HomeMix:
+    """Return the weights of the components of a shop's home page."""
+    return HomeMix(
+        clicked_weight=settings.shop_clicked_weight,
+        searched_weight=settings.shop_searched_weight,
+        diverse_weight=settings.shop_diverse_weight,
+    )
+
+
+def push_params(settings: Settings) -> PushParams:
+    """Return the parameters of push notifications."""
+    return PushParams(
+        value_threshold=settings.push_value_threshold,
+        item_max_age_hours=settings.push_item_max_age_hours,
+        daily_cap=settings.push_daily_cap,
+        max_delay_hours=settings.push_max_delay_hours,
+    )
+
+
+def prefetch_params(settings: Settings) -> PrefetchParams:
     """Return the parameters of fetch requests: prompt fields and location.
 
     Raises:
         OperatorError: the settings name an unknown prompt field.
     """
-    facts = {name for name in _names(settings.prompt_facts) if name != "none"}
-    _check_names("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
-    return RetrievalParams(
-        facts=frozenset(facts),
-        place_resolution=settings.place_resolution,
-        place_radius_km=settings.place_radius_km,
-        timezone=settings.default_timezone,
+    prompt_fields = frozenset(comma_separated(settings.prompt_fields)) - {"none"}
+    _check_names("PROMPT_FIELDS", prompt_fields, ("none", *get_args(PromptField)))
+    return PrefetchParams(
+        prompt_fields=prompt_fields,
+        fetch_location_resolution=settings.fetch_location_resolution,
+        nearby_radius_km=settings.nearby_radius_km,
+        default_timezone=settings.default_timezone,
     )
 
 
@@ -89,21 +115,7 @@ def fetchers(settings: Settings) -> dict[str, Fetcher]:
     return {name: FETCHERS[name] for name in names}
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _check_names(setting: str, names: Iterable[str], choices: Iterable[str]) -> None:
     unknown = sorted(set(names).difference(choices))
     if unknown:
         raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(choices)}.")
-
-
-def push_params(settings: Settings) -> PushParams:
-    """Return the parameters of push notifications."""
-    return PushParams(
-        value_threshold=settings.push_value_threshold,
-        new_ms=round(settings.push_new_hours * HOUR_MS),
-        daily_cap=settings.push_daily_cap,
-        hold_ms=round(settings.push_hold_hours * HOUR_MS),
-    )

@@ -68,15 +68,20 @@ async def new_app(settings: Settings, app_id: str, folder: str) -> App:
     return faust_app(
         app_id,
         bootstrap_servers=settings.kafka_bootstrap_servers,
-        datadir=settings.home / folder / quote(cluster, safe="") / settings.worker_id,
+        datadir=settings.millrace_home / folder / quote(cluster, safe="") / settings.worker_id,
         store=cast(Literal["memory", "rocksdb"], settings.worker_store),
-        limits=Limits(
-            batch_records=settings.batch_records,
-            batch_bytes=settings.batch_bytes,
-            batch_wait_ms=settings.batch_wait_ms,
-            unacked_records=settings.unacked_records,
-        ),
+        limits=batch_limits(settings),
         commit_interval_s=settings.commit_interval_s,
+    )
+
+
+def batch_limits(settings: Settings) -> Limits:
+    """Return the limits of batches and of records in flight."""
+    return Limits(
+        batch_records=settings.batch_records,
+        batch_bytes=settings.batch_bytes,
+        batch_wait_ms=settings.batch_wait_ms,
+        max_in_flight_records=settings.max_in_flight_records,
     )
 
 

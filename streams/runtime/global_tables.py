@@ -6,28 +6,25 @@ They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbo
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra import clock
-from infra.kafka.consumer import kafka_consumer
+from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
 from models.blend.blender import Blender
-from schemas.types import ItemWeights, ModelVersion
+from schemas.types import ItemWeights
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.model_state import restore, unmatched
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
+from streams.runtime.model_restore import restore_and_log
+from topics.topic import GLOBAL_TABLES, ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS
 
-TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
-_LOG = logging.getLogger(__name__)
 
 
 class GlobalTables:
@@ -49,7 +46,7 @@ class GlobalTables:
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
-            for topic in TOPICS
+            for topic in GLOBAL_TABLES
         }
         self._apply: dict[str, Callable[[Any], object]] = {
             ITEMS.name: view.apply_item,
@@ -79,9 +76,8 @@ class GlobalTables:
             fetch_max_wait_ms=_WAIT_MS // 2,
             fetch_min_bytes=_MIN_BYTES,
         )
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+        partitions = partitions_of(*GLOBAL_TABLES)
+        async with started(consumer):
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)
@@ -91,8 +87,6 @@ class GlobalTables:
                     self._view.refresh()
                     self.ready_at = clock.now_ms()
                     self.ready.set()
-        finally:
-            await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
@@ -113,16 +107,3 @@ class GlobalTables:
 
 def _no_weights(item_id: str) -> ItemWeights:
     return ItemWeights(item_id=item_id, model_version="", others=[], weights=[])
-
-
-def restore_and_log(blender: Blender, version: ModelVersion) -> bool:
-    """Load a version's weights into a blender; features that only one of them has are named in the log.
-
-    Args:
-        blender: The blender, which continues from the version.
-        version: The version in service.
-    """
-    is_restored = restore(blender, version)
-    if is_restored and (difference := unmatched(blender, version)):
-        _LOG.warning("version %s was made for other features: %s", version.version, difference)
-    return is_restored

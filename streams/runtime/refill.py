@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 
 from infra import clock
-from infra.kafka.registry import Registry
 from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.retry import write_one_by_one
-from streams.runtime.topic_history import topic_history
+from streams.runtime.role import Role
 from topics import Topic
 
 Change = tuple[bytes, Any]
@@ -98,8 +97,7 @@ class _RefillSource:
 class Refills:
     """Checks whether a store still holds the data of a role, and refills the lost partitions."""
 
-    bootstrap_servers: str
-    registry: Registry
+    role: Role
     projection: Projection
     assigned: Callable[[], Collection[tuple[str, int]]]
     """Returns the partitions owned by the role, as topic and number."""
@@ -140,10 +138,7 @@ class Refills:
         if not partitions:
             return
         since_ms = None if source.age_ms is None else clock.now_ms() - source.age_ms
-        opened = topic_history(
-            self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions
-        )
-        async with opened as history:
+        async with self.role.history(source.topic, since_ms=since_ms, partitions=partitions) as history:
             _LOG.info("%s: the store is filled from %d records at most", source.topic.name, history.total)
             await source.fill(history.chunks(_CHUNK))
         still_owned = set(self._owned(source))  # the new owner refills partitions that were reassigned in the meantime

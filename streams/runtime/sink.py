@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import clock
-from infra.kafka.consumer import kafka_consumer, positions
+from infra.kafka.consumer import kafka_consumer, positions, started
 from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
-from streams.runtime.supervise import run_until
+from streams.runtime.role import Role
 from streams.runtime.topic_history import offsets_since
 from topics import Topic
 
@@ -108,51 +108,47 @@ def _name(tp: TopicPartition) -> str:
 
 
 async def run_sink(
-    bootstrap_servers: str,
-    group: str,
-    topics: Iterable[Topic],
-    write: Write,
-    *,
-    stop: asyncio.Event,
-    beside: Sequence[Coroutine[Any, Any, None]] = (),
-    rewind: Rewind | None = None,
+    role: Role, group: str, topics: Iterable[Topic], write: Write, *, rewind: Rewind | None = None
 ) -> None:
-    """Read topics as a consumer group until `stop` is set; an error in one of the coroutines is raised.
+    """Read topics as a consumer group until cancelled.
+
+    A batch interrupted half-way is read again: its offsets are not committed.
 
     Args:
-        bootstrap_servers: The addresses of the brokers.
+        role: The role that reads.
         group: The consumer group.
         topics: The topics to read.
         write: Writes a batch.
-        stop: Ends the sink once it is set.
-        beside: Further coroutines to run concurrently.
         rewind: Reads the partitions again that the store has lost.
     """
     names = (topic.name for topic in topics)
-    consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
-    try:
-        # A batch interrupted half-way is read again: its offsets are not committed.
-        await run_until(stop, _work(consumer, write, rewind), *beside)
-    finally:
-        await consumer.stop()
-
-
-async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None) -> None:
-    await consumer.start()
+    consumer = kafka_consumer(
+        role.settings.kafka_bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest"
+    )
     committed: dict[TopicPartition, int] = {}
-    while True:
-        if rewind is not None:
-            await rewind.look(consumer)
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
-        reached = await positions(consumer)
-        for tp, records in fetched.items():
-            await write(tp.topic, records)
-        if rewind is not None:
-            await rewind.note(consumer)
-        new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
-        if new_positions:
-            try:
-                await consumer.commit(new_positions)
-                committed = reached
-            except (CommitFailedError, IllegalStateError) as error:
-                _LOG.info("the group has rebalanced, what was written is read again: %s", error)
+    async with started(consumer):
+        while True:
+            if rewind is not None:
+                await rewind.look(consumer)
+            fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+            reached = await positions(consumer)
+            for tp, records in fetched.items():
+                await write(tp.topic, records)
+            if rewind is not None:
+                await rewind.note(consumer)
+            committed = await _commit(consumer, reached, committed)
+
+
+async def _commit(
+    consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int], committed: dict[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Commit the positions that are new, and return the committed ones."""
+    new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+    if not new_positions:
+        return committed
+    try:
+        await consumer.commit(new_positions)
+    except (CommitFailedError, IllegalStateError) as error:
+        _LOG.info("the group has rebalanced, what was written is read again: %s", error)
+        return committed
+    return reached

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from infra.kafka.consumer import kafka_consumer
+from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
 from streams.core.position import Position
 from streams.runtime.decode import Decoder
@@ -129,11 +129,8 @@ async def topic_history(
         since_ms: The append time to start from, in ms since the epoch; the beginning of the topic by default.
         partitions: The numbers of the partitions; all by default.
     """
-    numbers = range(topic.partitions) if partitions is None else sorted(partitions)
-    consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        tps = [TopicPartition(topic.name, number) for number in numbers]
+    tps = [tp for tp in partitions_of(topic) if partitions is None or tp.partition in partitions]
+    async with started(kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")) as consumer:
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         if since_ms is None:
@@ -145,8 +142,6 @@ async def topic_history(
         history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
         history.total = sum(ends[tp] - starts[tp] for tp in tps)
         yield history
-    finally:
-        await consumer.stop()
 
 
 async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:

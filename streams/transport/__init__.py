@@ -1,6 +1,8 @@
 """Batch transport for Faust: one Faust message carries up to a thousand consecutive records of a partition.
 
-    app = faust_app("feed", bootstrap_servers=..., datadir=...)
+    app = faust_app(
+        "feed", bootstrap_servers=..., datadir=..., store="rocksdb", limits=Limits(...), commit_interval_s=1.0
+    )
     topic = batch_topic(app, "interactions.v1")
 
     @app.agent(topic)

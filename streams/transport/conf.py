@@ -25,13 +25,13 @@ TABLE_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max
 class Limits:
     """Limits of a batch, and of the unacknowledged records of a partition."""
 
-    batch_records: int = 1_000
-    batch_bytes: int = 4 << 20
-    batch_wait_ms: int = 20
+    batch_records: int
+    batch_bytes: int
+    batch_wait_ms: int
     """Time for which the broker may hold back records for a fuller batch."""
-    unacked_records: int = 20_000
+    max_in_flight_records: int
     """Unacknowledged records of a partition above which it is not fetched."""
-    unacked_bytes: int = 64 << 20
+    max_in_flight_bytes: int = 64 << 20
     drain_s: float = 5.0
     """Time for agents to finish when partitions are revoked or the worker stops."""
 
@@ -42,7 +42,7 @@ class Limits:
             load: The batches in flight.
             share: The share of the limits, above 0 and up to 1.
         """
-        return load.records >= share * self.unacked_records or load.size_bytes >= share * self.unacked_bytes
+        return load.records >= share * self.max_in_flight_records or load.size_bytes >= share * self.max_in_flight_bytes
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -94,9 +94,9 @@ def faust_app(
     *,
     bootstrap_servers: str,
     datadir: Path,
-    store: Literal["memory", "rocksdb"] = "rocksdb",
-    limits: Limits | None = None,
-    commit_interval_s: float = 1.0,
+    store: Literal["memory", "rocksdb"],
+    limits: Limits,
+    commit_interval_s: float,
     session_timeout_s: float = 6.0,
     instance_id: str | None = None,
 ) -> App:
@@ -145,6 +145,6 @@ def faust_app(
         topic_disable_leader=True,
         worker_redirect_stdouts=False,
     )
-    app.limits = limits or Limits()
+    app.limits = limits
     app.drains = []
     return app

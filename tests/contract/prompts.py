@@ -3,16 +3,17 @@
 A prompt that is edited must get another version, so that answers tell by which words they were asked for.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 
-from streams.core.params import RetrievalParams
 from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
+from tests.params import PREFETCH_PARAMS
 
 FOLDER = Path(__file__).with_name("prompts")
 _EVENING_MS = 1_795_219_200_000
@@ -38,7 +39,7 @@ def text(fetcher: Fetcher) -> str:
         Place(NEW_YORK, "New York"),
         [fetcher],
         title_of=lambda _: "Late Set at the Blue Note",
-        params=RetrievalParams(facts=frozenset(get_args(PromptField))),
+        params=replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField))),
     )
     about = msgspec.json.format(request.about)
     return f"{fetcher.prompt_version}\n\n{fetcher.prompt}\n{about}\n"

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from infra import health_check
+from infra.health import health_check
 from infra.local.port import free_ports
 from infra.local.servers.redis import RedisServer
 from infra.redis.connection import connect_impatiently

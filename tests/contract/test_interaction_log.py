@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from domain.timestamp import HOUR_MS
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
 from tests.build import T0_MS, an_interaction
 
 NOW_S = T0_MS / 1_000
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from infra.redis.connection import StoreError
 from infra.redis.connection import connect as connect_redis
 from infra.settings import Settings
 from schemas.types import LlmCall
-from streams.core.llm_judge import Scores
+from streams.core.ranking.llm_judge import Scores
 
 
 class Item(msgspec.Struct):

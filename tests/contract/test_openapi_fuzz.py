@@ -34,12 +34,11 @@ from infra.fakes.serve import serving
 from infra.postgres.catalog_filter import PostgresListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import ShopSearch
 from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Trigger
-from tests.build import a_feed, an_item
+from tests.build import a_feed, a_shop_search, an_item
 from tests.unit.api.builder import a_context
 from topics import Topic
 from topics.topic import TRIGGERS
@@ -98,7 +97,7 @@ def url(stack: Addresses) -> Iterator[str]:
             items=items,
             listing=PostgresListing(connections),
             shop_archive=PostgresShopArchive(connections),
-            search=ShopSearch(connections),
+            search=a_shop_search(connections),
             closers=[connections.close],
         )
         async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:

@@ -73,15 +73,15 @@ async def test_who_has_moved_is_not_answered_with_the_old_place(store: PrefetchS
 
 
 async def test_what_is_asked_is_not_wanted_until_it_is_given_up(store: PrefetchStore) -> None:
-    await store.ask([MUSIC], within_s=SOON_S)
-    await store.ask([HERE], within_s=0.001)
+    await store.ask([MUSIC], deadline_s=SOON_S)
+    await store.ask([HERE], deadline_s=0.001)
     while not (await store.wanted([HERE]))[0]:
         pass
     assert await store.wanted([MUSIC, PrefetchSlot("u2", "music")]) == [False, True]
 
 
 async def test_an_answer_that_has_expired_is_wanted_though_it_was_asked_before(store: PrefetchStore) -> None:
-    await store.ask([MUSIC], within_s=SOON_S)
+    await store.ask([MUSIC], deadline_s=SOON_S)
     await store.write("u1", found(left_s=-0.001))
     assert await store.wanted([MUSIC]) == [True]
 
@@ -89,7 +89,7 @@ async def test_an_answer_that_has_expired_is_wanted_though_it_was_asked_before(s
 async def test_a_user_is_cleared_and_nobody_else(store: PrefetchStore) -> None:
     await store.write("u1", found())
     await store.write("u2", found())
-    await store.ask([HERE], within_s=SOON_S)
+    await store.ask([HERE], deadline_s=SOON_S)
     assert await store.clear("u1") == 2
     assert await store.clear("u1") == 0
     assert await store.wanted([MUSIC, HERE]) == [True, True]
@@ -120,7 +120,7 @@ async def test_questions_come_back(store: PrefetchStore) -> None:
 
 async def test_nothing_is_asked_of_no_slots(store: PrefetchStore) -> None:
     assert await store.wanted([]) == []
-    await store.ask([], within_s=SOON_S)
+    await store.ask([], deadline_s=SOON_S)
     await store.write_questions({})
 
 

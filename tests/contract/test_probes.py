@@ -7,8 +7,8 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from infra import health_check
 from infra.address import Addresses
+from infra.health import health_check
 from tests.pipeline.relay import Relay
 
 DEADLINE_S = 20.0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from domain.nearby import UNKNOWN, spot
 from infra import clock
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
@@ -21,7 +22,6 @@ from infra.redis.stores.user_profile_store import (
     UserProfile,
     UserProfileStore,
 )
-from schemas.nearby import UNKNOWN, spot
 from schemas.types import Experiment, RecentItem
 from streams.roles.log.log_role import ChartProjector
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats

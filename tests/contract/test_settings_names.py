@@ -2,12 +2,13 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 import yaml
 
-from infra.settings import Settings, read, seconds_by_name
+from infra.settings import RENAMED, SECTIONS, Settings, read, seconds_by_name, specifications, title, variable
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
+SETTINGS = {variable(spec): spec.default for spec in specifications()}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 NOT_IN_CONTAINERS = {
     *{"MILLRACE_CACHE", "KAFKA_PORT", "SCHEMA_REGISTRY_PORT", "REDIS_PORT", "DATABASE_PORT"},  # the local stack's
@@ -42,7 +43,36 @@ def test_the_example_holds_no_password() -> None:
 def test_compose_hands_every_setting_to_the_application() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     for name in ("provision", "feed", "trainer", "score", "fetch", "collect", "push", "shop", "api"):
-        assert set(compose["services"][name]["environment"]) == set(SETTINGS) - NOT_IN_CONTAINERS, name
+        assert set(compose["services"][name]["environment"]) == set(SETTINGS) - NOT_IN_CONTAINERS | set(RENAMED), name
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("docs/settings.md", r"## (.+)|\| `([A-Z_]+)` .*"),
+        (".env.example", r"# --- (.+) ---|# ([A-Z_]+)=.*"),
+        ("docker-compose.yml", r"  # (.+)|  ([A-Z_]+):"),
+    ],
+)
+def test_documents_and_compose_group_the_settings_by_section(file: str, line: str) -> None:
+    hidden = NOT_IN_CONTAINERS if file == "docker-compose.yml" else set()
+    groups = {title(section): [variable(spec) for spec in fields(section)] for section in SECTIONS}
+    shown = {heading: [name for name in names if name not in hidden] for heading, names in groups.items()}
+    expected = [word for heading, names in shown.items() if names for word in (heading, *names)]
+    words = ["".join(found) for found in re.findall(rf"^(?:{line})$", (ROOT / file).read_text(), re.MULTILINE)]
+    assert [word for word in words if word in expected] == expected
+
+
+def test_a_section_is_a_module_and_settings_have_one_section() -> None:
+    assert [variable(spec) for spec in specifications()] == list(SETTINGS)
+    assert len(SETTINGS) == len(fields(Settings))
+    modules = {path.stem for path in (ROOT / "infra" / "settings").glob("*_settings.py")}
+    assert {section.__module__.rpartition(".")[2] for section in SECTIONS} == modules
+
+
+def test_a_former_name_leads_to_a_setting_and_is_none_itself() -> None:
+    assert set(RENAMED.values()) <= set(SETTINGS)
+    assert not set(RENAMED) & set(SETTINGS)
 
 
 def test_compose_publishes_the_ports_of_the_local_stack() -> None:
@@ -66,4 +96,4 @@ def test_no_other_module_reads_the_environment() -> None:
     packages = ("schemas", "topics", "models", "infra", "streams", "api", "cli", "bench")
     sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     readers = [path for path in sources if re.search(r"os\.environ\b(?!\.copy)|os\.getenv", path.read_text())]
-    assert [str(path.relative_to(ROOT)) for path in readers] == ["infra/settings.py"]
+    assert [str(path.relative_to(ROOT)) for path in readers] == ["infra/settings/environment.py"]

@@ -18,7 +18,7 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     configured = settings.read()
-    clock = configured.home / "clock"
+    clock = configured.millrace_home / "clock"
 
     def now_ms() -> int:
         return int(clock.read_text()) + round((time.time() - clock.stat().st_mtime) * 1_000)

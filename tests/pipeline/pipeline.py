@@ -23,7 +23,8 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.idle import committed_offsets, end_offsets, wait_until_idle, work_left
+from infra.kafka.idle import wait_until_idle, work_left
+from infra.kafka.offsets import committed_offsets, end_offsets
 from infra.kafka.provision import PUSH_APP_ID, provision
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
@@ -122,7 +123,7 @@ class Pipeline:
         async def done() -> bool:
             ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS, PUSH_TOKENS])
             reached = await asyncio.to_thread(committed_offsets, self._admin, PUSH_APP_ID)
-            return all(reached.get(name, 0) >= end for name, end in ends.items())
+            return all(reached.get(partition, 0) >= end for partition, end in ends.items())
 
         await until(done, what="the push role to catch up")
 

@@ -19,7 +19,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     configured = settings.read()
     set_up(configured)
-    clock = configured.home / "clock"
+    clock = configured.millrace_home / "clock"
     await run(configured, stop, now_ms=lambda: int(clock.read_text()))
 
 

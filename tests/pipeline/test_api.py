@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 from api.app import create_app
 from api.context import Clients
 from api.http.server import HttpServer
-from infra import clock, health_check
+from infra import clock
 from infra.address import Addresses
+from infra.health import health_check
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis.connection import connect

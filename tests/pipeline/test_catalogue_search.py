@@ -8,13 +8,13 @@ import asyncpg
 import h3
 import pytest
 
+from domain.nearby import UNKNOWN, GeoIndex, Spot, spot
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.postgres.distance import by_cells, by_postgis, distance_by, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
-from schemas.nearby import UNKNOWN, GeoIndex, Spot, spot
 from schemas.types import Item
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -42,7 +42,7 @@ async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture
 def catalogue(pool: asyncpg.Pool) -> HybridSearch:
-    return HybridSearch(pool, encoder="subwords", radius_km=50.0)
+    return HybridSearch(pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
 
 
 async def put(pool: asyncpg.Pool, *items: Item, offset: int = 0) -> None:
@@ -150,7 +150,7 @@ async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool,
 
     items = {f"{km}-km": {"cell": at(km)} for km in (8, 15, 29, 60)} | {"city": {"city": "Berlin"}}
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in items.items()))
-    catalogue = HybridSearch(pool, encoder="subwords", radius_km=radius_km)
+    catalogue = HybridSearch(pool, encoder="subwords", radius_km=radius_km, hides_out_of_stock=True)
     for user in (spot(at(5), None), spot(at(20), None), spot(None, "Berlin"), spot(at(60), "Berlin")):
         places, ids = GeoIndex(), list(items)
         for index, item_id in enumerate(ids):
@@ -159,9 +159,9 @@ async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool,
         assert set(await found(catalogue, user=user, limit=9)) == set(ids) - far
 
 
-@pytest.mark.parametrize("hides_sold_out", [True, False])
+@pytest.mark.parametrize("hides_out_of_stock", [True, False])
 async def test_what_is_private_or_sold_out_is_not_found_but_recognised(
-    pool: asyncpg.Pool, *, hides_sold_out: bool
+    pool: asyncpg.Pool, *, hides_out_of_stock: bool
 ) -> None:
     await put(
         pool,
@@ -170,8 +170,8 @@ async def test_what_is_private_or_sold_out_is_not_found_but_recognised(
         an_item("sold", category="events", stock=0),
         an_item("told", category="events", attributes={"availability": "out of stock"}),
     )
-    catalogue = HybridSearch(pool, encoder="subwords", radius_km=50.0, hides_sold_out=hides_sold_out)
-    assert set(await found(catalogue, limit=9)) == {"ours"} | (set() if hides_sold_out else {"sold", "told"})
+    catalogue = HybridSearch(pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=hides_out_of_stock)
+    assert set(await found(catalogue, limit=9)) == {"ours"} | (set() if hides_out_of_stock else {"sold", "told"})
     known = await catalogue.known("events", ["jazz night"])
     assert [one.item_id for one in known] == ["ours", "mine"], "an item of the catalogue comes before a private one"
 

@@ -26,7 +26,6 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from models.text.subword import Subword
 from schemas.types import Content, Item, LlmCall
-from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
@@ -34,6 +33,7 @@ from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.fetch.service import FetchService
 from tests.build import LISBON, NEW_YORK, a_fetch_request, a_trigger, an_item
+from tests.params import PREFETCH_PARAMS
 from topics.topic import CONTENT, ITEMS
 
 EVENTS = [
@@ -101,21 +101,23 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
     async with AsyncExitStack() as exits:
         url = await exits.enter_async_context(claude.serve())
         settings = replaced(
-            Settings(llm_base_url=url, anthropic_api_key=KEY, llm_max_retries=1, llm_timeout_s=0.3, fetch_within_s=5.0),
+            Settings(
+                llm_base_url=url, anthropic_api_key=KEY, llm_max_retries=1, llm_timeout_s=0.3, fetch_deadline_s=5.0
+            ),
             **given,
         )
         rig = Rig(claude, redis, MemoryPublisher())
         rig.llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
         rig.fetching = FetchService(
             rig.llm,
-            HybridSearch(pool, encoder="subwords", radius_km=settings.place_radius_km),
+            HybridSearch(pool, encoder="subwords", radius_km=settings.nearby_radius_km, hides_out_of_stock=True),
             rig.items,
             rig.store,
             rig.publisher,
             fetchers=FETCHERS,
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=Subword(),
-            within_s=settings.fetch_within_s,
+            deadline_s=settings.fetch_deadline_s,
             now_ms=clock.now_ms,
         )
         yield rig
@@ -256,7 +258,7 @@ async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: R
 async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncpg.Pool, redis: Redis) -> None:
     place = prefetch_request.place_of(
         UserState("u1", cell=str(h3.latlng_to_cell(59.3, 18.0, 7)), city="Berlin"),
-        RetrievalParams(facts=frozenset(("where", "interests"))),
+        replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
     )
     trigger = a_trigger(kind="location", occurred_at=clock.now_ms())
     async with a_rig(pool, redis) as rig:
@@ -266,7 +268,7 @@ async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncp
             place,
             FETCHERS.values(),
             title_of=lambda item: item,
-            params=RetrievalParams(facts=frozenset(("where", "interests"))),
+            params=replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
         ):
             await rig.fetching.answer(request, asked_at=clock.now_ms())
     told = [item.title + item.description for item in rig.publisher.of(ITEMS)]
@@ -290,7 +292,7 @@ async def test_nothing_found_is_remembered_for_a_short_while(pool: asyncpg.Pool,
 
 async def test_without_the_catalogue_the_model_still_answers(redis: Redis) -> None:
     away = await database.connect("postgresql://nobody@127.0.0.1:1/none", ready=0)
-    async with a_rig(away, redis, fetch_within_s=0.6) as rig:
+    async with a_rig(away, redis, fetch_deadline_s=0.6) as rig:
         content = await rig.answer()
         rig.claude.every = "server_error"
         nothing = await rig.answer(about='{"where":"Lisbon"}')

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from evaluation.blend import BlendCandidate, interaction
-from evaluation.contestant import EvalContext
-from evaluation.stream import of_dataset
+from evaluation.contestants.blend import BlendCandidate, interaction
+from evaluation.contestants.contestant import EvalContext
+from evaluation.protocols.stream import of_dataset
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.model_status import SERVING

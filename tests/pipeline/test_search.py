@@ -9,7 +9,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import ShopQuery
 from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.item_store import MemoryItemStore
@@ -18,7 +18,7 @@ from schemas.types import Item
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.shop import similarity_fit
-from tests.build import a_product, an_item
+from tests.build import a_product, a_shop_search, an_item
 from tests.unit.api.builder import World
 from topics.topic import ITEMS
 
@@ -62,7 +62,7 @@ async def connections(stack: Addresses) -> AsyncIterator[LazyPool]:
 
 
 async def found(connections: LazyPool, query: str, **more: Any) -> list[str]:
-    return (await ShopSearch(connections).find(ShopQuery(query=query, **more))).item_ids
+    return (await a_shop_search(connections).find(ShopQuery(query=query, **more))).item_ids
 
 
 async def test_what_has_all_the_words_comes_first(connections: LazyPool) -> None:
@@ -82,10 +82,10 @@ async def test_a_synonym_is_found_after_the_word_itself(connections: LazyPool) -
 
 
 async def test_a_misspelt_word_is_put_right(connections: LazyPool) -> None:
-    answer = await ShopSearch(connections).find(ShopQuery(query="hedphones", limit=3))
+    answer = await a_shop_search(connections).find(ShopQuery(query="hedphones", limit=3))
     assert answer.corrected == {"hedphones": "headphones"}
     assert (answer.total, len(answer.item_ids)) == (7, 3)
-    assert not (await ShopSearch(connections).find(ShopQuery(query="headphones"))).corrected
+    assert not (await a_shop_search(connections).find(ShopQuery(query="headphones"))).corrected
 
 
 async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connections: LazyPool) -> None:
@@ -93,7 +93,7 @@ async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connecti
     try:
         await pool.execute("UPDATE words SET items = 90 WHERE word = 'wireless'")
         await pool.execute("UPDATE words SET word = 'wireles', stem = 'wirel' WHERE word = 'brass'")
-        answer = await ShopSearch(connections).find(ShopQuery(query="wireles"))
+        answer = await a_shop_search(connections).find(ShopQuery(query="wireles"))
         assert (answer.corrected, answer.total) == ({"wireles": "wireless"}, 7)
     finally:
         await CatalogIndexer(pool, Subword()).rebuild_dictionary()
@@ -134,7 +134,10 @@ async def test_the_api_answers_with_items_or_with_what_trends(connections: LazyP
     items, charts = MemoryItemStore(), MemoryChartStore()
     await items.write(SHELF)
     await charts.write({"LAMP000001": 1.0}, {})
-    world = World(items=items, clients={"search": ShopSearch(connections), "charts": charts})
+    world = World(
+        items=items,
+        clients={"search": a_shop_search(connections), "charts": charts},
+    )
     async with world.http() as http:
         page = (await http.get("/search", params={"q": "hedphones", "kind": "product", "limit": 2})).json()
         nothing = (await http.get("/search", params={"q": "qwxzzyk"})).json()
@@ -155,7 +158,7 @@ async def test_while_the_database_is_away_search_says_so() -> None:
     away = LazyPool("postgresql://postgres@127.0.0.1:1/none")
     with pytest.raises(StoreError):
         await found(away, "shoes")
-    async with World(clients={"search": ShopSearch(away)}).http() as http:
+    async with World(clients={"search": a_shop_search(away)}).http() as http:
         answer = await http.get("/search", params={"q": "shoes"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_away")
 
@@ -170,7 +173,7 @@ async def test_products_are_a_table_by_the_documents_names(connections: LazyPool
 
 
 async def test_nothing_found_and_nothing_trending_is_not_found(connections: LazyPool) -> None:
-    world = World(clients={"search": ShopSearch(connections)})
+    world = World(clients={"search": a_shop_search(connections)})
     async with world.http() as http:
         answer = await http.get("/recommendations/search", params={"query": "qwxzzyk"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_match")
@@ -183,6 +186,6 @@ async def test_the_limit_of_a_shops_search_is_held_to_1_to_6000(
     items = MemoryItemStore()
     await items.write(SHELF)
     params = {"query": " mic "} | ({} if limit is None else {"response_limit": limit})
-    async with World(items=items, clients={"search": ShopSearch(connections)}).http() as http:
+    async with World(items=items, clients={"search": a_shop_search(connections)}).http() as http:
         answer = await http.get("/recommendations/search", params=params)
     assert len(answer.json()["results"]) == found

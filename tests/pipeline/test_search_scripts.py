@@ -11,11 +11,11 @@ from infra.address import Addresses
 from infra.postgres.catalog_filter import CatalogFilter, PostgresListing
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import ShopQuery
 from models.text.subword import Subword
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
-from tests.build import an_item
+from tests.build import a_shop_search, an_item
 from topics.topic import ITEMS
 
 
@@ -111,11 +111,11 @@ QUERIES = [
 
 @pytest.mark.parametrize(("query", "expected"), QUERIES)
 async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, expected: list[str]) -> None:
-    found = await ShopSearch(connections).find(ShopQuery(query=query, limit=50))
+    found = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
     assert found.item_ids == expected
     listed = await PostgresListing(connections).find(CatalogFilter(words=[query]), limit=50)
     assert sorted(listed) == sorted(expected)
-    catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0)
+    catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
     matches = await catalogue.search(HybridQuery(category="things", words=[query], limit=len(expected)))
     assert sorted(match.item_id for match in matches) == sorted(expected)
 
@@ -134,10 +134,10 @@ async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, 
 async def test_a_run_that_nothing_holds_is_found_by_what_most_of_it_is_in(
     connections: LazyPool, query: str, first: str
 ) -> None:
-    found = await ShopSearch(connections).find(ShopQuery(query=query, limit=50))
+    found = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
     assert found.item_ids[0] == first
 
 
 @pytest.mark.parametrize("query", ["北極", "龍", "ๆ", "뷁", "🦄", "\u200d", "\u00ad", "　", "'自'転':*"[:1]])
 async def test_what_nothing_holds_finds_nothing(connections: LazyPool, query: str) -> None:
-    assert (await ShopSearch(connections).find(ShopQuery(query=query))).item_ids == []
+    assert (await a_shop_search(connections).find(ShopQuery(query=query))).item_ids == []

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from domain.nearby import Spot
 from infra import clock
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
 from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopSearch
 from infra.redis.connection import connect
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -30,7 +30,6 @@ from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
 from schemas import limit, text
-from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -43,6 +42,7 @@ from tests.build import (
     a_feed,
     a_notification,
     a_profile,
+    a_shop_search,
     an_experiment,
     an_interaction,
     an_item,
@@ -90,7 +90,7 @@ class World:
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(
             pool,
-            ShopSearch(self.connections),
+            a_shop_search(self.connections),
             RedisChartStore(redis),
             RedisShopStore(redis),
             addresses.into(Settings()),
@@ -183,7 +183,7 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
         pass
     await world.indexing.rebuild_dictionary()
     assert (world.letters(), world.refused) == ([], [])
-    catalogue = HybridSearch(world.pool, encoder="subwords", radius_km=50.0)
+    catalogue = HybridSearch(world.pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
     found = await catalogue.search(HybridQuery(category="music", words=["train"], limit=1_000))
     assert plain.item_id in {match.item_id for match in found}
     documents = "SELECT count(*) FROM catalogue WHERE item_id = $1 AND document <> ''"

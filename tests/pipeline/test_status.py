@@ -16,14 +16,14 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
-from infra import status
 from infra.address import Addresses
+from infra.health import status
+from infra.health.pipeline_health import PipelineReader
 from infra.kafka.provision import APP_ID, BrokerTopic, create
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.kafka.topic_tail import follow, last
 from infra.local.port import free_ports
-from infra.pipeline_health import PipelineReader
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.settings import Settings, to_env

@@ -100,7 +100,7 @@ async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeli
 @pytest.mark.parametrize("model", ["als", "deep", "lightgcn", "dot-product"])
 async def test_tastes_of_another_model_serve_where_it_is_configured(pipeline: Pipeline, model: str) -> None:
     await pipeline.start("feed")
-    await pipeline.start("trainer", **ON_DEMAND, TASTE_MODEL=model, COLLABORATIVE_FACTORS="8")
+    await pipeline.start("trainer", **ON_DEMAND, ITEM_ITEM_MODEL=model, COLLABORATIVE_FACTORS="8")
     await pipeline.settle()
     version = await pipeline.fit()
     assert version.status == SERVING
@@ -112,7 +112,7 @@ async def test_tastes_of_another_model_serve_where_it_is_configured(pipeline: Pi
 
 async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline) -> None:
     await pipeline.publish(MODEL_VERSIONS, [clairvoyant()])
-    await pipeline.start("trainer", **ON_DEMAND, MODEL_TOLERANCE="0", MODEL_PUBLISH_INTERVAL_S="0")
+    await pipeline.start("trainer", **ON_DEMAND, MODEL_PROMOTION_TOLERANCE="0", MODEL_PUBLISH_INTERVAL_S="0")
     version = await pipeline.fit()
     assert version.status == REFUSED
     assert version.reason.startswith("worse: NDCG@10")

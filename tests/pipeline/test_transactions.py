@@ -12,8 +12,9 @@ import asyncpg
 import pytest
 from confluent_kafka import Producer
 
-from infra import clock, status
+from infra import clock
 from infra.address import Addresses
+from infra.health import status
 from infra.kafka import dead_letter_replay
 from infra.kafka.dead_letter_replay import Only
 from infra.kafka.partition import partition_of

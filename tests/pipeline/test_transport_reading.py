@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faust
@@ -16,8 +16,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
+from infra.settings import Settings
+from streams.runtime.faust_role import batch_limits
 from streams.transport import App, Limits, StaleEventError, as_current, batch_topic, faust_app, run
 from tests.pipeline.transport_fleet import PARTITIONS, Stack, committed, create_topics, ends, producer
+
+LIMITS = batch_limits(Settings())
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    servers: str, group: str, topic: str, home: Path, *, limits: Limits | None = None, table: bool = False
+    servers: str, group: str, topic: str, home: Path, *, limits: Limits = LIMITS, table: bool = False
 ) -> AsyncIterator[Reader]:
     app = faust_app(
         group,
@@ -115,7 +119,7 @@ async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: S
     out.produce(topic, b"other", partition=1)
     out.flush()
     # One fetch brings all that is there, and may pass the limit; the next is not made.
-    limits = Limits(batch_records=50, unacked_records=100)
+    limits = replace(LIMITS, batch_records=50, max_in_flight_records=100)
     async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
         await until(lambda: len(reader.records) == 2_001, "both are read")
         for number in range(2_000):
@@ -140,7 +144,7 @@ async def test_small_batches_of_a_hot_partition_leave_room_for_the_others(stack:
     for partition in range(1, PARTITIONS):
         out.produce(topic, b"cold", partition=partition)
     out.flush()
-    async with reading(servers, group, topic, tmp_path, limits=Limits(batch_records=100)) as reader:
+    async with reading(servers, group, topic, tmp_path, limits=replace(LIMITS, batch_records=100)) as reader:
         await until(lambda: len(reader.records) == 5_000 + PARTITIONS - 1, "all records are read")
     order = [event.value.partition for event in reader.events]
     assert max(order.index(partition) for partition in range(PARTITIONS)) < 2 * PARTITIONS, order
@@ -155,7 +159,7 @@ async def test_what_is_held_when_partitions_are_taken_is_read_again(stack: Stack
     for number in range(8_000):
         out.produce(topic, b"%d" % number, b"%d" % number)
     out.flush()
-    limits = Limits(batch_records=100)
+    limits = replace(LIMITS, batch_records=100)
     async with reading(servers, group, topic, tmp_path, limits=limits, table=True) as first:
         await until(lambda: len(first.records) == 8_000, "all records are read")
         done = {}
@@ -238,7 +242,7 @@ async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tm
     for number in range(200):
         out.produce(topic, b"old %d" % number, partition=0)
     out.flush()
-    limits = Limits(batch_records=100, unacked_records=200)
+    limits = replace(LIMITS, batch_records=100, max_in_flight_records=200)
     async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
         await until(lambda: len(reader.records) == 200, "the partition is full")
         # More than one fetch holds, so that the client's position is below what is deleted.
@@ -269,7 +273,14 @@ async def test_agent_that_raises_ends_the_app_and_its_records_are_read_again(sta
     out = producer(servers)
     out.produce(topic, b"cursed", partition=0)
     out.flush()
-    app = faust_app(group, bootstrap_servers=servers, datadir=tmp_path / "cursed", store="memory")
+    app = faust_app(
+        group,
+        bootstrap_servers=servers,
+        datadir=tmp_path / "cursed",
+        store="memory",
+        limits=LIMITS,
+        commit_interval_s=1.0,
+    )
 
     @app.agent(batch_topic(app, topic))
     async def raises(stream: faust.Stream) -> None:

@@ -11,14 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.timestamp import DAY_MS
 from infra.address import Addresses
 from infra.redis.stores.feed_store import KEY, RERANKED_TTL_S, reranked
 from schemas.types import Trigger
 from tests.build import T0_MS, a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, local_ms, until
 from topics.topic import INTERACTIONS, ITEMS, PROFILES, TRIGGERS
-
-DAY_MS = 86_400_000
 
 
 @pytest.fixture

@@ -31,10 +31,8 @@ DEADLINE_S = 60.0
 def settings(stack: Addresses, tmp_path: Path) -> Settings:
     """Settings under which Redis and PostgreSQL are run, and the slower two are those of the session's stack."""
     ports = Ports.free()
-    given = stack.into(Settings())
-    return replace(
-        given, home=tmp_path, redis_url="", database_url="", redis_port=ports.redis, database_port=ports.database
-    )
+    given = stack.into(Settings(millrace_home=tmp_path, redis_port=ports.redis, database_port=ports.database))
+    return replace(given, redis_url="", database_url="")
 
 
 @asynccontextmanager
@@ -103,29 +101,29 @@ async def test_a_signal_stops_everything_in_order(settings: Settings, number: si
         assert found["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
         assert found["redis_url"].endswith(f"@127.0.0.1:{settings.redis_port}/0")
         shown = [part for child in [psutil.Process(up.pid), *children] for part in child.cmdline()]
-        assert not [part for part in shown if any(password in part for password in passwords(settings.home))]
+        assert not [part for part in shown if any(password in part for password in passwords(settings.millrace_home))]
         up.send_signal(number)
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()
     assert "Traceback" not in told.decode()
-    assert not any(password in told.decode() for password in passwords(settings.home))
+    assert not any(password in told.decode() for password in passwords(settings.millrace_home))
     assert [child for child in children if child.is_running()] == []
-    assert not (settings.home / "addresses.json").exists()
+    assert not (settings.millrace_home / "addresses.json").exists()
 
 
 async def test_a_home_is_its_owners_alone(settings: Settings) -> None:
-    settings.home.chmod(0o755)
+    settings.millrace_home.chmod(0o755)
     async with millrace(settings, "up", "--servers-only", "--json") as up:
         await addresses_of(up)
         open_to_others = [
             path
-            for path in (settings.home, *settings.home.rglob("*"))
+            for path in (settings.millrace_home, *settings.millrace_home.rglob("*"))
             if path.lstat().st_mode & 0o007 and not path.is_symlink()
         ]
         assert open_to_others == []
-        for log in (settings.home / "logs").iterdir():
+        for log in (settings.millrace_home / "logs").iterdir():
             assert log.stat().st_mode & 0o777 == 0o600
-            assert not any(password in log.read_text() for password in passwords(settings.home))
+            assert not any(password in log.read_text() for password in passwords(settings.millrace_home))
         up.terminate()
         await asyncio.wait_for(up.communicate(), DEADLINE_S)
 

@@ -11,13 +11,16 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import faust
 import uvloop
 
-from streams.transport import App, Batch, Limits, as_current, batch_topic, faust_app, run
+from infra.settings import Settings
+from streams.runtime.faust_role import batch_limits
+from streams.transport import App, Batch, as_current, batch_topic, faust_app, run
 
 CHECKPOINT_S = 0.2
 
@@ -30,7 +33,7 @@ def build(options: dict[str, Any]) -> App:
         bootstrap_servers=options["bootstrap_servers"],
         datadir=home / "state",
         store=options.get("store", "memory"),
-        limits=Limits(**options.get("limits", {})),
+        limits=replace(batch_limits(Settings()), **options.get("limits", {})),
         commit_interval_s=0.3,
         session_timeout_s=options.get("session_timeout_s", 3.0),
         instance_id=options.get("instance_id"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("client/src/millrace_client", "infra", "loaders", "models", "schemas", "streams", "topics")
+PACKAGES = ("client/src/millrace_client", "domain", "infra", "loaders", "models", "schemas", "streams", "topics")
 MODULES = [
     path.relative_to((ROOT / package).parent).with_suffix("").as_posix().replace("/", ".")
     for package in PACKAGES

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from loaders import Dataset, event_id
-from models.weight import RATING_SCALE
+from schemas.limit import RATING_SCALE
 
 _SHOWN_ACTIVITY = 100
 """Number of interactions of a typical user, whose feed is shown if there is no user alex."""

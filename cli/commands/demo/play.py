@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from cli.commands.demo.proof import DemoError, Proof
 from cli.commands.demo.publish import post, to_api, to_kafka
 from cli.commands.demo.screen import Screen
 from cli.commands.demo.watch import Watch
+from cli.kafka import open_kafka
 from infra import clock
 from infra.fakes import CLAUDE, FIREBASE
 from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
 from infra.redis.connection import connect
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.redis.stores.push_store import KEPT, RedisPushStore
@@ -234,17 +233,15 @@ class Play:
 @asynccontextmanager
 async def opened(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
     """Connect to a running stack."""
-    registry = Registry(located.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = Publisher(located.kafka_bootstrap_servers, registry)
-    redis = connect(located.redis_url)
-    watch = Watch(located.kafka_bootstrap_servers, registry, redis)
-    try:
-        async with httpx.AsyncClient(base_url=api_url(located), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client:
+    async with (
+        open_kafka(located) as (registry, publisher),
+        httpx.AsyncClient(base_url=api_url(located), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client,
+    ):
+        redis = connect(located.redis_url)
+        watch = Watch(located.kafka_bootstrap_servers, registry, redis)
+        try:
             proof.broker = await watch.describe_broker()
             yield Play(data, proof, screen, client, publisher, redis, watch, clock.now_ms())
-    finally:
-        await watch.close()
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+        finally:
+            await watch.close()
+            await redis.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from infra.kafka.offsets import Partition
 from topics import Topic
 
 _POLL_S = 0.1
@@ -18,7 +19,7 @@ class Tail:
 
     def __init__(self, bootstrap_servers: str, topics: Iterable[Topic]) -> None:
         self._newest: dict[str, dict[bytes, bytes]] = {topic.name: {} for topic in topics}
-        self._positions: dict[str, int] = {}
+        self._positions: dict[Partition, int] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -44,9 +45,9 @@ class Tail:
         """Return the newest value of each key that has been read."""
         return self._newest[topic.name].copy()
 
-    def has_read(self, ends: dict[str, int]) -> bool:
-        """Return whether all records before these end offsets, by topic-partition, have been read."""
-        return all(self._positions.get(place, -1) >= end for place, end in ends.items())
+    def has_read(self, ends: dict[Partition, int]) -> bool:
+        """Return whether all records before these end offsets have been read."""
+        return all(self._positions.get(partition, -1) >= end for partition, end in ends.items())
 
     def close(self) -> None:
         """Stop reading."""
@@ -65,4 +66,4 @@ class Tail:
                     if key is not None and value is not None:
                         self._newest[topic][key] = value
                     offset += 1
-                self._positions[f"{topic}-{message.partition()}"] = offset
+                self._positions[topic, message.partition()] = offset

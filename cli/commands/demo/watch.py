@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from cli.commands.demo.proof import DemoError
 from cli.commands.demo.tail import Tail
 from infra.kafka import idle
+from infra.kafka.offsets import end_offsets
 from infra.kafka.registry import Registry
 from infra.redis.stores.feed_store import RedisFeedStore
 from schemas.types import DeadLetter, Features
@@ -119,7 +120,7 @@ class Watch:
             return idle_polls == _IDLE_POLLS
 
         await self.until(f"the workers have not finished {work}", at_rest, self._remaining_work)
-        ends = await asyncio.to_thread(idle.end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
+        ends = await asyncio.to_thread(end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
 
         async def read() -> bool:
             return self._tail.has_read(ends)

@@ -11,12 +11,13 @@ from typing import Protocol, cast
 
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_S
 from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
 MOST = 1_000
 """Maximum number of items in a chart."""
-_LIVES_S = 90 * 86_400
+_LIVES_S = 90 * DAY_S
 """How long a chart without updates is kept: there is one for each category that ever existed."""
 
 

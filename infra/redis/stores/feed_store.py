@@ -12,6 +12,7 @@ from urllib.parse import quote
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from domain.timestamp import DAY_S
 from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
 from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_order
@@ -27,7 +28,6 @@ RERANKED_TTL_S = 60
 KEY = "feed:"
 _CHUNK = 50
 """Feeds per run of the script, which blocks Redis for about 0.2 ms."""
-_DAY_S = 86_400
 _Call = tuple[int | str | bytes, ...]
 
 # KEYS: the feeds' keys. ARGV: seconds to live (0: forever), then the packed feeds.
@@ -125,10 +125,10 @@ class MemoryFeedStore:
 class RedisFeedStore:
     """Feeds in Redis: writes in one pipeline, reads of one event loop tick in one MGET."""
 
-    def __init__(self, redis: Redis, *, ttl_days: float = 30) -> None:
+    def __init__(self, redis: Redis, *, ttl_days: float = 0.0) -> None:
         """Create a store; feeds that are not replaced expire after `ttl_days` days, 0 for never."""
         self._redis = redis
-        self._ttl_s = round(ttl_days * _DAY_S)
+        self._ttl_s = round(ttl_days * DAY_S)
         self._reads: Coalescer[Feed | None] = Coalescer(self._fetch)
         self._changes = RedisChanges(redis)
 

@@ -9,13 +9,13 @@ from typing import Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_MS
 from infra.redis.connection import store_errors
 from schemas.types import Interaction
 
 KEY = "interaction_log:"
 MOST = 500
 """Maximum number of interactions per user."""
-DAY_MS = 86_400_000
 ENTRY_BYTES = 8 << 10
 """Size in bytes above which the context of an interaction is omitted."""
 _encoder = msgspec.json.Encoder()

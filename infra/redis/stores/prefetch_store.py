@@ -14,15 +14,16 @@ from typing import Any, NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_S
 from infra.redis.connection import store_errors
 from schemas.types import FoundItem
 
 KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:"
 ATTEMPTS, ANSWERED = "fetch:attempts:", "fetch:answered:"
-_INDEX_LIVES_S = 7 * 86_400
-_REQUEST_LIVES_S = 86_400
+_INDEX_LIVES_S = 7 * DAY_S
+_REQUEST_LIVES_S = DAY_S
 """The retention of the topic of requests."""
-_QUESTIONS_LIVE_S = 86_400
+_QUESTIONS_LIVE_S = DAY_S
 
 
 class PrefetchSlot(NamedTuple):
@@ -76,12 +77,12 @@ class PrefetchStore(Protocol):
         """Say for each slot whether it has neither an answer nor a pending request."""
         ...
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            deadline_s: Time in seconds after which a slot without an answer is wanted again.
         """
         ...
 
@@ -130,14 +131,14 @@ class MemoryPrefetchStore:
         """Say for each slot whether it has neither an answer nor a pending request."""
         return [slot not in self._live() and self._pending_until_s.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            deadline_s: Time in seconds after which a slot without an answer is wanted again.
         """
-        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + within_s)
+        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + deadline_s)
 
     async def write(self, user_id: str, answer: Prefetched) -> None:
         """Store an answer.
@@ -199,16 +200,16 @@ class RedisPrefetchStore:
         with store_errors("looking for what was fetched"):
             return [not count for count in await pipeline.execute()]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            deadline_s: Time in seconds after which a slot without an answer is wanted again.
         """
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
-            pipeline.set(_key(ASKED, slot), b"", px=round(within_s * 1_000))
+            pipeline.set(_key(ASKED, slot), b"", px=round(deadline_s * 1_000))
             self._name(pipeline, slot)
         with store_errors("noting what is asked"):
             await pipeline.execute()

@@ -8,13 +8,14 @@ from typing import Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_MS
 from infra.redis.connection import store_errors
 from schemas.types import Devices, Notification
 
 DEVICES, NOTIFICATIONS = "devices:", "notifications:"
 KEPT = 100
 """Maximum number of decisions per user."""
-KEPT_MS = 30 * 86_400_000
+KEPT_MS = 30 * DAY_MS
 """How long a user's decisions are kept after the last one."""
 _encoder = msgspec.json.Encoder()
 _devices = msgspec.json.Decoder(Devices)

@@ -11,13 +11,14 @@ from typing import NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.nearby import Spot, spot
+from domain.timestamp import DAY_S
 from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
-from schemas.nearby import Spot, spot
 from schemas.types import Features, Profile, RecentItem
 
 FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
-_LIVES_S = 90 * 86_400
+_LIVES_S = 90 * DAY_S
 _RECENT = 20
 
 

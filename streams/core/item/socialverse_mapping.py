@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from models.weight import RATING_SCALE
+from domain.post import post_item_id
+from domain.timestamp import epoch_ms
 from schemas.codec import DecodeError
-from schemas.limit import LINE_CHARS, TEXT_CHARS
+from schemas.limit import LINE_CHARS, RATING_SCALE, TEXT_CHARS
 from schemas.text import cleaned
 from schemas.types import Action, Interaction, Item
 
-POST, VIDEO = "post-", "video"
+VIDEO = "video"
 ACTIONS: Mapping[str, tuple[Action, str]] = MappingProxyType(
     {
         "viewed-posts": ("view", "viewed_at"),
@@ -92,7 +93,7 @@ def post(data: msgspec.Raw) -> Item:
     code = record.topic.project_code if record.topic is not None else None
     attributes = {"project_code": code, "mood": record.mood}
     return Item(
-        item_id=f"{POST}{record.id}",
+        item_id=post_item_id(record.id),
         category=_line(category or "") or _UNFILED,
         title=_line(record.title) or f"Post {record.id}",
         description=(record.description or "").strip()[:TEXT_CHARS],
@@ -147,7 +148,7 @@ def interaction(
     return Interaction(
         event_id=f"{collection}-{record.id}",
         user_id=username or f"user-{record.user_id}",
-        item_id=f"{POST}{record.post_id}",
+        item_id=post_item_id(record.post_id),
         action=action,
         value=None if percent is None else percent * rating_scale / _PERCENT,
         context={"collected": collection},
@@ -165,8 +166,7 @@ def _read(decoder: msgspec.json.Decoder[Any], data: msgspec.Raw) -> Any:
 def _ms(moment: int | str | None) -> int:
     try:
         if isinstance(moment, str) and not moment.isdecimal():
-            instant = datetime.fromisoformat(moment)
-            return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1_000)
+            return epoch_ms(datetime.fromisoformat(moment))
         number = int(moment or "")
         return number if number >= _MS_FROM else number * 1_000
     except ValueError as error:

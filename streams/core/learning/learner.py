@@ -17,7 +17,7 @@ from msgspec import structs
 
 from models.blend.blender import Blender
 from models.blend.personal import PersonalWeights
-from models.neighbours.cooccurrence import HALF_LIFE_DAYS, WINDOW, timestamp_groups_back
+from models.neighbours.cooccurrence import WINDOW, timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
@@ -28,7 +28,7 @@ from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.features import by_name
-from streams.core.ranking.item_weights import EaseItemWeights, ItemWeightsProvider, model_event
+from streams.core.ranking.item_weights import ItemWeightsProvider, model_event
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
@@ -46,16 +46,16 @@ _TIMESTAMP_GROUPS = 8
 """Number of timestamp groups in memory; events of more users hardly interleave within one second."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerParams:
     """Parameters of the folds and of the ranking."""
 
     user: UserParams
     signal: SignalParams
     rank: RankParams
-    half_life_days: float = HALF_LIFE_DAYS
+    cooccurrence_half_life_days: float
     """Half-life of the item-item links, in days."""
-    tastes: Callable[[], ItemWeightsProvider] = EaseItemWeights
+    tastes: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
 
 
@@ -93,7 +93,9 @@ class Learner:
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
         self.view = CatalogSnapshot(
-            half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items
+            cooccurrence_half_life_days=params.cooccurrence_half_life_days,
+            learns=True,
+            exact_items=params.rank.exact_items,
         )
         self.weights = PersonalWeights(new_blender())
         self.tastes = params.tastes()
@@ -206,7 +208,7 @@ class Learner:
         A user who opens an item before liking it has chosen it then. By now it is excluded as an item already seen.
         """
         state = self._users.get(event.user_id)
-        if state is None or self.params.rank.repeats:
+        if state is None or self.params.rank.allow_repeat_items:
             return None
         times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
         if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._has_been_rated(state, event):

@@ -101,7 +101,7 @@ def fold_feed(
         card = cards.get(item_id)
         if card is None:
             continue
-        if now_ms - card.created_at > params.new_ms:
+        if now_ms - card.created_at > params.item_max_age_ms:
             usual.append(lead)
         else:
             candidate = _candidate(
@@ -218,7 +218,7 @@ def _admitted(
         yield from decide(state, candidate, outcome, now_ms)
     else:
         state.waiting[candidate.notification_id] = PendingPush(
-            candidate, now_ms, now_ms + params.hold_ms, is_listed=is_listed
+            candidate, now_ms, now_ms + params.max_delay_ms, is_listed=is_listed
         )
 
 

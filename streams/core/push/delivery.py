@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from models.decay import DAY_MS
+from domain.timestamp import DAY_MS
 from schemas.types import Notification, NotificationStatus
 from streams.core.params import PushParams
 from streams.core.push.push_state import Outcome, PendingPush, PushState, decide, rejection_reason
@@ -185,7 +185,7 @@ def _result_text(answers: Mapping[str, SendResult], reached: int) -> str:
 def _overdue(waiting: PendingPush, params: PushParams) -> Outcome:
     if waiting.notification.reached:
         return "sent", f"{waiting.notification.reached} devices reached, the others not in time"
-    minutes = params.hold_ms // 60_000
+    minutes = params.max_delay_ms // 60_000
     return ("failed" if waiting.attempts else "expired"), f"it has waited for {minutes} minutes"
 
 

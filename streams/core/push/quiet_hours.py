@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
+from domain.zone import zone_of
 from schemas.types import QuietHours
-from schemas.zone import zone_of
 
 _DAY = timedelta(days=1)
 

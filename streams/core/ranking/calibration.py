@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _STATED = 2.0
@@ -51,7 +52,7 @@ def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, p
     stated = list(dict.fromkeys(name for name in query.features.preferred if _is_known(name, catalog)))
     newcomers = _NEWCOMER_THRESHOLDS * params.cold_start_threshold
     new = newcomers / max(newcomers + query.features.event_count, 1.0)
-    if not stated or _MOST * new * params.feed_items < 1.0:
+    if not stated or _MOST * new * params.max_recommendations < 1.0:
         return []
     liked = query.history[query.liked][:_LIKED]
     of_liked = np.array([_members(name, liked, catalog) for name in stated]).reshape(len(stated), len(liked))

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from domain.nearby import spot
 from models.neighbours.cooccurrence import STEP
-from schemas.nearby import spot
 from schemas.types import Features
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import NOTHING, Column, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9
@@ -39,7 +40,7 @@ def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> 
         catalog: The catalog snapshot.
         params: Says whether repeats are allowed.
     """
-    return catalog.items.encode_known(query.features.seen) if params.repeats else NOTHING
+    return catalog.items.encode_known(query.features.seen) if params.allow_repeat_items else NOTHING
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:

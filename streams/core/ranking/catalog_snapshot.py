@@ -14,42 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import decay
+from domain.nearby import GeoIndex
+from domain.stock import is_sold_out
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
-from schemas.nearby import GeoIndex
-from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
 from streams.core.item.stats import COHORTS, SEGMENTS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.content_index import ContentIndex
 from streams.core.ranking.event_time import STARTS, validity_window
+from streams.core.ranking.item_columns import COUNTED, Indices, ItemColumns, ListedItems, Scores
 from streams.core.ranking.item_type_index import ItemTypeIndex
 
-Indices = NDArray[np.int32]
-Scores = NDArray[np.float64]
-Column = NDArray[np.float32]
-Where = slice | Indices
-"""A selection of items: all of them, without a copy, or some."""
-
 TOPICS_PER_ITEM = 8
+_TRENDING, _POPULAR = COUNTED.index("trending"), COUNTED.index("popular")
+_HORIZONS = [COUNTED.index(name) for name in ("day", "week", "lasting")]
 _GROWTH = 1_024
 _DIGITS = 9
-SMALL = 1e-3
-"""Share of the strongest signal below which a signal barely counts."""
 CATEGORIES = 1_000
 """Number of categories with charts of their own: those with the most items."""
 _NAMES = 50_000
 """Number of categories and topics above which those without an item are dropped from time to time."""
-_RANK, _ITEMS_PER_RANK = 5, 20
-"""The rank of the item whose sum is the reference for the others, and the number of items per rank."""
-_MOST_SHARE = np.float32(3.0)
-"""The logarithm of the largest ratio to that reference."""
-_PRIOR_RATINGS = 5.0
-_OLD_DAYS = 3_650.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +47,6 @@ class ItemLabels:
     category: str = ""
     topics: tuple[str, ...] = ()
     source: str = ""
-
-
-NOTHING: Indices = np.empty(0, np.int32)
-COUNTED = ("trending", "day", "week", "popular", "lasting")
-"""Horizons over which interactions with items are counted, from hours to all time."""
-_TRENDING, _POPULAR = COUNTED.index("trending"), COUNTED.index("popular")
-_HORIZONS = [COUNTED.index(name) for name in ("day", "week", "lasting")]
-CHARTED = (*COUNTED, "rated", "fresh")
-"""Item features that do not depend on the user: the rows of `ItemColumns.charted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,97 +65,6 @@ class TopItems:
     segments: dict[str, Indices]
 
 
-class ListedItems:
-    """Catalog data of items, (items,) each; valid until the catalog changes."""
-
-    def __init__(self, catalog: CatalogSnapshot) -> None:
-        self.count = count = len(catalog.items)
-        self.every = np.arange(count, dtype=np.int32)
-        self.nothing = np.zeros(count, np.float32)
-        self.is_listed = catalog.listed[:count].copy()
-        self.is_private = catalog.private[:count].copy()
-        self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
-        self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
-        """Items with an event time, and their time spans."""
-        self.spans = catalog.spans[self.timed]
-        self.kind = catalog.kind[:count].copy()
-
-
-class ItemColumns:
-    """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
-
-    def __init__(self, catalog: CatalogSnapshot, listing: ListedItems) -> None:
-        self.listing, self.count = listing, listing.count
-        self.charted = np.empty((len(CHARTED), self.count), np.float32)
-        """(charted, items)."""
-        counted = catalog.counted[:, : self.count]
-        log_share(counted, out=self.charted[: len(counted)])
-        self.charted[CHARTED.index("rated")] = _rated(catalog, self.count)
-        self.charted[CHARTED.index("fresh")] = _fresh(catalog, self.count)
-        self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
-
-    def cohort(self, cohort: int) -> Column:
-        """Return the popularity among users of a cohort."""
-        if cohort not in self._cohorts:
-            self._cohorts[cohort] = log_share(self._catalog.cohorts[: self.count, cohort])
-        return self._cohorts[cohort]
-
-    def segment(self, segment: str) -> Column | None:
-        """Return the popularity in a demographic group; None for an unknown group."""
-        if segment not in self._segments and segment in self._catalog.segments:
-            self._segments[segment] = log_share(self._catalog.segments[segment][: self.count])
-        return self._segments.get(segment)
-
-
-def log_share(logs: Scores, *, out: Column | None = None) -> Column:
-    """Return the log-scaled strength of sums relative to a strong sum of their row: 0 for none, 6.9 for that sum.
-
-    The formula is ln(1 + share / 0.001). This logarithm is 0 for an empty sum, because a feature without evidence must
-    not count. The reference is not the strongest single item, so that one event after a quiet time does not move the
-    strengths of all other items.
-
-    Args:
-        logs: (items,) or (rows, items) natural logarithms; -inf for an empty sum.
-        out: Array for the strengths; a new one by default.
-
-    >>> [round(float(strength), 1) for strength in log_share(np.log([100.0, 10.0, 1.0]))]
-    [6.9, 4.6, 2.4]
-    """
-    shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
-    shares = shares.astype(np.float32, copy=False)
-    np.minimum(shares, _MOST_SHARE, out=shares)
-    np.exp(shares, out=shares)
-    shares *= np.float32(1.0 / SMALL)
-    return np.log1p(shares, out=shares)
-
-
-def _reference_logs(logs: Scores) -> NDArray[np.float64]:
-    """Return (rows, 1) reference sums: the fifth strongest of a row, or a stronger one where there are few items."""
-    measures = np.zeros((*logs.shape[:-1], 1))
-    for at in np.ndindex(*logs.shape[:-1]):
-        row = logs[at]
-        count = int(np.count_nonzero(row > -np.inf))
-        if count:
-            rank = min(max(count // _ITEMS_PER_RANK, 1), _RANK)
-            measures[at] = np.partition(row, len(row) - rank)[len(row) - rank]
-    return measures
-
-
-def _rated(catalog: CatalogSnapshot, count: int) -> Column:
-    """Return the deviation of mean ratings from the global mean, shrunk towards 0 for items with few ratings."""
-    counts, sums = catalog.rating_counts[:count], catalog.rating_sums[:count]
-    mean = sums.sum() / max(counts.sum(), 1.0)
-    return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
-
-
-def _fresh(catalog: CatalogSnapshot, count: int) -> Column:
-    """Return the freshness of items: 1 for today, falling to 0 over ten years."""
-    age_ms = catalog.watermark - np.where(catalog.first_at > 0, catalog.first_at, catalog.created_at)[:count]
-    days = np.maximum(age_ms, 0.0) / decay.DAY_MS
-    return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
-
-
 class CatalogSnapshot:
     """Columns over all items. Ranking considers only items of the catalog."""
 
@@ -184,7 +72,7 @@ class CatalogSnapshot:
         self,
         *,
         leaders: int = 200,
-        half_life_days: float = HALF_LIFE_DAYS,
+        cooccurrence_half_life_days: float = HALF_LIFE_DAYS,
         learns: bool = False,
         exact_items: int = EXACT_ITEMS,
     ) -> None:
@@ -192,7 +80,7 @@ class CatalogSnapshot:
 
         Args:
             leaders: Number of items in a chart.
-            half_life_days: Half-life of the item-item links, in days.
+            cooccurrence_half_life_days: Half-life of the item-item links, in days.
             learns: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
         """
@@ -230,7 +118,7 @@ class CatalogSnapshot:
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
-        self.neighbors = DecayedCooccurrence(half_life_days=half_life_days, adds=learns)
+        self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, adds=learns)
         self.tastes = ItemItemMatrix(1, adds=False)
         self.likeness = ContentIndex()
         self.watermark = 0
@@ -276,18 +164,16 @@ class CatalogSnapshot:
             if len(getattr(stats, name)) not in (0, count):
                 raise OutOfRangeError(name, f"must hold {count} numbers")
         index = self._index(stats.item_id)
-        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = _finite([stats.trending, stats.popularity])
-        for segment, popularity in zip(stats.segments, _finite(list(stats.segments.values())), strict=True):
+        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = stats.trending, stats.popularity
+        for segment, popularity in stats.segments.items():
             column = self._segment(segment, popularity)
             if column is not None:
                 column[index] = popularity
         if stats.horizons:
-            self.counted[_HORIZONS, index] = _finite(stats.horizons)
+            self.counted[_HORIZONS, index] = stats.horizons
         if stats.cohorts:
-            self.cohorts[index] = _finite(stats.cohorts)
-        is_rated = np.isfinite(stats.rating_sum)
-        self.rating_sums[index] = stats.rating_sum if is_rated else 0.0
-        self.rating_counts[index] = stats.rating_count if is_rated else 0
+            self.cohorts[index] = stats.cohorts
+        self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.stale = True
@@ -447,11 +333,6 @@ class CatalogSnapshot:
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.counted = _doubled(self.counted.T, -np.inf).T.copy()
         self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
-
-
-def _finite(logs: Sequence[float]) -> list[float]:
-    """Return logarithms of sums, with NaN and +inf replaced by that of an empty sum."""
-    return [log if log < np.inf else -np.inf for log in logs]
 
 
 def _doubled(column: NDArray[Any], filler: float) -> NDArray[Any]:

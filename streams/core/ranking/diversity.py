@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import Indices
+from streams.core.ranking.item_columns import Indices
 
 
 def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:
@@ -29,7 +29,7 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
     waiting: dict[int, deque[int]] = {}
     upcoming = enumerate(labels)
     chosen: list[int] = []
-    for step in range(min(params.feed_items, len(labels))):
+    for step in range(min(params.max_recommendations, len(labels))):
         if step >= window:
             counts[labels[chosen[step - window]]] -= 1
         index = _best(waiting, counts, most) if waiting else None

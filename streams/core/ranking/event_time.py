@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS, epoch_ms, utc_time
+
 STARTS = "starts"
 """The attribute of an item with its start: YYYY-MM-DD, or YYYY-MM-DDTHH:MM."""
-_DAY_MS = 86_400_000
-_JOINED_MS = _DAY_MS // 8
+_JOINED_MS = DAY_MS // 8
 """How long after its start an event is still worth going to; an event without an hour lasts all day."""
 _DATE_CHARS = len("YYYY-MM-DD")
 _EVENING_HOUR = 17
@@ -33,7 +34,7 @@ def validity_window(starts: str | None) -> Span:
         begins = _ms(datetime.fromisoformat(starts)) if starts else 0
     except ValueError:
         return ALWAYS
-    return (begins, begins + (_DAY_MS if len(starts or "") == _DATE_CHARS else _JOINED_MS)) if begins else ALWAYS
+    return (begins, begins + (DAY_MS if len(starts or "") == _DATE_CHARS else _JOINED_MS)) if begins else ALWAYS
 
 
 def local_ms(at_ms: int, zone: ZoneInfo) -> int:
@@ -53,7 +54,7 @@ def recency_score(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]
         starts: Local start times, in ms.
         now_ms: The local time, in ms.
     """
-    return (1.0 / (1.0 + np.maximum(starts - now_ms, 0) / _DAY_MS)).astype(np.float32)
+    return (1.0 / (1.0 + np.maximum(starts - now_ms, 0) / DAY_MS)).astype(np.float32)
 
 
 def format_relative_date(starts: int, now_ms: int) -> str:
@@ -63,8 +64,8 @@ def format_relative_date(starts: int, now_ms: int) -> str:
         starts: The local start time, in ms.
         now_ms: The local time, in ms.
     """
-    begins = datetime.fromtimestamp(starts / 1000, UTC)
-    days = starts // _DAY_MS - now_ms // _DAY_MS
+    begins = utc_time(starts)
+    days = starts // DAY_MS - now_ms // DAY_MS
     if days <= 0:
         return "Tonight" if begins.hour >= _EVENING_HOUR else "Today"
     if days == 1:
@@ -73,4 +74,4 @@ def format_relative_date(starts: int, now_ms: int) -> str:
 
 
 def _ms(local: datetime) -> int:
-    return round(local.replace(tzinfo=UTC).timestamp() * 1000)
+    return epoch_ms(local.replace(tzinfo=UTC))

@@ -10,8 +10,9 @@ import numpy as np
 from models.blend.blender import Weights
 from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
-from streams.core.ranking.catalog_snapshot import CHARTED, CatalogSnapshot, Column, Scores, Where
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.event_time import recency_score
+from streams.core.ranking.item_columns import CHARTED, Column, Scores, Where
 from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))

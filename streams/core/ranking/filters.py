@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.nearby import Spot, spot
+from domain.nearby import Spot, spot
 from schemas.types import Features
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import NOTHING, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -21,7 +22,7 @@ Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
 class Filtered:
     """The catalog after the filters."""
 
-    kept: NDArray[np.bool_]
+    is_kept: NDArray[np.bool_]
     """(items,) whether each item may be shown to the user."""
     removed: dict[str, int]
     """The number of items removed, by filter; an item counts for the first filter that removes it."""
@@ -35,13 +36,13 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    kept = catalog.listed_for(query.features.prefetched)
-    removed = {UNLISTED: len(kept) - int(np.count_nonzero(kept))}
+    is_kept = catalog.listed_for(query.features.prefetched)
+    removed = {UNLISTED: len(is_kept) - int(np.count_nonzero(is_kept))}
     for name, names_items in FILTERS.items():
         items = _known(names_items(query, catalog, params), catalog)
-        removed[name] = int(np.count_nonzero(kept[items]))
-        kept[items] = False
-    return Filtered(kept, removed)
+        removed[name] = int(np.count_nonzero(is_kept[items]))
+        is_kept[items] = False
+    return Filtered(is_kept, removed)
 
 
 def removed_items(
@@ -60,7 +61,12 @@ def removed_items(
 
 
 def muted(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Return the muted items, and the items of muted categories and topics."""
+    """Return the muted items, and the items of muted categories and topics.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     names = query.features.muted
     if not names:
         return NOTHING
@@ -77,27 +83,49 @@ def muted(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indic
 
 
 def distant(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items with a location that is not near the user's."""
+    """Return the items with a location that is not near the user's.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
     user = _location(query.features)
     if not user.is_known:
         return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
+    return catalog.places.far(catalog.columns.count, user, radius_km=params.nearby_radius_km)
 
 
 def ended(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Return the items whose event time has passed."""
+    """Return the items whose event time has passed.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     listing = catalog.columns.listing
     return listing.timed[listing.spans[:, 1] <= query.local_ms]
 
 
 def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that are out of stock, unless they are to come last."""
-    return catalog.columns.listing.sold_out if params.hides_sold_out else NOTHING
+    """Return the items that are out of stock, unless they are to come last.
+
+    Args:
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
+    return catalog.columns.listing.sold_out if params.hides_out_of_stock else NOTHING
 
 
 def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that the user has acted on, unless repeats are allowed."""
-    return NOTHING if params.repeats else catalog.items.encode_known(query.features.seen)
+    """Return the items that the user has acted on, unless repeats are allowed.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
+    return NOTHING if params.allow_repeat_items else catalog.items.encode_known(query.features.seen)
 
 
 UNLISTED = "unlisted"
@@ -131,7 +159,7 @@ def trailing(
         last[catalog.places.tied(columns.count)] = True
     if not is_filtered:
         last[distant(query, catalog, params)] = True
-    if not (is_filtered and params.hides_sold_out):
+    if not (is_filtered and params.hides_out_of_stock):
         last[columns.listing.sold_out] = True
     return last
 

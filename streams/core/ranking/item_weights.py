@@ -18,7 +18,8 @@ from models.factorization import ease
 from models.text.content import ContentModel
 from models.text.tfidf import text_of
 from models.vocabulary import MISSING
-from models.weight import RATING_SCALE, rating_of, weight_of
+from models.weight import rating_of, weight_of
+from schemas.limit import RATING_SCALE
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0

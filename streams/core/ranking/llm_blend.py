@@ -14,15 +14,15 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
-from streams.core.params import CombineParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.params import LlmBlendParams
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import Indices
 
 LLM, ML = "llm", "ml"
 """Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
 _DIGITS = 6
-_NO_SAY = 0.5
-"""The value of `ml` where the ranking scores all items equally."""
 
 Column = NDArray[np.float64]
 
@@ -33,10 +33,15 @@ class LlmRatings:
 
     scores: Mapping[str, float]
     """Scores from 0 to 1, by item id."""
-    weights: CombineParams
+    weights: LlmBlendParams
 
     def column(self, items: Indices, catalog: CatalogSnapshot) -> Column:
-        """Return (items,) scores; NaN for an item without one."""
+        """Return (items,) scores; NaN for an item without one.
+
+        Args:
+            items: (items,) indices of items of the catalog.
+            catalog: The catalog snapshot.
+        """
         column = np.full(len(items), np.nan)
         for index in np.flatnonzero(np.isin(items, catalog.items.encode_known(self.scores))).tolist():
             column[index] = self.scores[catalog.items.names[items[index]]]
@@ -46,7 +51,7 @@ class LlmRatings:
 class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
-    def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
+    def __init__(self, params: LlmBlendParams, *, most: int = 100_000) -> None:
         self._params, self._most = params, most
         self._scores: dict[str, LlmScores] = {}
 
@@ -67,7 +72,7 @@ class LlmScoreCache:
         scores = self._scores.get(user_id)
         if scores is None:
             return None
-        if now_ms - scores.scored_at > self._params.ttl_ms:
+        if now_ms - scores.scored_at > self._params.llm_scores_ttl_ms:
             del self._scores[user_id]
             return None
         return LlmRatings(scores.scores, self._params)
@@ -91,11 +96,12 @@ class CombinedScores:
         return total
 
 
-def combine(scores: NDArray[np.float32], llm: Column, weights: CombineParams, *, feed_items: int) -> CombinedScores:
+def combine(scores: NDArray[np.float32], llm: Column, weights: LlmBlendParams, *, feed_items: int) -> CombinedScores:
     """Return combined scores.
 
     >>> scores, llm = np.array([1.0, 3.0, 5.0], np.float32), np.array([0.5, np.nan, 0.0])
-    >>> combine(scores, llm, CombineParams(ml=0.6, llm=0.4), feed_items=3).total
+    >>> weights = LlmBlendParams(ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=60)
+    >>> combine(scores, llm, weights, feed_items=3).total
     array([0.2, 0.5, 0.6], dtype=float32)
 
     Args:
@@ -104,27 +110,17 @@ def combine(scores: NDArray[np.float32], llm: Column, weights: CombineParams, *,
         weights: The weights of the two scores.
         feed_items: The number of best items over which scores are scaled.
     """
-    finite = scores[np.isfinite(scores)].astype(np.float64)
+    is_admissible = np.isfinite(scores)
+    finite = scores[is_admissible].astype(np.float64)
     best = np.partition(finite, -feed_items)[-feed_items:] if len(finite) > feed_items else finite
-    ml = np.where(np.isfinite(scores), scaled(scores.astype(np.float64), best), -np.inf)
+    ml = np.full(len(scores), -np.inf)
+    ml[is_admissible] = min_max_scaled(finite, over=best)
     has_llm = np.isfinite(llm)
     return CombinedScores(
-        ml, np.where(has_llm, weights.ml * ml, ml), np.where(has_llm, weights.llm * np.nan_to_num(llm), 0.0)
+        ml,
+        np.where(has_llm, weights.ml_score_weight * ml, ml),
+        np.where(has_llm, weights.llm_score_weight * np.nan_to_num(llm), 0.0),
     )
-
-
-def scaled(scores: Column, best: Column) -> Column:
-    """Return scores scaled so that the lowest of the best is 0 and the highest 1; 0.5 where these are equal.
-
-    >>> scaled(np.array([2.0, 3.0, 6.0, 1.0]), np.array([2.0, 3.0, 6.0])).tolist()
-    [0.0, 0.25, 1.0, -0.25]
-
-    Args:
-        scores: (items,) scores.
-        best: The scores that determine the scale.
-    """
-    low, high = best.min(initial=np.inf), best.max(initial=-np.inf)
-    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
 
 
 def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:

@@ -21,10 +21,11 @@ from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
 from streams.core.ranking.candidate_sources import named
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.item_columns import Column, Indices
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
@@ -78,9 +79,9 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     items = columns.listing.every if whole else named(query, catalog, params)
     where = slice(None) if whole else items
     filtered = apply_filters(query, catalog, params)
-    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, where, repeats=params.allow_repeat_items)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.kept[where], parts, last, filtered.removed)
+    return Candidates(query, items, filtered.is_kept[where], parts, last, filtered.removed)
 
 
 def _candidates_of(
@@ -92,7 +93,7 @@ def _candidates_of(
     items = items[items < catalog.columns.count]
     items = items[catalog.listed_for(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, items, repeats=params.allow_repeat_items)
     return Candidates(query, items, np.ones(len(items), bool), parts, last)
 
 
@@ -134,9 +135,9 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         replace(candidates, admissible=candidates.admissible & some) for some in (~candidates.last, candidates.last)
     )
     chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), catalog, params)
-    if len(chosen) < params.feed_items:
+    if len(chosen) < params.max_recommendations:
         chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), catalog, params)])
-    return chosen[: params.feed_items]
+    return chosen[: params.max_recommendations]
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
@@ -176,7 +177,8 @@ def rank(
             removed.update(candidates.removed)
         return _feed(candidates, catalog, blender, params, llm, now_ms=now_ms)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
-    feed = _feed(candidates, catalog, blender, replace(params, feed_items=len(candidates.items)), llm, now_ms=now_ms)
+    whole = replace(params, max_recommendations=len(candidates.items))
+    feed = _feed(candidates, catalog, blender, whole, llm, now_ms=now_ms)
     return _with_unknown(feed, among)
 
 
@@ -199,7 +201,7 @@ def _feed(
     sources = (
         reasons.leading(SOURCES, contributions, _by_source(weights, _mean_features(candidates))) if len(items) else []
     )
-    if len(items) < params.feed_items:
+    if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
         sources += [reasons.FILL] * (len(items) - len(sources))
     feed = Feed(
@@ -225,7 +227,7 @@ def _combined(
     column = llm.column(candidates.items, catalog)
     if not (np.isfinite(column) & np.isfinite(scores)).any():
         return None
-    return combine(scores, column, llm.weights, feed_items=params.feed_items)
+    return combine(scores, column, llm.weights, feed_items=params.max_recommendations)
 
 
 def _lifted(
@@ -285,13 +287,13 @@ def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.flo
 
 
 def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.feed_items)
+    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.max_recommendations)
     shares = quotas(candidates.query, candidates.items, catalog, params)
     if shares:
-        interests = [_of_interest(share, candidates, scores, most=params.feed_items) for share in shares]
+        interests = [_of_interest(share, candidates, scores, most=params.max_recommendations) for share in shares]
         members = np.unique(np.concatenate([best, *interests]))
         best = members[np.lexsort((catalog.ties[candidates.items[members]], -scores[members]))]
-        best = calibrate(best, shares, params.feed_items)
+        best = calibrate(best, shares, params.max_recommendations)
     return diversify(best, catalog.category[candidates.items[best]], params)
 
 
@@ -333,6 +335,6 @@ def _fill(
     rest = catalog.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
     out = np.concatenate([items, disliked, removed_items(query, catalog, params, without={"seen"})])
-    more = more[~np.isin(more, out)][: params.feed_items - len(items)]
+    more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]
     zeros = np.zeros((len(contributions), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

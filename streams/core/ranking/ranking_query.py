@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
+from domain.zone import zone_of
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
 from models.neighbours.item_item_matrix import SimilarityQuery
 from models.vocabulary import MISSING
 from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
-from schemas.zone import zone_of
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import SMALL, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.event_time import local_ms
+from streams.core.ranking.item_columns import SMALL, Column, Indices
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """Item-item features: each scores all items by their links with the user's history."""
@@ -45,7 +47,7 @@ _OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
 _SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
-_GAPS_MS = (1, 4_000, 15_000, 60_000, 600_000, 6 * 3_600_000, 2 * 86_400_000)
+_GAPS_MS = (1, 4_000, 15_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
 """Lower bounds of the classes of the time since the last event, in ms."""
 _EVENTS = (1e-9, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Lower bounds of the classes of the last item's event count: links of a rare item are weaker evidence. The first class
@@ -104,7 +106,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
-        local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
+        local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.default_timezone)),
         context=(
             _class(features.event_count, _LENGTHS),
             _gap_class(features, at_ms),

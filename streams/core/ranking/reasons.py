@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from models.neighbours.cooccurrence import STEP, TOGETHER
 from models.vocabulary import MISSING
 from streams.core.ranking import event_time
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _REASON_ITEMS = 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from domain.zone import zone_of
 from schemas.types import Trigger
-from schemas.zone import zone_of
 from streams.core.params import TriggerParams
 from streams.core.triggers.schedule import due_slots
 from streams.core.triggers.trigger_id import timed
@@ -51,7 +51,7 @@ class ActiveUsers:
 
     def recall(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
         """Restore a user from storage, unless newer activity is known or the user is inactive."""
-        if user_id not in self._users and not self._is_away(user, now_ms):
+        if user_id not in self._users and not self._is_inactive(user, now_ms):
             self.note(user_id, user)
 
     def clear(self) -> None:
@@ -61,20 +61,21 @@ class ActiveUsers:
 
     def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
         """Yield the triggers due in (after, upto]; users may be noted meanwhile."""
+        schedule, default_timezone = self._params.schedule, self._params.default_timezone
         slots = {
             name: zone_slots
             for name in self._timezones
-            if (zone_slots := due_slots(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
+            if (zone_slots := due_slots(schedule, zone_of(name, default_timezone), after_ms, upto_ms))
         }
         for user_id, user in list(self._users.items()) if slots else ():
             for slot in slots.get(user.timezone, ()):
-                if self._is_away(user, slot.at_ms):
+                if self._is_inactive(user, slot.at_ms):
                     self._forget(user_id, user)
                 elif slot.at_ms > user.woken_at:
                     yield timed(user_id, slot)
 
-    def _is_away(self, user: ActiveUser, at_ms: int) -> bool:
-        return at_ms - user.active_at > self._params.away_ms
+    def _is_inactive(self, user: ActiveUser, at_ms: int) -> bool:
+        return at_ms - user.active_at > self._params.inactive_ms
 
     def _forget(self, user_id: str, user: ActiveUser) -> None:
         if self._users.get(user_id) is user:

@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 import h3
 import msgspec
 
+from domain.cell import is_cell
+from domain.gazetteer import around, located
+from domain.identity import city_key
+from domain.zone import zone_of
 from models.weight import is_positive
-from schemas.cell import is_cell
-from schemas.gazetteer import around, located
-from schemas.identity import city_key
 from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
-from schemas.zone import zone_of
 from streams.core.dedup import deterministic_id
-from streams.core.params import RetrievalParams
+from streams.core.params import PrefetchParams
 from streams.core.user.user_state import UserState
 
 PromptField = Literal[
@@ -81,14 +81,14 @@ class FetcherSpec(Protocol):
         ...
 
 
-def place_of(state: UserState, params: RetrievalParams) -> Place:
+def place_of(state: UserState, params: PrefetchParams) -> Place:
     """Return a user's location: by the newest ping, with the name of the surrounding city, or by the profile.
 
     A city that is ambiguous without the user's time zone gets an unambiguous label.
     """
     if state.cell is not None and is_cell(state.cell):
-        resolution = min(params.place_resolution, h3.get_resolution(state.cell))
-        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
+        resolution = min(params.fetch_location_resolution, h3.get_resolution(state.cell))
+        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.nearby_radius_km)
         return Place(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
     meant = located(state.city, state.timezone) if state.city else None
     if meant is None or meant == located(state.city or ""):
@@ -103,7 +103,7 @@ def build_fetch_requests(
     fetchers: Iterable[FetcherSpec],
     *,
     title_of: Callable[[str], str],
-    params: RetrievalParams,
+    params: PrefetchParams,
 ) -> list[FetchRequest]:
     """Return the requests for a user, one per category; without a location, none that depend on one.
 
@@ -115,14 +115,14 @@ def build_fetch_requests(
         title_of: Returns the title of an item by id; empty if it is unknown.
         params: The parameters of prefetch requests.
     """
-    when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
+    when = local_time(trigger.occurred_at, zone_of(state.timezone, params.default_timezone))
     fields = prompt_fields(state, place, when=when, title_of=title_of)
     words = dict.fromkeys([*fields.get("interests", ()), *fields.get("keywords", ())])
     requests = []
     for fetcher in fetchers:
         if fetcher.placed and not place.key:
             continue
-        about = {fact: fields[fact] for fact in fetcher.facts if fact in params.facts and fact in fields}
+        about = {fact: fields[fact] for fact in fetcher.facts if fact in params.prompt_fields and fact in fields}
         requests.append(
             FetchRequest(
                 event_id=deterministic_id(trigger.user_id, trigger.event_id, fetcher.category),

@@ -30,18 +30,18 @@ class GeofenceState(Protocol):
 
 
 def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
-    """Fold a newer ping; return the reason if the anchor moved to it."""
+    """Fold a newer ping into a state, in place; return the reason if the anchor moved to it."""
     rings, km = _distance(state.anchor, ping.cell)
     if rings == 0:
         state.left_at = -1
         return None
     if state.left_at < 0:
         state.left_at = ping.occurred_at
-    settled = rings >= params.rings or ping.occurred_at - state.left_at >= params.dwell_ms
+    settled = rings >= params.geofence_rings or ping.occurred_at - state.left_at >= params.geofence_dwell_ms
     if not settled or (state.moved_at >= 0 and ping.occurred_at - state.moved_at < params.window_ms):
         return None
     state.anchor, state.left_at, state.moved_at = ping.cell, -1, ping.occurred_at
-    return NEW_CITY if km >= params.city_km else NEW_AREA
+    return NEW_CITY if km >= params.geofence_city_km else NEW_AREA
 
 
 def _distance(anchor: str | None, cell: str) -> tuple[float, float]:

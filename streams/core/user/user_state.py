@@ -1,4 +1,4 @@
-"""A user's state, and the folds of events into it.
+"""A user's state, and the folds of events into it, which change it in place.
 
 Sums use forward decay: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark.
 Folding an event therefore costs no sweep over existing sums, and late events get their proper weight.
@@ -15,11 +15,12 @@ from operator import itemgetter
 
 import msgspec
 
+from domain.timestamp import DAY_MS, HOUR_MS
+from domain.zone import zone_named
 from models import decay
 from models.weight import rating_of, weight_of
 from schemas.limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
-from schemas.zone import zone_named
 from streams.core.byte_budget import fitting, size, total
 from streams.core.dedup import fingerprint, remember_event
 from streams.core.item.stats import ItemSignal
@@ -34,7 +35,6 @@ ABOUT = ("keywords", "travel_history", "relationship_status")
 _ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
-_DAY_MS = 86_400_000
 _FULL_EVENTS, _FULL_RETURNS = 200.0, 3.0
 """Events of a user's day, and those on one item, after which the next one has a quarter of its weight in shared
 statistics."""
@@ -158,7 +158,7 @@ def _apply(
     state.event_count += 1
     state.counts[event.action] = state.counts.get(event.action, 0) + 1
     scale = _scale(state, event.occurred_at, params)
-    state.hours[event.occurred_at // 3_600_000 % _HOURS] += scale
+    state.hours[event.occurred_at // HOUR_MS % _HOURS] += scale
     if event.query:
         state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
     if event.item_id is None:
@@ -316,7 +316,7 @@ def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
 
 def _earlier(state: UserState, item_id: str, at_ms: int) -> tuple[int, int]:
     """Return the numbers of the user's events of that day before this one: all of them, and those on the item."""
-    if at_ms // _DAY_MS > state.day:
+    if at_ms // DAY_MS > state.day:
         return 0, 0
     return state.day_events, state.today.get(fingerprint(item_id), _UNTOUCHED)[1]
 
@@ -332,8 +332,8 @@ def _note_today(
         The weight that this action adds to the strongest one; whether it is the first on the item; and the limit that
         removes most or all of its weight, or an empty string: `items_per_day`, `same_item` or `events_per_day`.
     """
-    if at_ms // _DAY_MS > state.day:
-        state.day, state.day_events = at_ms // _DAY_MS, 0
+    if at_ms // DAY_MS > state.day:
+        state.day, state.day_events = at_ms // DAY_MS, 0
         state.today.clear()
     state.day_events += 1
     item = fingerprint(item_id)
@@ -425,4 +425,4 @@ def _decayed(sums: dict[str, float], factor: float) -> dict[str, float]:
 
 
 def _half_life_ms(params: UserParams) -> float:
-    return params.affinity_half_life_days * decay.DAY_MS
+    return params.affinity_half_life_days * DAY_MS

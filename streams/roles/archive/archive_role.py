@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
-from infra import clock
-from infra.kafka.publisher import open_publisher
+from domain.stock import is_sold_out
+from domain.timestamp import utc_time
 from infra.kafka.registry import Registry
 from infra.postgres import pool as database
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
-from schemas.stock import is_sold_out
+from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
-from streams.roles.archive.catalog_indexer import ENCODERS, CatalogIndexer, message
+from streams.roles.archive.catalog_indexer import CatalogIndexer, message
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
+from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
@@ -70,13 +68,13 @@ def upsert_items() -> str:
 
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
     """Return the row of an interaction."""
-    values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": _time(event.occurred_at)}
+    values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": utc_time(event.occurred_at)}
     return (*values.values(), *_position(record))
 
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
-    computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
+    computed = {"created_at": utc_time(item.created_at), "sold_out": is_sold_out(item)}
     values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
     return (*values.values(), *_position(record))
 
@@ -135,47 +133,31 @@ class ArchiveWriter:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    redis = connect(settings.redis_url)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    pool = await retry_until_available(
-        lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
-    )
-
-    async def refuse(row: Any, error: Exception) -> None:
-        quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
-        await quarantine.flush()
-
-    indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.wake)
-
-    def describe() -> dict[str, Any]:
-        return {
-            "written": archive.written,
-            "unusable": archive.unusable,
-            "indexed": indexer.indexed,
-            **quarantine.describe(),
-        }
-
-    beside = [indexer.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
-    topics = [topic for topic, *_ in WRITES.values()]
-    try:
-        await run_sink(
-            settings.kafka_bootstrap_servers,
-            GROUP,
-            topics,
-            archive.write,
-            stop=stop,
-            beside=beside,
-            rewind=Rewind(PostgresProjection(pool)),
+    async with open_role("archive", settings) as role:
+        pool = await retry_until_available(
+            lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
         )
-    finally:
-        pool.terminate()
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+
+        async def refuse(row: Any, error: Exception) -> None:
+            role.quarantine.put(message(row, role.registry.codec(Item)), error, stage="archive.index")
+            await role.quarantine.flush()
+
+        indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+        archive = ArchiveWriter(pool, role.registry, role.quarantine, on_items=indexer.wake)
+        topics = [topic for topic, *_ in WRITES.values()]
+
+        def describe() -> dict[str, Any]:
+            return {"written": archive.written, "unusable": archive.unusable, "indexed": indexer.indexed}
+
+        try:
+            await role.run(
+                stop,
+                run_sink(role, GROUP, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
+                indexer.run(),
+                describe=describe,
+            )
+        finally:
+            pool.terminate()
 
 
 def _insert(table: str, columns: Iterable[str]) -> str:
@@ -190,11 +172,7 @@ def _key(record: ConsumerRecord) -> str:
 
 
 def _position(record: ConsumerRecord) -> tuple[Any, ...]:
-    return _time(record.timestamp), record.topic, record.partition, record.offset
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return utc_time(record.timestamp), record.topic, record.partition, record.offset
 
 
 WRITES: dict[str, tuple[Topic, str, Any]] = {

@@ -15,24 +15,20 @@ from typing import Any
 
 import asyncpg
 
+from domain.identity import identity
+from domain.nearby import spot
 from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
 from infra.postgres.hybrid_search import vector_text
 from infra.redis.connection import StoreError
-from models.text.minilm import MiniLm
-from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors, text_of
 from schemas.codec import Codec
-from schemas.identity import identity
-from schemas.nearby import spot
 from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
 from streams.runtime.retry import retry_until_available, write_one_by_one
 
 Refuse = Callable[[Any, Exception], Awaitable[None]]
-ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
-"""Encoders by their names in the setting TEXT_ENCODER; none of them needs fitting."""
 _MOST_ITEMS = 500
 _REST = 20.0
 """Pause between two word counts, as a multiple of the duration of the last one."""

@@ -9,15 +9,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
 
 from aiokafka import ConsumerRecord
 
 from infra import clock
-from infra.kafka.publisher import PublishError, open_publisher
+from infra.kafka.publisher import PublishError
 from infra.kafka.registry import Registry
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.stores.collection_store import CollectionStore, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import LISTS, Socialverse
@@ -26,6 +23,7 @@ from streams.roles.collect.collector import Collector
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
+from streams.runtime.role import open_role
 from streams.runtime.sink import run_sink
 from topics.topic import TRIGGERS
 
@@ -74,28 +72,17 @@ class CollectTriggerConsumer:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    redis = connect(settings.redis_url)
-    store, pages = RedisCollectionStore(redis), Socialverse(settings)
-    collector = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    calls = CollectTriggerConsumer(collector, store, registry, quarantine)
-
-    def describe() -> dict[str, Any]:
-        return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
-
-    beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
-    if settings.collect_interval_s:
-        beside.append(again_and_again(collector, settings.collect_interval_s))
-    try:
-        await run_sink(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
-    finally:
-        await pages.close()
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+    async with open_role("collect", settings) as role:
+        store, pages = RedisCollectionStore(role.redis), Socialverse(settings)
+        collector = Collector(pages, role.publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
+        calls = CollectTriggerConsumer(collector, store, role.registry, role.quarantine)
+        work = [run_sink(role, GROUP, [TRIGGERS], calls.write)]
+        if settings.collect_interval_s:
+            work.append(again_and_again(collector, settings.collect_interval_s))
+        try:
+            await role.run(stop, *work, describe=lambda: {"answered": calls.answered})
+        finally:
+            await pages.close()
 
 
 async def again_and_again(

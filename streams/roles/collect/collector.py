@@ -18,8 +18,8 @@ from infra.kafka.dead_letter_size import bounded
 from infra.kafka.publisher import Publishes
 from infra.redis.stores.collection_store import Collection, CollectionStore
 from infra.socialverse import CollectError
-from models.weight import RATING_SCALE
 from schemas import limit
+from schemas.limit import RATING_SCALE
 from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core.item import socialverse_mapping

@@ -25,12 +25,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from redis.asyncio import Redis
+
+from domain.timestamp import DAY_MS
 from infra import clock
 from infra.kafka.provision import APP_ID, TABLES
-from infra.kafka.publisher import open_publisher
-from infra.kafka.registry import Registry
-from infra.redis import event_rates, heartbeat
-from infra.redis.connection import connect
+from infra.redis import event_rates
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
@@ -44,24 +44,71 @@ from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
-    combine_params,
     fetchers,
+    llm_blend_params,
+    prefetch_params,
     rank_params,
-    retrieval_params,
     signal_params,
     user_params,
 )
-from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, register_agent
 from streams.runtime.global_tables import GlobalTables
 from streams.runtime.refill import Refills
-from streams.runtime.supervise import run_alongside
+from streams.runtime.role import open_role
 from streams.transport import App
 from streams.transport import run as run_app
-from topics.topic import DAY_MS, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
+from topics.topic import FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
 """Item signals cached until they come back to the worker that wrote them."""
+
+
+class _FeedAgents:
+    """The agents of the role, registered in the order of the flow."""
+
+    def __init__(self, context: AgentContext, redis: Redis) -> None:
+        app, settings = context.app, context.settings
+        users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
+        feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
+        reranked = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
+        llm_scores, params = LlmScoreCache(llm_blend_params(settings)), rank_params(settings)
+        user_settings = user_params(settings)
+        self.active_users = ActiveUsers(user_settings.triggers)
+        self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
+        self.ranker = rank.Ranker(context, feeds, llm_scores, params)
+        self.user = user.UserAgent(context, users, user_settings, active_users=self.active_users, ranker=self.ranker)
+        self.signal = signal.SignalAgent(context, items, signal_params(settings))
+        retrieve_agent = retrieve.RetrieveAgent(
+            context, self.user.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
+        )
+        register_agent(app, catalog.SOURCES, self.catalog)
+        register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
+        register_agent(app, user.SOURCES, self.user)
+        register_agent(app, retrieve.SOURCES, retrieve_agent)
+        register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, self.user.features, reranked, params))
+        register_agent(app, signal.SOURCES, self.signal)
+        combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
+        register_agent(app, combine.SOURCES, combine_agent)
+        self.trigger_publisher = ScheduledTriggerPublisher(
+            self.active_users,
+            self.user.stored,
+            context.publisher,
+            params=user_settings.triggers,
+            now_ms=context.now_ms,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the agents' figures for the heartbeat."""
+        return {
+            "waiting": self.ranker.waiting,
+            "roster": len(self.active_users),
+            "limited": dict(self.user.limited),
+            "removed": dict(self.ranker.removed),
+            event_rates.KEY: {
+                "users": self.user.rates.highest(event_rates.LISTED),
+                "items": self.signal.rates.highest(event_rates.LISTED),
+            },
+        }
 
 
 def run_beside_worker(app: App, trigger_publisher: ScheduledTriggerPublisher) -> None:
@@ -92,74 +139,34 @@ async def run(
         view: The catalog snapshot to use; a new one by default.
         now_ms: The clock, in ms since the epoch.
     """
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
-    redis = connect(settings.redis_url)
-    quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
-    view = CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
-    app = await new_app(settings, APP_ID, "worker")
-    blender = new_blender()
-    broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
-    context = AgentContext(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
-    users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
-    feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
-    answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-    llm_scores, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
-    ranker = rank.Ranker(context, feeds, llm_scores, params)
-    user_settings = user_params(settings)
-    active_users = ActiveUsers(user_settings.triggers)
-    user_agent = user.UserAgent(context, users, user_settings, active_users=active_users, ranker=ranker)
-    trigger_publisher = ScheduledTriggerPublisher(
-        active_users, user_agent.stored, publisher, params=user_settings.triggers, now_ms=now_ms
-    )
-    retrieve_agent = retrieve.RetrieveAgent(
-        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
-    )
-    catalog_agent = catalog.CatalogAgent(context, RedisItemStore(redis))
-    register_agent(app, catalog.SOURCES, catalog_agent)
-    register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
-    register_agent(app, user.SOURCES, user_agent)
-    register_agent(app, retrieve.SOURCES, retrieve_agent)
-    register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, user_agent.features, answers, params))
-    signal_agent = signal.SignalAgent(context, items, signal_params(settings))
-    register_agent(app, signal.SOURCES, signal_agent)
-    register_agent(app, combine.SOURCES, combine.CombineAgent(context, user_agent.features, llm_scores, ranker))
+    async with open_role("feed", settings, now_ms=now_ms, publish_timeout_s=PUBLISH_TIMEOUT_S) as role:
+        role.registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
+        view = (
+            CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+        )
+        app, blender = await new_app(settings, APP_ID, "worker"), new_blender()
+        broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, role.registry, role.quarantine)
+        context = AgentContext(
+            app, settings, role.registry, role.publisher, role.quarantine, view, blender, broadcast, now_ms
+        )
+        agents = _FeedAgents(context, role.redis)
+        assigned = assignment(app)
+        refills = Refills(role, RedisProjection(role.redis), assigned)
+        refills.add(ITEMS, agents.catalog.refill)
+        refills.add(FEEDS, agents.ranker.refill, owned=INTERACTIONS)
+        run_beside_worker(app, agents.trigger_publisher)
 
-    assigned = assignment(app)
-    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
-    refills.add(ITEMS, catalog_agent.refill)
-    refills.add(FEEDS, ranker.refill, owned=INTERACTIONS)
-    run_beside_worker(app, trigger_publisher)
+        def describe() -> dict[str, Any]:
+            return {
+                "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
+                "view": broadcast.progress(),
+                "ready_at": broadcast.ready_at,
+                "stale": view.stale,
+                "items": len(view.items),
+                "trimmed": dict(agents.user.trimmed + agents.signal.trimmed + view.trimmed),
+                **agents.describe(),
+            }
 
-    def describe() -> dict[str, Any]:
-        return {
-            "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-            "view": broadcast.progress(),
-            "ready_at": broadcast.ready_at,
-            "stale": view.stale,
-            "waiting": ranker.waiting,
-            "items": len(view.items),
-            "roster": len(active_users),
-            "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + view.trimmed),
-            "limited": dict(user_agent.limited),
-            "removed": dict(ranker.removed),
-            event_rates.KEY: {
-                "users": user_agent.rates.highest(event_rates.LISTED),
-                "items": signal_agent.rates.highest(event_rates.LISTED),
-            },
-            **publisher.describe(),
-            **quarantine.describe(),
-        }
-
-    try:
-        heartbeats = heartbeat.publish_heartbeat(redis, "feed", describe)
-        async with run_alongside(
-            stop, broadcast.run(), ranker.run(), trigger_publisher.run(), refills.run(), heartbeats
-        ):
+        work = broadcast.run(), agents.ranker.run(), agents.trigger_publisher.run(), refills.run()
+        async with role.alongside(stop, *work, describe=describe):
             await run_app(app, stop)
-    finally:
-        await publisher.close()
-        await redis.aclose()
-        registry.close()

@@ -13,31 +13,28 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+import asyncpg
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, positions
 from infra.kafka.provision import FETCH_GROUP
-from infra.kafka.publisher import Publisher, PublishError, open_publisher
-from infra.kafka.registry import Registry
+from infra.kafka.publisher import PublishError
+from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridSearch
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
-from streams.roles.archive.catalog_indexer import ENCODERS
-from streams.roles.fetch.answer_cache_refill import keep_restored, restore
+from models.text.encoders import ENCODERS
 from streams.roles.fetch.service import FetchService
+from streams.runtime.answer_cache_refill import keep_restored, restore_when_available
 from streams.runtime.core_params import fetchers
-from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import retry_until_available
-from streams.runtime.supervise import run_until
+from streams.runtime.role import Role, open_role
 from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
 
@@ -52,21 +49,14 @@ _LOG = logging.getLogger(__name__)
 class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads requests and answers them concurrently."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        publisher: Publisher,
-        quarantine: DeadLetterQueue,
-        service: FetchService,
-    ) -> None:
-        self._publisher, self._quarantine, self._service = publisher, quarantine, service
-        self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
-        self._most = _PER_SLOT * settings.llm_concurrency
+    def __init__(self, role: Role, service: FetchService) -> None:
+        self._publisher, self._quarantine, self._service = role.publisher, role.quarantine, service
+        self._decoder = Decoder(FETCH_REQUESTS, role.registry, role.quarantine, stage="fetch")
+        self._most = _PER_SLOT * role.settings.llm_concurrency
         self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._consumer = kafka_consumer(
-            settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
+            role.settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
         )
 
     @property
@@ -153,54 +143,43 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    redis = connect(settings.redis_url)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    encoder = ENCODERS[settings.text_encoder]()
-    pool = await database.connect(settings.database_url, ready=0)
-    async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-        service = FetchService(
-            llm,
-            HybridSearch(
-                pool,
-                encoder=encoder.name,
-                radius_km=settings.place_radius_km,
-                hides_sold_out=settings.hides_sold_out,
-            ),
-            RedisItemStore(redis),
-            RedisPrefetchStore(redis),
-            publisher,
-            fetchers=fetchers(settings),
-            cached_s=seconds_by_name(settings.fetch_categories),
-            encoder=encoder,
-            within_s=settings.fetch_within_s,
-            now_ms=clock.now_ms,
-        )
-        fetch = FetchConsumer(settings, registry, publisher, quarantine, service)
-
-        def describe() -> dict[str, Any]:
-            return {
-                "waiting": fetch.waiting,
-                "answered": dict(service.answered),
-                "llm": llm.describe(),
-                **publisher.describe(),
-                **quarantine.describe(),
-            }
+    async with (
+        open_role("fetch", settings) as role,
+        connect_llm(settings, role.redis, partial(role.publisher.produce, LLM_CALLS)) as llm,
+    ):
+        pool = await database.connect(settings.database_url, ready=0)
+        service = _service(role, llm, pool)
+        fetch = FetchConsumer(role, service)
 
         async def work() -> None:
             if has_key(settings):
-                await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
+                await restore_when_available(role)
             await fetch.run()
 
-        coroutines = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
-        if has_key(settings):
-            coroutines.append(keep_restored(settings, registry, redis))
+        def describe() -> dict[str, Any]:
+            return {"waiting": fetch.waiting, "answered": dict(service.answered), "llm": llm.describe()}
+
         try:
-            await run_until(stop, *coroutines)
+            await role.run(stop, work(), *([keep_restored(role)] if has_key(settings) else []), describe=describe)
         finally:
             pool.terminate()
-            await publisher.close()
-            await redis.aclose()
-            registry.close()
+
+
+def _service(role: Role, llm: Llm, pool: asyncpg.Pool) -> FetchService:
+    settings = role.settings
+    encoder = ENCODERS[settings.text_encoder]()
+    search = HybridSearch(
+        pool, encoder=encoder.name, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
+    )
+    return FetchService(
+        llm,
+        search,
+        RedisItemStore(role.redis),
+        RedisPrefetchStore(role.redis),
+        role.publisher,
+        fetchers=fetchers(settings),
+        cached_s=seconds_by_name(settings.fetch_categories),
+        encoder=encoder,
+        deadline_s=settings.fetch_deadline_s,
+        now_ms=clock.now_ms,
+    )

@@ -16,6 +16,8 @@ from typing import TypeVar
 import h3
 import msgspec
 
+from domain.identity import Identity
+from domain.nearby import spot
 from infra.kafka.publisher import Publishes
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
@@ -24,8 +26,6 @@ from infra.postgres.hybrid_search import HybridQuery, HybridSearch, KnownItem, M
 from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchStore
 from models.text.tfidf import TextEncoder
-from schemas.identity import Identity
-from schemas.nearby import spot
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.triggers.prefetch_request import Place
 from streams.fetchers import Fetcher
@@ -77,7 +77,7 @@ class FetchService:
         fetchers: Mapping[str, Fetcher],
         cached_s: Mapping[str, float],
         encoder: TextEncoder,
-        within_s: float,
+        deadline_s: float,
         now_ms: Callable[[], int],
     ) -> None:
         """Create the service.
@@ -91,12 +91,12 @@ class FetchService:
             fetchers: The fetchers by category.
             cached_s: Cache lifetime of an answer in seconds, by category.
             encoder: Encodes the words of a search.
-            within_s: Largest age of a request in seconds.
+            deadline_s: Largest age of a request in seconds.
             now_ms: The clock, in ms since the epoch.
         """
         self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
-        self._within_ms, self._now_ms = round(within_s * 1_000), now_ms
+        self._deadline_ms, self._now_ms = round(deadline_s * 1_000), now_ms
         self.answered: Counter[str] = Counter()
         """Numbers of requests by source of the answer and reason for the fallback."""
 
@@ -107,7 +107,7 @@ class FetchService:
             request: The request.
             asked_at: Its append time, in ms since the epoch.
         """
-        until_ms = asked_at + self._within_ms
+        until_ms = asked_at + self._deadline_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
             return

@@ -11,11 +11,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
-from infra import clock
-from infra.kafka.publisher import open_publisher
+from domain.timestamp import DAY_MS
 from infra.kafka.registry import Registry
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
@@ -26,9 +23,10 @@ from infra.settings import Settings
 from schemas.types import ItemStats
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
+from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 GROUP = "millrace-log"
 
@@ -113,27 +111,12 @@ def _profiles(profile_store: UserProfileStore) -> Put:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    redis = connect(settings.redis_url)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    written = writes(redis)
-    projector = InteractionLogProjector(written, registry, quarantine)
-    heartbeats = heartbeat.publish_heartbeat(
-        redis, "log", lambda: {"written": projector.written, **quarantine.describe()}
-    )
-    try:
-        await run_sink(
-            settings.kafka_bootstrap_servers,
-            GROUP,
-            written,
-            projector.write,
-            stop=stop,
-            beside=[heartbeats],
-            rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
+    async with open_role("log", settings) as role:
+        written = writes(role.redis)
+        projector = InteractionLogProjector(written, role.registry, role.quarantine)
+        rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
+        await role.run(
+            stop,
+            run_sink(role, GROUP, written, projector.write, rewind=rewind),
+            describe=lambda: {"written": projector.written},
         )
-    finally:
-        await publisher.close()
-        await redis.aclose()
-        registry.close()

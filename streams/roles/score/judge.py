@@ -20,7 +20,7 @@ from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
 from schemas.types import Features, Feed, LlmScores
-from streams.core.llm_judge import (
+from streams.core.ranking.llm_judge import (
     SYSTEM,
     VERSION,
     Interests,

@@ -11,25 +11,18 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
-from redis.asyncio import Redis
+from aiokafka import ConsumerRebalanceListener
 
 from infra import clock
-from infra.kafka.consumer import kafka_consumer
-from infra.kafka.publisher import open_publisher
-from infra.kafka.registry import Registry
+from infra.kafka.consumer import kafka_consumer, started
 from infra.llm.client import connect
 from infra.llm.key import has_key
-from infra.redis import heartbeat
-from infra.redis.connection import connect as connect_redis
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
-from streams.roles.fetch.answer_cache_refill import keep_restored, restore
 from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
-from streams.runtime.decode import Decoder
-from streams.runtime.retry import retry_until_available
-from streams.runtime.supervise import run_until
+from streams.runtime.answer_cache_refill import keep_restored, restore_when_available
+from streams.runtime.role import Role, open_role
 from streams.runtime.topic_history import offsets_since
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
@@ -56,41 +49,30 @@ class _Rewind(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set. Without an API key it only publishes heartbeats."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    redis = connect_redis(settings.redis_url)
-    try:
-        async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-            score_store = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
-            judge = LlmJudge(settings, publisher, llm, RedisItemStore(redis), score_store)
-            coroutines = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
-            if has_key(settings):
-                coroutines += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
-            await run_until(stop, *coroutines)
-    finally:
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+    async with (
+        open_role("score", settings) as role,
+        connect(settings, role.redis, partial(role.publisher.produce, LLM_CALLS)) as llm,
+    ):
+        score_store = ScoreStore(role.redis, ttl_s=settings.llm_scores_ttl_s)
+        judge = LlmJudge(settings, role.publisher, llm, RedisItemStore(role.redis), score_store)
+        work = [_judge_feeds(role, judge), keep_restored(role)] if has_key(settings) else []
+        await role.run(stop, *work, describe=judge.describe)
 
 
-async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: Redis) -> None:
+async def _judge_feeds(role: Role, judge: LlmJudge) -> None:
     """Read the topics and have feeds judged, until cancelled."""
-    await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
-    decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
-    consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
+    await restore_when_available(role)
+    decoders = {topic.name: role.decoder(topic) for topic in (FEATURES, FEEDS)}
+    consumer = kafka_consumer(role.settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
-    try:
-        await consumer.start()
-        while True:
-            fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
-                timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
-            )
-            for tp, records in fetched.items():
-                newest = {record.key: record for record in records if record.value is not None}
-                for _, value in await decoders[tp.topic].decode(newest.values()):
-                    judge.hear(value)
-            judge.begin()
-    finally:
-        await judge.cancel()
-        await consumer.stop()
+    async with started(consumer):
+        try:
+            while True:
+                fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+                for tp, records in fetched.items():
+                    newest = {record.key: record for record in records if record.value is not None}
+                    for _, value in await decoders[tp.topic].decode(newest.values()):
+                        judge.hear(value)
+                judge.begin()
+        finally:
+            await judge.cancel()

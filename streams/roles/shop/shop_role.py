@@ -16,25 +16,23 @@ from typing import Any, ParamSpec, TypeVar
 import asyncpg
 from aiokafka import ConsumerRecord
 
+from domain.timestamp import DAY_MS, epoch_ms, utc_time
 from infra import clock
-from infra.kafka.publisher import open_publisher
-from infra.kafka.registry import Registry
 from infra.postgres import pool as database
 from infra.postgres.shop_search import ShopQuery, ShopSearch
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
-from streams.core.shop_home import HomeMix, ProductRankings, RankedProduct, Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.home_blend import Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
-from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.decode import Decoder
+from streams.runtime.core_params import home_mix
 from streams.runtime.retry import retry_until_available
-from streams.runtime.sink import run_sink
-from topics.topic import DAY_MS, INTERACTIONS
+from streams.runtime.role import Role, open_role
+from streams.runtime.sink import Write, run_sink
+from topics.topic import INTERACTIONS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,13 +71,9 @@ class ShopProjector:
         self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
-        self._hides_sold_out = settings.hides_sold_out
-        self._stale_ms = round(settings.shop_stale_days * DAY_MS)
-        self._mix = HomeMix(
-            clicked=settings.shop_clicked_weight,
-            searched=settings.shop_searched_weight,
-            diverse=settings.shop_diverse_weight,
-        )
+        self._hides_out_of_stock = settings.hides_out_of_stock
+        self._inactive_ms = round(settings.shop_inactive_days * DAY_MS)
+        self._mix = home_mix(settings)
         self.rankings = ProductRankings([], {})
         self._search_results: dict[str, list[str]] = {}
         self.homes = 0
@@ -91,7 +85,7 @@ class ShopProjector:
         Raises:
             database.AWAY, StoreError
         """
-        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
+        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_out_of_stock)
         products = [RankedProduct(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
         self.rankings = await asyncio.to_thread(ProductRankings, products, trending)
@@ -110,8 +104,8 @@ class ShopProjector:
         users = list(dict.fromkeys(event.user_id for event in shop_events))
         if not users or not products:
             return
-        since_ms = now_ms - self._stale_ms
-        rows = await self._pool.fetch(_DONE, users, datetime.fromtimestamp(since_ms / 1000, UTC))
+        since_ms = now_ms - self._inactive_ms
+        rows = await self._pool.fetch(_DONE, users, utc_time(since_ms))
         events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
         events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
         by_user: dict[str, list[Interaction]] = {}
@@ -150,7 +144,7 @@ class ShopProjector:
         )
         products = self.rankings.products
         newest = max(event.occurred_at for event in events if event.item_id in products or event.action == "search")
-        return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
+        return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._inactive_ms)
 
     def _clicked(self, events: Sequence[Interaction]) -> list[str]:
         """Return the products that a user liked, newest first."""
@@ -189,43 +183,46 @@ class ShopProjector:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    redis = connect(settings.redis_url)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    connections = database.LazyPool(settings.database_url, connections=4)
-    pool = await _retry(connections.pool)
-    search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
-    shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
-    decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
+    async with open_role("shop", settings) as role:
+        connections = database.LazyPool(settings.database_url, connections=4)
+        try:
+            pool = await _retry(connections.pool)
+            search = ShopSearch(
+                connections, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
+            )
+            shop = ShopProjector(pool, search, RedisChartStore(role.redis), RedisShopStore(role.redis), settings)
+
+            async def stock() -> None:
+                await _retry(shop.stock, clock.now_ms())
+
+            async def fit() -> None:
+                now = datetime.now(UTC)
+                if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+                    await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+
+            await role.run(
+                stop,
+                run_sink(role, GROUP, [INTERACTIONS], _home_writer(role, shop)),
+                _repeat(stock),
+                _repeat(fit),
+                describe=lambda: {"products": len(shop.rankings.products), "homes": shop.homes},
+            )
+        finally:
+            await connections.close()
+
+
+def _home_writer(role: Role, shop: ShopProjector) -> Write:
+    """Return a function that writes the home pages of the users of a batch."""
+    decoder = role.decoder(INTERACTIONS)
+
+    async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
+        with database.write_errors("making homes"):
+            await shop.serve([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
-        async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
-            with database.write_errors("making homes"):
-                await shop.serve([event for _, event in some], clock.now_ms())
+        await role.quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
 
-        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
-
-    async def stock() -> None:
-        await _retry(shop.stock, clock.now_ms())
-
-    async def fit() -> None:
-        now = datetime.now(UTC)
-        if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
-            await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
-
-    def describe() -> dict[str, Any]:
-        return {"products": len(shop.rankings.products), "homes": shop.homes, **quarantine.describe()}
-
-    beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
-    try:
-        await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
-    finally:
-        await publisher.close()
-        await connections.close()
-        await redis.aclose()
-        registry.close()
+    return write
 
 
 async def _retry(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -250,4 +247,4 @@ async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
 
 def _event(row: Any) -> Interaction:
     fields = {name: row[name] for name in ("event_id", "user_id", "item_id", "action", "query")}
-    return Interaction(**fields, occurred_at=round(row["occurred_at"].timestamp() * 1_000))
+    return Interaction(**fields, occurred_at=epoch_ms(row["occurred_at"]))

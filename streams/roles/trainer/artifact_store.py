@@ -20,17 +20,17 @@ class ArtifactStore:
 
     Args:
         home: The folder MILLRACE_HOME.
-        most_versions: Number of versions to keep.
+        artifacts_kept: Number of versions to keep.
     """
 
-    def __init__(self, home: Path, *, most_versions: int) -> None:
+    def __init__(self, home: Path, *, artifacts_kept: int) -> None:
         self._folder = home.expanduser() / "models" / MODEL
-        self._most_versions = most_versions
+        self._artifacts_kept = artifacts_kept
 
     def put(self, fitted_version: FittedVersion, *, serving: str | None) -> None:
         """Save a version, and delete the oldest ones, but never the version `serving`."""
         artifact.save(self._path(fitted_version.version.version), *to_artifact(fitted_version))
-        for path in sorted(self._paths(), reverse=True)[self._most_versions :]:
+        for path in sorted(self._paths(), reverse=True)[self._artifacts_kept :]:
             if path.stem not in (serving, fitted_version.version.version):
                 path.unlink(missing_ok=True)
 

@@ -65,7 +65,9 @@ def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider
     Raises:
         OperatorError: the settings name a model that cannot provide item weights.
     """
-    build = ITEM_WEIGHT_MODELS.get(settings.taste_model)
+    build = ITEM_WEIGHT_MODELS.get(settings.item_item_model)
     if build is None:
-        raise OperatorError(f"TASTE_MODEL names {settings.taste_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}.")
+        raise OperatorError(
+            f"ITEM_ITEM_MODEL names {settings.item_item_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}."
+        )
     return lambda: build(settings)

@@ -15,9 +15,9 @@ def learner_params(settings: Settings) -> LearnerParams:
         OperatorError: the settings name a model that cannot provide item weights.
     """
     return LearnerParams(
-        user_params(settings),
-        signal_params(settings),
-        rank_params(settings),
-        half_life_days=settings.cooccurrence_half_life_days,
+        user=user_params(settings),
+        signal=signal_params(settings),
+        rank=rank_params(settings),
+        cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
         tastes=item_weights_builder(settings),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import utc_time
 from infra.redis.stores.model_status import SERVING, Version
 from models.artifact import Header
 from models.blend.blender import Weights
@@ -38,13 +38,13 @@ class FittedVersion:
     """Ids of the items in the rows and columns of `tastes`."""
     tastes: NDArray[np.float32]
     """(items, items) the item weights."""
-    taste_model: str
+    item_item_model: str
     """The name of the model that provided them."""
 
 
 def name_of(at_ms: int) -> str:
     """Return the name of a version created at a time, in ms since the epoch; later names sort later."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
+    return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
 def fitted(version: Version, learner: Learner) -> FittedVersion:
@@ -135,7 +135,7 @@ def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArra
             "events": version.events,
             "watermark": version.watermark,
             "full": version.full,
-            "taste_model": fitted_version.taste_model,
+            "taste_model": fitted_version.item_item_model,
             "request_ids": "\n".join(version.request_ids),
         },
         names={"parts": fitted_version.parts, "items": fitted_version.items},

@@ -17,7 +17,7 @@ from streams.core.position import Position
 from streams.core.ranking.features import by_name
 from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
-from streams.runtime.global_tables import restore_and_log
+from streams.runtime.model_restore import restore_and_log
 
 _LINK_BYTES = 20
 """Bytes of the two sums of a link and of the length prefix of its id."""

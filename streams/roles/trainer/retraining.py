@@ -14,7 +14,6 @@ import msgspec
 from infra import clock
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
 from infra.redis.stores.model_status import (
     REFUSED,
     SERVING,
@@ -24,7 +23,6 @@ from infra.redis.stores.model_status import (
     Version,
     with_current_status,
 )
-from infra.settings import Settings
 from schemas.types import Interaction, ModelVersion
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
@@ -35,7 +33,8 @@ from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import FittedVersion, fitted, name_of, record, rows
 from streams.roles.trainer.online_learner import OnlineLearner, apply_message
 from streams.roles.trainer.retrain_schedule import FitSchedule
-from streams.runtime.topic_history import TopicHistory, topic_history
+from streams.runtime.role import Role
+from streams.runtime.topic_history import TopicHistory
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
 
 _ROWS_AT_A_TIME = 20
@@ -57,17 +56,10 @@ class RetrainRequest:
 class RetrainScheduler:
     """Runs full fits, one at a time, and stores their versions."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        publisher: Publisher,
-        artifacts: ArtifactStore,
-        live: OnlineLearner,
-    ) -> None:
-        self._settings, self._registry, self._publisher = settings, registry, publisher
+    def __init__(self, role: Role, artifacts: ArtifactStore, live: OnlineLearner) -> None:
+        self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._artifacts, self._live = artifacts, live
-        self._schedule = FitSchedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
+        self._schedule = FitSchedule(self._settings.model_fit_interval_s, self._settings.model_full_fit_interval_s)
         self._versions = artifacts.versions()
         self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
@@ -167,7 +159,7 @@ class RetrainScheduler:
         catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
         profiles = await self._newest(PROFILES)
         serving = await self._serving()
-        async with self._history(INTERACTIONS) as events:
+        async with self._role.history(INTERACTIONS) as events:
             fit = CandidateFit(
                 learner_params(self._settings),
                 catalogue,
@@ -180,7 +172,7 @@ class RetrainScheduler:
             ends = {tp.partition: end for tp, end in events.ends.items()}
         # In a thread of its own: a fit takes minutes, and the heartbeat needs the event loop.
         learner = await asyncio.to_thread(fit.end)
-        decision = fit.verdict(tolerance=self._settings.model_tolerance)
+        decision = fit.verdict(tolerance=self._settings.model_promotion_tolerance)
         now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),
@@ -259,11 +251,8 @@ class RetrainScheduler:
                     await asyncio.sleep(0)
 
     async def _newest(self, topic: Topic) -> list[tuple[Position, Any]]:
-        async with self._history(topic) as history:
+        async with self._role.history(topic) as history:
             return list((await history.newest()).values())
-
-    def _history(self, topic: Topic) -> Any:
-        return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
 
 def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:

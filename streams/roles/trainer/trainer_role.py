@@ -18,12 +18,10 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from domain.timestamp import HOUR_MS
 from infra import clock
-from infra.kafka.consumer import kafka_consumer
-from infra.kafka.publisher import Publisher, open_publisher
-from infra.kafka.registry import Registry
-from infra.redis import heartbeat
-from infra.redis.connection import StoreError, connect
+from infra.kafka.consumer import kafka_consumer, partitions_of, started
+from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
@@ -36,10 +34,9 @@ from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
-from streams.runtime.dead_letter_queue import DeadLetterQueue, Message, Record
-from streams.runtime.decode import Decoder
-from streams.runtime.supervise import run_until
-from streams.runtime.topic_history import merged, offsets_since, topic_history
+from streams.runtime.dead_letter_queue import Message, Record
+from streams.runtime.role import Role, open_role
+from streams.runtime.topic_history import merged, offsets_since
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,
@@ -49,7 +46,6 @@ from topics.topic import (
     PROFILES,
     TRIGGERS,
     USER_WEIGHTS,
-    Topic,
 )
 
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
@@ -65,7 +61,7 @@ _KEEPING_UP = 1_000
 _MOST_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
-_REMEMBERED_MS = 3_600_000
+_REMEMBERED_MS = HOUR_MS
 """Age up to which a starting trainer answers earlier requests to retrain, in ms."""
 _LOG = logging.getLogger(__name__)
 
@@ -73,23 +69,14 @@ _LOG = logging.getLogger(__name__)
 class Trainer:
     """Follows the topics, learns, and publishes the results."""
 
-    def __init__(
-        self, settings: Settings, registry: Registry, publisher: Publisher, status_store: ModelStatusStore
-    ) -> None:
-        self._settings, self._registry, self._publisher, self._status_store = (
-            settings,
-            registry,
-            publisher,
-            status_store,
-        )
-        self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
-        artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
-        self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
-        self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    def __init__(self, role: Role, status_store: ModelStatusStore) -> None:
+        self._role, self._settings, self._publisher = role, role.settings, role.publisher
+        self._status_store = status_store
+        self.live = OnlineLearner(Learner(learner_params(role.settings), refits=False))
+        artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
+        self.scheduler = RetrainScheduler(role, artifacts, self.live)
         self.positions: dict[str, int] = {}
-        self._decoders = {
-            topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
-        }
+        self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
         self._rows_s = self._weights_s = 0.0
         self._has_new_records = False
         """Whether any record arrived since rows were last published."""
@@ -102,11 +89,11 @@ class Trainer:
         """Learn the history of the topics, and return the offsets to continue from."""
         offsets: dict[TopicPartition, int] = {}
         for topic in (ITEMS, PROFILES):
-            async with self._history(topic) as history:
+            async with self._role.history(topic) as history:
                 for position, value in (await history.newest()).values():
                     self._learn(value, position, weigh=False)
                 offsets |= history.ends
-        async with self._history(INTERACTIONS) as history:
+        async with self._role.history(INTERACTIONS) as history:
             number = 0
             async for position, event in history.merged():
                 self._learn(event, position, weigh=False)
@@ -114,10 +101,10 @@ class Trainer:
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
             offsets |= history.ends
-        async with self._history(MODEL_VERSIONS) as history:
+        async with self._role.history(MODEL_VERSIONS) as history:
             serving = (await history.newest()).get(MODEL)
             offsets |= history.ends
-        async with self._history(USER_WEIGHTS) as history:
+        async with self._role.history(USER_WEIGHTS) as history:
             for _, own in (await history.newest()).values():
                 self.live.learner.weights.put(own.user_id, in_order(own.weights))
         await self._restore_serving(None if serving is None else serving[1])
@@ -131,30 +118,24 @@ class Trainer:
             fetch_min_bytes=_MIN_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
         )
-        try:
-            await consumer.start()
-            partitions = [
-                TopicPartition(topic.name, number) for topic in _FOLLOWED for number in range(topic.partitions)
-            ]
+        partitions = partitions_of(*_FOLLOWED)
+        async with started(consumer):
             consumer.assign(partitions)
-            triggers = [tp for tp in partitions if tp.topic == TRIGGERS.name]
-            trigger_offsets = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
+            trigger_offsets = await offsets_since(consumer, partitions_of(TRIGGERS), clock.now_ms() - _REMEMBERED_MS)
             for tp, offset in (offsets | trigger_offsets).items():
                 consumer.seek(tp, offset)
-            while True:
-                fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
-                    timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
-                )
-                backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
-                await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
-                self._has_new_records |= bool(fetched)
-                await self._publish(idle=not fetched)
-                for tp in partitions:
-                    self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
-                self.scheduler.begin_if_due(clock.now_ms())
-        finally:
-            await self.scheduler.cancel()
-            await consumer.stop()
+            try:
+                while True:
+                    fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+                    backlog = await _backlog(consumer, partitions_of(INTERACTIONS))
+                    await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
+                    self._has_new_records |= bool(fetched)
+                    await self._publish(idle=not fetched)
+                    for tp in partitions:
+                        self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+                    self.scheduler.begin_if_due(clock.now_ms())
+            finally:
+                await self.scheduler.cancel()
 
     async def write_board(self) -> None:
         """Write the status of the model every second, until cancelled."""
@@ -208,16 +189,16 @@ class Trainer:
                 offset=position.offset,
                 timestamp=position.append_ms,
                 key=topic.key_of(value),
-                value=self._registry.codec(topic.record).encode(value),
+                value=self._role.registry.codec(topic.record).encode(value),
             )
-            self._quarantine.put(message, error, stage="trainer.learn")
+            self._role.quarantine.put(message, error, stage="trainer.learn")
 
     async def _restore_serving(self, model_version: ModelVersion | None) -> None:
         """Continue from the version in service, and load the published item weights."""
         await self.scheduler.cancel()
         if model_version is not None:
             self.live.warm_start(model_version)
-        async with self._history(ITEM_WEIGHTS) as history:
+        async with self._role.history(ITEM_WEIGHTS) as history:
             weights = await history.newest()
         view = self.live.learner.view
         view.tastes.clear()
@@ -245,9 +226,6 @@ class Trainer:
             self._publisher.produce(MODEL_VERSIONS, self.scheduler.own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
-    def _history(self, topic: Topic) -> Any:
-        return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
-
     def describe(self) -> dict[str, Any]:
         """Return the figures for the heartbeat."""
         waiting = self.live.waiting
@@ -257,26 +235,14 @@ class Trainer:
             "positions": self.positions,
             "waiting": waiting,
             "trimmed": dict(self.live.trimmed),
-            **self._publisher.describe(),
-            **self._quarantine.describe(),
         }
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    redis = connect(settings.redis_url)
-    trainer = Trainer(settings, registry, publisher, RedisModelStatusStore(redis))
-    try:
-        await run_until(
-            stop, trainer.run(), trainer.write_board(), heartbeat.publish_heartbeat(redis, "trainer", trainer.describe)
-        )
-    finally:
-        await publisher.close()
-        await redis.aclose()
-        registry.close()
+    async with open_role("trainer", settings) as role:
+        trainer = Trainer(role, RedisModelStatusStore(role.redis))
+        await role.run(stop, trainer.run(), trainer.write_board(), describe=trainer.describe)
 
 
 async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:

@@ -12,7 +12,7 @@ from api.app import create_app
 from api.context import ApiContext, Clients
 from api.endpoints.metrics import Metrics
 from infra.fakes.memory_publisher import MemoryPublisher
-from infra.health_check import HealthCheck
+from infra.health.health_check import HealthCheck
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.interaction_log import MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore

@@ -1,6 +1,6 @@
 """The log of the last day, shown and added up."""
 
-from infra.redis.stores.interaction_log import DAY_MS
+from domain.timestamp import DAY_MS
 from tests.build import an_interaction, an_item
 from tests.unit.api.builder import NOW_MS, World
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evaluation.stream import Stream, of_dataset
+from evaluation.protocols.stream import Stream, of_dataset
 from loaders import Dataset
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from schemas.types import Item

@@ -12,25 +12,25 @@ LOCAL = Addresses("127.0.0.1:1", "http://127.0.0.1:2", "redis://127.0.0.1:3/0", 
 
 def test_what_a_stack_left_is_found(tmp_path: Path) -> None:
     address.write(tmp_path, LOCAL)
-    assert resolve_addresses(Settings(home=tmp_path)) == LOCAL.into(Settings(home=tmp_path))
+    assert resolve_addresses(Settings(millrace_home=tmp_path)) == LOCAL.into(Settings(millrace_home=tmp_path))
 
 
 def test_a_set_address_holds(tmp_path: Path) -> None:
     address.write(tmp_path, LOCAL)
-    found = resolve_addresses(Settings(home=tmp_path, redis_url="redis://elsewhere/0"))
+    found = resolve_addresses(Settings(millrace_home=tmp_path, redis_url="redis://elsewhere/0"))
     assert (found.redis_url, found.database_url) == ("redis://elsewhere/0", LOCAL.database_url)
 
 
 def test_without_a_stack_the_missing_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError) as caught:
-        resolve_addresses(Settings(home=tmp_path, redis_url="redis://elsewhere/0"))
+        resolve_addresses(Settings(millrace_home=tmp_path, redis_url="redis://elsewhere/0"))
     assert "DATABASE_URL" in caught.value.problem
     assert "REDIS_URL" not in caught.value.problem
     assert "millrace up" in caught.value.remedy
 
 
 def test_with_every_address_set_no_stack_is_asked_for(tmp_path: Path) -> None:
-    given = LOCAL.into(Settings(home=tmp_path))
+    given = LOCAL.into(Settings(millrace_home=tmp_path))
     assert resolve_addresses(given) is given
 
 
@@ -38,4 +38,4 @@ def test_a_stopped_stack_is_forgotten(tmp_path: Path) -> None:
     address.write(tmp_path, LOCAL)
     address.forget(tmp_path)
     with pytest.raises(OperatorError):
-        resolve_addresses(Settings(home=tmp_path))
+        resolve_addresses(Settings(millrace_home=tmp_path))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import Settings, SettingsError, masked, read, to_env
+from infra.settings import RENAMED, Settings, SettingsError, masked, read, to_env, unset
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -15,7 +15,12 @@ def test_an_empty_value_means_the_default() -> None:
 
 def test_values_get_their_types() -> None:
     found = read({"DEBUG": "yes", "KAFKA_PORT": "19092", "DIVERSITY_CAP": "0.25", "MILLRACE_HOME": "/data"})
-    assert (found.debug, found.kafka_port, found.diversity_cap, found.home) == (True, 19092, 0.25, Path("/data"))
+    assert (found.debug, found.kafka_port, found.diversity_cap, found.millrace_home) == (
+        True,
+        19092,
+        0.25,
+        Path("/data"),
+    )
 
 
 def test_every_bad_value_is_named_at_once() -> None:
@@ -26,8 +31,39 @@ def test_every_bad_value_is_named_at_once() -> None:
         assert name in str(caught.value)
 
 
+def test_errors_say_how_a_value_must_be() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({"LOG_FORMAT": "xml", "LOCATION_RESOLUTION": "16", "API_MAX_BATCH": "0", "SHOP_CLICKED_WEIGHT": "-1"})
+    conditions = [problem.partition(": must be ")[2].partition(" (")[0] for problem in caught.value.problems]
+    assert conditions == ["auto, json or console", "positive", "from 0 to 15", "0 or more"]
+
+
+def test_an_invalid_secret_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"JWT_SECRET=\*\*\*: must be 32 characters or more"):
+        read({"JWT_SECRET": "hunter2"})
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_former_name_is_refused_with_the_new_one(old: str, new: str) -> None:
+    with pytest.raises(SettingsError, match=f"{old}: renamed to {new}"):
+        read({old: "1"})
+    assert read({old: " "}) == Settings()
+
+
+def test_former_names_and_bad_values_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({"SHOW_SEEN_ITEMS": "true", "API_PORT": "70000"})
+    assert len(caught.value.problems) == 2
+
+
+def test_a_server_inherits_no_setting() -> None:
+    assert unset({"JWT_SECRET": "x" * 32, "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
 def test_settings_written_to_an_environment_read_the_same() -> None:
-    given = Settings(debug=True, home=Path("/data"), cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1)
+    given = Settings(
+        debug=True, millrace_home=Path("/data"), millrace_cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1
+    )
     assert read(to_env(given)) == given
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from cli.import_report import Report, set_aside
-from evaluation.stream import of_dataset
+from evaluation.protocols.stream import of_dataset
 from loaders import Dataset, DatasetError
 from loaders.change import change
 from loaders.datasets import detect, movielens, products, table

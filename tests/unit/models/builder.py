@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from models import decay
+from domain.timestamp import HOUR_MS
 from models.base import ModelEvent
 
 T0_MS = 1_700_000_000_000
-HOUR_MS, DAY_MS = int(decay.HOUR_MS), int(decay.DAY_MS)
+
 ITEMS = 12
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.endpoints.visibility import Offers
+from domain.nearby import UNKNOWN, spot
 from infra.postgres.catalog_filter import MemoryListing
 from infra.postgres.shop_archive import ShopEvent, ShopRule
 from infra.postgres.shop_search import MemoryShopSearch
@@ -20,7 +21,6 @@ from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.shop_store import MemoryShopStore, StoredCharts, StoredHome
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
-from schemas.nearby import UNKNOWN, spot
 from schemas.types import Item
 from tests.build import a_feed, a_product, a_profile, an_item
 from tests.unit.api.builder import NOW_MS, World

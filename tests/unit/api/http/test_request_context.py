@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from api.endpoints.health import overall
-from infra.pipeline_health import PipelineHealth, RoleHealth
+from infra.health.pipeline_health import PipelineHealth, RoleHealth
 from infra.redis.connection import StoreError
 from tests.unit.api.builder import World
 

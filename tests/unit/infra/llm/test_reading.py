@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from infra.llm.reading import PROBLEMS, Reading, UnreadableError, read
 from schemas import limit
-from streams.core.llm_judge import Scores, parse_scores
+from streams.core.ranking.llm_judge import Scores, parse_scores
 from streams.fetchers.suggestion import Suggestion, Suggestions, suggested_items
 from tests.build import T0_MS, a_fetch_request
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from domain.timestamp import DAY_MS
 from models.base import ModelEvent, ModelQuery
 from models.neighbours.cooccurrence import NEXT, TOGETHER, Cooccurrence, DecayedCooccurrence
 from models.neighbours.item_item_matrix import SimilarityQuery
-from tests.unit.models.builder import DAY_MS, T0_MS, checkerboard
+from tests.unit.models.builder import T0_MS, checkerboard
 
 
 def test_items_of_one_colour_go_together() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from domain.timestamp import HOUR_MS
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.als import Als
 from models.factorization.ease import Ease
@@ -15,7 +16,7 @@ from models.neighbours.itemknn import ItemKnn
 from models.neighbours.sessionknn import SessionKnn
 from models.neighbours.useruser import UserUser
 from models.refitting import FIRST, EventMatrix, confidence
-from tests.unit.models.builder import HOUR_MS, ITEMS, T0_MS, checkerboard
+from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "ease": lambda: Ease(regularization=100.0, every=40),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.bpr import Bpr, BprConfig
 from models.factorization.dotproduct import DotProduct, DotProductConfig, target_of
@@ -18,7 +19,7 @@ from models.neural.deep import Deep, DeepConfig, DeepNetwork
 from models.neural.lightgcn import LightGcn, LightGcnConfig
 from models.neural.neural_model import grow_embedding
 from models.neural.sequence import SelfAttention, SequenceConfig
-from tests.unit.models.builder import DAY_MS, HOUR_MS, ITEMS, T0_MS, checkerboard
+from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, rate=0.1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -11,13 +12,13 @@ from infra.redis import event_rates
 from infra.redis.event_rates import EventRate
 from streams.agents.signal import SignalAgent
 from streams.agents.user import UserAgent
-from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.broker import Broker, Codecs, Worker
 from tests.build import T0_MS, an_interaction
+from tests.params import USER_PARAMS
 from topics.topic import INTERACTIONS, PARTITIONS
 
 CLICKS, OTHERS = 300, 20
@@ -95,7 +96,7 @@ LIMITS: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
 def test_the_limit_that_takes_the_weight_of_an_event_is_named(case: str) -> None:
     acts, expected = LIMITS[case]
     state, limits = UserState("u1"), []
-    params = UserParams(day_items=3 if "more items" in case or "of more" in case else 1_000)
+    params = replace(USER_PARAMS, day_items=3 if "more items" in case or "of more" in case else 1_000)
     for number, (action, item_id) in enumerate(acts):
         event = an_interaction(event_id=str(number), item_id=item_id, action=action, occurred_at=T0_MS)
         signal = user.fold(state, event, Position(0, number, T0_MS + number), subject=ItemLabels(), params=params)

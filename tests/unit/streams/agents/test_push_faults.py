@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from infra.fcm import SendAnswer
@@ -11,11 +12,11 @@ from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Notification, PushRequest
 from streams.agents.push import SOURCES, PushAgent
-from streams.core.params import PushParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import RoleContext
 from tests.broker import App, Broker, Codecs, Reader, Table
 from tests.build import T0_MS, a_push_request
+from tests.params import PUSH_PARAMS
 from topics.topic import DEAD_LETTERS, DEVICES, NOTIFICATIONS, PARTITIONS, PUSH_REQUESTS
 
 USERS, PUSHES = 3, 3
@@ -57,7 +58,7 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
         context,
         RecoverableTable(broker, "pushes"),
         ItemCache(MemoryItemStore()),
-        PushParams(daily_cap=100),
+        replace(PUSH_PARAMS, daily_cap=100),
         sender=phones,
         now_ms=lambda: T0_MS,
     )

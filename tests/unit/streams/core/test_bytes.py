@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
@@ -31,7 +32,6 @@ from streams.agents.user import stated
 from streams.core.item import stats as signal
 from streams.core.item.stats import SEGMENTS, ItemSignal, ItemState
 from streams.core.learning.learner import Learner
-from streams.core.params import PushParams, RankParams, RetrievalParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
@@ -57,6 +57,7 @@ from tests.build import (
     features,
     stats,
 )
+from tests.params import PREFETCH_PARAMS, PUSH_PARAMS, RANK_PARAMS, SIGNAL_PARAMS, USER_PARAMS
 from tests.sample import a_sample
 from tests.unit.streams.builder import PARAMS as LEARNER_PARAMS
 from topics import Topic
@@ -73,7 +74,7 @@ from topics.topic import (
     MIB,
 )
 
-PARAMS = UserParams()
+PARAMS = USER_PARAMS
 ROOM = MIB - 1_000
 """Bytes of a record, or of a state in its changelog."""
 WIDEST = "𝄞"
@@ -249,7 +250,7 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
         limit.check(batch, now_ms=T0_MS + 10_000)
-        signal.fold(state, batch, params=SignalParams(), trimmed=trimmed)
+        signal.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
     assert sum(state.counts.values()) == 1_200
     assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
     assert len(encoded(ITEM_STATS, signal.stats(state))) < ROOM
@@ -266,7 +267,7 @@ def test_the_strongest_segments_of_an_item_stay() -> None:
     for turn in range(40):
         for segment in ("young", "old", f"rare-{turn}a", f"rare-{turn}b"):
             one = ItemSignal("i1", Position(0, number, T0_MS + number), T0_MS, "like", 2.0, segment=segment)
-            signal.fold(state, signal.to_record([one]), params=SignalParams())
+            signal.fold(state, signal.to_record([one]), params=SIGNAL_PARAMS)
             number += 1
     assert {"young", "old"} <= set(state.segments)
     assert len(state.segments) == SEGMENTS
@@ -306,7 +307,7 @@ def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.Monke
         features(categories={"c0": 2.0, "c1": -1.0}, topics={"jazz": 1.0, "t49-3": 5.0}, muted=["t49-4"]),
         view,
         new_blender(),
-        RankParams(),
+        RANK_PARAMS,
         now_ms=T0_MS,
     )
     assert ranked.items[0] == "i3"
@@ -381,7 +382,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(told, view, new_blender(), RankParams(feed_items=100), now_ms=T0_MS)
+    feed = rank(told, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 
@@ -392,7 +393,7 @@ def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> No
     fold(state, everything(kind))
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
     place = Place(city=line(3, kind))
-    params = RetrievalParams(facts=frozenset(get_args(PromptField)))
+    params = dataclasses.replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
     found = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
     )
@@ -412,7 +413,7 @@ def push_fold(state: PushState, number: int, **fields: Any) -> list[Notification
     request = a_push_request(event_id=f"r{number}", occurred_at=T0_MS, **fields)
     limit.check(request, now_ms=T0_MS)
     return fold_request(
-        state, request, Position(0, number, T0_MS + number), card=None, params=PushParams(), now_ms=T0_MS
+        state, request, Position(0, number, T0_MS + number), card=None, params=PUSH_PARAMS, now_ms=T0_MS
     )
 
 

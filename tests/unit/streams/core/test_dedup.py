@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import HOUR_MS
 from schemas.types import Interaction
 from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
-from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction
+from tests.params import USER_PARAMS
 
-HOUR_MS = 3_600_000
-PARAMS = UserParams()
+PARAMS = USER_PARAMS
 
 
 class Memory:

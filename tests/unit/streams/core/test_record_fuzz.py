@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -39,8 +40,7 @@ from schemas.types import (
 )
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
-from streams.core.learning.learner import Learner, LearnerParams
-from streams.core.params import CombineParams, PushParams, RankParams, SignalParams, UserParams
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.push import candidates
 from streams.core.push import push_state as push
@@ -67,11 +67,12 @@ from tests.build import (
     llm_scores,
     stats,
 )
+from tests.params import LEARNER_PARAMS, LLM_BLEND_PARAMS, PUSH_PARAMS, RANK_PARAMS
 from tests.unit.schemas.strategy import records
 
 EXAMPLES = 20 * int(os.environ["FUZZ_EXAMPLES"]) if "FUZZ_EXAMPLES" in os.environ else 100
-RANK = RankParams(feed_items=10)
-PARAMS = LearnerParams(user=UserParams(), signal=SignalParams(), rank=RANK)
+RANK = dataclasses.replace(RANK_PARAMS, max_recommendations=10)
+PARAMS = dataclasses.replace(LEARNER_PARAMS, rank=RANK)
 SMALL = new_blender()
 LATER_MS = T0_MS + 1_000_000
 USUAL: tuple[Callable[[], Any], ...] = (
@@ -132,7 +133,7 @@ class World:
 
     def __init__(self) -> None:
         self.view, self.blender, self.learner = CatalogSnapshot(), new_blender(), Learner(PARAMS, refits=False)
-        self.judged = LlmScoreCache(CombineParams())
+        self.judged = LlmScoreCache(LLM_BLEND_PARAMS)
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
         self.profiles: dict[str, ProfileState] = {}
@@ -165,7 +166,7 @@ class World:
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))
                 yield from candidates.fold_request(
-                    pushes, record, at, card=None, params=PushParams(), now_ms=at.append_ms
+                    pushes, record, at, card=None, params=PUSH_PARAMS, now_ms=at.append_ms
                 )
                 yield push.snapshot(pushes, at.append_ms)
             case _:
@@ -232,5 +233,5 @@ def test_records_within_their_limits_can_be_folded_ranked_and_written(log: list[
         assert all(map(math.isfinite, written(feed).scores))
         assert len(set(feed.items)) == len(feed.items)
         pushes = world.pushes.setdefault(feed.user_id, PushState(feed.user_id))
-        for notification in candidates.fold_feed(pushes, feed, {}, params=PushParams(), now_ms=LATER_MS):
+        for notification in candidates.fold_feed(pushes, feed, {}, params=PUSH_PARAMS, now_ms=LATER_MS):
             written(notification)

@@ -12,19 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
+from schemas.limit import OutOfRangeError, check
 from schemas.types import Features, ItemStats
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
+from tests.params import RANK_PARAMS, SIGNAL_PARAMS, USER_PARAMS
 from tests.unit.models.test_decay import TIMES
 
-PARAMS = RankParams(feed_items=10)
+PARAMS = replace(RANK_PARAMS, max_recommendations=10)
 SUBJECT = ItemLabels("music", ("jazz", "opera"), "guide")
 YEAR_MS = 365 * 86_400_000
 
@@ -37,8 +38,8 @@ def test_a_user_of_any_times_has_features_that_can_be_sent_and_ranked(times: lis
     view.refresh()
     for number, at_ms in enumerate(times, 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number % 2}", occurred_at=at_ms)
-        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=UserParams())
-        told = user.snapshot(state, UserParams())
+        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
+        told = user.snapshot(state, USER_PARAMS)
         values = [*told.categories.values(), *told.topics.values(), *told.sources.values(), *told.hours]
         assert all(map(math.isfinite, values))
     codec = Codec(Features, schema_id=1)
@@ -56,7 +57,7 @@ def test_an_item_of_any_times_has_stats_that_rank(times: list[int]) -> None:
         told = signal.to_record(
             [ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0, segment="a")]
         )
-        signal.fold(state, told, params=SignalParams())
+        signal.fold(state, told, params=SIGNAL_PARAMS)
     for item in ("i1", "i2"):
         view.apply_item(an_item(item))
     view.apply_stats(stats("i2"))
@@ -76,7 +77,7 @@ def test_an_item_is_not_dated_by_one_wrong_clock(bad: int) -> None:
     times = [T0_MS + 5, bad, T0_MS + 9, T0_MS + 7]
     for number, at_ms in enumerate(times, 1):
         told = signal.to_record([ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0)])
-        signal.fold(state, told, params=SignalParams())
+        signal.fold(state, told, params=SIGNAL_PARAMS)
     assert signal.stats(state).first_at == T0_MS + 7, "the third of the earliest"
 
 
@@ -84,13 +85,13 @@ def test_late_events_are_put_where_they_belong() -> None:
     state = UserState("u1")
     for number, late_s in enumerate((0, -50, 20, -10, -50, 5), 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS + 1_000 * late_s)
-        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=UserParams())
+        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
     assert [item for item, _, _ in state.recent] == ["i2", "i5", "i4", "i1", "i6", "i3"]
     assert state.watermark == T0_MS + 20_000
 
 
 def test_a_late_event_gives_way_first_when_there_is_no_room() -> None:
-    state, params = UserState("u1"), replace(UserParams(), recent_items=2)
+    state, params = UserState("u1"), replace(USER_PARAMS, recent_items=2)
     for number, late_s in enumerate((0, 10, -50), 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS + 1_000 * late_s)
         user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=params)
@@ -99,15 +100,20 @@ def test_a_late_event_gives_way_first_when_there_is_no_room() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("column", ["trending", "popularity", "rating_sum"])
-def test_what_is_not_finite_never_leaves_ranking(wrong: float, column: str) -> None:
+def test_what_is_not_finite_never_reaches_ranking(wrong: float, column: str) -> None:
+    told = msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong})
+    if column == "rating_sum" or wrong != -math.inf:
+        with pytest.raises(OutOfRangeError, match=column):
+            check(told, now_ms=T0_MS)
+        return
+    check(told, now_ms=T0_MS)  # the logarithm of an empty sum
     view = CatalogSnapshot()
     for number in range(12):
         view.apply_item(an_item(f"i{number}"))
         view.apply_stats(stats(f"i{number}", popularity=-float(number), rating_count=1, rating_sum=4.0))
-    view.apply_stats(msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong}))
+    view.apply_stats(told)
     view.refresh()
-    with np.errstate(invalid="ignore"):
-        found = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
+    found = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
     assert len(set(found.items)) == 10
     assert all(map(math.isfinite, found.scores))
     assert all(map(math.isfinite, [value for part in found.parts.values() for value in part]))

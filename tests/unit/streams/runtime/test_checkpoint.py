@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from infra.settings import Settings
 from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.faust_role import batch_limits
 from streams.transport import InFlight, Limits
 
 INTERVAL_S = 2.0
+LIMITS = replace(batch_limits(Settings()), max_in_flight_records=100, max_in_flight_bytes=1_000)
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Event:
 
 @dataclass
 class App:
-    limits: Limits = field(default_factory=lambda: Limits(unacked_records=100, unacked_bytes=1_000))
+    limits: Limits = LIMITS
     events: list[Event] = field(default_factory=list)
 
     def is_full(self, tp: Any, *, share: float) -> bool:

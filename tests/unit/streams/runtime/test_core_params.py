@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from domain.timestamp import HOUR_MS
 from infra.settings import Settings
 from models import decay
 from streams.core.item import stats as signal
@@ -16,12 +17,10 @@ from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import combine
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.shop_home import blend_home
+from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
-from streams.runtime.core_params import combine_params, rank_params, signal_params
+from streams.runtime.core_params import llm_blend_params, rank_params, signal_params
 from tests.build import T0_MS, an_item, features, stats
-
-HOUR_MS = 3_600_000
 
 
 def set_to(**settings: Any) -> Settings:
@@ -39,7 +38,7 @@ def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
 
 @pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])
 def test_the_ranking_and_the_language_model_count_as_much_as_is_set(ml: float, llm: float) -> None:
-    weights = combine_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
+    weights = llm_blend_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
     scores, rated = np.array([3.0, 2.0, 1.0], np.float32), np.array([np.nan, 0.9, np.nan])
     assert combine(scores, rated, weights, feed_items=3).total[1] == pytest.approx(ml * 0.5 + llm * 0.9)
 

@@ -22,7 +22,6 @@ from models.blend.blender import Blender
 from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import Ranker, Work
-from streams.core.params import CombineParams, RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LlmScoreCache
@@ -31,13 +30,25 @@ from streams.core.user.user_state import UserState
 from streams.roles.trainer.trainer_role import Trainer
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.global_tables import TOPICS, GlobalTables
+from streams.runtime.global_tables import GlobalTables
 from streams.runtime.record_cache import _FORMAT
+from streams.runtime.role import Role
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Ranked, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, an_interaction, an_item, features, llm_scores, stats
+from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, ITEM_STATS, ITEMS, LLM_SCORES, PARTITIONS
+from topics.topic import (
+    DEAD_LETTERS,
+    FEATURES,
+    FEEDS,
+    GLOBAL_TABLES,
+    INTERACTIONS,
+    ITEM_STATS,
+    ITEMS,
+    LLM_SCORES,
+    PARTITIONS,
+)
 
 
 def letters(broker: Broker) -> Counter[tuple[str, str, bytes]]:
@@ -131,7 +142,7 @@ async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
     wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
     log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
-    partitions = [TopicPartition(topic.name, 0) for topic in TOPICS]
+    partitions = [TopicPartition(topic.name, 0) for topic in GLOBAL_TABLES]
     await broadcast._follow(cast(Any, log), partitions)
     assert view.labels("a") is not None
     assert view.labels("b") is not None
@@ -156,7 +167,9 @@ class NoBoards:
 
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
-    trainer = Trainer(replace(Settings(), home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
+    settings = replace(Settings(), millrace_home=tmp_path)
+    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.quarantine)
+    trainer = Trainer(role, NoBoards())
     learned = trainer.live.apply
 
     def take(told: Any, position: Position, *, weigh: bool) -> None:
@@ -177,7 +190,7 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     }
     [event] = [one for one in found if one.topic == INTERACTIONS.name]
     assert Codecs().codec(Interaction).decode(event.value) == events[1]
-    assert trainer.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
+    assert world.quarantine.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
     await world.publisher.close()
 
 
@@ -195,7 +208,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.apply_item(an_item("i1"))
     view.refresh()
     world, store = World(view), Picky()
-    ranker = Ranker(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     users, released = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
@@ -221,7 +234,7 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
 ) -> None:
     monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
     world = World()
-    ranker = Ranker(world.context, Picky(), LlmScoreCache(CombineParams()), RankParams())
+    ranker = Ranker(world.context, Picky(), LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     released = [asyncio.Event(), asyncio.Event()]
@@ -241,7 +254,7 @@ def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None
     view = CatalogSnapshot()
     view.apply_stats(stats("i1"))
     told = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
-    assert rank(told, view, new_blender(), RankParams(), now_ms=T0_MS).items == []
+    assert rank(told, view, new_blender(), RANK_PARAMS, now_ms=T0_MS).items == []
 
 
 async def test_features_that_cannot_be_read_stop_the_scores_of_no_other_user() -> None:
@@ -252,7 +265,7 @@ async def test_features_that_cannot_be_read_stop_the_scores_of_no_other_user() -
             raise ValueError("not a state")
         return features(user_id=user_id, version=7 if user_id == "good" else 0)
 
-    agent = CombineAgent(world.context, current, LlmScoreCache(CombineParams()), cast(Any, ranker))
+    agent = CombineAgent(world.context, current, LlmScoreCache(LLM_BLEND_PARAMS), cast(Any, ranker))
     scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good", "unknown")]
     await agent.process(an_event(world.app, LLM_SCORES, *scores))
     await agent.checkpoint.force()

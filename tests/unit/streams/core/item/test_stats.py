@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import HOUR_MS
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import SignalParams
 from streams.core.position import Position
 from tests.build import T0_MS
+from tests.params import SIGNAL_PARAMS
 
-PARAMS = SignalParams()
-HOUR_MS = 3_600_000
+PARAMS = SIGNAL_PARAMS
 
 
 def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> ItemSignal:

@@ -12,10 +12,10 @@ from loaders import Dataset
 from loaders.datasets import world
 from loaders.datasets.world_vocabulary import CITIES, INTERESTS
 from schemas.types import Interaction, Profile
-from streams.core.learning.learner import Learner, LearnerParams
-from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.pipeline import rank
+from tests.params import LEARNER_PARAMS
 
 NOW_MS = 1_796_000_000_000
 TOPICS = [interest.name for interest in INTERESTS][:10]
@@ -31,7 +31,7 @@ class Service:
     """A learner of the demo's world, in which a number of outcomes have been learned from."""
 
     def __init__(self, outcomes: int) -> None:
-        self.learner = Learner(LearnerParams(UserParams(), SignalParams(), RankParams()), refits=False)
+        self.learner = Learner(LEARNER_PARAMS, refits=False)
         self.events = 0
         found = data()
         for item in found.items:

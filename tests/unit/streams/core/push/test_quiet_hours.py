@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import HOUR_MS, MINUTE_MS
 from schemas.types import QuietHours
 from streams.core.push.quiet_hours import quiet_interval
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 ZONES = ("America/New_York", "Europe/Lisbon", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia", "UTC")
 CLOCK = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 HOURS = st.builds(QuietHours, start=CLOCK, end=CLOCK, timezone=st.sampled_from(ZONES)).filter(

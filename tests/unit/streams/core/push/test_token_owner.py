@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.types import PushRequest, PushToken
-from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PushState, registration
 from streams.core.push.token_owner import TokenState, fold_registration
 from tests.build import T0_MS, a_push_request
+from tests.params import PUSH_PARAMS
 
-PARAMS = PushParams()
+PARAMS = PUSH_PARAMS
 
 
 @dataclass

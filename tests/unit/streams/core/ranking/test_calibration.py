@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from schemas.types import Features, RecentItem
-from streams.core.params import RankParams
 from streams.core.ranking.calibration import quotas
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.ranking_query import ranking_query
 from tests.build import T0_MS, an_item, features
+from tests.params import RANK_PARAMS
 
-PARAMS = RankParams(feed_items=20, diversity_cap=1.0)
+PARAMS = replace(RANK_PARAMS, max_recommendations=20, diversity_cap=1.0)
 TOPICS = ("jazz", "hiking", "cooking", "opera")
 
 

@@ -61,7 +61,7 @@ def version_of(learner: Learner) -> FittedVersion:
 
 
 def model_of(name: str, **settings: Any) -> Any:
-    tastes = item_weights_builder(Settings(taste_model=name, **settings))()
+    tastes = item_weights_builder(Settings(item_item_model=name, **settings))()
     assert isinstance(tastes, ModelItemWeights)
     return tastes.model
 
@@ -72,18 +72,18 @@ def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, f
     users, items = sorted({user for user, _ in events}), found.items
     liked = np.array([[(user, item) in events for item in items] for user in users], np.float32)
     np.testing.assert_array_equal(found.tastes, ease.weights(sparse.csr_array(liked), REGULARIZATION))
-    assert found.taste_model == Settings().taste_model == "ease"
+    assert found.item_item_model == Settings().item_item_model == "ease"
     assert isinstance(Learner(PARAMS).tastes, EaseItemWeights)
 
 
 def test_tastes_by_als_are_what_it_scores_for_who_has_liked_one_item_alone(world: World) -> None:
-    found = version_of(learned(world, Settings(taste_model="als", **SMALL)))
+    found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
     assert_scores(found, Als(factors=8, regularization=0.01), world)
 
 
 def test_tastes_by_sequences_are_what_a_sequence_of_one_item_scores(world: World) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(taste_model="sequence", **SMALL)))
+    found = version_of(learned(world, Settings(item_item_model="sequence", **SMALL)))
     assert_scores(found, MODELS["sequence"](), world)
 
 
@@ -102,21 +102,21 @@ def assert_scores(found: FittedVersion, model: Model, world: World) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ITEM_WEIGHT_MODELS if name not in {"content", *NETWORKS}])
 def test_whoever_likes_one_item_is_told_of_its_half(world: World, name: str) -> None:
-    assert_halves(version_of(learned(world, Settings(taste_model=name, **SMALL))))
+    assert_halves(version_of(learned(world, Settings(item_item_model=name, **SMALL))))
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequence"])
 def test_networks_tell_whoever_likes_one_item_of_its_half(world: World, name: str) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(taste_model=name, learning_rate=0.02, **SMALL)))
+    found = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
     assert_halves(found)
     assert not found.tastes.diagonal().any()
-    assert found.taste_model == name
+    assert found.item_item_model == name
 
 
 def test_tastes_by_dot_products_are_the_normalized_similarity(world: World) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(taste_model="dot-product", **SMALL))).tastes
+    found = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).tastes
     assert 0.0 <= found.min() < found.max() <= 1.0
     np.testing.assert_allclose(found, found.T, atol=1e-6)
 
@@ -136,7 +136,7 @@ def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() ->
     said = {"blue": "modal jazz", "train": "hard bop jazz", "moog": "synthetic ambient", "fog": "ambient drone"}
     items = {name: an_item(name, title=text, category="", topics=[]) for name, text in said.items()}
     events = [an_interaction(user_id=f"u{number}", item_id=name) for number, name in enumerate(items)]
-    found = version_of(learned((items, events), Settings(taste_model="content", **SMALL)))
+    found = version_of(learned((items, events), Settings(item_item_model="content", **SMALL)))
     model = ContentModel(TfIdf(dimensions=4), {name: text_of(item) for name, item in items.items()})
     model.learn(told(events))
     for number, name in enumerate(found.items):
@@ -165,32 +165,32 @@ def test_a_model_hears_how_much_an_action_says_and_what_was_rated() -> None:
 
 
 def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
-    learner = learned(world, Settings(taste_model="cooccurrence"))
+    learner = learned(world, Settings(item_item_model="cooccurrence"))
     learner.learn(an_interaction(item_id="after"), Position(0, 9_999, 9_999), weigh=False)
     assert isinstance(learner.tastes, ModelItemWeights)
     assert learner.tastes.model.items.get("after") < 0 <= learner.view.items.get("after")
 
 
 def test_a_version_by_another_model_is_restored_and_says_whose_it_is(world: World, tmp_path: Path) -> None:
-    found = version_of(learned(world, Settings(taste_model="als", **SMALL)))
-    shelf = ArtifactStore(tmp_path, most_versions=3)
+    found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
+    shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(found, serving=None)
     again = shelf.get("v1")
-    assert (found.taste_model, again.taste_model) == ("als", "als")
+    assert (found.item_item_model, again.item_item_model) == ("als", "als")
     np.testing.assert_array_equal(again.tastes, found.tastes)
 
 
 def test_a_model_that_tastes_cannot_come_from_is_refused_with_those_that_they_can() -> None:
     for name in ("popularity", "session-knn", "eas"):
-        with pytest.raises(OperatorError, match=f"TASTE_MODEL names {name}.\nThere are ease, als, ") as caught:
-            learner_params(Settings(taste_model=name))
+        with pytest.raises(OperatorError, match=f"ITEM_ITEM_MODEL names {name}.\nThere are ease, als, ") as caught:
+            learner_params(Settings(item_item_model=name))
         assert all(name in caught.value.remedy for name in ITEM_WEIGHT_MODELS)
 
 
 def test_a_network_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingTorchError, match="Deep needs torch: pip install"):
-        Learner(learner_params(Settings(taste_model="deep")))
+        Learner(learner_params(Settings(item_item_model="deep")))
 
 
 @pytest.mark.parametrize("chosen", [{"factors": 7}, {"regularization": 3.0}])

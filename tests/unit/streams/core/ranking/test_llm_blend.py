@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.types import Feed
-from streams.core.params import CombineParams, RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LLM, ML, LlmRatings, LlmScoreCache, blended, combine
 from streams.core.ranking.pipeline import new_blender, rank
 from tests.build import T0_MS, a_feed, an_item, features, llm_scores, stats
+from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
-WEIGHTS = CombineParams(ml=0.6, llm=0.4, ttl_ms=1_000)
+WEIGHTS = replace(LLM_BLEND_PARAMS, ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=1.0)
 NAN = float("nan")
 
 
@@ -33,7 +34,7 @@ def a_catalog(categories: str = "abc", **item: Any) -> CatalogSnapshot:
 
 def ranked(scores: Mapping[str, float] | None, catalog: CatalogSnapshot, **params: Any) -> Feed:
     llm = None if scores is None else LlmRatings(scores, WEIGHTS)
-    return rank(features(), catalog, new_blender(), RankParams(**params), now_ms=T0_MS, llm=llm)
+    return rank(features(), catalog, new_blender(), replace(RANK_PARAMS, **params), now_ms=T0_MS, llm=llm)
 
 
 def totals(scores: Sequence[float], llm: Sequence[float], *, feed_items: int = 50) -> list[float]:
@@ -79,8 +80,8 @@ def test_items_that_come_last_stay_last_whatever_the_model_scores() -> None:
     catalog = a_catalog("ab")
     catalog.apply_item(an_item("i3", category="c", stock=0))
     catalog.refresh()
-    before = ranked(None, catalog, hides_sold_out=False)
-    feed = ranked({"i1": 0.0, "i2": 0.0, "i3": 1.0}, catalog, hides_sold_out=False)
+    before = ranked(None, catalog, hides_out_of_stock=False)
+    feed = ranked({"i1": 0.0, "i2": 0.0, "i3": 1.0}, catalog, hides_out_of_stock=False)
     assert (before.items[-1], before.trailing) == (feed.items[-1], feed.trailing) == ("i3", 1)
 
 
@@ -99,7 +100,7 @@ def test_a_feed_that_popular_items_fill_up_has_scores_for_all_of_them() -> None:
     catalog = a_catalog()
     seen = features(seen=["i2", "i3"])
     llm = LlmRatings({"i1": 0.5}, WEIGHTS)
-    feed = rank(seen, catalog, new_blender(), RankParams(), now_ms=T0_MS, llm=llm)
+    feed = rank(seen, catalog, new_blender(), RANK_PARAMS, now_ms=T0_MS, llm=llm)
     assert sorted(feed.items) == ["i1", "i2", "i3"]
     assert len(feed.ml_scores) == len(feed.scores) == 3
     assert all(len(values) == 3 for values in feed.parts.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from infra.redis.stores.model_status import REFUSED
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
@@ -14,14 +13,13 @@ from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
-from streams.runtime.global_tables import restore_and_log
 from tests.build import T0_MS, a_version, an_item, whole
 
 
 def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: CandidateFit, tmp_path: Path) -> None:
     learner = fit.end()
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
-    shelf = ArtifactStore(tmp_path, most_versions=3)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(fitted(version, learner), serving=None)
     found = shelf.get("v1")
     assert found.version == version
@@ -86,15 +84,6 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
     assert blender.table.shape == (rows, len(features))
     assert unmatched(blender, version) == f"it has no weights for {features[0]}; its weights for gone are not used"
     assert unmatched(blender, record(a_version(), features, state)) == ""
-
-
-def test_features_that_differ_are_named_in_the_log(fit: CandidateFit, caplog: pytest.LogCaptureFixture) -> None:
-    features, state = list(fit.learner.blender.features), fit.learner.blender.state()
-    assert restore_and_log(new_blender(), record(a_version(), features, state))
-    assert not caplog.messages
-    assert restore_and_log(new_blender(), record(a_version(), ["gone", *features[1:]], state))
-    assert features[0] in caplog.text
-    assert "gone" in caplog.text
 
 
 def test_names_of_later_versions_sort_later() -> None:

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
-from streams.core.params import RankParams, UserParams
+from streams.core.params import RankParams
 from streams.core.position import Position
 from streams.core.ranking import candidate_sources
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
@@ -22,8 +22,9 @@ from streams.core.ranking.ranking_query import ranking_query as whom
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
+from tests.params import RANK_PARAMS, USER_PARAMS
 
-PARAMS = RankParams(feed_items=20)
+PARAMS = replace(RANK_PARAMS, max_recommendations=20)
 CATEGORIES = ("music", "movies", "places", "workshops")
 
 
@@ -107,10 +108,10 @@ def test_what_was_ignored_comes_later_in_the_next_feed(action: str) -> None:
             view.apply_item(an_item(f"{topic}-{n}", topics=[topic]))
     view.refresh()
     state = UserState("u1")
-    assert len(set(feed(user.snapshot(state, UserParams()), view).scores)) == 1, "nothing is known of the user"
+    assert len(set(feed(user.snapshot(state, USER_PARAMS), view).scores)) == 1, "nothing is known of the user"
     event = an_interaction(item_id="rock-0", action=action)
-    user.fold(state, event, Position(0, 0, T0_MS), subject=ItemLabels("music", ("rock",), ""), params=UserParams())
-    found = feed(user.snapshot(state, UserParams()), view)
+    user.fold(state, event, Position(0, 0, T0_MS), subject=ItemLabels("music", ("rock",), ""), params=USER_PARAMS)
+    found = feed(user.snapshot(state, USER_PARAMS), view)
     assert [item.partition("-")[0] for item in found.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
     assert found.scores[2] > found.scores[3]
 
@@ -124,7 +125,7 @@ def test_nothing_seen_or_muted_is_shown() -> None:
 
 def test_newcomers_get_a_full_feed() -> None:
     found = feed(features())
-    assert len(found.items) == len(set(found.items)) == PARAMS.feed_items
+    assert len(found.items) == len(set(found.items)) == PARAMS.max_recommendations
     assert found.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
 
 
@@ -137,7 +138,9 @@ def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
 
 
 def test_stated_preferences_count_before_the_first_event() -> None:
-    found = feed(features(preferred=["workshops"]), params=RankParams(feed_items=8, diversity_cap=1.0))
+    found = feed(
+        features(preferred=["workshops"]), params=replace(RANK_PARAMS, max_recommendations=8, diversity_cap=1.0)
+    )
     view = a_view()
     assert Counter(view.subjects[item].category for item in found.items).most_common(1)[0][0] == "workshops"
 
@@ -209,14 +212,14 @@ def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
 def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
     everything = [f"i{n}" for n in range(60)]
     found = feed(features(seen=everything, event_count=60))
-    assert found.items == everything[: PARAMS.feed_items]
+    assert found.items == everything[: PARAMS.max_recommendations]
 
 
 def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
     everything = [f"i{n}" for n in range(60)]
     recent = [RecentItem(item_id="i1", weight=-3.0, at=T0_MS), RecentItem(item_id="i2", weight=-0.3, at=T0_MS)]
     person = features(recent=recent, seen=everything, event_count=60)
-    items = feed(person, params=replace(PARAMS, feed_items=60)).items
+    items = feed(person, params=replace(PARAMS, max_recommendations=60)).items
     assert len(items) == 59
     assert "i1" not in items
     assert "i2" in items
@@ -236,7 +239,7 @@ def test_the_cap_never_shortens_a_feed() -> None:
         view.apply_item(an_item(f"i{n}"))
         view.apply_stats(stats(f"i{n}"))
     view.refresh()
-    assert len(feed(features(), view).items) == PARAMS.feed_items
+    assert len(feed(features(), view).items) == PARAMS.max_recommendations
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -248,8 +251,10 @@ def test_a_feed_is_the_start_of_the_whole_order(seed: int, kinds: int) -> None:
         view.apply_item(an_item(f"i{number}", category="all", created_at=1))
         view.apply_stats(stats(f"i{number}", popularity=float(draw.randrange(kinds)), trending=0.0))
     view.refresh()
-    every = replace(PARAMS, feed_items=900, diversity_cap=1.0)
-    assert feed(features(), view, replace(every, feed_items=20)).items == feed(features(), view, every).items[:20]
+    every = replace(PARAMS, max_recommendations=900, diversity_cap=1.0)
+    assert (
+        feed(features(), view, replace(every, max_recommendations=20)).items == feed(features(), view, every).items[:20]
+    )
 
 
 def test_an_item_taken_off_the_catalogue_is_not_shown() -> None:
@@ -291,7 +296,7 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
     person, fetched = a_fan_of("i0", prefetched=["i30", "i31"]), {"i30", "i31"}
     found = rank(person, view, blender, PARAMS, now_ms=T0_MS)
     assert fetched <= set(found.items)
-    everything = rank(person, view, blender, replace(PARAMS, feed_items=200), now_ms=T0_MS)
+    everything = rank(person, view, blender, replace(PARAMS, max_recommendations=200), now_ms=T0_MS)
     scores = dict(zip(everything.items, everything.scores, strict=True))
     rest = [scores[item] for item in scores if item not in {*fetched, "i0"}]
     usual = sum(rest) / len(rest)
@@ -302,7 +307,7 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
 
 
 def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
-    params = RankParams(feed_items=5, source_items=2, exact_items=10)
+    params = replace(RANK_PARAMS, max_recommendations=5, source_items=2, exact_items=10)
     assert "i57" not in feed(features(event_count=10), params=params).items
     assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
 
@@ -358,7 +363,7 @@ def a_placed_view() -> CatalogSnapshot:
 def test_nothing_of_another_city_is_shown_however_it_came_there(
     where: dict[str, str], shown: str, exact_items: int, feed_items: int
 ) -> None:
-    params = RankParams(feed_items=feed_items, exact_items=exact_items)
+    params = replace(RANK_PARAMS, max_recommendations=feed_items, exact_items=exact_items)
     person = features(prefetched=[*PLACED], seen=["york-both", "lisbon-both"], **where)
     items = set(feed(person, a_placed_view(), params).items)
     near = {item_id for item_id in PLACED if item_id.startswith(shown)}
@@ -369,12 +374,12 @@ def test_nothing_of_another_city_is_shown_however_it_came_there(
 @pytest.mark.parametrize("exact_items", [100, 1])
 @pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
 def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[str, str], exact_items: int) -> None:
-    params = RankParams(feed_items=5, exact_items=exact_items)
+    params = replace(RANK_PARAMS, max_recommendations=5, exact_items=exact_items)
     found = feed(features(**where), a_placed_view(), params)
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
     assert (len(found.items), found.trailing) == (5, 3)
     assert set(found.items[2:]) <= set(PLACED)
-    short = feed(features(**where), a_placed_view(), replace(params, feed_items=2))
+    short = feed(features(**where), a_placed_view(), replace(params, max_recommendations=2))
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
@@ -386,7 +391,7 @@ def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_
         if where:
             view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
     view.refresh()
-    found = feed(features(), view, RankParams(feed_items=30, exact_items=1_000, source_items=30))
+    found = feed(features(), view, replace(RANK_PARAMS, max_recommendations=30, exact_items=1_000, source_items=30))
     assert set(found.items) == {f"i{n}" for n in range(0, 1_500, 50)}
     assert found.trailing == 0
 
@@ -413,14 +418,14 @@ SOLD_OUT = ({"stock": 0}, {"attributes": {"stock": "0"}}, {"attributes": {"avail
 @pytest.mark.parametrize("told", SOLD_OUT)
 @pytest.mark.parametrize("exact_items", [1_000, 1])
 def test_what_is_out_of_stock_is_left_out_or_comes_last(told: dict[str, Any], exact_items: int) -> None:
-    view, hiding = a_view(), replace(PARAMS, feed_items=200, exact_items=exact_items)
+    view, hiding = a_view(), replace(PARAMS, max_recommendations=200, exact_items=exact_items)
     view.apply_item(an_item("i0", category="music", **told))
     view.refresh()
     shown = feed(features(), view, hiding).items
     assert len(shown) == 59
     assert "i0" not in shown
     assert "i0" not in feed(a_fan_of("i0"), view, hiding).items, "nor as one that was seen before"
-    last = feed(features(), view, replace(hiding, hides_sold_out=False)).items
+    last = feed(features(), view, replace(hiding, hides_out_of_stock=False)).items
     assert (len(last), last[-1]) == (60, "i0")
     given = rank(features(), view, new_blender(), hiding, now_ms=T0_MS, among=["i0", "i1", "i2"])
     assert given.items[-1] == "i0"
@@ -431,7 +436,7 @@ def test_what_is_out_of_stock_is_left_out_or_comes_last(told: dict[str, Any], ex
 
 @pytest.mark.parametrize("exact_items", [1_000, 1])
 def test_what_was_fetched_for_one_user_is_shown_to_nobody_else(exact_items: int) -> None:
-    view, params = a_view(), replace(PARAMS, feed_items=200, exact_items=exact_items)
+    view, params = a_view(), replace(PARAMS, max_recommendations=200, exact_items=exact_items)
     view.apply_item(an_item("mine", title="For one user", private=True))
     view.apply_stats(stats("mine", popularity=9.0, trending=9.0))
     row = ItemNeighbors(item_id="i0", neighbors=["mine"], scores=[99.0], mass=9.0, reference=T0_MS, watermark=T0_MS)
@@ -461,7 +466,7 @@ def test_a_private_item_that_was_deleted_is_not_shown_to_its_user_either() -> No
     view.refresh()
     view.remove_item("mine")
     view.refresh()
-    assert "mine" not in feed(features(prefetched=["mine"]), view, replace(PARAMS, feed_items=200)).items
+    assert "mine" not in feed(features(prefetched=["mine"]), view, replace(PARAMS, max_recommendations=200)).items
 
 
 def a_large_view(*, exact_items: int) -> CatalogSnapshot:
@@ -477,7 +482,7 @@ def a_large_view(*, exact_items: int) -> CatalogSnapshot:
 
 
 def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
-    params = RankParams(feed_items=20, exact_items=1_000, source_items=30)
+    params = replace(RANK_PARAMS, max_recommendations=20, exact_items=1_000, source_items=30)
     view = a_large_view(exact_items=1_000)
     while view.refresh():
         pass
@@ -513,9 +518,9 @@ def test_a_given_list_is_ranked_whole_and_alone_seen_and_muted_items_too() -> No
 
 def test_a_given_list_is_ranked_as_the_feed_is() -> None:
     person = a_fan_of("i0", "i5", categories={"movies": 1.0})
-    whole = feed(person, params=RankParams(feed_items=58, diversity_cap=1.0))
+    whole = feed(person, params=replace(RANK_PARAMS, max_recommendations=58, diversity_cap=1.0))
     given = list(reversed(whole.items[:20]))
-    found = rank(person, a_view(), new_blender(), RankParams(diversity_cap=1.0), now_ms=T0_MS, among=given)
+    found = rank(person, a_view(), new_blender(), replace(RANK_PARAMS, diversity_cap=1.0), now_ms=T0_MS, among=given)
     assert found.items == whole.items[:20]
     assert found.scores == whole.scores[:20]
 

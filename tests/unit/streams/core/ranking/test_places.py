@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import h3
@@ -9,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.types import Location, Trigger
-from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_ping
+from tests.params import TRIGGER_PARAMS, USER_PARAMS
 
-TRIGGERS = TriggerParams()
-PARAMS = UserParams(triggers=TRIGGERS)
+TRIGGERS = TRIGGER_PARAMS
+PARAMS = replace(USER_PARAMS, triggers=TRIGGERS)
 HOME = h3.latlng_to_cell(40.7308, -73.9973, 7)
 NEXT, OTHER = sorted(h3.grid_ring(HOME, 1))[:2]
 TWO_AWAY = sorted(h3.grid_ring(HOME, 2))[0]
 CHICAGO = h3.latlng_to_cell(41.8781, -87.6298, 7)
 SYDNEY = h3.latlng_to_cell(-33.8688, 151.2093, 7)
 MINUTE_MS = 60_000
-DWELL_MIN = TRIGGERS.dwell_ms // MINUTE_MS
+DWELL_MIN = TRIGGERS.geofence_dwell_ms // MINUTE_MS
 
 
 def pings(*steps: tuple[int, str]) -> list[Location]:

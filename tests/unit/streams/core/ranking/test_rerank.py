@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from schemas.types import Candidate, Features, Feed, RecentItem
-from streams.core.params import RankParams
 from streams.core.ranking.candidate_rerank import rerank_candidates
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from tests.build import T0_MS, a_trigger, an_item, features
+from tests.params import RANK_PARAMS
 
 
 def a_view() -> CatalogSnapshot:
@@ -29,7 +29,7 @@ def a_reader(**overrides: Any) -> Features:
 def ranked(*said: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
     candidates = [*(one.item_id for one in said), *more]
     trigger = a_trigger(kind="rerank", candidates=candidates, described=list(said), **overrides)
-    return rerank_candidates(trigger, whom or a_reader(), a_view(), new_blender(), RankParams(), now_ms=T0_MS)
+    return rerank_candidates(trigger, whom or a_reader(), a_view(), new_blender(), RANK_PARAMS, now_ms=T0_MS)
 
 
 def test_new_items_are_ranked_by_topics_and_by_what_was_liked() -> None:
@@ -71,7 +71,7 @@ def test_given_items_that_are_far_away_come_after_all_others(distance: float | N
         topic_distance=distance,
     )
     whom = a_reader(topics={"ai": 9.0, "food": -1.0}, city="Lisbon")
-    feed = rerank_candidates(trigger, whom, view, new_blender(), RankParams(), now_ms=T0_MS)
+    feed = rerank_candidates(trigger, whom, view, new_blender(), RANK_PARAMS, now_ms=T0_MS)
     assert set(feed.items[:3]) == {"n1", "near", "i2"}
     assert set(feed.items[3:5]) == {"far", "sold"}
     assert (feed.items[5:], feed.trailing) == (["nowhere"], 3)

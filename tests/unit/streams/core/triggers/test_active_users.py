@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.params import TriggerParams, UserParams
+from domain.timestamp import DAY_MS, HOUR_MS
 from streams.core.position import Position
 from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
 from streams.core.triggers.schedule import parse
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
+from tests.params import TRIGGER_PARAMS, USER_PARAMS
 
-PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), timezone="Europe/Lisbon")
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
+PARAMS = replace(
+    TRIGGER_PARAMS, schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), default_timezone="Europe/Lisbon"
+)
 NOON_MS = round(datetime(2023, 11, 17, 12, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
 """Of a Friday."""
 
@@ -67,7 +69,7 @@ def test_what_is_recalled_is_older_than_what_is_noted_and_who_was_away_is_left_o
 
 
 def test_a_slot_that_was_acted_on_is_passed_over_and_has_one_id_for_ever() -> None:
-    state, params = UserState("u1", watermark=NOON_MS), UserParams(triggers=PARAMS)
+    state, params = UserState("u1", watermark=NOON_MS), replace(USER_PARAMS, triggers=PARAMS)
     [first] = a_roster(u1=active_user(state)).due(NOON_MS, NOON_MS + 6 * HOUR_MS)
     [again] = a_roster(u1=active_user(state)).due(NOON_MS, NOON_MS + 6 * HOUR_MS)
     assert first == again

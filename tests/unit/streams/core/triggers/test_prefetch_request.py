@@ -8,18 +8,19 @@ import h3
 import msgspec
 import pytest
 
+from domain.nearby import spot
 from infra.settings import Settings
 from schemas import limit
-from schemas.nearby import spot
-from streams.core.params import RetrievalParams
+from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import Place, PromptField
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
-from streams.runtime.core_params import fetchers, retrieval_params
+from streams.runtime.core_params import fetchers, prefetch_params
 from tests.build import LISBON, NEW_YORK, a_trigger
+from tests.params import PREFETCH_PARAMS
 
-PARAMS = RetrievalParams(facts=frozenset(get_args(PromptField)))
+PARAMS = replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
 FRIDAY_EVENING_MS = 1_795_219_200_000
 """2026-11-20 19:00 in New York."""
 HERE = Place(NEW_YORK, "New York")
@@ -43,7 +44,7 @@ def alex(**overrides: Any) -> UserState:
     return UserState(**(fields | overrides))
 
 
-def asked(state: UserState | None = None, place: Place = HERE, params: RetrievalParams = PARAMS) -> dict[str, Any]:
+def asked(state: UserState | None = None, place: Place = HERE, params: PrefetchParams = PARAMS) -> dict[str, Any]:
     trigger = a_trigger(event_id="t1", kind="time", reason="Friday evening", occurred_at=FRIDAY_EVENING_MS)
     found = prefetch_request.build_fetch_requests(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
@@ -86,13 +87,13 @@ def test_what_holds_anywhere_is_asked_without_a_place() -> None:
 
 @pytest.mark.parametrize("fact", get_args(PromptField))
 def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
-    without = replace(PARAMS, facts=PARAMS.facts - {fact})
+    without = replace(PARAMS, prompt_fields=PARAMS.prompt_fields - {fact})
     assert any(fact in told(category) for category in FETCHERS)
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
 
 def test_with_everything_switched_off_only_the_category_is_told() -> None:
-    nothing = replace(PARAMS, facts=frozenset())
+    nothing = replace(PARAMS, prompt_fields=frozenset())
     assert told("movies", params=nothing) == {"category": "movies"}
     assert asked(params=nothing)["movies"].words  # the catalogue is our own
 
@@ -160,7 +161,7 @@ def test_a_user_is_in_the_city_around_the_newest_ping(
     cell = str(h3.latlng_to_cell(*point, resolution))
     place = prefetch_request.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
     assert place.cell is not None
-    assert h3.get_resolution(place.cell) == min(resolution, PARAMS.place_resolution)
+    assert h3.get_resolution(place.cell) == min(resolution, PARAMS.fetch_location_resolution)
     if resolution != 3:  # whose middle may be somewhere else
         assert place.city == city
 
@@ -196,11 +197,11 @@ def test_the_time_is_a_part_of_the_day(hour: int, said: str) -> None:
 
 
 def test_settings_choose_categories_and_facts_and_name_what_there_is_not() -> None:
-    settings = Settings(fetch_categories="music=60, places=5", prompt_facts="where, interests")
+    settings = Settings(fetch_categories="music=60, places=5", prompt_fields="where, interests")
     assert list(fetchers(settings)) == ["music", "places"]
-    assert retrieval_params(settings).facts == {"where", "interests"}
-    assert retrieval_params(Settings(prompt_facts="none")).facts == frozenset()
+    assert prefetch_params(settings).prompt_fields == {"where", "interests"}
+    assert prefetch_params(Settings(prompt_fields="none")).prompt_fields == frozenset()
     with pytest.raises(RuntimeError, match="FETCH_CATEGORIES names podcasts"):
         fetchers(Settings(fetch_categories="podcasts=60"))
-    with pytest.raises(RuntimeError, match="PROMPT_FACTS names shoe_size"):
-        retrieval_params(Settings(prompt_facts="where,shoe_size"))
+    with pytest.raises(RuntimeError, match="PROMPT_FIELDS names shoe_size"):
+        prefetch_params(Settings(prompt_fields="where,shoe_size"))

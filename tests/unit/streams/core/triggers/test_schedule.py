@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.zone import zone_named
+from domain.timestamp import DAY_MS
+from domain.zone import zone_named
 from streams.core.triggers.schedule import due_slots, parse
 
 FRIDAY = parse("fri 17:00 friday-evening")
-MINUTE_MS = 60_000
-DAY_MS = 24 * 60 * MINUTE_MS
 
 
 def ms(text: str, zone: str = "UTC") -> int:

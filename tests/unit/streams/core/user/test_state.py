@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import decay
+from domain.timestamp import DAY_MS
 from schemas.types import FoundItem, Interaction
-from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_content, a_ping, a_profile, a_trigger, an_interaction
+from tests.params import USER_PARAMS
 
-PARAMS = UserParams()
+PARAMS = USER_PARAMS
 JAZZ = ItemLabels("music", ("jazz", "live"), "city-guide")
 
 
@@ -53,13 +53,13 @@ def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
 
 
 def test_an_affinity_halves_with_its_half_life() -> None:
-    later = T0_MS + int(PARAMS.affinity_half_life_days * decay.DAY_MS)
+    later = T0_MS + int(PARAMS.affinity_half_life_days * DAY_MS)
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=later)])
     assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.5)
 
 
 def test_affinities_survive_more_half_lives_than_a_float_holds() -> None:
-    years = T0_MS + int(3_000 * PARAMS.affinity_half_life_days * decay.DAY_MS)
+    years = T0_MS + int(3_000 * PARAMS.affinity_half_life_days * DAY_MS)
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=years)])
     assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.0)
 
@@ -232,14 +232,14 @@ def test_a_user_counts_for_an_item_as_the_strongest_action_of_the_day() -> None:
     state, weights = UserState("u1"), []
     for number, action in enumerate(("click", "click", "like", "click", "like"), 1):
         event = an_interaction(event_id=str(number), action=action, occurred_at=T0_MS)
-        told = user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=UserParams())
+        told = user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=USER_PARAMS)
         assert told is not None
         weights.append(told.weight)
     assert weights[0] > 0.0
     assert weights[2] > 0.0
     assert weights[1] == weights[3] == weights[4] == 0.0
     tomorrow = an_interaction(event_id="6", action="click", occurred_at=T0_MS + 86_400_000)
-    told = user.fold(state, tomorrow, Position(0, 6, 6), subject=ItemLabels(), params=UserParams())
+    told = user.fold(state, tomorrow, Position(0, 6, 6), subject=ItemLabels(), params=USER_PARAMS)
     assert told is not None
     assert told.weight == weights[0]
 
@@ -255,7 +255,7 @@ def test_the_events_of_a_users_day_count_no_more_than_some_two_hundred_together(
     for number in range(1, 5_001):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS)
         shares.append(share(state, f"i{number}", T0_MS))
-        user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=UserParams())
+        user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=USER_PARAMS)
     assert shares[0] == 1.0
     assert sum(shares[:20]) > usual, "a day of usual use counts nearly in full"
     assert sum(shares) <= most
@@ -269,5 +269,5 @@ def test_the_events_of_a_users_day_on_one_item_count_as_a_few(name: str) -> None
     for number in range(1, 1_001):
         event = an_interaction(event_id=str(number), item_id="i1", occurred_at=T0_MS)
         shares.append(share(state, "i1", T0_MS))
-        user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=UserParams())
+        user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=USER_PARAMS)
     assert sum(shares) <= most

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from domain.timestamp import HOUR_MS
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import PublishError
-from streams.core.params import TriggerParams
 from streams.core.triggers.active_users import ActiveUsers
 from streams.core.triggers.schedule import parse
 from streams.core.user.user_state import UserState
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from tests.build import T0_MS
+from tests.params import TRIGGER_PARAMS
 from topics.topic import TRIGGERS
 
-HOUR_MS = 3_600_000
 MIDNIGHT_MS = T0_MS - T0_MS % (24 * HOUR_MS)
-PARAMS = TriggerParams(schedule=parse("daily 12:00 noon"))
+PARAMS = replace(TRIGGER_PARAMS, schedule=parse("daily 12:00 noon"))
 
 
 @dataclass

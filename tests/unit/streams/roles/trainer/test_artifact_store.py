@@ -14,14 +14,14 @@ from tests.build import a_version
 
 
 def test_the_shelf_keeps_the_newest_and_the_one_in_service(fit: CandidateFit, tmp_path: Path) -> None:
-    shelf = ArtifactStore(tmp_path, most_versions=2)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=2)
     for name in ("v1", "v2", "v3", "v4"):
         shelf.put(fitted(a_version(version=name), fit.learner), serving="v1")
     assert [version.version for version in shelf.versions()] == ["v4", "v3", "v1"]
 
 
 def test_the_way_back_passes_over_refused_versions(fit: CandidateFit, tmp_path: Path) -> None:
-    shelf = ArtifactStore(tmp_path, most_versions=9)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=9)
     for name, status in (("v1", SERVING), ("v2", REFUSED), ("v3", SERVING)):
         shelf.put(fitted(a_version(version=name, status=status), fit.learner), serving=None)
     assert shelf.before("v3") == "v1"
@@ -32,7 +32,7 @@ def test_the_way_back_passes_over_refused_versions(fit: CandidateFit, tmp_path: 
 
 
 def test_a_damaged_file_is_told_as_such(fit: CandidateFit, tmp_path: Path) -> None:
-    shelf = ArtifactStore(tmp_path, most_versions=9)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=9)
     shelf.put(fitted(a_version(), fit.learner), serving=None)
     (file,) = (tmp_path / "models" / MODEL).iterdir()
     data = bytearray(file.read_bytes())

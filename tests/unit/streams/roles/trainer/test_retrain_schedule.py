@@ -1,11 +1,10 @@
 from __future__ import annotations
 
+from domain.timestamp import HOUR_MS
 from infra.redis.stores.model_status import NOT_JUDGED
-from models import decay
 from streams.roles.trainer.retrain_schedule import FIRST_EVENTS, DueFit, FitSchedule
 from tests.build import T0_MS, a_version
 
-HOUR_MS = int(decay.HOUR_MS)
 SCHEDULE = FitSchedule(3_600, 86_400)
 
 

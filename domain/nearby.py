@@ -1,0 +1,124 @@
+"""Locations of items and users, and the index of items too far away for a user.
+
+An item is tied to a location by an H3 cell, by the name of a city, or by both; the cell takes precedence. A user's
+location is that of the newest ping, or else the city of the profile. The distance decides, measured from the centre of
+a cell or city (`domain.gazetteer`). Where either location is a city or a coarse cell, the radius is at least 25 km.
+City names unknown to the gazetteer are compared as names.
+
+Items without a location are near to all users. For a user without a location, no located item is near.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import h3
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.cell import is_cell
+from domain.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
+from domain.identity import city_key
+
+CITY_KM = 25.0
+"""Radius of a city, for locations known only by the city's name."""
+_FINE = 7
+"""Least H3 resolution of an exact location: 1.4 km from the centre of a cell to its corners."""
+_GROWTH = 1_024
+_NO_NAME = -1
+
+
+class Spot(NamedTuple):
+    """A location; all fields are empty for an unknown one."""
+
+    point: tuple[float, float] | None = None
+    """Latitude and longitude in degrees."""
+    is_exact: bool = False
+    """Whether the point is that of a fine cell, rather than of a coarse cell or a city."""
+    city: str = ""
+    """Key of the city's name; empty without a city."""
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether the location is known."""
+        return self.point is not None or bool(self.city)
+
+
+UNKNOWN = Spot()
+
+
+def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
+    """Return the location of an item or a user.
+
+    Args:
+        cell: The H3 cell, which takes precedence over the city.
+        city: Name of the city, in any language.
+        timezone: The user's time zone, which distinguishes cities of one name.
+    """
+    remembered = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
+    return remembered(cell, city, timezone)
+
+
+@lru_cache(maxsize=50_000)
+def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
+    if cell and is_cell(cell):
+        return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
+    located_city = located(city, timezone) if city else None
+    return Spot(located_city.point if located_city else None, city=located_city.key if located_city else city_key(city))
+
+
+def reach_km(radius_km: float, *, is_exact: bool) -> float:
+    """Return the largest distance that is near: the radius between exact locations, at least 25 km otherwise."""
+    return radius_km if is_exact else max(radius_km, CITY_KM)
+
+
+class GeoIndex:
+    """Index of item locations, as columns over all items."""
+
+    def __init__(self) -> None:
+        self._is_tied = np.zeros(_GROWTH, bool)
+        self._is_located = np.zeros(_GROWTH, bool)
+        self._is_exact = np.zeros(_GROWTH, bool)
+        self._vectors = np.zeros((_GROWTH, 3))
+        self._cities = np.full(_GROWTH, _NO_NAME, np.int32)
+        self._numbers: dict[str, int] = {}
+
+    def put(self, index: int, cell: str | None, city: str | None) -> None:
+        """Set the location of an item."""
+        self._reserve(index + 1)
+        where = spot(cell, city)
+        self._is_tied[index], self._is_exact[index] = where.is_known, where.is_exact
+        self._is_located[index] = where.point is not None
+        if where.point is not None:
+            self._vectors[index] = unit_vectors(*where.point)
+        self._cities[index] = self._numbers.setdefault(where.city, len(self._numbers)) if where.city else _NO_NAME
+
+    def tied(self, count: int) -> NDArray[np.int32]:
+        """Return the items with a location among the first `count`."""
+        return np.flatnonzero(self._is_tied[:count]).astype(np.int32)
+
+    def far(self, count: int, user: Spot, *, radius_km: float) -> NDArray[np.int32]:
+        """Return the items with a location that is not near a user's, among the first `count`."""
+        tied = self.tied(count)
+        is_located, is_near = self._is_located[tied], np.zeros(len(tied), bool)
+        if user.point is not None:
+            exact, coarse = (_cosine(reach_km(radius_km, is_exact=is_exact)) for is_exact in (True, False))
+            least = np.where(self._is_exact[tied], exact, coarse) if user.is_exact else coarse
+            is_near = is_located & (self._vectors[tied] @ unit_vectors(*user.point) >= least)
+        if user.city in self._numbers:
+            is_named = self._cities[tied] == self._numbers[user.city]
+            is_near |= is_named if user.point is None else is_named & ~is_located
+        return tied[~is_near]
+
+    def _reserve(self, count: int) -> None:
+        while count > len(self._cities):
+            for name in ("_is_tied", "_is_located", "_is_exact", "_vectors"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+            self._cities = np.concatenate([self._cities, np.full_like(self._cities, _NO_NAME)])
+
+
+def _cosine(km: float) -> float:
+    return math.cos(min(km / EARTH_KM, math.pi))

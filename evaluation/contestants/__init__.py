@@ -1,0 +1,1 @@
+"""Evaluated models: those of the registry, and the blend that serves."""

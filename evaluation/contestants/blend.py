@@ -1,0 +1,130 @@
+"""The serving blend as an evaluated model: the pure cores of the rank agent and the trainer, driven in memory.
+
+There are two differences from serving: each list is ranked anew, as after `POST /retrieve`, and the item tables are up
+to date with each event, while those of a worker lag by up to a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from evaluation.contestants.contestant import EvalContext
+from infra.settings import Settings
+from models.base import Model, ModelEvent, ModelQuery, Scores
+from models.blend.blender import Blender
+from models.blend.feature_matrix import FeatureMatrix
+from models.blend.personal import PersonalWeights
+from schemas.types import Feed, Interaction
+from streams.core.learning.learner import Learner
+from streams.core.position import Position
+from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.features import PRIOR
+from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
+from streams.core.ranking.ranking_query import CLASSES
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
+from streams.roles.trainer.learner_params import learner_params
+
+_NEUTRAL, _SPAN = 2.5, 2.5
+LISTED = 50
+"""Number of items in the order of the feed; the others follow by score."""
+
+
+class BlendCandidate(Model):
+    """The feed of a worker as a model."""
+
+    name = "blend"
+
+    def __init__(self, context: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
+        """Start untrained.
+
+        Args:
+            setup: The catalogue and the seed.
+            without: Features to ablate; their weights stay 0.
+        """
+        super().__init__()
+        params = learner_params(Settings())
+        rank = replace(
+            params.rank, max_recommendations=LISTED, exact_items=1_000_000, allow_repeat_items=context.repeats
+        )
+        self.learner = Learner(replace(params, rank=rank))
+        if without:
+            self.learner.weights = _Ablated(without)
+        self.items = self.learner.view.items
+        self._catalogue = {item.item_id: item for item in context.catalogue}
+        self._count = 0
+
+    def learn(self, events: Sequence[ModelEvent]) -> None:
+        """Learn from events, each converted to an interaction of the stream."""
+        for event in events:
+            self._count += 1
+            position = Position(0, self._count, self._count)
+            self.learner.learn(interaction(event, self._count), position, item=self._catalogue.get(event.item_id))
+
+    def feed(self, user_id: str) -> Feed:
+        """Return the feed of a user as a worker writes it."""
+        learner = self.learner
+        learner.view.refresh()
+        features = learner.features(user_id)
+        return rank(features, learner.view, learner.blender, learner.params.rank, now_ms=learner.view.watermark)
+
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
+        """Return the blended scores, with the top items in the order of the feed."""
+        scores = np.full((len(queries), len(self.items)), -np.inf)
+        for row, query in zip(scores, queries, strict=True):
+            self._score(row, query)
+        return scores
+
+    def _score(self, row: Scores, query: ModelQuery) -> None:
+        snapshot, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
+        candidates = (
+            self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
+        )
+        scores = score(candidates, weights_for(candidates.query, blender))
+        row[candidates.items] = scores
+        top_items = candidates.items[order(candidates, scores, snapshot, params)]
+        if len(top_items):
+            row[top_items] = scores.max() + np.arange(len(top_items), 0, -1)
+
+    def _cold_candidates(self, query: ModelQuery) -> Candidates:
+        """Return the candidates of a held-out user, with features folded from the query's history alone."""
+        snapshot, params = self.learner.view, self.learner.params
+        state = UserState(query.user_id)
+        for number, event in enumerate(query.history, start=1):
+            subject = snapshot.labels(event.item_id) or ItemLabels()
+            user.fold(
+                state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
+            )
+        snapshot.refresh_columns()
+        return build_candidates(user.snapshot(state, params.user), snapshot, params.rank, at_ms=query.at_ms)
+
+
+class _Ablated(PersonalWeights):
+    """Personal weights with some features fixed at 0, so that the others are learned without them."""
+
+    def __init__(self, without: frozenset[str]) -> None:
+        super().__init__(Blender({name: weight * (name not in without) for name, weight in PRIOR.items()}, CLASSES))
+        self._mask = np.array([name not in without for name in PRIOR], np.float32)
+
+    def learn(self, user_id: str, features: FeatureMatrix, *args: Any, **kwargs: Any) -> None:
+        """Learn from one outcome with the ablated features masked."""
+        super().learn(
+            user_id, FeatureMatrix([(rows * self._mask, block) for rows, block in features.blocks]), *args, **kwargs
+        )
+
+
+def interaction(event: ModelEvent, number: int) -> Interaction:
+    """Return the interaction for a model event."""
+    rated = event.rating is not None and event.weight < 1.0
+    return Interaction(
+        event_id=str(number),
+        user_id=event.user_id,
+        item_id=event.item_id,
+        action="rate" if rated or event.rating == 1.0 else "click",
+        value=_NEUTRAL + _SPAN * event.weight if event.rating is not None else None,
+        occurred_at=event.at_ms,
+    )

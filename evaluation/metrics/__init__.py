@@ -1,0 +1,1 @@
+"""Measures of a replay's outcomes, with their confidence intervals."""

@@ -1,0 +1,70 @@
+"""RMSE of predicted ratings on [0, 1], trained on the events before a split and tested on the split.
+
+Each rating of the split is predicted, then learned. A frozen model learns the events before the split in one batch and
+nothing after it; an online one continues. Predictions are clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evaluation.protocols.protocol import Part, bounds
+from evaluation.protocols.stream import Stream
+from models.rating import RatingModel
+from models.registry import RATING_MODELS
+
+_TELL_EVERY = 200
+
+
+def error(
+    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda count: None
+) -> float:
+    """Return a model's RMSE over the ratings of a split.
+
+    Args:
+        model: An untrained model.
+        stream: The stream.
+        part: The split to predict.
+        on_progress: Called with the number of processed events.
+    """
+    start, end = bounds(stream, part)
+    model.learn(stream.events[:start])
+    squares: list[float] = []
+    for index, event in enumerate(stream.events[start:end], start=start):
+        if event.rating is None:
+            continue
+        (predicted,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
+        squares.append(float(predicted - event.rating) ** 2)
+        model.learn([event])
+        if index % _TELL_EVERY == 0:
+            on_progress(index)
+    on_progress(end)
+    return float(np.sqrt(np.mean(squares))) if squares else float("nan")
+
+
+def report(
+    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, count: None
+) -> dict[str, Any]:
+    """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
+    start, end = bounds(stream, part)
+    errors: dict[str, float] = {}
+    skipped: dict[str, str] = {}
+    for name, build in RATING_MODELS.items():
+        try:
+            model = build()
+        except ModuleNotFoundError as missing:
+            skipped[name] = f"needs the package {missing.name}"
+            continue
+        errors[name] = error(model, stream, part, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
+    return {
+        "scale": [stream.low, stream.high],
+        "train_events": start,
+        "cases": int(np.count_nonzero(~np.isnan(stream.rating[start:end]))),
+        "models": {
+            name: {"rmse": rmse, "rmse_stars": rmse * (stream.high - stream.low)} for name, rmse in errors.items()
+        },
+        "skipped": skipped,
+    }

@@ -1,0 +1,1 @@
+"""Evaluation protocols: the stream of events, and its replay through a model."""

@@ -1,0 +1,120 @@
+"""The evaluation report as plain data: stream, protocol, and each model's metrics with confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluation.contestants.contestant import BLEND, is_baseline
+from evaluation.metrics import breakdown
+from evaluation.metrics.accuracy import Accuracy, accuracy, over_seeds, users_of
+from evaluation.metrics.beyond_accuracy import BeyondAccuracy
+from evaluation.metrics.bootstrap import Bootstrap, Means, difference, interval
+from evaluation.protocols.protocol import Part, bounds
+from evaluation.protocols.replay import ReplayOutcome
+from evaluation.protocols.stream import Stream
+
+Report = dict[str, Any]
+_TESTED = ("hr", "ndcg", "mrr")
+"""Metrics with a confidence interval and a comparison."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSpec:
+    """Specification of an evaluation."""
+
+    protocol: str
+    part: Part
+    seed: int
+    seeds: int
+    ablate: str | None = None
+    """Kind of ablations of the blend; None for none."""
+    cold: bool = False
+    """Whether users are held out."""
+
+
+def report(
+    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+) -> Report:
+    """Return the report of the outcomes of each model, one outcome per seed."""
+    part = bounds(stream, spec.part)
+    variety = BeyondAccuracy(stream, part[0])
+    accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
+    means = {
+        name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
+    }
+    reference = _best_baseline(accuracies) if spec.ablate is None else BLEND
+    return {
+        **about(stream, spec),
+        "similarity": variety.similarity,
+        "reference": reference,
+        "models": {
+            name: {
+                **_model(accuracies[name], each, variety, part),
+                "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
+                "against_reference": None
+                if reference is None or reference == name
+                else {metric: _gap(means[name], means[reference], metric) for metric in _TESTED},
+            }
+            for name, each in runs.items()
+        },
+        "skipped": dict(skipped),
+    }
+
+
+def about(stream: Stream, spec: EvaluationSpec) -> Report:
+    """Return the description of the stream and the specification."""
+    return {
+        "data": {
+            "name": stream.name,
+            "events": len(stream),
+            "users": len(stream.users),
+            "items": len(stream.items),
+            "positives": int(stream.positive.sum()),
+            "rated": stream.rated,
+            "repeats": stream.repeats,
+        },
+        "protocol": spec.protocol,
+        "part": spec.part,
+        "seeds": list(range(spec.seed, spec.seed + spec.seeds)),
+    }
+
+
+def _model(
+    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]
+) -> Report:
+    first = each[0]
+    varieties = [variety.of(run) for run in each]
+    by_seed = [accuracy(run).mean() for run in each]
+    return {
+        "cases": len(model_accuracy.hr),
+        "lists": len(first.top),
+        **model_accuracy.mean(),
+        **{key: float(np.mean([figures[key] for figures in varieties])) for key in varieties[0]},
+        "learn_us": float(np.mean([run.learn_us for run in each])),
+        "rank_us": float(np.mean([run.rank_us for run in each])),
+        "with_earlier": breakdown.with_earlier(first, model_accuracy),
+        "by_earlier": breakdown.by_earlier(first, model_accuracy),
+        "by_gap": breakdown.by_gap(first, model_accuracy),
+        "by_learned": breakdown.by_learned(first, model_accuracy, start=part[0], end=part[1]),
+        "by_seed": by_seed,
+        "spread": {metric: float(np.std([seed[metric] for seed in by_seed])) for metric in _TESTED},
+    }
+
+
+def _gap(one: dict[str, Means], other: dict[str, Means], metric: str) -> Report:
+    return difference(one[metric], other[metric])._asdict()
+
+
+def _means(model_accuracy: Accuracy, first: ReplayOutcome, stream: Stream, seed: int) -> dict[str, Means]:
+    draws = Bootstrap(users_of(first, stream), seed=seed)
+    return {metric: draws.means(model_accuracy.columns()[metric]) for metric in _TESTED}
+
+
+def _best_baseline(accuracies: Mapping[str, Accuracy]) -> str | None:
+    """Return the baseline with the highest NDCG@10."""
+    baselines = [name for name in accuracies if is_baseline(name)]
+    return max(baselines, key=lambda name: accuracies[name].mean()["ndcg"], default=None)

@@ -1,0 +1,1 @@
+"""Health of servers, roles and the whole pipeline."""

@@ -1,0 +1,32 @@
+"""Settings, read once from the environment when a process starts.
+
+A module holds the settings of one section as a dataclass; `Settings` is composed of all of them:
+
+    from infra import settings
+
+    settings.read().kafka_bootstrap_servers     # the variable KAFKA_BOOTSTRAP_SERVERS
+"""
+
+from infra.settings.environment import RENAMED, SettingsError, read, to_env, unset
+from infra.settings.prefetch_settings import seconds_by_name
+from infra.settings.security_settings import JWT_ALGORITHMS, OFF
+from infra.settings.setting import comma_separated, masked, variable
+from infra.settings.settings import SECTIONS, Settings, specifications, title
+
+__all__ = [
+    "JWT_ALGORITHMS",
+    "OFF",
+    "RENAMED",
+    "SECTIONS",
+    "Settings",
+    "SettingsError",
+    "comma_separated",
+    "masked",
+    "read",
+    "seconds_by_name",
+    "specifications",
+    "title",
+    "to_env",
+    "unset",
+    "variable",
+]

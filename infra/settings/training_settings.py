@@ -1,0 +1,50 @@
+"""Settings of the trainer, and hyperparameters of the models that it can fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Training."""
+
+    trainer_batch_events: int = setting(
+        50, "events that the trainer processes before it yields to other tasks", POSITIVE
+    )
+    model_publish_interval_s: float = setting(
+        5.0,
+        "seconds between publications of weights learned online; 0: only full fits change the weights",
+        NOT_NEGATIVE,
+    )
+    model_fit_interval_s: float = setting(
+        3_600.0, "seconds between fits of the model to the newest events; 0: only on request", NOT_NEGATIVE
+    )
+    model_full_fit_interval_s: float = setting(
+        86_400.0, "seconds between full fits to all events; 0: only on request", NOT_NEGATIVE
+    )
+    model_fit_events: int = setting(200_000, "number of newest events for fits between full fits", POSITIVE)
+    model_promotion_tolerance: float = setting(
+        0.02,
+        "share of NDCG@10 by which a new fit may be worse than the version in service",
+        Constraint(lambda share: 0 <= share < 1, "in [0, 1)"),
+    )
+    model_artifacts_kept: int = setting(10, "number of model versions to keep under MILLRACE_HOME/models", POSITIVE)
+    item_item_model: str = setting("ease", "model of the item-to-item weights, by its name in docs/models.md")
+    collaborative_factors: int = setting(100, "number of factors per item, if ITEM_ITEM_MODEL is als", POSITIVE)
+    collaborative_regularization: float = setting(
+        0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", POSITIVE
+    )
+    embedding_dim: int = setting(
+        128, "dimension of user and item embeddings, if ITEM_ITEM_MODEL is dot-product or deep", POSITIVE
+    )
+    batch_size: int = setting(
+        32, "events per training step, if ITEM_ITEM_MODEL is deep", Constraint(lambda events: events >= 2, "2 or more")
+    )
+    learning_rate: float = setting(0.001, "learning rate, if ITEM_ITEM_MODEL is deep", POSITIVE)
+    tfidf_max_features: int = setting(
+        10_000, "maximum number of words for TF-IDF, in a shop and if ITEM_ITEM_MODEL is content", POSITIVE
+    )
+    content_embedding_dim: int = setting(384, "dimension of text embeddings, if ITEM_ITEM_MODEL is content", POSITIVE)

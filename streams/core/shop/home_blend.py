@@ -1,0 +1,65 @@
+"""Blend of a shopper's home page: products that go with clicks, results of searches, and diverse picks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_DECAY = 0.9
+"""Decay per step of older clicks and searches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeMix:
+    """Weights of the components of a home page."""
+
+    clicked_weight: float
+    searched_weight: float
+    diverse_weight: float
+
+
+Scores = Mapping[str, float]
+
+
+def decay_sums(parts: Iterable[Scores]) -> dict[str, float]:
+    """Return the decayed sums of scores, scaled to a maximum of 1.
+
+    Args:
+        parts: Scores by item after each click or search, the newest first.
+    """
+    sums: defaultdict[str, float] = defaultdict(float)
+    for age, component in enumerate(parts):
+        for item, score in component.items():
+            sums[item] += score * _DECAY**age
+    high = max(sums.values(), default=0.0)
+    return {item: score / high for item, score in sums.items()} if high > 0 else {}
+
+
+def dcg_weights(items: Sequence[str]) -> dict[str, float]:
+    """Return scores that fall logarithmically with the rank, as the discount of DCG."""
+    return {item: 1 / math.log2(2 + rank) for rank, item in enumerate(items)}
+
+
+def blend_home(
+    clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, left_out: Iterable[str] = (), most: int
+) -> list[str]:
+    """Return the best items of a weighted sum of three components, best first.
+
+    Args:
+        clicked: Scores from clicks.
+        searched: Scores from searches.
+        diverse: Scores of the diverse picks.
+        mix: The weights of the components.
+        left_out: Ids of products to exclude.
+        most: The maximum number of products.
+    """
+    components = ((mix.clicked_weight, clicked), (mix.searched_weight, searched), (mix.diverse_weight, diverse))
+    sums: defaultdict[str, float] = defaultdict(float)
+    for weight, component in components:
+        for item, score in component.items():
+            sums[item] += weight * score
+    for item in left_out:
+        sums.pop(item, None)
+    return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:most]

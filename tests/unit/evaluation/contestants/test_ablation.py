@@ -1,0 +1,65 @@
+"""The blend without some of its parts."""
+
+import numpy as np
+import pytest
+
+from domain.timestamp import DAY_MS
+from evaluation.contestants import contestant
+from evaluation.contestants.blend import BlendCandidate
+from evaluation.contestants.contestant import EvalContext, UnknownModelError
+from models.base import ModelEvent
+from streams.core.ranking.features import FEATURES
+from streams.core.ranking.pipeline import Candidates, new_blender
+from tests.build import whole
+
+SETUP = EvalContext(catalogue=[], repeats=False, seed=0)
+EVENTS = [ModelEvent(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + int(DAY_MS) // 4 * n, 1.0) for n in range(200)]
+"""Hardly any two events of a user within a day: each counts in full."""
+
+
+def the_blend(name: str) -> BlendCandidate:
+    model = contestant.build(name, SETUP)
+    assert isinstance(model, BlendCandidate)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("blend-neighbors", {name for name, part in FEATURES.items() if part.source == "neighbors"}),
+        ("blend-popular.popular", {"popular"}),
+    ],
+)
+def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_out: set[str]) -> None:
+    model = the_blend(name)
+    out = np.array([part in left_out for part in FEATURES])
+    without = new_blender()
+
+    def learn(seen: Candidates, taken: int) -> None:
+        parts = np.where(out[:, None], np.float32(0), seen.parts.column(slice(None)))
+        without.learn(whole(parts), taken, seen.query.context, among=seen.admissible)
+
+    model.learner.on_outcome = learn
+    model.learn(EVENTS)
+    blender = model.learner.blender
+    assert not blender.weights((3, 2, 1, 0))[out].any()
+    assert blender.table[:, ~out] == pytest.approx(without.table[:, ~out], abs=1e-3)
+    assert without.outcomes > 0
+
+
+def test_every_part_that_speaks_is_left_out_once() -> None:
+    for repeats in (False, True):
+        speaking = {name: part.source for name, part in FEATURES.items() if repeats or not part.repeats}
+        assert contestant.ablations("parts", repeats=repeats) == [
+            "blend", *(f"blend-{source}.{name}" for name, source in speaking.items()),
+        ]  # fmt: skip
+        sources = contestant.ablations("sources", repeats=repeats)
+        assert sources == ["blend", *dict.fromkeys(f"blend-{source}" for source in speaking.values())]
+        assert all(contestant.is_known(name) and not contestant.is_baseline(name) for name in sources)
+
+
+def test_a_part_that_is_not_there_cannot_be_left_out() -> None:
+    for name in ("blend-nothing", "blend-", "blend-near"):
+        assert not contestant.is_known(name)
+        with pytest.raises(UnknownModelError):
+            contestant.build(name, SETUP)
