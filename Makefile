@@ -25,11 +25,11 @@ install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirement
 
 FUZZ_TESTS := tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py
 
-.PHONY: help demo up test test-fast check fuzz format bench docs lock clean
+.PHONY: help demo up test test-fast check fuzz format bench docs docs-serve watch lock clean
 
 help: ## Show this help
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-11s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.local ## Install, start the whole stack, play events and show a feed change (ONCE=1: end with a proof; ARGS="...": more flags)
 	$(BIN)/millrace demo $(if $(ONCE),--once) $(ARGS)
@@ -42,6 +42,9 @@ test: check ## Install, check and run every test in two processes, each with ser
 
 test-fast: $(VENV)/.dev ## Run the unit tests alone, in under two minutes
 	$(BIN)/pytest --numprocesses 2 tests/unit $(ARGS)
+
+watch: $(VENV)/.dev ## Run the unit tests of changed code again at every save (ARGS="-x": handed to pytest)
+	$(BIN)/python -m checks.watch $(ARGS)
 
 check: $(VENV)/.dev ## Install and check style, types, imports, names and generated files
 	$(BIN)/ruff check
@@ -67,17 +70,22 @@ format: $(VENV)/.dev ## Put the code in house style
 bench: $(VENV)/.dev ## Measure throughput, freshness, prefetch, reads, memory and restart (ARGS="throughput": one part)
 	$(BIN)/millrace bench $(ARGS)
 
-docs: $(VENV)/.dev ## Write the generated parts: record types, the synchronous client, topic and setting tables
+docs: $(VENV)/.docs ## Write the generated parts, and build the documentation into site/, with search, for reading offline
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python client/generate.py
 	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto --conf-dir docs/sphinx --doctree-dir build/doctrees . site
+	@echo 'open site/index.html, or make docs-serve'
+
+docs-serve: docs ## Build the documentation and serve it on 127.0.0.1 (PORT=8080)
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site $(or $(PORT),8080)
 
 lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extras)
-	$(BIN)/uv pip compile pyproject.toml client/pyproject.toml --extra local --extra dev --extra bench --extra evaluate \
+	$(BIN)/uv pip compile pyproject.toml client/pyproject.toml --extra local --extra dev --extra bench --extra evaluate --extra docs \
 		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## Remove the environment, the caches and the local stack's data
-	rm -rf $(VENV) .millrace build dist ./*.egg-info client/build client/dist client/src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .millrace build dist site docs/reference ./*.egg-info client/build client/dist client/src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv:
@@ -89,8 +97,12 @@ $(VENV)/.local: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/
 	$(call install,local)
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
+	$(call install,docs)
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
-	$(call install,local$(comma)dev$(comma)bench$(comma)evaluate$(comma)train$(comma)text)
-	@touch $@ $(VENV)/.local
+	$(call install,local$(comma)dev$(comma)docs$(comma)bench$(comma)evaluate$(comma)train$(comma)text)
+	@touch $@ $(VENV)/.local $(VENV)/.docs
 
 comma := ,

@@ -72,10 +72,19 @@ def compose() -> str:
     )
 
 
+def decisions() -> str:
+    """Return the list of the decisions, by number and title."""
+    records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    titles = [path.read_text().splitlines()[0].removeprefix("# ").split(". ", 1) for path in records]
+    rows = ([number, f"[{title}]({path.name})"] for path, (number, title) in zip(records, titles, strict=True))
+    return _table(["number", "decision"], rows)
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
-    "topics": ("docs/architecture.md", topics),
+    "topics": ("docs/topics.md", topics),
     "settings": ("docs/settings.md", settings),
     "errors": ("docs/errors.md", errors),
+    "decisions": ("docs/adr/README.md", decisions),
     "environment": (".env.example", environment),
     "compose": ("docker-compose.yml", compose),
 }
