@@ -259,34 +259,10 @@ DEAD_LETTERS = Topic(
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
 
-TOPICS: tuple[Topic, ...] = (
-    INTERACTIONS,
-    LOCATIONS,
-    TRIGGERS,
-    PROFILES,
-    PROFILE_UPDATES,
-    ITEMS,
-    ITEM_SIGNALS,
-    FEATURES,
-    FEEDS,
-    IMPRESSIONS,
-    ITEM_STATS,
-    ITEM_NEIGHBORS,
-    ITEM_WEIGHTS,
-    MODEL_VERSIONS,
-    USER_WEIGHTS,
-    LLM_CALLS,
-    LLM_SCORES,
-    FETCH_REQUESTS,
-    CONTENT,
-    PUSH_REQUESTS,
-    PUSH_TOKENS,
-    DEVICES,
-    NOTIFICATIONS,
-    EXPERIMENTS,
-    AUDITS,
-    DEAD_LETTERS,
-)
+TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values()) if isinstance(constant, Topic))
+"""All topics, in the order of their constants."""
+GLOBAL_TABLES: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+"""Compacted topics that every worker of the role feed reads whole into memory."""
 
 
 def by_name(name: str) -> Topic:

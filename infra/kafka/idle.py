@@ -18,15 +18,12 @@ from topics.topic import (
     CONTENT,
     FEATURES,
     FETCH_REQUESTS,
+    GLOBAL_TABLES,
     INTERACTIONS,
-    ITEM_NEIGHBORS,
     ITEM_SIGNALS,
-    ITEM_STATS,
-    ITEM_WEIGHTS,
     ITEMS,
     LLM_SCORES,
     LOCATIONS,
-    MODEL_VERSIONS,
     PROFILE_UPDATES,
     PROFILES,
     TRIGGERS,
@@ -37,7 +34,7 @@ CONSUMED = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
     *(TRIGGERS, ITEM_SIGNALS, FEATURES, CONTENT, LLM_SCORES),
 )
-VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+"""Topics that the agents of the role feed read; a test holds them to the agents' `SOURCES`."""
 _POLL_S = 0.2
 _CALM_POLLS = 3
 """Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
@@ -98,7 +95,7 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED, FETCH_REQUESTS})
+    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *GLOBAL_TABLES, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
@@ -113,7 +110,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     for sign in feeds:
         counts["users to rank"] = counts.get("users to rank", 0) + sign["waiting"]
         counts["charts to draw"] = counts.get("charts to draw", 0) + sign["stale"]
-        for topic in VIEWED:
+        for topic in GLOBAL_TABLES:
             name = f"records of {topic.short_name} to view"
             counts[name] = counts.get(name, 0) + _behind(topic, ends, sign["view"])
     for sign in trainers:

@@ -21,9 +21,8 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore, unmatched
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
+from topics.topic import GLOBAL_TABLES, ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS
 
-TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
@@ -49,7 +48,7 @@ class GlobalTables:
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
-            for topic in TOPICS
+            for topic in GLOBAL_TABLES
         }
         self._apply: dict[str, Callable[[Any], object]] = {
             ITEMS.name: view.apply_item,
@@ -81,7 +80,9 @@ class GlobalTables:
         )
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+            partitions = [
+                TopicPartition(topic.name, number) for topic in GLOBAL_TABLES for number in range(topic.partitions)
+            ]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)

@@ -31,13 +31,23 @@ from streams.core.user.user_state import UserState
 from streams.roles.trainer.trainer_role import Trainer
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.global_tables import TOPICS, GlobalTables
+from streams.runtime.global_tables import GlobalTables
 from streams.runtime.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, ITEM_STATS, ITEMS, LLM_SCORES, PARTITIONS
+from topics.topic import (
+    DEAD_LETTERS,
+    FEATURES,
+    FEEDS,
+    GLOBAL_TABLES,
+    INTERACTIONS,
+    ITEM_STATS,
+    ITEMS,
+    LLM_SCORES,
+    PARTITIONS,
+)
 
 
 def letters(broker: Broker) -> Counter[tuple[str, str, bytes]]:
@@ -131,7 +141,7 @@ async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
     wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
     log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
-    partitions = [TopicPartition(topic.name, 0) for topic in TOPICS]
+    partitions = [TopicPartition(topic.name, 0) for topic in GLOBAL_TABLES]
     await broadcast._follow(cast(Any, log), partitions)
     assert view.labels("a") is not None
     assert view.labels("b") is not None
