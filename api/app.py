@@ -33,7 +33,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from api import openapi
-from api.compat import SURFACES
+from api.compat import SURFACES, EndpointGroup
 from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
@@ -56,7 +56,13 @@ from infra.settings import Settings
 from schemas import gazetteer
 
 
-def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(
+    settings: Settings,
+    clients: Clients,
+    *,
+    more_endpoints: Sequence[EndpointGroup] = (),
+    more_routes: Sequence[BaseRoute] = (),
+) -> Starlette:
     """Create the app; it closes its clients when it stops.
 
     Serve it with `api.http.server`, one process per core.
@@ -64,6 +70,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Args:
         settings: The settings.
         clients: The clients of all external systems.
+        more_endpoints: Additional endpoints, guarded and documented like all others.
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.signs)
@@ -85,7 +92,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await context.audits.flush()
             await clients.close()
 
-    declared = endpoints(context, guard)
+    declared = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]
     origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
     app = Starlette(
         routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
