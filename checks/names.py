@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     *("api", "bench", "cli", "client", "evaluation", "infra", "loaders", "models", "portal", "schemas", "streams"),
-    "topics",
+    *("examples", "topics"),
 )
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""

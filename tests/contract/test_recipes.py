@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from tests.contract import recipes
 
 ROOT = Path(__file__).parents[2]
-RECIPES = recipes.read((ROOT / "CONTRIBUTING.md").read_text())
+DOCUMENT = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = recipes.read(DOCUMENT)
 CHECKS = (
     "ruff check {paths}",
     "ruff format --check {paths}",
@@ -55,6 +57,15 @@ def tree(tmp_path: Path) -> Path:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tmp_path / name)
     return tmp_path
+
+
+def test_the_tables_name_files_that_exist() -> None:
+    before_recipes = DOCUMENT.partition("\n## Recipes\n")[0]
+    folders = re.findall(r"^\| `([a-z_/]+/)`", before_recipes, re.MULTILINE)
+    modules = re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:/|\.py))`", before_recipes)
+    paths = [*folders, *modules]
+    assert len(paths) > 40
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_there_is_a_recipe_for_each_kind_of_change() -> None:
