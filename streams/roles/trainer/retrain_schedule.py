@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from infra.redis.stores.model_status import NOT_JUDGED, Version
 
 FIRST_S = 300.0
-"""Time from the start of a trainer without any version to its first fit: online learning comes first, and feeds are
-steady meanwhile."""
+"""Time from the start of a trainer without any version to its first fit. Until then it learns online, and feeds are
+steady."""
 FIRST_EVENTS = 1_000
 """New events required for the first fit, and for the next one after a fit that was not judged."""
 
