@@ -259,10 +259,11 @@ DEAD_LETTERS = Topic(
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
 
+GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+"""Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
+
 TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values()) if isinstance(constant, Topic))
 """All topics, in the order of their constants."""
-GLOBAL_TABLES: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
-"""Compacted topics that every worker of the role feed reads whole into memory."""
 
 
 def by_name(name: str) -> Topic:

@@ -34,7 +34,7 @@ CONSUMED = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
     *(TRIGGERS, ITEM_SIGNALS, FEATURES, CONTENT, LLM_SCORES),
 )
-"""Topics that the agents of the role feed read; a test holds them to the agents' `SOURCES`."""
+"""The topics that the agents of the feed role read."""
 _POLL_S = 0.2
 _CALM_POLLS = 3
 """Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
