@@ -33,7 +33,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from api import openapi
-from api.compat import COMPAT_ENDPOINTS
+from api.compat import COMPAT_ENDPOINTS, EndpointGroup
 from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
@@ -57,7 +57,13 @@ from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings, comma_separated
 
 
-def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(
+    settings: Settings,
+    clients: Clients,
+    *,
+    more_endpoints: Sequence[EndpointGroup] = (),
+    more_routes: Sequence[BaseRoute] = (),
+) -> Starlette:
     """Create the app; it closes its clients when it stops.
 
     Serve it with `api.http.server`, one process per core.
@@ -65,6 +71,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Args:
         settings: The settings.
         clients: The clients of all external systems.
+        more_endpoints: Additional endpoints, guarded and documented like all others.
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.heartbeats)
@@ -86,7 +93,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await context.audits.flush()
             await clients.close()
 
-    declared = endpoints(context, guard)
+    declared = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]
     origins = set(comma_separated(settings.cors_origins))
     app = Starlette(
         routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
@@ -124,7 +131,7 @@ def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
         context.metrics,
     )
     own = [endpoint for group in groups for endpoint in group.endpoints()]
-    return own + [endpoint for surface in COMPAT_ENDPOINTS for endpoint in surface(context)]
+    return own + [endpoint for group in COMPAT_ENDPOINTS for endpoint in group(context)]
 
 
 def _cors(origins: Collection[str]) -> list[Middleware]:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    *("api", "bench", "checks", "cli", "client", "domain", "evaluation", "infra"),
+    *("api", "bench", "checks", "cli", "client", "domain", "evaluation", "examples", "infra"),
     *("loaders", "models", "portal"),
     *("schemas", "streams", "topics"),
 )

@@ -422,10 +422,7 @@ def _content(content: Content, now_ms: int) -> None:
     _time("requested_at", content.requested_at, now_ms)
 
 
-def _event(
-    event: Interaction | Location | Trigger | Profile | ProfileUpdate | Impression | FetchRequest | PushRequest,
-    now_ms: int,
-) -> None:
+def _event(event: Any, now_ms: int) -> None:
     _id("event_id", event.event_id)
     _id("user_id", event.user_id)
     if event.user_id.startswith(RESERVED):

@@ -278,34 +278,8 @@ DEAD_LETTERS = Topic(
 GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 """Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 
-TOPICS: tuple[Topic, ...] = (
-    INTERACTIONS,
-    LOCATIONS,
-    TRIGGERS,
-    PROFILES,
-    PROFILE_UPDATES,
-    ITEMS,
-    ITEM_SIGNALS,
-    FEATURES,
-    FEEDS,
-    IMPRESSIONS,
-    ITEM_STATS,
-    ITEM_NEIGHBORS,
-    ITEM_WEIGHTS,
-    MODEL_VERSIONS,
-    USER_WEIGHTS,
-    LLM_CALLS,
-    LLM_SCORES,
-    FETCH_REQUESTS,
-    CONTENT,
-    PUSH_REQUESTS,
-    PUSH_TOKENS,
-    DEVICES,
-    NOTIFICATIONS,
-    EXPERIMENTS,
-    AUDITS,
-    DEAD_LETTERS,
-)
+TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values()) if isinstance(constant, Topic))
+"""All topics, in the order of their constants."""
 
 
 def by_name(name: str) -> Topic:

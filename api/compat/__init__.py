@@ -6,11 +6,13 @@ from api.compat import collect, context_iq, personalization, shop, video
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
-COMPAT_ENDPOINTS: tuple[Callable[[ApiContext], Sequence[Endpoint]], ...] = (
+EndpointGroup = Callable[[ApiContext], Sequence[Endpoint]]
+"""Declares endpoints over the context of an app."""
+COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
     personalization.endpoints,
     shop.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
 )
-"""The contracts: functions from the context to the endpoints that each one adds."""
+"""The contracts."""

@@ -25,14 +25,20 @@ class Fetcher:
     """Whether the items are tied to a location, so that a user who has moved needs a new answer."""
     prompt_fields: tuple[PromptField, ...]
     """Prompt fields about the user, sent if the settings allow them: as few as needed."""
+    instructions: str = ""
+    """The category's part of the prompt; empty: the text file beside this module, named like the category."""
 
     @cached_property
     def prompt(self) -> str:
         """Return the system prompt, the same for all users: the rules of all fetchers, then those of the category."""
-        return "\n".join((_FOLDER / f"{name}.txt").read_text() for name in (_RULES, self.category))
+        return f"{_text(_RULES)}\n{self.instructions or _text(self.category)}"
 
     @property
     def prompt_version(self) -> str:
         """Return category, version and hash of the prompt."""
         digest = hashlib.sha256(self.prompt.encode()).hexdigest()[:_HASH_CHARS]
         return f"{self.category}/{self.version}-{digest}"
+
+
+def _text(name: str) -> str:
+    return (_FOLDER / f"{name}.txt").read_text()

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.commands.worker import ROLES
 from infra.local.servers import kafka, schema_registry
 from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = {"kafka", "registry", "redis", "postgres"}
-APPLICATION = {"provision", "feed", "trainer", "score", "fetch", "collect", "push", "shop", "api"}
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+APPLICATION = {name for name, service in SERVICES.items() if service["image"] == "millrace"}
 DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*Dockerfile"))
 
 
@@ -29,6 +30,15 @@ def conditions(service: str) -> dict[str, str]:
 
 def test_the_stack_is_whole() -> None:
     assert set(SERVICES) == SERVERS | APPLICATION
+    assert {"provision", "api"} <= APPLICATION
+
+
+def test_every_role_runs_in_one_service_and_is_expected() -> None:
+    workers = [SERVICES[name]["command"] for name in APPLICATION - {"provision", "api"}]
+    roles = [role for command in workers for role in command[command.index("--roles") + 1].split(",")]
+    assert sorted(roles) == sorted(ROLES)
+    _, _, expected = SERVICES["api"]["environment"]["EXPECTED_ROLES"].removesuffix("}").partition(":-")
+    assert sorted(expected.split(",")) == sorted(ROLES)
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

@@ -154,8 +154,12 @@ class Pipeline:
 
     async def millrace(self, *arguments: str, **env: str) -> tuple[int, str, str]:
         """Run a command to its end, and return its exit status and what it printed."""
+        return await self.python("-m", "cli.main", *arguments, **env)
+
+    async def python(self, *arguments: str, **env: str) -> tuple[int, str, str]:
+        """Run a program to its end, and return its exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", *arguments), env=self._environment | env, stdout=PIPE, stderr=PIPE
+            sys.executable, *arguments, env=self._environment | env, stdout=PIPE, stderr=PIPE
         )
         out, err = await asyncio.wait_for(process.communicate(), _COMMAND_S)
         return process.returncode or 0, out.decode(), err.decode()

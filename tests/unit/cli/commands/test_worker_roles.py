@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli import application
 from cli.commands import worker
 from infra.settings import Settings
 
@@ -49,6 +50,12 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
         monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)
     assert told == yields
+
+
+def test_the_local_stack_runs_every_role_in_one_process() -> None:
+    processes = application.ROLES | application.LLM_ROLES | application.COLLECT_ROLES
+    roles = [role for command, *flags in processes.values() if command == "worker" for role in flags[-1].split(",")]
+    assert sorted(roles) == sorted(worker.ROLES)
 
 
 async def run(*roles: Any, stop: asyncio.Event | None = None) -> None:
