@@ -84,9 +84,9 @@ def find_city(name: str, timezone: str = "") -> City | None:
         name: Name of the city in any language, optionally followed by a country or a state.
         timezone: IANA name of the user's time zone; empty when unknown.
 
-    >>> located("München").key
+    >>> find_city("München").key
     'munich de 02'
-    >>> located("Portland, Maine").key, located("Portland").key
+    >>> find_city("Portland, Maine").key, find_city("Portland").key
     ('portland us me', 'portland us or')
     """
     return _located(name, timezone) if len(name) <= LONGEST_NAME else None

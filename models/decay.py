@@ -29,7 +29,7 @@ def factor(half_lives: float, *, max_half_lives: float = _MAX_HALVINGS) -> float
 
     >>> factor(-1.0)
     0.5
-    >>> factor(1e12, most=64.0) == 2.0**64
+    >>> factor(1e12, max_half_lives=64.0) == 2.0**64
     True
     """
     return math.pow(2.0, max(-_MAX_HALVINGS, min(half_lives, max_half_lives)))

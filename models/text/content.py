@@ -69,7 +69,7 @@ class ContentModel(FallbackModel):
         names = self.items.names
         self._text_index.extend(self._described.get(names[item]) for item in range(len(self._text_index), len(names)))
 
-    def closest(self, query: ModelQuery, k: int) -> Ranked:
+    def nearest(self, query: ModelQuery, k: int) -> Ranked:
         """Return the best of all described items, with or without events; none for a query without liked items.
 
         Args:

@@ -98,7 +98,7 @@ async def test_the_wheel_works_where_nothing_else_of_the_project_is(python: Path
     await world.feeds.write([a_feed(user_id="ann")])
     async with served(world) as (url, _):
         output = await asyncio.to_thread(run, python, "-I", "-c", USE, url, *OURS, cwd=tmp_path)
-    assert output.split() == [*(event.event_id for event in world.publisher.of(INTERACTIONS)), "ann"]
+    assert output.split() == [*(event.event_id for event in world.publisher.values_of(INTERACTIONS)), "ann"]
 
 
 def test_mypy_sees_the_types_of_the_wheel(python: Path, tmp_path: Path) -> None:

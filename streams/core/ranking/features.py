@@ -196,7 +196,7 @@ _SHARED = frozenset([*_HISTORY_NAMES, *GLOBAL_FEATURES])
 def uncomputed_features(features: Mapping[str, RankingFeature]) -> list[str]:
     """Return the names of features that no function and no shared block computes: they would be 0 for ever.
 
-    >>> uncomputed({"near": RankingFeature("neighbors", 0.9), "nearr": RankingFeature("neighbors", 0.9)})
+    >>> uncomputed_features({"near": RankingFeature("neighbors", 0.9), "nearr": RankingFeature("neighbors", 0.9)})
     ['nearr']
     """
     return [name for name, feature in features.items() if feature.compute is None and name not in _SHARED]

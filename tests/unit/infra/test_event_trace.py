@@ -40,7 +40,7 @@ class Database:
         self._position, self._is_away = position, is_away
 
     @asynccontextmanager
-    async def reading(self, doing: str) -> AsyncIterator[Database]:
+    async def read_connection(self, doing: str) -> AsyncIterator[Database]:
         if self._is_away:
             raise StoreError(doing, OSError("no answer"))
         yield self

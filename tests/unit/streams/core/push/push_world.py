@@ -48,7 +48,7 @@ class World:
         number = next(self._numbers)
         request = request or a_push_request(**({"occurred_at": self.now_ms} | fields))
         self.told += fold_request(
-            self.state, request, Position(0, number, self.now_ms), card=card, params=self.params, now_ms=self.now_ms
+            self.state, request, Position(0, number, self.now_ms), item=card, params=self.params, now_ms=self.now_ms
         )
         self.work()
 

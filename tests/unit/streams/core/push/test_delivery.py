@@ -87,7 +87,7 @@ def test_a_push_that_waits_is_withdrawn_when_its_item_is_gone(asked: bool) -> No
     world.gone.add("jazz_night")
     world.wait(9 * HOUR_MS)
     assert (world.statuses, world.sent) == (["quiet_hours", "withdrawn"], [])
-    assert not world.state.waiting
+    assert not world.state.pending
 
 
 def test_a_push_about_an_item_that_the_catalogue_never_held_is_sent() -> None:

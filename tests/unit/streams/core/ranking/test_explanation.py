@@ -41,7 +41,7 @@ def a_catalog() -> CatalogSnapshot:
 
 
 def inputs(user: Features, *, scores: LlmScores | None = None, **params: object) -> RankingInputs:
-    rank_params = replace(RANK_PARAMS, max_recommendations=10, **params)  # type: ignore[arg-type]
+    rank_params = replace(RANK_PARAMS, **({"max_recommendations": 10} | params))  # type: ignore[arg-type]
     return RankingInputs(user, a_catalog(), new_blender(), rank_params, LLM_BLEND_PARAMS, scores)
 
 
