@@ -25,7 +25,15 @@ project = "Millrace"
 author = "the Millrace authors"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "client/*.md", "docs/**.md"]
+include_patterns = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "client/*.md",
+    "docs/**.md",
+    "examples/*.md",
+]
 exclude_patterns = [".*", "**/.*", "tests"]
 
 myst_enable_extensions = ["html_image"]
@@ -46,7 +54,15 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 NAVIGATION = {
-    "Guides": ["client/README", "docs/importing", "docs/models", "docs/surfaces", "docs/performance", "docs/debugging"],
+    "Guides": [
+        "client/README",
+        "docs/importing",
+        "docs/models",
+        "docs/surfaces",
+        "docs/performance",
+        "docs/debugging",
+        "examples/README",
+    ],
     "Reference": [
         "docs/settings",
         "docs/errors",

@@ -8,7 +8,7 @@ from pathlib import Path
 import griffe
 import griffe2md
 
-PACKAGES = ("millrace_client", "schemas", "models", "streams.core", "loaders", "evaluation")
+PACKAGES = ("millrace_client", "domain", "schemas", "models", "streams.core", "loaders", "evaluation")
 """The documented packages; a subpackage has a page of its own."""
 ONLY = {"schemas": ("codec",)}
 """The public modules of packages that are public in part."""
