@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis.stores.model_status import SERVING, Version
 from models.blend.feature_matrix import FeatureMatrix
 from schemas import types
@@ -228,6 +228,6 @@ def an_experiment(**overrides: Any) -> types.Experiment:
     return types.Experiment(**(fields | overrides))
 
 
-def a_shop_search(connections: LazyPool) -> ShopSearch:
+def a_shop_search(connections: LazyPool) -> PostgresShopSearch:
     """Return a search that reaches 50 km and hides products that are out of stock."""
-    return ShopSearch(connections, radius_km=50.0, hides_out_of_stock=True)
+    return PostgresShopSearch(connections, radius_km=50.0, hides_out_of_stock=True)
