@@ -11,7 +11,7 @@ import pytest
 
 from infra.local.process import Child
 from infra.postgres.hybrid_search import HybridSearch
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.settings import Settings, specifications
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS
 from streams.roles.trainer.learner_params import learner_params
@@ -40,7 +40,7 @@ CASES = {
     "prefetch": Case(core_params.prefetch_params, parsed=frozenset({"prompt_fields"})),
     "push": Case(core_params.push_params, "push_"),
     "home": Case(core_params.home_mix, "shop_"),
-    "learner": Case(learner_params, parsed=frozenset({"user", "signal", "rank", "tastes"})),
+    "learner": Case(learner_params, parsed=frozenset({"user", "signal", "rank", "item_weights"})),
     "batches": Case(batch_limits),
 }
 SETTINGS = {spec.name: spec.default for spec in specifications()}
@@ -87,7 +87,7 @@ def test_items_out_of_stock_are_hidden_or_ranked_last_as_set() -> None:
     ("function", "names"),
     [
         (faust_app, {"store", "limits", "commit_interval_s"}),
-        (ShopSearch, {"radius_km", "hides_out_of_stock"}),
+        (PostgresShopSearch, {"radius_km", "hides_out_of_stock"}),
         (HybridSearch, {"radius_km", "hides_out_of_stock"}),
     ],
 )
