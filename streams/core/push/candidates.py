@@ -120,7 +120,9 @@ def fold_feed(
                 value=state.baseline.value(lead),
             )
             decisions.extend(_considered(state, candidate, params, now_ms))
-    if usual:
+    if (
+        usual and feed.watermark
+    ):  # before the first event all scores are nearly equal, and any lead is a multiple of that
         state.baseline.fold(max(usual))
     return decisions
 

@@ -3,8 +3,8 @@
 Scores have no unit, and blended scores shift and stretch as the weights are learned. A lead is therefore measured
 within one feed, as a robust z-score: (score - median) / (upper - lower quartile). The contribution of the `prefetched`
 feature is excluded: all prefetched items share it, which would split a feed in two. The baseline is the mean lead of
-the best item that is not new, over the user's last feeds. The value of an item is its lead divided by the baseline: 1
-for an item as far ahead as the leader of an ordinary feed.
+the best item that is not new, over the user's last feeds since the first event. The value of an item is its lead
+divided by the baseline: 1 for an item as far ahead as the leader of an ordinary feed.
 """
 
 from __future__ import annotations

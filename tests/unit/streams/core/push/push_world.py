@@ -63,7 +63,7 @@ class World:
             user_id="u1",
             features_version=number,
             generated_at=self.now_ms,
-            watermark=0,
+            watermark=self.now_ms,
             model="blend",
             items=[item_id for item_id, _ in scored],
             scores=[score for _, score in scored],

@@ -100,3 +100,13 @@ def test_the_best_of_a_feed_comes_first() -> None:
     world.params = replace(PUSH_PARAMS, daily_cap=1)
     world.feed(jazz_good=30.0, jazz_better=40.0)
     assert {told.item_id: told.status for told in world.told} == {"jazz_good": "capped", "jazz_better": "sent"}
+
+
+def test_feeds_before_the_first_event_say_nothing_about_the_usual_lead() -> None:
+    world = a_user()
+    feed = msgspec.structs.replace(world.feed(), features_version=1_000, scores=[99.0, *SCORES[1:]])
+    before = msgspec.structs.replace(world.state.baseline)
+    world.show(msgspec.structs.replace(feed, watermark=0))
+    assert world.state.baseline == before
+    world.show(msgspec.structs.replace(feed, features_version=1_001))
+    assert world.state.baseline.lead > before.lead
