@@ -140,7 +140,7 @@ class PushAgent:
 
     async def _refill_delay_queue(self) -> None:
         """Refill the delay queue once the table is restored, before any event is read."""
-        rows, rebalances = self._states.stored("user_id", "waiting"), self._rebalances
+        rows, rebalances = self._states.stored("user_id", "pending"), self._rebalances
         while rebalances == self._rebalances and (some := list(islice(rows, _ROWS))):
             for state in some:
                 self._delay_queue.put(state.user_id, due_at(state))

@@ -163,6 +163,8 @@ class RecordCache(Generic[S]):
 
 def _partial_type(kind: type[msgspec.Struct], names: tuple[str, ...]) -> Any:
     """Return a type that decodes some fields of a state and skips the others."""
+    if unknown := {*names} - {*kind.__struct_fields__}:
+        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     fields = []
     for field in msgspec.structs.fields(kind):
         default: Any = {"default": field.default, "default_factory": field.default_factory}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from infra.kafka.publisher import Publisher
 from streams.runtime.record_cache import RecordCache
@@ -97,3 +98,12 @@ async def test_a_stored_state_that_cannot_be_read_is_passed_over() -> None:
     world.table[b"b"] = b"\x01\xc1 no state"
     assert [state.key for state in world.states.stored("key")] == ["a"]
     await world.publisher.close()
+
+
+async def test_a_field_that_a_state_does_not_have_is_refused() -> None:
+    world = World()
+    world.set("a", text="b")
+    await world.write()
+    assert [state.text for state in world.states.stored("text")] == ["b"]
+    with pytest.raises(ValueError, match="State has no txet"):
+        list(world.states.stored("txet"))
