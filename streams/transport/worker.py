@@ -24,7 +24,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
         ended.cancel()
     finally:
         stopping.cancel()
-        crash = app.crash_reason
+        crash = _crash_reason(app)
         try:
             await app.stop()
         except Exception:
@@ -32,8 +32,18 @@ async def run(app: App, stop: asyncio.Event) -> None:
             if crash is None:
                 raise
             app.log.exception("The crashed app did not stop in order")
-    crash = crash or app.crash_reason
+    crash = crash or _crash_reason(app)
     if crash is not None:
         raise crash
     if not was_asked:
         raise RuntimeError("the app ended by itself")
+
+
+def _crash_reason(app: App) -> BaseException | None:
+    """Return the error that crashed the app.
+
+    Agents that are cancelled while another one crashes report their cancellation, perhaps first. Raised, it would end
+    the role as if it had been asked to end.
+    """
+    reason: BaseException | None = app.crash_reason
+    return None if isinstance(reason, asyncio.CancelledError) else reason
