@@ -56,7 +56,7 @@ check: $(VENV)/.dev ## Install and check style, types, imports, names and genera
 	$(BIN)/python client/generate.py --check
 	$(BIN)/python docs/generate.py --check
 
-fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes (MINUTES=120: rounds with new seeds)
+fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some five minutes (MINUTES=120: rounds with new seeds)
 	end=$$(($$(date +%s) + 60 * $(or $(MINUTES),0))); \
 	while seed=$$(date +%s) && echo "seed $$seed"; do \
 		FUZZ_EXAMPLES=200 $(BIN)/pytest --hypothesis-seed=$$seed $(FUZZ_TESTS) $(ARGS) || exit 1; \

@@ -1,6 +1,6 @@
 """The API held against its own document, with requests that nobody thought of: no 5xx, nothing undocumented.
 
-`make fuzz` looks for some ten minutes.
+`make fuzz` looks for some five minutes.
 """
 
 from __future__ import annotations
