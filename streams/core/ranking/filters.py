@@ -37,11 +37,12 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
         params: The parameters of the ranking.
     """
     is_kept = catalog.visible_to(query.features.prefetched)
-    removed = {UNLISTED: len(is_kept) - int(np.count_nonzero(is_kept))}
-    for name, names_items in FILTERS.items():
-        items = _known(names_items(query, catalog, params), catalog)
-        removed[name] = int(np.count_nonzero(is_kept[items]))
-        is_kept[items] = False
+    count = int(np.count_nonzero(is_kept))
+    removed = {UNLISTED: len(is_kept) - count}
+    for name, filter_ in FILTERS.items():
+        is_kept[_known(filter_(query, catalog, params), catalog)] = False
+        before, count = count, int(np.count_nonzero(is_kept))
+        removed[name] = before - count
     return Filtered(is_kept, removed)
 
 

@@ -248,10 +248,8 @@ def lifted(
     """
     prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
     is_prefetched = np.isin(candidates.items, prefetched) & candidates.is_admissible
-    lift, new_weights = (
-        _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched),
-        weights.copy(),
-    )
+    lift = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched)
+    new_weights = weights.copy()
     new_weights[_FETCHED] += lift
     return np.where(is_prefetched, scores + np.float32(lift), scores), new_weights
 
