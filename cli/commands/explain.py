@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
@@ -18,7 +18,7 @@ from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.record_window import window_reader
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.feed_codec import version
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -108,19 +108,18 @@ def explain(
 async def _report(
     configured: Settings, user_id: str, item_id: str, *, on_progress: Callable[[int, int], None]
 ) -> ExplainReport:
-    registry, redis = Registry(configured.schema_registry_url), connect(configured.redis_url)
-    try:
-        await asyncio.to_thread(registry.connect)
-        async with window_reader(configured.kafka_bootstrap_servers) as reader:
-            inputs, weights = await read_ranking_inputs(
-                configured, registry, reader, user_id=user_id, on_progress=on_progress
-            )
-        [served] = await RedisFeedStore(redis).read([user_id])
-    except StoreError as error:
-        raise OperatorError(f"The served feed cannot be read: {error}", "Start Redis, then try again.") from error
-    finally:
-        await redis.aclose()
-        registry.close()
+    async with (
+        aclosing(connect(configured.redis_url)) as redis,
+        open_registry(configured.schema_registry_url) as registry,
+        window_reader(configured.kafka_bootstrap_servers) as reader,
+    ):
+        inputs, weights = await read_ranking_inputs(
+            configured, registry, reader, user_id=user_id, on_progress=on_progress
+        )
+        try:
+            [served] = await RedisFeedStore(redis).read([user_id])
+        except StoreError as error:
+            raise OperatorError(f"The served feed cannot be read: {error}", "Start Redis, then try again.") from error
     feed = inputs.feed(now_ms=clock.now_ms() if served is None else served.generated_at)
     try:
         explanation = explain_item(item_id, inputs, feed)

@@ -17,7 +17,7 @@ from domain.timestamp import DAY_MS, iso_time
 from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.kafka.topic_tail import TailEntry, follow, last
 from infra.settings import Settings
 from topics import TOPICS, Topic
@@ -107,16 +107,15 @@ def describe(topic: Topic) -> dict[str, Any]:
 async def _tail(
     configured: Settings, topic: Topic, stop: asyncio.Event, *, first: int | None, once: bool, as_json: bool
 ) -> None:
-    registry = Registry(configured.schema_registry_url)
     servers = configured.kafka_bootstrap_servers
 
     async def work() -> None:
-        await asyncio.to_thread(registry.connect)
-        for entry in await last(servers, registry, topic, count=first):
-            _print(entry, as_json=as_json)
-        if not once:
-            async for entry in follow(servers, registry, topic):
+        async with open_registry(configured.schema_registry_url) as registry:
+            for entry in await last(servers, registry, topic, count=first):
                 _print(entry, as_json=as_json)
+            if not once:
+                async for entry in follow(servers, registry, topic):
+                    _print(entry, as_json=as_json)
 
     working, stopping = asyncio.ensure_future(work()), asyncio.ensure_future(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -125,7 +124,6 @@ async def _tail(
         working.cancel()
     with suppress(asyncio.CancelledError):
         await working
-    registry.close()
 
 
 def _print(entry: TailEntry, *, as_json: bool) -> None:

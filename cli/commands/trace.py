@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
+from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
@@ -16,12 +15,13 @@ from cli.bar import bars
 from cli.duration import parse_duration
 from cli.run import run
 from cli.table import new_console
+from domain.timestamp import utc_time
 from infra import clock, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.event_trace import EventTrace, Hop, TraceClients, trace_event
 from infra.kafka.record_window import OnProgress, window_reader
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import connect
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -77,17 +77,17 @@ def trace(
 async def _trace(
     configured: Settings, event_id: str, user_id: str | None, *, since_ms: int, on_progress: OnProgress
 ) -> EventTrace | None:
-    registry = Registry(configured.schema_registry_url)
-    redis, database = connect(configured.redis_url), LazyPool(configured.database_url, connections=1)
+    database = LazyPool(configured.database_url, connections=1)
     try:
-        await asyncio.to_thread(registry.connect)
-        async with window_reader(configured.kafka_bootstrap_servers, on_progress=on_progress) as reader:
+        async with (
+            aclosing(connect(configured.redis_url)) as redis,
+            open_registry(configured.schema_registry_url) as registry,
+            window_reader(configured.kafka_bootstrap_servers, on_progress=on_progress) as reader,
+        ):
             clients = TraceClients(reader, registry, RedisFeedStore(redis), database)
             return await trace_event(clients, event_id, user_id=user_id, since_ms=since_ms)
     finally:
         await database.close()
-        await redis.aclose()
-        registry.close()
 
 
 def _show(event_trace: EventTrace, console: Console) -> None:
@@ -111,7 +111,7 @@ def _show(event_trace: EventTrace, console: Console) -> None:
 def _time(hop: Hop) -> str:
     if hop.at is None:
         return ""
-    return datetime.fromtimestamp(hop.at / 1000, UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+    return utc_time(hop.at).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
 
 
 def _latency(after_ms: int | None) -> str:

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.error import OperatorError
-from infra.kafka.consumer import kafka_consumer
+from infra.kafka.consumer import kafka_consumer, started
 from infra.kafka.partition import partition_of
 from topics import Topic
 
@@ -128,14 +128,11 @@ async def window_reader(
     Raises:
         OperatorError: no broker answers.
     """
-    consumer = kafka_consumer(bootstrap_servers)
     try:
-        await consumer.start()
-        yield WindowReader(consumer, on_progress=on_progress)
+        async with started(kafka_consumer(bootstrap_servers)) as consumer:
+            yield WindowReader(consumer, on_progress=on_progress)
     except KafkaError as error:
         raise OperatorError(
             f"Kafka at {bootstrap_servers} does not answer: {error}",
             "Start it (`millrace up` runs one), or set KAFKA_BOOTSTRAP_SERVERS to one that runs.",
         ) from error
-    finally:
-        await consumer.stop()
