@@ -11,7 +11,8 @@ Rules, over the product code:
    the generated record types, and lines that end with `# wire`.
 4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` with more than one argument
    describe their arguments in a section `Args:`.
-5. No docstring, of an attribute or a constant either, begins with a clause in place of a noun ("What …", "How long …").
+5. A section `Args:` names parameters of its function, or of its class's `__init__`, and nothing else.
+6. No docstring, of an attribute or a constant either, begins with a clause in place of a noun ("What …", "How long …").
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ CLAUSE = re.compile(
     r"|(What|Who|Whom|Whose|Whoever|Whatever|How long|How many|How much|How well)\b"
 )
 """The beginning of a docstring that is a clause in place of a noun or a verb."""
+_ARGS = re.compile(r"^Args:\n((?:    .*\n?|\n)+)", re.MULTILINE)
+_ARG = re.compile(r"^    (\w+):", re.MULTILINE)
 DESCRIBED = ("models", "streams/core/ranking", "infra/redis/stores", "client")
 FEW = 1
 """Arguments that a one-line docstring is enough for."""
@@ -132,6 +135,8 @@ def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple
     for line, docstring in _docstrings(tree):
         if CLAUSE.match(docstring):
             yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
+    for line, name in _stale_arguments(tree):
+        yield path, line, f"{name} is described, but is no argument"
     is_described = path.relative_to(ROOT).as_posix().startswith(DESCRIBED)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
@@ -161,6 +166,29 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield node.lineno, text.strip()
+
+
+def _stale_arguments(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and name of each argument that a docstring describes and its function does not take."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            section = _ARGS.search(ast.get_docstring(node) or "")
+            if section is not None:
+                names = _parameters(node)
+                yield from ((node.lineno, name) for name in _ARG.findall(section[1]) if name not in names)
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
+    """Return the parameters of a function, or of a class: those of its `__init__`, or its fields."""
+    if not isinstance(node, ast.ClassDef):
+        arguments = node.args
+        variable = [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+        return {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *variable)}
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            return _parameters(statement)
+    fields = (one.target for one in node.body if isinstance(one, ast.AnnAssign))
+    return {field.id for field in fields if isinstance(field, ast.Name)}
 
 
 def _count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

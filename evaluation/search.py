@@ -55,7 +55,7 @@ def judge(expected: Expectation, relevant_count: int, is_relevant: Sequence[bool
 
     Args:
         expected: The query with its rule.
-        meant: Number of relevant products in the catalogue.
+        relevant_count: Number of relevant products in the catalogue.
         is_relevant: Relevance of each result, best first.
     """
     first = is_relevant[:TOP]

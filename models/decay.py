@@ -21,7 +21,7 @@ _MAX_HALVINGS = 1_000.0
 
 
 def factor(half_lives: float, *, max_half_lives: float = _MAX_HALVINGS) -> float:
-    """Return 2 to the power of a number of half-lives, clipped to [2^-1000, 2^most].
+    """Return 2 to the power of a number of half-lives, clipped to [2^-1000, 2^max_half_lives].
 
     Args:
         half_lives: The exponent, of any size.

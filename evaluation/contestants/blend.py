@@ -43,7 +43,7 @@ class BlendCandidate(Model):
         """Start untrained.
 
         Args:
-            setup: The catalogue and the seed.
+            context: The catalogue and the seed.
             without: Features to ablate; their weights stay 0.
         """
         super().__init__()

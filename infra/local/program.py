@@ -35,7 +35,7 @@ async def launch(
         death_signal: Signal to the program when this process ends.
         run_as: User to switch to from root; empty for none.
         env: Settings of the program; those of this process are not inherited.
-        given: Further options of `create_subprocess_exec`.
+        options: Further options of `create_subprocess_exec`.
     """
     command = (sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(int(death_signal)), run_as, *argv)
     starting = asyncio.ensure_future(

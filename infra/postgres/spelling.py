@@ -13,7 +13,7 @@ def correction(misspelling: str, vocabulary: Iterable[tuple[str, int]]) -> str |
     """Return the correction of a word: the nearest known word, then the most frequent; None if none is near enough.
 
     Args:
-        typed: The word to correct.
+        misspelling: The word to correct.
         vocabulary: Known words with their frequencies.
     """
     most = 1 if len(misspelling) < _LONG else 2

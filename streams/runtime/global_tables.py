@@ -45,10 +45,10 @@ class GlobalTables:
 
         Args:
             bootstrap_servers: Brokers, as comma-separated host:port.
-            view: The catalog snapshot to fill.
+            catalog: The catalog snapshot to fill.
             blender: The blender that takes over the weights of the model in service.
             registry: The schema registry.
-            quarantine: Receives unusable records; None skips them.
+            dead_letters: Receives unusable records; None skips them.
         """
         self._bootstrap_servers = bootstrap_servers
         self._catalog, self._blender, self._dead_letters = catalog, blender, dead_letters

@@ -146,7 +146,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         both, which costs turns of the event loop for every message. Here all messages of a fetch take one turn.
 
         Args:
-            awaited: The awaitables.
+            awaitables: The awaitables.
             timeout: Longest time to wait, in seconds.
         """
         first, *others = awaitables

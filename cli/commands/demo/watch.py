@@ -136,7 +136,7 @@ class Watch:
         """Wait for a condition.
 
         Args:
-            error_text: The error message if the condition stays false.
+            trouble: The error message if the condition stays false.
             condition: The condition.
             remaining_work: Describes the remaining work, for the error message.
 

@@ -113,7 +113,7 @@ def judge_request(feed: Feed, *, limit: int) -> JudgeRequest:
 
     Args:
         feed: The feed, as ranked or blended.
-        most: Maximum number of items.
+        limit: Maximum number of items.
     """
     scores = feed.ml_scores or feed.scores
     indices = sorted(range(len(scores)), key=lambda index: (-round(scores[index], _DIGITS), feed.items[index]))

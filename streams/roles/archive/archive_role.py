@@ -21,7 +21,7 @@ from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
-from streams.roles.archive.catalog_indexer import CatalogIndexer, searchable_text
+from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
@@ -142,7 +142,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
 
         async def refuse(row: Any, error: Exception) -> None:
-            role.dead_letters.put(searchable_text(row, role.registry.codec(Item)), error, stage="archive.index")
+            role.dead_letters.put(item_record(row, role.registry.codec(Item)), error, stage="archive.index")
             await role.dead_letters.flush()
 
         indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)

@@ -10,13 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from domain.identity import identity
 from domain.nearby import geo_location
+from domain.timestamp import epoch_ms
 from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
@@ -175,14 +175,14 @@ class CatalogIndexer:
         )
 
 
-def searchable_text(row: Any, codec: Codec[Item]) -> Message:
+def item_record(row: Any, codec: Codec[Item]) -> Message:
     """Return the record of an item, rebuilt from its row."""
-    fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
+    fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": epoch_ms(row["created_at"])}
     return Message(
         topic=row["topic"],
         partition=row["partition"],
         offset=row["offset"],
-        timestamp=_ms(row["appended_at"]),
+        timestamp=epoch_ms(row["appended_at"]),
         key=row["item_id"].encode(),
         value=codec.encode(Item(**fields)),
     )
@@ -195,7 +195,3 @@ async def _log(row: Any, error: Exception) -> None:
 def _item_of(row: Any) -> Item:
     fields = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
     return Item(**fields, created_at=0)
-
-
-def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1_000)
