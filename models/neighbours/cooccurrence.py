@@ -21,7 +21,7 @@ from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
-from models.neighbours.item_item_matrix import MIN_MASS, Indices, ItemItemMatrix, SimilarityQuery
+from models.neighbours.sparse_links import MIN_MASS, Indices, SimilarityQuery, SparseLinks
 from models.weight import is_positive
 
 HALF_LIFE_DAYS = 60.0
@@ -54,7 +54,7 @@ class DecayedCooccurrence:
             half_life_days: Half-life of the sums.
             is_learned: Whether links are learned here, and not only loaded.
         """
-        self.links = ItemItemMatrix(2, is_learned=is_learned)
+        self.links = SparseLinks(2, is_learned=is_learned)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}

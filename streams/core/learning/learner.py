@@ -160,9 +160,7 @@ class Learner:
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
-        self.catalog.item_weights.fill(
-            items, self.item_weights.weights(matrix[:, items], names)[None].astype(np.float64)
-        )
+        self.catalog.item_weights.fill(items, self.item_weights.weights(matrix[:, items], names).astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:

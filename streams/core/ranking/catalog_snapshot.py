@@ -119,7 +119,7 @@ class CatalogSnapshot:
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
-        self.item_weights = ItemItemMatrix(1, is_learned=False)
+        self.item_weights = ItemItemMatrix()
         self.content_index = ContentIndex()
         self.watermark = 0
         self.is_stale = False
@@ -188,7 +188,7 @@ class CatalogSnapshot:
     def apply_weights(self, row: ItemWeights) -> None:
         """Update the item weights of an item: the effect of a positive interaction with it on other items."""
         others = self._indices(row.others)
-        self.item_weights.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
+        self.item_weights.put(self._index(row.item_id), others, np.array(row.weights))
 
     def refresh(self) -> bool:
         """Rebuild the charts if anything changed; return whether it did. A large catalog takes several calls."""

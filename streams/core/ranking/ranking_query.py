@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
-from models.neighbours.item_item_matrix import SimilarityQuery
+from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
 from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
@@ -142,7 +142,7 @@ def _history_scores(
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=shares[:4],
     )
-    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=shares[4:])
+    catalog.item_weights.scores(history, weights, out=shares[4:])
     highest = shares.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(shares, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)

@@ -104,7 +104,7 @@ def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalo
     if not len(liked):
         return dict.fromkeys(linked.tolist(), _LOOKED_AT)
     links = catalog.neighbors.links.between(liked, linked, channel=TOGETHER)
-    fitted = np.maximum(catalog.item_weights.between(liked, linked, channel=0), 0.0)
+    fitted = np.maximum(catalog.item_weights.between(liked, linked), 0.0)
     links = (
         np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.is_liked)[:_REASON_ITEMS])[:, None]
     )

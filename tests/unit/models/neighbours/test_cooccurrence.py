@@ -8,7 +8,7 @@ import pytest
 from domain.timestamp import DAY_MS
 from models.base import ModelEvent, ModelQuery
 from models.neighbours.cooccurrence import NEXT, TOGETHER, Cooccurrence, DecayedCooccurrence
-from models.neighbours.item_item_matrix import SimilarityQuery
+from models.neighbours.sparse_links import SimilarityQuery
 from tests.unit.models.builder import T0_MS, checkerboard
 
 

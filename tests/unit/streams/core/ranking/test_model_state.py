@@ -31,9 +31,9 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
         view.apply_weights(row)
     assert restore_blender(blender, record(found.version, found.feature_names, found.blender))
     np.testing.assert_array_equal(blender.table, learner.blender.table)
-    numbers, tastes = learner.catalog.item_weights.block(0)
+    numbers, tastes = learner.catalog.item_weights.block()
     other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
-    np.testing.assert_array_equal(view.item_weights.between(other, other, channel=0), tastes)
+    np.testing.assert_array_equal(view.item_weights.between(other, other), tastes)
 
 
 def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
