@@ -235,7 +235,7 @@ class Trainer:
         return {
             "positions": self.positions,
             "waiting": waiting,
-            "trimmed": dict(self.live.trimmed),
+            "trimmed": {**self.live.trimmed, "row_links": self.live.learner.catalog.neighbors.links.dropped},
         }
 
 
