@@ -20,7 +20,7 @@ from api.http.error import ContentTypeError, ForbiddenError, InvalidError, Malfo
 from api.security.principal import authorize_body
 from domain.timestamp import epoch_ms
 from domain.zone import zone_named
-from schemas import limit, text, types
+from schemas import limit, record_limit, text, types
 from schemas.limit import RETRAINER
 
 B = TypeVar("B")
@@ -406,10 +406,10 @@ def validate_record(record: R, now_ms: int, *, rating_scale: float, max_age_days
     """
     record = text.canonical(record)
     try:
-        limit.check(record, now_ms=now_ms)
+        record_limit.check(record, now_ms=now_ms)
         if isinstance(record, types.Interaction):
-            limit.check_rating(record, rating_scale)
-        limit.check_age(record, now_ms, max_days=max_age_days)
+            record_limit.check_rating(record, rating_scale)
+        record_limit.check_age(record, now_ms, max_days=max_age_days)
     except limit.OutOfRangeError as error:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
     return record
