@@ -270,9 +270,8 @@ class SparseLinks:
         """Grow the arrays to at least `count` items."""
         if count > len(self._mass):
             more = max(count, 2 * len(self._mass)) - len(self._mass)
-            self._starts, self._lengths, self._rooms, self._mass = (
-                np.pad(array, (0, more)) for array in (self._starts, self._lengths, self._rooms, self._mass)
-            )
+            self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
+            self._rooms, self._mass = np.pad(self._rooms, (0, more)), np.pad(self._mass, (0, more))
             self._damping.clear()
 
 
