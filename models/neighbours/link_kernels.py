@@ -99,13 +99,43 @@ def accumulate(
         weights: (queries, m) weights of the rows.
         scores: (queries, count) scores.
     """
-    count = scores.shape[1]
+    count = np.uint32(scores.shape[1])  # unsigned indices need no check for negative ones
+    for query in range(len(weights)):
+        row = scores[query]
+        for number in range(len(items)):
+            item, weight = items[number], weights[query, number]
+            if 0 <= item < len(starts):
+                for place in range(np.uint64(starts[item]), np.uint64(starts[item] + lengths[item])):
+                    other = np.uint32(ids[place])
+                    if other < count:
+                        row[other] += weight * np.float32(sums[place])
+
+
+@_compiled("void(i4[::1], real[::1], i8[::1], i4[::1], i4[::1], i4[::1], f4[:, ::1])")
+def gather(
+    ids: NDArray[np.int32],
+    sums: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int32],
+    items: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    links: NDArray[np.float32],
+) -> None:
+    """Copy the links of rows to some items, in place.
+
+    Args:
+        ids: (room,) ids of all rows.
+        sums: (room,) sums of all rows.
+        starts: (items,) first place of each row.
+        lengths: (items,) links of each row.
+        items: (m,) items of the rows; those without a row are left out.
+        columns: (items,) column of each linked item, negative for none.
+        links: (m, columns) links.
+    """
     for number in range(len(items)):
         item = items[number]
-        if item < 0 or item >= len(starts):
-            continue
-        for place in range(starts[item], starts[item] + lengths[item]):
-            other = ids[place]
-            if other < count:
-                for query in range(len(weights)):
-                    scores[query, other] += weights[query, number] * np.float32(sums[place])
+        if 0 <= item < len(starts):
+            for place in range(starts[item], starts[item] + lengths[item]):
+                column = columns[ids[place]]
+                if column >= 0:
+                    links[number, column] = sums[place]

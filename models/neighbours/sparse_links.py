@@ -190,15 +190,13 @@ class SparseLinks:
 
         Args:
             items: Items of the rows.
-            others: Items of the columns.
+            others: Items of the columns, distinct.
             channel: The sum to read.
         """
-        links = np.zeros((len(items), len(others)), np.float32)
-        for number, item in enumerate(items.tolist()):
-            where = self._where(item)
-            found, at = np.isin(others, self._ids[where]), np.argsort(self._ids[where])
-            places = at[np.searchsorted(self._ids[where], others[found], sorter=at)]
-            links[number, found] = self._sums[channel, where][places]
+        self._reach(int(others.max(initial=0)) + 1)
+        links, columns = np.zeros((len(items), len(others)), np.float32), np.full(len(self._starts), -1, np.int32)
+        columns[others] = np.arange(len(others))
+        link_kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
         return links
 
     def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
