@@ -2,22 +2,24 @@
 
 import { hue, showArt } from "./art.js";
 
-// The label and the description of each feature group.
+// The label and the description of each feature group, from streams/core/ranking/features.py.
 const FEATURE_GROUPS = {
-  affinity: ["preferences", "your preferred topics and categories"],
-  neighbors: ["related", "often chosen together with items that you liked"],
+  // <!-- page_groups -->
+  neighbors: ["related", "often chosen together with liked items"],
+  taste: ["similar users", "chosen by users with a similar history"],
+  affinity: ["preferences", "of preferred categories and topics"],
   trending: ["trending", "popular right now"],
-  popular: ["popular", "popular in your categories"],
-  segment: ["your group", "popular in your demographic group"],
-  fresh: ["new", "new in the catalogue"],
-  taste: ["similar users", "chosen by users with a history like yours"],
-  content: ["similar content", "similar to items that you liked"],
-  ml: ["ranking", "the score of the ranking model"],
-  llm: ["language model", "a language model's score of its relevance to you"],
-  prefetched: ["prefetched", "fetched for you in advance"],
-  soon: ["soon", "takes placement soon"],
-  again: ["again", "you have chosen it before"],
+  popular: ["popular", "popular for a longer time"],
+  segment: ["your group", "popular in the same demographic group"],
   rated: ["rated", "highly rated"],
+  fresh: ["new", "new in the catalogue"],
+  soon: ["soon", "takes place soon"],
+  prefetched: ["prefetched", "fetched in advance"],
+  again: ["again", "chosen before"],
+  content: ["similar content", "described like liked items"],
+  ml: ["ranking", "scored by the ranking model"],
+  llm: ["language model", "scored by a language model"],
+  // <!-- /page_groups -->
 };
 const COLOURS = 9;
 

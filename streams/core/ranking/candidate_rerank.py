@@ -18,14 +18,14 @@ from models.text.signature import signature
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.features import CONTENT, FEATURES
 from streams.core.ranking.pipeline import rank, weights_for
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
 
-CONTENT, AFFINITY = "content", "affinity"
-"""Sources of items that are not in the catalog: similar to liked items, or of liked categories and topics."""
-_STANDS_FOR = "near"
-_WEIGHED = (list(FEATURES).index(_STANDS_FOR), list(FEATURES).index(AFFINITY))
+_GROUPS = (CONTENT.name, FEATURES["affinity"].group.name)
+"""Groups of the contributions to items that are not in the catalog."""
+_FEATURES = [list(FEATURES).index(name) for name in ("near", "affinity")]
+"""Indices of the features whose weights these contributions have."""
 _LIKED = 20
 """Number of last liked items that a new item is compared with."""
 _CHANCE_SIMILARITY = 0.2
@@ -94,11 +94,11 @@ def _with_new(
     feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
     """Return a feed with new items merged in by score."""
-    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
-    names, none = (CONTENT, AFFINITY), [0.0] * len(new)
-    sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
+    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[_FEATURES][:, None]
+    none = [0.0] * len(new)
+    sources = [_GROUPS[index] for index in contributions.argmax(axis=0).tolist()]
     reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
-    added = dict(zip(names, contributions.round(_DIGITS).tolist(), strict=True))
+    added = dict(zip(_GROUPS, contributions.round(_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
     joined_feed = structs.replace(
         feed,

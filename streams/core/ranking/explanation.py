@@ -23,20 +23,6 @@ from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, weights_for
 from streams.core.ranking.ranking_query import RankingQuery
 
-GROUP_LABELS = {
-    "neighbors": "goes with items of the user's history",
-    "taste": "chosen by users with such a history",
-    "affinity": "of the user's categories and topics",
-    "trending": "much used lately",
-    "popular": "popular",
-    "segment": "popular in the user's demographic group",
-    "rated": "well rated",
-    "fresh": "new in the catalogue",
-    "soon": "takes place soon",
-    "prefetched": "fetched for the user in advance",
-    "again": "the user comes back to it",
-}
-"""The meaning of each feature group, for people."""
 _DIGITS = 6
 
 Outcome = Literal["ranked", "filled_up", "removed", "no_candidate", "outranked"]
@@ -48,6 +34,8 @@ class FeatureShare(msgspec.Struct, frozen=True):
     feature: str
     group: str
     label: str
+    """The label of the group, a word or two."""
+    description: str
     """The meaning of the group."""
     value: float
     weight: float
@@ -174,7 +162,7 @@ def removing_filters(index: int, query: RankingQuery, catalog: CatalogSnapshot, 
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    removed_items = {name: filter_(query, catalog, params) for name, filter_ in FILTERS.items()}
+    removed_items = {name: filter_.items(query, catalog, params) for name, filter_ in FILTERS.items()}
     is_listed = bool(catalog.visible_to(query.features.prefetched)[index])
     names = [name for name, items in removed_items.items() if index in items]
     return names if is_listed else [UNLISTED, *names]
@@ -190,8 +178,8 @@ def _feature_shares(index: int, inputs: RankingInputs, candidates: Candidates, w
         column.tolist() for column in (values, weights, weights_in_order(inputs.features.weights), contributions)
     )
     shares = [
-        FeatureShare(name, feature.source, GROUP_LABELS[feature.source], *numbers)
-        for (name, feature), *numbers in zip(FEATURES.items(), *columns, strict=True)
+        FeatureShare(feature.name, feature.group.name, feature.group.label, feature.group.description, *numbers)
+        for feature, *numbers in zip(FEATURES.values(), *columns, strict=True)
         if numbers[0]
     ]
     return sorted(shares, key=lambda share: -abs(share.contribution))

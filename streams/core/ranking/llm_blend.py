@@ -18,10 +18,9 @@ from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
 from streams.core.params import LlmBlendParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.features import LLM, ML
 from streams.core.ranking.item_columns import Indices
 
-LLM, ML = "llm", "ml"
-"""Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
 _DIGITS = 6
 
 Column = NDArray[np.float64]
@@ -124,7 +123,7 @@ def combine(scores: NDArray[np.float32], llm: Column, weights: LlmBlendParams, *
 
 
 def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:
-    """Return a feed with the combined scores of its items, and their two terms by source.
+    """Return a feed with the combined scores of its items, and their two terms by group.
 
     Args:
         feed: The feed of the chosen candidates, with the ranking's scores; items beyond them fill it up and score 0.
@@ -148,12 +147,12 @@ def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scor
 
 
 def _contributions(feed: Feed, weighted_ml: Column, weighted_llm: Column) -> dict[str, Column]:
-    """Return the contributions by source, scaled to add up to the combined scores."""
+    """Return the contributions by group, scaled to add up to the combined scores."""
     columns = {name: np.array(values) for name, values in feed.parts.items()}
     total = sum(columns.values(), np.zeros(len(weighted_ml)))
     factor = np.divide(weighted_ml, total, out=np.zeros(len(weighted_ml)), where=total > 0)
     contributions = {name: values * factor for name, values in columns.items()}
     residual = weighted_ml - total * factor
     if residual.any():
-        contributions[ML] = residual
-    return contributions | {LLM: weighted_llm}
+        contributions[ML.name] = residual
+    return contributions | {LLM.name: weighted_llm}

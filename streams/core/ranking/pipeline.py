@@ -18,20 +18,22 @@ from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
-from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
 from streams.core.ranking.candidate_sources import candidate_items
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
+from streams.core.ranking.features import FEATURES, GROUPS, PRIOR, feature_matrix, weights_in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
 from streams.core.ranking.item_columns import Column, Indices
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
+from streams.core.ranking.reasons import leading_groups, write_reasons
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
-"""The source of requested items that are not in the catalog."""
+"""The group of requested items that are not in the catalog."""
+FILL_GROUP = FEATURES["popular"].group.name
+"""The group of items without a positive contribution, and of items that only fill up a feed."""
 _DIGITS = 6
 """Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
@@ -40,8 +42,8 @@ _SAMPLED, _SAMPLE_MARGIN = 8, 2
 """Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
 _FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
 """The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
-_SOURCES_BY_FEATURE = np.array(
-    [[float(feature.source == source) for feature in FEATURES.values()] for source in SOURCES]
+_FEATURES_BY_GROUP = np.array(
+    [[float(feature.group is group) for feature in FEATURES.values()] for group in GROUPS.values()]
 )
 
 
@@ -200,15 +202,12 @@ def _feed(
         scores, weights = lifted(candidates, scores, weights, catalog)
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
-    sources = (
-        reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
-        if len(items)
-        else []
-    )
+    items, contributions = candidates.items[chosen], _by_group(weights, candidates.features.column(chosen))
+    baseline = _by_group(weights, _mean_features(candidates))
+    groups = leading_groups(list(GROUPS), contributions, baseline, default=FILL_GROUP) if len(items) else []
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
+        groups += [FILL_GROUP] * (len(items) - len(groups))
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -217,9 +216,9 @@ def _feed(
         model=MODEL,
         items=[catalog.items.names[index] for index in items.tolist()],
         scores=contributions.sum(axis=0).round(_DIGITS).tolist(),
-        sources=sources,
-        reasons=reasons.reasons(items, sources, query, catalog),
-        parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},
+        sources=groups,
+        reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
+        parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
         trailing=_trailing(candidates, chosen, len(items)),
     )
     return feed if llm is None or combined is None else blended(feed, combined, chosen, llm.scores)
@@ -294,9 +293,9 @@ def _mean_features(candidates: Candidates) -> Column:
     return candidates.features.expectation(shares)[:, None]
 
 
-def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
-    """Return (sources, items): the contribution of each source to a score; 0 where it is not finite."""
-    return np.asarray(_SOURCES_BY_FEATURE @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
+def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
+    """Return (groups, items): the contribution of each feature group to a score; 0 where it is not finite."""
+    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
 
 
 def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from cli.commands.explain import FILTER_LABELS, ExplainReport, ServedPosition, _show
+from cli.commands.explain import ExplainReport, ServedPosition, _show
 from streams.core.ranking.explanation import FeatureShare, ItemExplanation, LlmShare
 from streams.core.ranking.feed_comparison import FeedComparison
+from streams.core.ranking.filters import REMOVAL_LABELS
 from streams.core.ranking.pipeline import MODEL
 
 EQUAL = FeedComparison(is_equal=True, differing_positions=0, largest_score_difference=0.0, has_newer_features=False)
@@ -23,7 +24,9 @@ def a_report(comparison: FeedComparison | None = EQUAL, **overrides: Any) -> Exp
         **{"item_id": "i1", "title": "A [bold] title", "category": "music", "outcome": "ranked", "removed_by": []},
         **{"position": 3, "position_by_score": 5, "candidates": 1_200, "feed_items": 50, "score": 1.5},
         **{"is_calibrated": False, "is_trailing": False, "reason": "You like jazz", "llm": None},
-        "features": [FeatureShare("affinity", "affinity", "of the user's categories", 0.5, 3.0, 1.0, 1.5)],
+        "features": [
+            FeatureShare("affinity", "affinity", "preferences", "of preferred categories", 0.5, 3.0, 1.0, 1.5)
+        ],
     }
     return ExplainReport(
         user_id="u1",
@@ -49,10 +52,10 @@ def test_positions_features_and_versions_are_shown() -> None:
     assert "The feed ranked now equals the one that is served." in text
 
 
-@pytest.mark.parametrize("name", FILTER_LABELS)
+@pytest.mark.parametrize("name", REMOVAL_LABELS)
 def test_a_filter_is_shown_in_words(name: str) -> None:
     outside = {"position": None, "position_by_score": None, "reason": ""}
-    assert FILTER_LABELS[name] in shown(a_report(outcome="removed", removed_by=[name], **outside))
+    assert REMOVAL_LABELS[name] in shown(a_report(outcome="removed", removed_by=[name], **outside))
 
 
 def test_the_other_outcomes_are_told_apart() -> None:

@@ -16,7 +16,8 @@ from infra.settings import Settings
 from schemas.types import Interaction
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import followed
+from streams.core.ranking.features import FEATURES
+from streams.core.ranking.item_columns import Column
 from streams.core.ranking.pipeline import Candidates
 from streams.core.ranking.ranking_query import CLASSES
 from streams.roles.trainer.learner_params import learner_params
@@ -88,13 +89,20 @@ def test_the_context_contains_the_share_of_returns_and_the_last_events_class() -
     assert back < CLASSES[3]
 
 
+def followed(learner: Learner) -> Column:
+    """Return (items,) values of the feature `followed` for u1."""
+    compute = FEATURES["followed"].compute
+    assert compute is not None
+    return compute(learner.candidates("u1", T0_MS + 60_000).query, learner.catalog, slice(None))
+
+
 def test_the_newest_transition_from_an_item_counts_most() -> None:
     learner = a_learner([])
     for number, item in enumerate(("i1", "i2", "i1", "i3", "i1", "i3", "i1"), start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
-    column = followed(learner.candidates("u1", T0_MS + 60_000).query, learner.catalog, slice(None))
-    told = {learner.catalog.items.names[at]: float(column[at]) for at in np.flatnonzero(column)}
-    assert told == pytest.approx({"i3": 1.0, "i2": 0.64})
+    column = followed(learner)
+    scores = {learner.catalog.items.names[at]: float(column[at]) for at in np.flatnonzero(column)}
+    assert scores == pytest.approx({"i3": 1.0, "i2": 0.64})
 
 
 @pytest.mark.parametrize("items", [(), ("i1",), ("i1", "i2")])
@@ -102,7 +110,7 @@ def test_nothing_follows_an_item_that_the_user_visits_first(items: tuple[str, ..
     learner = a_learner([])
     for number, item in enumerate(items, start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
-    assert not followed(learner.candidates("u1", T0_MS + 60_000).query, learner.catalog, slice(None)).any()
+    assert not followed(learner).any()
 
 
 Act = tuple[str, str, int]

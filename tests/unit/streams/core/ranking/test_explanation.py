@@ -9,8 +9,8 @@ from msgspec import structs
 
 from schemas.types import Features, ItemNeighbors, LlmScores, RecentItem
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.explanation import GROUP_LABELS, ItemExplanation, RankingInputs, explain
-from streams.core.ranking.features import SOURCES
+from streams.core.ranking.explanation import ItemExplanation, RankingInputs, explain
+from streams.core.ranking.features import GROUPS
 from streams.core.ranking.feed_comparison import compare
 from streams.core.ranking.pipeline import new_blender
 from tests.build import LISBON, NEW_YORK, T0_MS, a_feed, an_item, features, llm_scores, stats
@@ -54,10 +54,6 @@ def a_fan(**overrides: object) -> Features:
     return features(recent=recent, seen=["i0"], event_count=30, **overrides)
 
 
-def test_every_feature_group_has_a_label() -> None:
-    assert set(GROUP_LABELS) == set(SOURCES)
-
-
 def test_the_contributions_add_up_to_the_score_of_the_feed_for_every_item_in_it() -> None:
     ranking = inputs(a_fan(weights={"near": 0.25}, prefetched=["i20"]))
     feed = ranking.feed(now_ms=NOW_MS)
@@ -76,7 +72,7 @@ def test_a_feature_has_its_value_its_weight_and_the_part_that_is_the_users_own()
     assert near.own_weight == 0.25
     assert near.weight == pytest.approx(0.9 + 0.25)
     assert near.contribution == pytest.approx(near.value * near.weight)
-    assert near.label == GROUP_LABELS["neighbors"]
+    assert (near.label, near.description) == (GROUPS["neighbors"].label, GROUPS["neighbors"].description)
     sizes = [abs(share.contribution) for share in item.features]
     assert sizes == sorted(sizes, reverse=True)
 

@@ -51,7 +51,7 @@ def query(catalog: CatalogSnapshot) -> RankingQuery:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_each_filter_removes_the_items_of_its_name(catalog: CatalogSnapshot, name: str) -> None:
-    items = FILTERS[name](query(catalog), catalog, RANK_PARAMS)
+    items = FILTERS[name].items(query(catalog), catalog, RANK_PARAMS)
     assert {catalog.items.names[item] for item in items} == REMOVED[name]
 
 

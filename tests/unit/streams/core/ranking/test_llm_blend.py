@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.types import Feed
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import LLM, ML, LlmRatings, LlmScoreCache, blended, combine
+from streams.core.ranking.features import LLM, ML
+from streams.core.ranking.llm_blend import LlmRatings, LlmScoreCache, blended, combine
 from streams.core.ranking.pipeline import new_blender, rank
 from tests.build import T0_MS, a_feed, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
@@ -128,7 +129,7 @@ def test_the_contributions_to_a_combined_score_add_up(data: Any, scores: list[fl
     for number, score in enumerate(found.scores):
         assert sum(part[number] for part in found.parts.values()) == pytest.approx(score, abs=1e-4)
         assert -1e-6 <= score <= 1 + 1e-6
-    assert set(found.parts) <= {"popular", "fresh", LLM, ML}
+    assert set(found.parts) <= {"popular", "fresh", LLM.name, ML.name}
 
 
 def scores_of(cache: LlmScoreCache, *, now_ms: int = T0_MS, user_id: str = "u1") -> Mapping[str, float] | None:
