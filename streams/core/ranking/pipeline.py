@@ -203,8 +203,7 @@ def _feed(
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
     items, contributions = candidates.items[chosen], _by_group(weights, candidates.features.column(chosen))
-    baseline = _by_group(weights, _mean_features(candidates))
-    groups = leading_groups(list(GROUPS), contributions, baseline, default=FILL_GROUP) if len(items) else []
+    groups = _leading_groups(candidates, weights, contributions) if len(items) else []
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
         groups += [FILL_GROUP] * (len(items) - len(groups))
@@ -222,6 +221,11 @@ def _feed(
         trailing=_trailing(candidates, chosen, len(items)),
     )
     return feed if llm is None or combined is None else blended(feed, combined, chosen, llm.scores)
+
+
+def _leading_groups(candidates: Candidates, weights: Weights, contributions: NDArray[np.float64]) -> list[str]:
+    baseline = _by_group(weights, _mean_features(candidates))
+    return leading_groups(list(GROUPS), contributions, baseline, default=FILL_GROUP)
 
 
 def _combined(
