@@ -28,7 +28,7 @@ from streams.core.ranking.explanation import ItemExplanation
 from streams.core.ranking.explanation import explain as explain_item
 from streams.core.ranking.feed_comparison import FeedComparison, compare
 from streams.core.ranking.filters import REMOVAL_LABELS
-from streams.core.ranking.pipeline import MODEL
+from streams.core.ranking.pipeline import MODEL, SELECTION_STEPS
 from streams.runtime.ranking_inputs import read_ranking_inputs
 
 
@@ -181,9 +181,8 @@ def _steps(report: ExplainReport) -> Table:
     item = report.explanation
     table = Table("step", "position", "of")
     table.add_row("by score alone", _number(item.position_by_score), f"{item.candidates:,} candidates")
-    rules = ["interests of a newcomer"] * item.is_calibrated + ["diversity"] + ["language model"] * bool(item.llm)
-    rules += ["shown last without a known location, or out of stock"] * item.is_trailing
-    table.add_row(f"after {', '.join(rules)}", _number(item.position), f"{item.feed_items} in the feed ranked now")
+    steps = ", ".join(SELECTION_STEPS[name] for name in item.steps)
+    table.add_row(f"after {steps}", _number(item.position), f"{item.feed_items} in the feed ranked now")
     if report.served is not None:
         table.add_row("as served", _number(report.served.position), f"feed {report.served.version}")
     return table

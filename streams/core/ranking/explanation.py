@@ -20,7 +20,15 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import FILTERS, UNLISTED
 from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, weights_for
+from streams.core.ranking.pipeline import (
+    SELECTION_STEPS,
+    Candidates,
+    build_candidates,
+    lifted,
+    rank,
+    score,
+    weights_for,
+)
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 6
@@ -75,6 +83,8 @@ class ItemExplanation(msgspec.Struct, frozen=True):
     """Length of the feed."""
     score: float
     """Score of the ranking, without the language model."""
+    steps: list[str]
+    """The steps of `SELECTION_STEPS` that the feed took between the scores and the positions, in their order."""
     is_calibrated: bool
     """Whether the user's stated interests have minimum shares of the feed."""
     is_trailing: bool
@@ -134,6 +144,7 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
     shares = _feature_shares(index, inputs, candidates, weights)
     removed_by = removing_filters(index, candidates.query, catalog, params)
     position = feed.items.index(item_id) if item_id in feed.items else None
+    is_calibrated = bool(quotas(candidates.query, candidates.items, catalog, params))
     return ItemExplanation(
         item_id=item_id,
         title=catalog.titles[index],
@@ -145,7 +156,8 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         candidates=len(best_first),
         feed_items=len(feed.items),
         score=round(sum(share.contribution for share in shares), _DIGITS),
-        is_calibrated=bool(quotas(candidates.query, candidates.items, catalog, params)),
+        steps=_steps(candidates, feed, is_calibrated=is_calibrated),
+        is_calibrated=is_calibrated,
         is_trailing=is_candidate and bool(candidates.is_trailing[place]),
         reason="" if position is None else feed.reasons[position],
         llm=_llm_share(item_id, position, feed, inputs.combine),
@@ -191,6 +203,15 @@ def _outcome(removed_by: list[str], *, is_candidate: bool, is_in_feed: bool) -> 
     if removed_by:
         return "removed"
     return "outranked" if is_candidate else "no_candidate"
+
+
+def _steps(candidates: Candidates, feed: Feed, *, is_calibrated: bool) -> list[str]:
+    skipped = {
+        "llm_blend": not feed.ml_scores,
+        "trailing": not candidates.is_trailing.any(),
+        "calibration": not is_calibrated,
+    }
+    return [name for name in SELECTION_STEPS if not skipped.get(name)]
 
 
 def _category(index: int, catalog: CatalogSnapshot) -> str:

@@ -218,8 +218,7 @@ _SHARED = frozenset([*_HISTORY_NAMES, *GLOBAL_FEATURES])
 def uncomputed_features(features: Iterable[RankingFeature]) -> list[str]:
     """Return the names of features that no function and no shared block computes: they would be 0 for ever.
 
-    >>> near = FEATURES["near"]
-    >>> uncomputed_features([near, replace(near, name="nearr")])
+    >>> uncomputed_features([FEATURES["near"], RankingFeature("nearr", GROUPS["neighbors"], 0.9)])
     ['nearr']
     """
     return [feature.name for feature in features if feature.compute is None and feature.name not in _SHARED]

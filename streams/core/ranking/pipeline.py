@@ -1,5 +1,7 @@
 """The feed as a list of stages: candidates, filters, features, blend, LLM blend, selection, reasons.
 
+The selection puts trailing items last, calibrates, and diversifies.
+
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
@@ -42,6 +44,13 @@ _SAMPLED, _SAMPLE_MARGIN = 8, 2
 """Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
 _FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
 """The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
+SELECTION_STEPS = {
+    "llm_blend": "scores of the language model",
+    "trailing": "items without a known distance or out of stock last",
+    "calibration": "stated interests of a newcomer",
+    "diversity": "diversity",
+}
+"""The steps from the scores of the blend to the positions, in their order, with labels for people."""
 _FEATURES_BY_GROUP = np.array(
     [[float(feature.group is group) for feature in FEATURES.values()] for group in GROUPS.values()]
 )

@@ -23,7 +23,13 @@ def a_report(comparison: FeedComparison | None = EQUAL, **overrides: Any) -> Exp
     fields: dict[str, Any] = {
         **{"item_id": "i1", "title": "A [bold] title", "category": "music", "outcome": "ranked", "removed_by": []},
         **{"position": 3, "position_by_score": 5, "candidates": 1_200, "feed_items": 50, "score": 1.5},
-        **{"is_calibrated": False, "is_trailing": False, "reason": "You like jazz", "llm": None},
+        **{
+            "steps": ["diversity"],
+            "is_calibrated": False,
+            "is_trailing": False,
+            "reason": "You like jazz",
+            "llm": None,
+        },
         "features": [
             FeatureShare("affinity", "affinity", "preferences", "of preferred categories", 0.5, 3.0, 1.0, 1.5)
         ],
@@ -65,11 +71,11 @@ def test_the_other_outcomes_are_told_apart() -> None:
     assert "only because the feed was too short" in shown(a_report(outcome="filled_up", removed_by=["seen"]))
 
 
-def test_the_language_models_part_and_the_rules_are_shown() -> None:
-    text = shown(a_report(llm=LlmShare(0.5, 0.25, 0.6, 0.4), is_calibrated=True))
+def test_the_language_models_part_and_the_steps_are_shown() -> None:
+    text = shown(a_report(llm=LlmShare(0.5, 0.25, 0.6, 0.4), steps=["llm_blend", "calibration", "diversity"]))
     assert "0.6 · 0.5000" in text
     assert "0.4 · 0.2500" in text
-    assert "interests of a newcomer, diversity, language model" in text
+    assert "after scores of the language model, stated interests of a newcomer, diversity" in text
 
 
 def test_a_difference_from_the_served_feed_has_its_cause() -> None:
