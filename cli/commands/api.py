@@ -16,7 +16,7 @@ from cli.log import set_up
 from cli.run import until_stopped
 from infra import settings
 from infra.address import resolve_addresses
-from infra.fakes import simulated
+from infra.fakes import fakes_in_use
 from infra.health import health_check
 from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
@@ -61,7 +61,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             with store_errors("reading the users of the demo"):
                 return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
-        routes = portal.routes(read_users, simulated(configured))
+        routes = portal.routes(read_users, fakes_in_use(configured))
         server = HttpServer(
             create_app(configured, _clients(configured, registry, redis), more_routes=routes), configured
         )

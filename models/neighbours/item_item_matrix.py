@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
-Votes = NDArray[np.float32]
+Scores = NDArray[np.float32]
 
 
 class SimilarityQuery(NamedTuple):
     """A weighted sum over the rows of some items."""
 
     channel: int
-    weights: Sums | Votes
+    weights: Sums | Scores
     """(queries, m) weights of the first m of the items."""
     damping: float = 0.0
     """Exponent of the popularity penalty: each candidate's sum is divided by this power of its mass, 0 without mass."""
@@ -58,7 +58,7 @@ class ItemItemMatrix:
         start = min(64, slots)
         self._sums = np.zeros((channels, start, start), np.float64 if is_learned else np.float32)
         self._mass = np.zeros(start)
-        self._damping: dict[float, Votes] = {}
+        self._damping: dict[float, Scores] = {}
         """Cache of mass^-power by slot, keyed by power."""
         self._gather_indices: NDArray[np.intp] | None = None
         """Cache: slot of each item, or the number of used slots for none."""
@@ -155,7 +155,7 @@ class ItemItemMatrix:
         self._mass *= factor
         self._damping.clear()
 
-    def scores(self, items: Indices, *queries: SimilarityQuery, out: Votes) -> Votes:
+    def scores(self, items: Indices, *queries: SimilarityQuery, out: Scores) -> Scores:
         """Return the weighted sums of the rows of items, one row of scores for each row of weights.
 
         Args:
@@ -178,7 +178,7 @@ class ItemItemMatrix:
         columns = self._slots_for_gather(out.shape[1])
         return totals.take(columns, axis=1, out=out, mode="clip")  # the default mode makes a copy
 
-    def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
+    def between(self, items: Indices, others: Indices, *, channel: int) -> Scores:
         """Return the (items, others) links of each item with each other; 0 without a link.
 
         Args:
@@ -187,7 +187,7 @@ class ItemItemMatrix:
             channel: The table to read.
         """
         rows, columns = self._slots(items), self._slots(others)
-        links: Votes = self._sums[channel][rows[:, None], columns].astype(np.float32, copy=False)
+        links: Scores = self._sums[channel][rows[:, None], columns].astype(np.float32, copy=False)
         links[rows < 0] = 0.0
         links[:, columns < 0] = 0.0
         return links
@@ -197,7 +197,7 @@ class ItemItemMatrix:
         for power, damping in self._damping.items():
             damping[slot] = _damping(mass, power)
 
-    def _damped(self, power: float) -> Votes:
+    def _damped(self, power: float) -> Scores:
         if power not in self._damping:
             self._damping[power] = np.array([_damping(mass, power) for mass in self._mass.tolist()], np.float32)
         return self._damping[power]

@@ -40,7 +40,7 @@ def indexes_of(plan: Any) -> set[str]:
         pytest.param(shop_archive._DONE, ["u1", LONG_AGO], "interactions_of_user", id="by user and time"),
         pytest.param(_OF_ITEM, ["i1"], "interactions_with_item", id="by item and time"),
         pytest.param(_SINCE, [LONG_AGO], "interactions_in_time", id="by time"),
-        pytest.param(catalog_filter._ALIKE, ["i1", "", 10], "catalogue_by_likeness", id="similar items"),
+        pytest.param(catalog_filter._SIMILAR, ["i1", "", 10], "catalogue_by_likeness", id="similar items"),
         pytest.param(_NEAREST, [str([0.1] * 384)], "catalogue_by_likeness", id="nearest vectors"),
         pytest.param(_TEXT, ["jazz"], "catalogue_by_text", id="by text"),
     ],

@@ -188,8 +188,8 @@ def _spread_topics(feed: Feed, topics: Sequence[set[str]], distance: float) -> l
     chosen: list[int] = []
     similar: list[int] = []
     for index in order[:end]:
-        far = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
-        (chosen if far else similar).append(index)
+        is_distant = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
+        (chosen if is_distant else similar).append(index)
     return chosen + similar + order[end:]
 
 

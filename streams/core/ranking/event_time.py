@@ -23,12 +23,12 @@ _WEEK_DAYS = 7
 _LATEST_MS = 253_370_764_800_000
 """The beginning of the year 9999, after which the calendar has no room for every zone."""
 
-Span = tuple[int, int]
+TimeWindow = tuple[int, int]
 """First and last time at which an item is worth going to; (0, 0) for an item without an event time."""
-ALWAYS: Span = (0, 0)
+ALWAYS: TimeWindow = (0, 0)
 
 
-def validity_window(starts: str | None) -> Span:
+def validity_window(starts: str | None) -> TimeWindow:
     """Return the span of an item from its local start; `ALWAYS` for one that cannot be parsed."""
     try:
         begins = _ms(datetime.fromisoformat(starts)) if starts else 0

@@ -139,8 +139,8 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
     best_first = np.flatnonzero(np.isfinite(scores))
     ties = catalog.tie_breakers[candidates.items[best_first]]
     best_first = best_first[np.lexsort((ties, -scores[best_first], candidates.is_trailing[best_first]))]
-    place = int(np.searchsorted(candidates.items, index))
-    is_candidate = place < len(candidates.items) and int(candidates.items[place]) == index
+    row = int(np.searchsorted(candidates.items, index))
+    is_candidate = row < len(candidates.items) and int(candidates.items[row]) == index
     shares = _feature_shares(index, inputs, candidates, weights)
     removed_by = removing_filters(index, candidates.query, catalog, params)
     position = feed.items.index(item_id) if item_id in feed.items else None
@@ -152,13 +152,13 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         outcome=_outcome(removed_by, is_candidate=is_candidate, is_in_feed=position is not None),
         removed_by=removed_by,
         position=None if position is None else position + 1,
-        position_by_score=best_first.tolist().index(place) + 1 if is_candidate and np.isfinite(scores[place]) else None,
+        position_by_score=best_first.tolist().index(row) + 1 if is_candidate and np.isfinite(scores[row]) else None,
         candidates=len(best_first),
         feed_items=len(feed.items),
         score=round(sum(share.contribution for share in shares), _DIGITS),
         steps=_steps(candidates, feed, is_calibrated=is_calibrated),
         is_calibrated=is_calibrated,
-        is_trailing=is_candidate and bool(candidates.is_trailing[place]),
+        is_trailing=is_candidate and bool(candidates.is_trailing[row]),
         reason="" if position is None else feed.reasons[position],
         llm=_llm_share(item_id, position, feed, inputs.combine),
         features=shares,

@@ -86,13 +86,13 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
         at_ms: The stream's time, in ms since the epoch.
     """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
-    whole = len(columns.listing.listed) <= params.exact_items
-    items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
-    where = slice(None) if whole else items
+    is_exact = len(columns.listing.listed) <= params.exact_items
+    items = columns.listing.all_items if is_exact else candidate_items(query, catalog, params)
+    where = slice(None) if is_exact else items
     filtered = apply_filters(query, catalog, params)
-    parts = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
+    matrix = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.is_kept[where], parts, last, filtered.removed)
+    return Candidates(query, items, filtered.is_kept[where], matrix, last, filtered.removed)
 
 
 def _candidates_of(
@@ -104,8 +104,8 @@ def _candidates_of(
     items = items[items < catalog.columns.count]
     items = items[catalog.visible_to(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    parts = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
-    return Candidates(query, items, np.ones(len(items), bool), parts, last)
+    matrix = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
+    return Candidates(query, items, np.ones(len(items), bool), matrix, last)
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:

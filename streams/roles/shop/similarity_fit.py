@@ -32,7 +32,7 @@ WHERE left(kind, 256) = $1 AND occurred_at > $2 AND action <> ALL($3)
 GROUP BY user_id, coalesce(session_id, date_trunc('day', occurred_at)::text)
 HAVING count(DISTINCT item_id) > 1
 """
-_ALIKE = """
+_SIMILAR = """
 INSERT INTO likeness (item_id, meaning, others, scores)
 SELECT $1, $2::text::vector, $3, $4 WHERE EXISTS (SELECT FROM items WHERE item_id = $1)
 """
@@ -123,7 +123,7 @@ async def _write(
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
     text_flags = [bool(vector.any()) for vector in learned.products]
     await connection.executemany(
-        _ALIKE,
+        _SIMILAR,
         [
             (item_id, vector_text(vector.tolist()) if has_text else None, *neighbours)
             for item_id, vector, has_text, neighbours in zip(

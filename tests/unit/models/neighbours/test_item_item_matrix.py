@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.neighbours.item_item_matrix import ItemItemMatrix, SimilarityQuery, Votes
+from models.neighbours.item_item_matrix import ItemItemMatrix, Scores, SimilarityQuery
 
 POWER = 0.5
 
@@ -20,7 +20,7 @@ def a_table(*, places: int = 64) -> ItemItemMatrix:
     return links
 
 
-def votes_for(links: ItemItemMatrix, item: int, *, damping: float, count: int = 4) -> Votes:
+def votes_for(links: ItemItemMatrix, item: int, *, damping: float, count: int = 4) -> Scores:
     asked = SimilarityQuery(0, np.ones((1, 1)), damping)
     return links.scores(np.array([item], np.int32), asked, out=np.empty((1, count), np.float32))[0]
 
