@@ -45,14 +45,14 @@ class Plan:
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
             "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
-            f" writes what is read; {self.compat.users:,} users, {self.compat.items:,} items.",
+            f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
             " running; counted from when an event was due to when its feed was replaced in Redis.",
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
-            " have a feed that knows of what was published after the kill.",
+            " have a feed that reflects an event published after the kill.",
         }.get(case, "")
 
 

@@ -263,7 +263,7 @@ _PERSONALIZE = {
     "diversity_params": {"enable_diversity": True, "topic_diversity_threshold": 0.3, "max_results": 10},
 }
 _EXPERIMENT = {
-    "name": "More of what is new",
+    "name": "More new items",
     "arms": [{"name": "as it is"}, {"name": "new", "parameters": {"fresh": 2}}],
 }
 

@@ -210,7 +210,7 @@ def _considered(state: PushState, candidate: Notification, params: PushParams, n
     value, own = candidate.value or 0.0, state.preferences.value_threshold
     threshold = params.value_threshold if own is None else own
     if value < threshold:
-        reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
+        reason = f"it stands out {value:.2f} times as far as the usual leader, of {threshold:g} asked for"
         yield from decide(state, candidate, ("not_worth_it", reason), now_ms)
     else:
         yield from _admitted(state, candidate, params, now_ms, is_listed=True)

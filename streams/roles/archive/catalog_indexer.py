@@ -119,7 +119,7 @@ class CatalogIndexer:
         Raises:
             StoreError: PostgreSQL does not answer.
         """
-        with database.write_errors("reading what is to be indexed"):
+        with database.write_errors("reading items to index"):
             stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []

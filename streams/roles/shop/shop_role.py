@@ -216,7 +216,7 @@ def _home_writer(role: Role, shop: ShopProjector) -> Write:
     decoder = role.decoder(INTERACTIONS)
 
     async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
-        with database.write_errors("making homes"):
+        with database.write_errors("building home pages"):
             await shop.write_homes([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:

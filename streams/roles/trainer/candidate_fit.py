@@ -194,7 +194,7 @@ class CandidateFit:
         else:
             metrics |= {"serving_hr@10": incumbent_hr}
         metrics |= {"serving_ndcg@10": incumbent}
-        serving = "the weights before any fit" if self._serving is None else "what was in service"
+        serving = "the weights before any fit" if self._serving is None else "the version in service then"
         summary = f"NDCG@{K} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
         if delta < -max(tolerance * incumbent, _Z_95 * error):
             return PromotionDecision(REFUSED, f"worse: {summary}", metrics)

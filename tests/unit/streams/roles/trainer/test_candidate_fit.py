@@ -103,7 +103,7 @@ def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
     assert fit.verdict(tolerance=0.02).status == SERVING
     refused = fit.verdict(tolerance=0.01)
     assert refused.status == REFUSED
-    assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of what was in service, on 100 outcomes"
+    assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of the version in service then, on 100 outcomes"
 
 
 def test_worse_by_what_may_be_chance_is_promoted() -> None:
