@@ -2,7 +2,7 @@
 
     python -m checks.names [PATH …]
 
-Rules, over the product code:
+Rules, over the product code, the third over the tests as well:
 
 1. No two classes have one name. The client is a distribution of its own, with types of its own.
 2. No two modules of one top-level package have one file name.
@@ -32,6 +32,7 @@ PACKAGES = (
 )
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""
+TESTS = "tests"
 PARTICIPLES = frozenset(
     [
         "asked",
@@ -94,7 +95,7 @@ FEW = 1
 
 def main() -> int:
     """Write each breach as PATH:LINE: TEXT; return 1 if there is any."""
-    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
+    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in (*PACKAGES, TESTS)]
     breaches = sorted(
         (path.relative_to(ROOT).as_posix(), line, text)
         for path, line, text in _breaches()
@@ -121,17 +122,16 @@ def _breaches() -> Iterator[tuple[Path, int, str]]:
             if len(paths) > 1 and name != "__init__.py":
                 for path in paths:
                     yield path, 1, f"{package} has {len(paths)} modules called {name}"
-    for name, places in classes.items():
-        if len(places) > 1:
-            for path, line in places:
-                yield path, line, f"{len(places)} classes are called {name}"
+    for name, definitions in classes.items():
+        if len(definitions) > 1:
+            for path, line in definitions:
+                yield path, line, f"{len(definitions)} classes are called {name}"
+    for path in sorted((ROOT / TESTS).rglob("*.py")):
+        yield from _participles(path, ast.parse(path.read_text()), path.read_text().splitlines())
 
 
 def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple[Path, int, str]]:
-    for line, name in _bindings(tree):
-        is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
-        if name.lstrip("_") in PARTICIPLES and not is_wire:
-            yield path, line, f"{name} is a bare participle: name the thing"
+    yield from _participles(path, tree, lines)
     for line, docstring in _docstrings(tree):
         if CLAUSE.match(docstring):
             yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
@@ -146,6 +146,13 @@ def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple
                 continue
             if _needs_args(node):
                 yield path, node.lineno, f"{node.name} takes {_count(node)} arguments and describes none"
+
+
+def _participles(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple[Path, int, str]]:
+    for line, name in _bindings(tree):
+        is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
+        if name.lstrip("_") in PARTICIPLES and not is_wire:
+            yield path, line, f"{name} is a bare participle: name the thing"
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:

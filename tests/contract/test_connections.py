@@ -221,14 +221,14 @@ KINDS = [
 async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> None:
     """The kernel's buffers hold a few MB on their way; nothing of it is kept."""
     reader, writer = await rig.connect()
-    sent = 0
+    payload_count = 0
     with suppress(ConnectionError):
         async with asyncio.timeout(WITHIN_S):
             for part in endless(kind):
                 writer.write(part)
                 await writer.drain()
-                sent += len(part)
-                assert sent < 32 << 20, "it is taken without end"
+                payload_count += len(part)
+                assert payload_count < 32 << 20, "it is taken without end"
     answer = await until_closed(reader)
     writer.close()
     assert status(answer) in (0, 400, 414, 431)
@@ -236,7 +236,7 @@ async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("request_", "expected", "named"),
+    ("request_", "expected", "name"),
     [
         (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: api\r\n\r\n", 414, "url_too_long"),
         (b"GET /?q=" + b"x" * 40_000, 414, "url_too_long"),
@@ -250,12 +250,12 @@ async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> Non
     ids=short,
 )
 async def test_headers_have_limits_with_errors_of_their_own(
-    quick: Rig, request_: bytes, expected: int, named: str
+    quick: Rig, request_: bytes, expected: int, name: str
 ) -> None:
     answer = await quick.ask(request_)
     assert status(answer) == expected
-    assert not named or code(answer) == named
-    assert not named or b"x-request-id" in answer.lower()
+    assert not name or code(answer) == name
+    assert not name or b"x-request-id" in answer.lower()
 
 
 @pytest.mark.parametrize(
@@ -345,8 +345,8 @@ async def test_when_all_are_being_answered_a_new_one_is_refused() -> None:
 async def follow(rig: Rig, user_id: str, token: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
     """Return a connection that follows a feed, and what it was answered with first."""
     reader, writer = await rig.connect()
-    shown = f"Authorization: Bearer {token}\r\n" if token else ""
-    writer.write(f"GET /content/stream?user_id={user_id} HTTP/1.1\r\nHost: api\r\n{shown}\r\n".encode())
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    writer.write(f"GET /content/stream?user_id={user_id} HTTP/1.1\r\nHost: api\r\n{authorization}\r\n".encode())
     async with asyncio.timeout(WITHIN_S):
         return reader, writer, await reader.readuntil(b"\r\n\r\n")
 
@@ -506,8 +506,8 @@ async def test_a_client_is_limited_whatever_a_proxy_says_of_it(forwarded: str) -
     async with serving(**STRICT, rate_limit_address="5/minute") as rig:
         statuses = []
         for number in range(1, 13):
-            named = forwarded.replace("{n}", str(number)).encode("latin-1")
+            request = forwarded.replace("{n}", str(number)).encode("latin-1")
             asks = b"GET /interaction/ann HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-Forwarded-For: %b\r\n\r\n"
-            statuses.append(status(await rig.ask(asks % named)))
+            statuses.append(status(await rig.ask(asks % request)))
     assert statuses[:5] == [401] * 5
     assert statuses[-1] == 429

@@ -36,9 +36,9 @@ def parts(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_every_type_and_field_is_documented(record: type[msgspec.Struct]) -> None:
-    found = list(parts(avro_schema(record)))
-    assert len(found) > len(avro_schema(record)["fields"])
-    assert [path for path, part in found if not part.get("doc", "").strip().endswith((".", ")"))] == []
+    all_parts = list(parts(avro_schema(record)))
+    assert len(all_parts) > len(avro_schema(record)["fields"])
+    assert [path for path, part in all_parts if not part.get("doc", "").strip().endswith((".", ")"))] == []
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
@@ -54,11 +54,13 @@ def test_every_record_travels_in_a_topic() -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_the_present_schema_has_golden_bytes(record: type[msgspec.Struct]) -> None:
-    kept = golden.versions(record)
-    assert kept, "run `python -m tests.contract.golden`"
-    assert kept[-1].schema == golden.undocumented(avro_schema(record)), "run `python -m tests.contract.golden`"
-    value = msgspec.convert(kept[-1].value, record)
-    assert Codec(record, golden.SCHEMA_ID).encode(value).hex() == kept[-1].hex
+    stored_versions = golden.versions(record)
+    assert stored_versions, "run `python -m tests.contract.golden`"
+    assert stored_versions[-1].schema == golden.undocumented(avro_schema(record)), (
+        "run `python -m tests.contract.golden`"
+    )
+    value = msgspec.convert(stored_versions[-1].value, record)
+    assert Codec(record, golden.SCHEMA_ID).encode(value).hex() == stored_versions[-1].hex
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
@@ -96,12 +98,12 @@ def test_the_registry_refuses_a_retyped_field(registered: tuple[Registry, Topic]
 
 def test_a_breaking_schema_cannot_be_registered(stack: Any, registered: tuple[Registry, Topic]) -> None:
     _, topic = registered
-    broken = json.dumps(changed(topic, retype={"resolution": "string"}))
+    payload = json.dumps(changed(topic, retype={"resolution": "string"}))
     with (
         SchemaRegistryClient({"url": stack.schema_registry_url}) as client,
         pytest.raises(SchemaRegistryError) as caught,
     ):
-        client.register_schema(topic.subject, Schema(broken, "AVRO"))
+        client.register_schema(topic.subject, Schema(payload, "AVRO"))
     assert caught.value.http_status_code == 409
 
 
@@ -127,11 +129,11 @@ async def test_a_schema_of_another_kind_is_the_wrong_record(
 ) -> None:
     registry, topic = registered
     with SchemaRegistryClient({"url": stack.schema_registry_url}) as client:
-        found = client.register_schema(f"contract-{uuid.uuid4().hex}-value", Schema(schema, kind))
+        schema_id = client.register_schema(f"contract-{uuid.uuid4().hex}-value", Schema(schema, kind))
     codec = Codec(topic.record, registry.register(topic))
-    await registry.learn(codec, found)
+    await registry.learn(codec, schema_id)
     with pytest.raises(DecodeError) as caught:
-        codec.decode(b"\0" + found.to_bytes(4, "big") + b"{}")
+        codec.decode(b"\0" + schema_id.to_bytes(4, "big") + b"{}")
     assert caught.value.reason == "wrong_record"
 
 

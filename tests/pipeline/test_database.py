@@ -51,8 +51,8 @@ async def test_a_query_can_be_served_by_its_index(
     async with (await connections.pool()).acquire() as connection, connection.transaction():
         for way in ("seqscan", "sort"):  # the tables of a test are so small that reading them whole is cheaper
             await connection.execute(f"SET LOCAL enable_{way} = off")
-        told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *values)
-    assert index in indexes_of(json.loads(told)[0]["Plan"])
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *values)
+    assert index in indexes_of(json.loads(plan)[0]["Plan"])
 
 
 async def test_many_requests_share_a_few_connections(connections: LazyPool) -> None:

@@ -78,7 +78,7 @@ class World:
 
     async def statuses(self, user_id: str) -> list[str]:
         """Return the decisions, oldest first."""
-        return [told["status"] for told in reversed(await self.told(user_id))]
+        return [notification["status"] for notification in reversed(await self.told(user_id))]
 
     async def comes_to(self, user_id: str, *statuses: str) -> None:
         """Wait until just these decisions were made."""
@@ -108,7 +108,9 @@ class World:
 
     def delivered(self, user_id: str) -> list[str]:
         """Return the items, or titles, that reached a user's phone."""
-        messages = [found.message for found in self.fcm.delivered if found.token == f"phone of {user_id}"]
+        messages = [
+            push_message.message for push_message in self.fcm.delivered if push_message.token == f"phone of {user_id}"
+        ]
         return [message["data"].get("item_id", message["notification"]["title"]) for message in messages]
 
 
@@ -157,8 +159,8 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     world.at("2023-11-17 19:00")
     stands_out = await world.publish("alex", **{"jazz-tonight": 14.0})
     await world.comes_to("alex", "not_worth_it", "sent")
-    told = (await world.told("alex"))[0]
-    assert (told["item_id"], told["link"], told["body"]) == (
+    decision = (await world.told("alex"))[0]
+    assert (decision["item_id"], decision["link"], decision["body"]) == (
         *("jazz-tonight", "/item/jazz-tonight"),
         "Because you like jazz",
     )
@@ -184,7 +186,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours", "sent")
     await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
-    assert len({found.notification_id for found in world.fcm.delivered}) == 2
+    assert len({message.notification_id for message in world.fcm.delivered}) == 2
     assert await world.told("bo") == [], "of those without a device nothing is decided"
 
 
@@ -196,12 +198,12 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     await world.pipeline.publish(PUSH_REQUESTS, hellos)
     await until(lambda: len(world.delivered("kim")) == 2, what="both pushes to arrive, the answer to one lost")
     await world.kill()
-    assert "Hello again" not in [told["title"] for told in await world.told("kim")]
+    assert "Hello again" not in [notification["title"] for notification in await world.told("kim")]
     await world.start()
     await world.comes_to("kim", "sent", "sent")
     await world.pipeline.pushed()
     assert world.delivered("kim") == ["Hello", "Hello again", "Hello again"]
-    ids = [found.notification_id for found in world.fcm.delivered if found.token == "phone of kim"]
+    ids = [message.notification_id for message in world.fcm.delivered if message.token == "phone of kim"]
     assert ids[1] == ids[2] != ids[0]
 
 
@@ -233,7 +235,7 @@ async def test_a_device_belongs_to_its_last_user_though_workers_are_killed(world
         await world.http.post("/push/send", json={"user_id": user_id, "title": f"For {user_id}"})
     for user_id in users:
         await world.comes_to(user_id, "sent" if user_id == "ada" else "unregistered")
-    messages = [found.message for found in world.fcm.delivered if found.token == phone["token"]]
+    messages = [push_message.message for push_message in world.fcm.delivered if push_message.token == phone["token"]]
     assert [message["notification"]["title"] for message in messages] == ["For ada"]
     await world.http.post("/push/unregister", json={"user_id": "ada", "token": phone["token"]})
 
@@ -247,10 +249,10 @@ async def test_preferences_that_are_changed_one_by_one_add_up(world: World) -> N
     await world.register("pat", value_threshold=2.0)
     for body in ({"categories": ["jazz"]}, NIGHT, {"value_threshold": 3.0}):
         assert (await world.http.patch("/push/preferences/pat", json=body)).status_code == 202
-    wanted = {"categories": ["jazz"], "value_threshold": 3.0, **NIGHT}
+    fields = {"categories": ["jazz"], "value_threshold": 3.0, **NIGHT}
 
     async def merged() -> bool:
-        return bool((await world.http.get("/push/preferences/pat")).json()["preferences"] == wanted)
+        return bool((await world.http.get("/push/preferences/pat")).json()["preferences"] == fields)
 
     await until(merged, what="the preferences to add up")
 

@@ -179,13 +179,13 @@ async def test_nothing_found_and_nothing_trending_is_not_found(connections: Lazy
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_match")
 
 
-@pytest.mark.parametrize(("limit", "found"), [(-1, 1), (3, 3), (None, 7), (10**9, 7)])
+@pytest.mark.parametrize(("limit", "number"), [(-1, 1), (3, 3), (None, 7), (10**9, 7)])
 async def test_the_limit_of_a_shops_search_is_held_to_1_to_6000(
-    connections: LazyPool, limit: int | None, found: int
+    connections: LazyPool, limit: int | None, number: int
 ) -> None:
     items = MemoryItemStore()
     await items.write(SHELF)
     params = {"query": " mic "} | ({} if limit is None else {"response_limit": limit})
     async with World(items=items, clients={"search": a_shop_search(connections)}).http() as http:
         answer = await http.get("/recommendations/search", params=params)
-    assert len(answer.json()["results"]) == found
+    assert len(answer.json()["results"]) == number

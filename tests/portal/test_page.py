@@ -52,18 +52,18 @@ class Pipeline:
                 await self.pushes.write_devices([await self._preferring(value)])
             if topic.name != "interactions.v1" or value.item_id is None:
                 continue
-            left = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
-            await self.rank(value.user_id, [left[-1], *left[:-1]])
+            rest = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
+            await self.rank(value.user_id, [rest[-1], *rest[:-1]])
 
     async def _merged(self, update: ProfileUpdate) -> Profile:
-        _, known = await self.portraits.read(update.user_id)
+        _, profile = await self.portraits.read(update.user_id)
         stated = {name: getattr(update, name) for name in update.fields}
-        return replace(known or a_profile(user_id=update.user_id), **stated)
+        return replace(profile or a_profile(user_id=update.user_id), **stated)
 
     async def _preferring(self, request: PushRequest) -> Devices:
-        known = await self.pushes.read_devices(request.user_id)
+        devices = await self.pushes.read_devices(request.user_id)
         stated = {name: getattr(request.preferences, name) for name in request.fields}
-        preferences = replace(known.preferences if known else PushPreferences(), **stated)
+        preferences = replace(devices.preferences if devices else PushPreferences(), **stated)
         return Devices(user_id=request.user_id, devices=[], preferences=preferences, changed_at=clock.now_ms())
 
     async def rank(self, user_id: str, items: list[str]) -> None:
@@ -127,8 +127,8 @@ async def pipeline() -> Pipeline:
 
 @pytest.fixture(scope="module")
 async def chromium() -> AsyncIterator[Browser]:
-    async with browser() as found:
-        yield found
+    async with browser() as found_page:
+        yield found_page
 
 
 @pytest.fixture
@@ -152,9 +152,9 @@ async def test_the_page_is_served_whole_and_lets_no_foreign_code_in(pipeline: Pi
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text), "inline code"
         parts = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
         for part in list(parts):
-            found = await client.get(part)
-            assert found.status_code == 200, part
-            parts += [f"/portal/{name}" for name in re.findall(r'from "\./([\w.]+)"', found.text)]
+            answer = await client.get(part)
+            assert answer.status_code == 200, part
+            parts += [f"/portal/{name}" for name in re.findall(r'from "\./([\w.]+)"', answer.text)]
         for part in set(parts):
             assert (await client.get(part)).status_code == 200, part
 
@@ -224,24 +224,24 @@ async def test_hidden_items_disappear_at_once_and_shares_are_published(page: Bro
 
 @needs_browser
 async def test_a_category_has_an_address_and_a_mood_narrows_the_feed(pipeline: Pipeline, chromium: Browser) -> None:
-    shown = order(".feed .card:not([hidden])")
+    shown_order = order(".feed .card:not([hidden])")
     async with serving(pipeline) as url:
         await chromium.open(f"{url}/c/movies#user=ann")
-        await chromium.until(f"({shown}).length === 1")
-        assert await chromium.js(shown) == ["i7"]
+        await chromium.until(f"({shown_order}).length === 1")
+        assert await chromium.js(shown_order) == ["i7"]
         assert await chromium.until("document.querySelector('[data-item=i7] .art img.loaded')?.alt === ''")
         await pipeline.rank("ann", ITEMS[::-1])
         await chromium.until(f"({order()})[0] === 'i30'")
-        assert await chromium.js(shown) == ["i7"], "an update leaves the view as it is"
+        assert await chromium.js(shown_order) == ["i7"], "an update leaves the view as it is"
         await chromium.js("document.querySelector('.filter').click()")
-        await chromium.until(f"({shown}).length === 30")
+        await chromium.until(f"({shown_order}).length === 30")
         assert await chromium.js("location.pathname") == "/"
         await chromium.until("document.getElementById('mood').options.length > 5")
         await chromium.js(
             "(mood => { mood.value = 'happy'; mood.dispatchEvent(new Event('change')) })"
             "(document.getElementById('mood'))"
         )
-        assert await chromium.js(shown) == ["i7"], "a comedy"
+        assert await chromium.js(shown_order) == ["i7"], "a comedy"
         await chromium.js("history.back()")
         await chromium.until("document.querySelector('.filter[aria-current]').textContent === 'movies'")
         assert chromium.complaints == []
@@ -287,9 +287,9 @@ async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Bro
         "(document.getElementById('push'))"
     )
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
-    profile, asked = pipeline.published
+    profile, request = pipeline.published
     assert (profile.user_id, profile.fields, profile.topics) == ("ann", ["topics"], ["jazz", "coffee"])
-    assert (asked.user_id, asked.fields, asked.preferences.quiet_hours.timezone) == (
+    assert (request.user_id, request.fields, request.preferences.quiet_hours.timezone) == (
         *("ann", ["quiet_hours"]),
         "Europe/Lisbon",
     )
@@ -348,9 +348,9 @@ async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pip
     for city, form, values in (("Porto", "profile", {"city": "Porto"}), ("Faro", "profile", {"city": "Faro"})):
         await page.js(submit(form, **values))
         await page.until(f"{SAVED} && !document.querySelector('#profile .all').disabled")
-        _, known = await pipeline.portraits.read("ann")
-        assert known == a_profile(
-            user_id="ann", event_id=known.event_id, **(STATED | {"city": city}), categories=["Maison, Jardin"]
+        _, profile = await pipeline.portraits.read("ann")
+        assert profile == a_profile(
+            user_id="ann", event_id=profile.event_id, **(STATED | {"city": city}), categories=["Maison, Jardin"]
         )
     await page.js(submit("push", kinds="jazz, film"))
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
@@ -368,8 +368,8 @@ async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Bro
     await page.js(submit("profile", city="Kyoto"))
     await page.until("document.querySelector('.toast.shown')?.textContent.includes('changed elsewhere')")
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
-    shown = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
-    assert await page.js(shown) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
+    values = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
+    assert await page.js(values) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
     assert pipeline.published == []
     await page.js(submit("profile"))
     await page.until(SAVED)
@@ -404,8 +404,10 @@ async def test_the_page_reads_event_streams_as_browsers_do(page: Browser, cut: i
 
 @needs_browser
 async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pipeline: Pipeline) -> None:
-    sent = a_notification(user_id="ann", status="sent", title="Tonight: jazz", decided_at=clock.now_ms() + 60_000)
-    await pipeline.pushes.add_notifications([sent])
+    notification = a_notification(
+        user_id="ann", status="sent", title="Tonight: jazz", decided_at=clock.now_ms() + 60_000
+    )
+    await pipeline.pushes.add_notifications([notification])
     await page.js("document.dispatchEvent(new Event('visibilitychange'))")
     await page.until("document.querySelector('.toast.shown')?.textContent.includes('Tonight: jazz')")
     await page.js("document.querySelector('[data-view=you]').click()")

@@ -38,7 +38,7 @@ class World:
 
     def app(self, **settings: Any) -> Starlette:
         """Return an app over them."""
-        given = {
+        clients = {
             "publisher": self.publisher,
             "feeds": self.feeds,
             "items": self.items,
@@ -46,7 +46,7 @@ class World:
             "health_checks": self.health_checks,
             "now_ms": lambda: NOW_MS,
         }
-        return create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))
+        return create_app(replace(Settings(), **settings), Clients(**(clients | self.clients)))
 
     @asynccontextmanager
     async def http(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:

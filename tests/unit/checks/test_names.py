@@ -1,12 +1,13 @@
-"""The check of names: arguments that docstrings describe."""
+"""The check of names: arguments that docstrings describe, and bare participles."""
 
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
-from checks.names import _stale_arguments
+from checks.names import _participles, _stale_arguments
 
 SOURCE = '''
 def described(query, *items, limit=1, **options):
@@ -49,3 +50,13 @@ def test_an_argument_that_was_renamed_and_not_its_description_is_a_breach(name: 
 def test_the_arguments_of_a_class_are_those_of_its_init() -> None:
     source = SOURCE.replace("__init__(self, query)", "__init__(self, text)")
     assert [name for _, name in _stale_arguments(ast.parse(source))] == ["query"]
+
+
+@pytest.mark.parametrize("source", ["told = 1", "def f(told): pass", "for told in (): pass", "self._told = 1"])
+def test_a_bare_participle_is_a_breach_wherever_it_is_bound(source: str) -> None:
+    assert len(list(_participles(Path("tests/test_x.py"), ast.parse(source), [source]))) == 1
+
+
+@pytest.mark.parametrize("source", ["told_items = 1", "print(told)", "told: int = 1  # wire"])
+def test_compounds_uses_and_wire_names_are_no_breach(source: str) -> None:
+    assert list(_participles(Path("tests/test_x.py"), ast.parse(source), [source])) == []

@@ -19,9 +19,9 @@ def read(folder: Path, *rows: str, now_ms: int = NOW_MS) -> Products:
     return products.read(folder / "shop.csv", now_ms=now_ms)
 
 
-def applied(known: dict[str, Item], changes: Change) -> dict[str, Item]:
+def applied(items: dict[str, Item], changes: Change) -> dict[str, Item]:
     """Return the catalogue after changes."""
-    return {item_id: item for item_id, item in known.items() if item_id not in changes.absent} | {
+    return {item_id: item for item_id, item in items.items() if item_id not in changes.absent} | {
         item.item_id: item for item in changes.changed
     }
 

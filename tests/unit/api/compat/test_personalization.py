@@ -53,8 +53,8 @@ async def test_candidates_never_seen_are_ranked_by_a_worker_by_what_is_said_of_t
     context = {"device_type": "mobile", "visits": 3}
     trigger, body = await personalized(World(), candidates=[ARTICLE], context=context)
     assert (trigger.kind, trigger.candidates, trigger.context) == ("rerank", ["article1"], {**context, "visits": "3"})
-    [said] = trigger.described
-    assert (said.title, said.text, said.topics, said.source) == (
+    [candidate] = trigger.described
+    assert (candidate.title, candidate.text, candidate.topics, candidate.source) == (
         *(ARTICLE["title"], ARTICLE["content"]),
         *(ARTICLE["topics"], ARTICLE["source"]),
     )
@@ -141,7 +141,7 @@ async def test_candidates_that_no_message_has_room_for_are_refused() -> None:
 
 async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     world = World()
-    sent = {
+    fields = {
         "user_id": "user123",
         "item_id": "article1",
         "interaction_type": "click",
@@ -151,7 +151,7 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
         "device_type": "mobile",
     }
     async with world.http() as http:
-        answer = await http.post("/interaction", json=sent)
+        answer = await http.post("/interaction", json=fields)
         missing = await http.post("/interaction", json={"user_id": "u", "item_id": "i"})
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
@@ -163,10 +163,10 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
 async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     portraits = MemoryUserProfileStore()
     recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
-    told = features(
+    metrics = features(
         topics={"ai": 4.0, "art": -1.0}, counts={"click": 2}, event_count=2, recent=recent, queries=["jazz"]
     )
-    await portraits.write_inferred([told])
+    await portraits.write_inferred([metrics])
     await portraits.write_stated([a_profile(segment="students", categories=["music"], city="Lisbon")])
     async with World(clients={"user_profiles": portraits}).http() as http:
         body = (await http.get("/profile/u1")).json()
@@ -256,11 +256,11 @@ async def test_requests_recommendations_and_active_users_are_measured() -> None:
     async with world.http() as http:
         for name in ("ann", "bob", "ann"):
             await http.post("/personalize", json={"user_id": name})
-        told = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines() if line[0] != "#")
-    assert told["personalization_requests_total"] == "3.0"
-    assert told["personalization_request_duration_seconds_count"] == "3.0"
-    assert told["personalization_recommendations_total"] == "9.0"
-    assert told["personalization_active_users"] == "2.0"
+        metrics = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines() if line[0] != "#")
+    assert metrics["personalization_requests_total"] == "3.0"
+    assert metrics["personalization_request_duration_seconds_count"] == "3.0"
+    assert metrics["personalization_recommendations_total"] == "9.0"
+    assert metrics["personalization_active_users"] == "2.0"
 
 
 def test_who_was_not_seen_for_five_minutes_is_not_active() -> None:

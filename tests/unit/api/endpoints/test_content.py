@@ -111,20 +111,20 @@ async def test_content_refuses_bad_parameters(path: str, query: str, field: str)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
-async def read(world: World, **sent: Any) -> httpx.Response:
+async def read(world: World, **value: Any) -> httpx.Response:
     """Read u1's content."""
     async with world.http() as http:
-        return await http.get("/content", params={"user_id": "u1"}, **sent)
+        return await http.get("/content", params={"user_id": "u1"}, **value)
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("text", "status"),
     [('W/"{v}"', 304), ('"{v}"', 304), ('"other", W/"{v}"', 304), ("*", 304), ('"other"', 200), ("{v}", 200)],
 )
-async def test_content_the_client_has_is_304(sent: str, status: int) -> None:
+async def test_content_the_client_has_is_304(text: str, status: int) -> None:
     world = await a_world()
     first = await read(world)
-    again = await read(world, headers={"If-None-Match": sent.replace("{v}", first.json()["version"])})
+    again = await read(world, headers={"If-None-Match": text.replace("{v}", first.json()["version"])})
     assert again.status_code == status
     assert again.headers["ETag"] == first.headers["ETag"]
     assert (again.content == b"") is (status == 304)
@@ -164,8 +164,8 @@ async def test_a_validator_changes_when_an_item_goes_and_is_the_old_one_when_it_
     first = await read(world)
     headers = {"If-None-Match": first.headers["ETag"]}
     await world.items.delete(["i2"])
-    gone = await read(world, headers=headers)
-    assert (gone.status_code, [item["item_id"] for item in gone.json()["items"]]) == (200, ["i1", "i3"])
+    answer = await read(world, headers=headers)
+    assert (answer.status_code, [item["item_id"] for item in answer.json()["items"]]) == (200, ["i1", "i3"])
     await world.items.write([an_item("i2")])
     assert (await read(world, headers=headers)).status_code == 304
 
@@ -180,7 +180,7 @@ async def test_a_validator_is_that_of_one_user_and_one_feed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "limit", "shown"),
+    ("missing", "limit", "names"),
     [
         ([], 2, ["i1", "i2"]),
         (["i1"], 2, ["i2", "i3"]),
@@ -191,7 +191,7 @@ async def test_a_validator_is_that_of_one_user_and_one_feed() -> None:
         (["i1", "i2", "i3"], 3, []),
     ],
 )
-async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: int, shown: list[str]) -> None:
+async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: int, names: list[str]) -> None:
     world = await a_world(*missing)
     async with world.http() as http:
         answer = await http.get("/content", params={"user_id": "u1", "limit": limit})
@@ -199,19 +199,19 @@ async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: in
     scores = {"i1": 0.9, "i2": 0.5, "i3": 0.1}
     reasons = dict(zip(a_feed().items, a_feed().reasons, strict=True))
     assert [(item["item_id"], item["score"], item["reason"]) for item in items] == [
-        (item_id, scores[item_id], reasons[item_id]) for item_id in shown
+        (item_id, scores[item_id], reasons[item_id]) for item_id in names
     ]
     assert all(item["item"]["item_id"] == item["item_id"] for item in items)
-    assert [sum(item["parts"].values()) for item in items] == pytest.approx([scores[item] for item in shown], abs=1e-3)
+    assert [sum(item["parts"].values()) for item in items] == pytest.approx([scores[item] for item in names], abs=1e-3)
 
 
-@pytest.mark.parametrize(("setting", "shown"), [("hide", ["i2", "i3"]), ("last", ["i1", "i2", "i3"])])
-async def test_an_item_that_was_sold_out_since_is_left_out_by_setting(setting: str, shown: list[str]) -> None:
+@pytest.mark.parametrize(("setting", "names"), [("hide", ["i2", "i3"]), ("last", ["i1", "i2", "i3"])])
+async def test_an_item_that_was_sold_out_since_is_left_out_by_setting(setting: str, names: list[str]) -> None:
     world = await a_world()
     await world.items.write([an_item("i1", stock=0)])
     async with world.http(out_of_stock=setting) as http:
         answer = await http.get("/content", params={"user_id": "u1"})
-    assert [item["item_id"] for item in answer.json()["items"]] == shown
+    assert [item["item_id"] for item in answer.json()["items"]] == names
 
 
 async def test_a_change_of_an_item_shows_at_once() -> None:

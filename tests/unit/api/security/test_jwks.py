@@ -257,16 +257,16 @@ def test_several_addresses_need_as_many_issuers(issuers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("leeway_s", "late_s", "taken"), [(0, 5, False), (10, 5, True), (10, 20, False), (60, 30, True)]
+    ("leeway_s", "late_s", "is_accepted"), [(0, 5, False), (10, 5, True), (10, 20, False), (60, 30, True)]
 )
-async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, taken: bool) -> None:
+async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, is_accepted: bool) -> None:
     issuer = Issuer("EdDSA")
     async with issuer.serve() as url:
         tokens = Tokens(settings(url, jwt_leeway_s=float(leeway_s)))
         now_s = time.time()
         for claims in ({"exp": now_s - late_s}, {"nbf": now_s + late_s}, {"iat": now_s + late_s}):
             token = issuer.token(sub="ann", **claims)
-            if taken:
+            if is_accepted:
                 assert await tokens.principal(token) == ANN
             else:
                 with pytest.raises(UnauthorizedError):

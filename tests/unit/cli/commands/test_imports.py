@@ -96,14 +96,14 @@ def test_an_option_that_cannot_be_used_is_answered_with_what_can(
     tmp_path: Path, flags: list[str], problem: str
 ) -> None:
     (tmp_path / "shop.csv").write_text("id,name,main_category\nA,Lamp,x\n")
-    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.csv"), *flags])
-    assert done.exit_code == 1
-    assert problem in done.stderr
-    assert "Traceback" not in done.output
+    result = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.csv"), *flags])
+    assert result.exit_code == 1
+    assert problem in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_rejected_rows_alone_are_not_synchronised_with(tmp_path: Path) -> None:
     (tmp_path / "shop.rejected.csv").write_text("line,reason,id,name,main_category\n3,x,A,Lamp,x\n")
-    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.rejected.csv"), "--sync"])
-    assert done.exit_code == 1
-    assert "holds rejected rows only" in done.stderr
+    result = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.rejected.csv"), "--sync"])
+    assert result.exit_code == 1
+    assert "holds rejected rows only" in result.stderr

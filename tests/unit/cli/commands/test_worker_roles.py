@@ -44,12 +44,12 @@ async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
 def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     roles: str, yields: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
-    monkeypatch.setattr("infra.process_priority.lower", told.append)
+    told_roles: list[int] = []
+    monkeypatch.setattr("infra.process_priority.lower", told_roles.append)
     for name in ("set_up", "resolve_addresses", "on_one_core", "until_stopped", "_load"):
         monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)
-    assert told == yields
+    assert told_roles == yields
 
 
 def test_the_local_stack_runs_every_role_in_one_process() -> None:

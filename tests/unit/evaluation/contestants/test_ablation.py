@@ -35,9 +35,9 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
     out = np.array([part in left_out for part in FEATURES])
     without = new_blender()
 
-    def learn(seen: Candidates, taken: int) -> None:
-        parts = np.where(out[:, None], np.float32(0), seen.features.column(slice(None)))
-        without.learn(whole(parts), taken, seen.query.context, among=seen.is_admissible)
+    def learn(candidates: Candidates, number: int) -> None:
+        parts = np.where(out[:, None], np.float32(0), candidates.features.column(slice(None)))
+        without.learn(whole(parts), number, candidates.query.context, among=candidates.is_admissible)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)

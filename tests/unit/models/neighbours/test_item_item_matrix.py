@@ -21,8 +21,8 @@ def a_table(*, places: int = 64) -> ItemItemMatrix:
 
 
 def votes_for(links: ItemItemMatrix, item: int, *, damping: float, count: int = 4) -> Scores:
-    asked = SimilarityQuery(0, np.ones((1, 1)), damping)
-    return links.scores(np.array([item], np.int32), asked, out=np.empty((1, count), np.float32))[0]
+    query = SimilarityQuery(0, np.ones((1, 1)), damping)
+    return links.scores(np.array([item], np.int32), query, out=np.empty((1, count), np.float32))[0]
 
 
 def test_votes_are_divided_by_the_power_that_each_question_asks_for() -> None:
@@ -54,9 +54,9 @@ def test_what_damps_is_up_to_date_after(change: Callable[[ItemItemMatrix], objec
     votes_for(asked_before, 0, damping=POWER)
     for links in (asked_before, never_asked):
         change(links)
-    found, expected = (votes_for(links, 0, damping=POWER) for links in (asked_before, never_asked))
-    np.testing.assert_array_equal(found, expected)
-    assert found.any()
+    scores, expected = (votes_for(links, 0, damping=POWER) for links in (asked_before, never_asked))
+    np.testing.assert_array_equal(scores, expected)
+    assert scores.any()
 
 
 def test_an_item_that_lost_its_place_gets_no_votes_and_damps_nobody() -> None:

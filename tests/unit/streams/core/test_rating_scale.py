@@ -63,12 +63,12 @@ def test_four_of_ten_is_no_liking() -> None:
 
 @pytest.mark.parametrize(("settings", "value", "outcomes"), [(TEN, 4.0, 0), (TEN, 8.0, 1), (Settings(), 4.0, 1)])
 def test_a_liking_by_the_scale_is_an_outcome(settings: Settings, value: float, outcomes: int) -> None:
-    taken: list[int] = []
-    learner = Learner(learner_params(settings), on_outcome=lambda look, place: taken.append(place))
+    choices: list[int] = []
+    learner = Learner(learner_params(settings), on_outcome=lambda look, place: choices.append(place))
     for name in "pqr":
         learner.catalog.apply_item(an_item(name, created_at=T0_MS - 1))
     rate(learner, "p", value, users=1, weigh=True)
-    assert len(taken) == outcomes
+    assert len(choices) == outcomes
 
 
 def test_a_rating_above_the_scale_is_refused_and_changes_nothing() -> None:

@@ -57,10 +57,10 @@ def test_each_filter_removes_the_items_of_its_name(catalog: CatalogSnapshot, nam
 
 def test_items_are_counted_once_by_the_first_filter_that_removes_them(catalog: CatalogSnapshot) -> None:
     filtered = apply_filters(query(catalog), catalog, RANK_PARAMS)
-    kept = [name for name, is_kept in zip(catalog.items.names, filtered.is_kept, strict=False) if is_kept]
-    assert kept == ["kept", "nearby"]
+    kept_names = [name for name, is_kept in zip(catalog.items.names, filtered.is_kept, strict=False) if is_kept]
+    assert kept_names == ["kept", "nearby"]
     assert filtered.removed == {UNLISTED: 1, "muted": 3, "distant": 1, "ended": 1, "sold_out": 1, "seen": 1}
-    assert sum(filtered.removed.values()) + len(kept) == len(filtered.is_kept)
+    assert sum(filtered.removed.values()) + len(kept_names) == len(filtered.is_kept)
 
 
 def test_a_filter_can_be_left_out(catalog: CatalogSnapshot) -> None:

@@ -13,10 +13,10 @@ class NoPages:
     """An external API with nothing in it."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     async def page(self, collection: str, page: int, page_size: int) -> list[object]:
-        self.asked.append(collection)
+        self.requests.append(collection)
         return []
 
 
@@ -37,7 +37,7 @@ async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restart
         await asyncio.gather(task, return_exceptions=True)
 
     await run()
-    assert (pages.asked, slept) == ([*LISTS, *LISTS], [9.5, 10.0])
+    assert (pages.requests, slept) == ([*LISTS, *LISTS], [9.5, 10.0])
     now_ms = 25_000
     await run()
-    assert len(pages.asked) == 2 * len(LISTS), "a turn that was done is not done again"
+    assert len(pages.requests) == 2 * len(LISTS), "a turn that was done is not done again"
