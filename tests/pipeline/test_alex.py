@@ -123,14 +123,14 @@ class Alex:
 
         async def found() -> dict[str, Any] | None:
             decisions = [
-                one for one in await self.told() if one["item_id"] == item_id and one["status"] != "not_worth_it"
+                one for one in await self.decisions() if one["item_id"] == item_id and one["status"] != "not_worth_it"
             ]
             return decisions[-1] if decisions and status in ("", decisions[-1]["status"]) else None
 
         decided: dict[str, Any] = await until(found, what=f"a decision on {item_id}")
         return decided
 
-    async def told(self) -> list[dict[str, Any]]:
+    async def decisions(self) -> list[dict[str, Any]]:
         """Return what was decided on pushes, oldest first."""
         answer = await self.http.get("/notifications/alex")
         return list(reversed(answer.json()["notifications"]))

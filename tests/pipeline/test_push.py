@@ -71,14 +71,14 @@ class World:
         answer = await self.http.get(f"/push/preferences/{user_id}")
         return list(answer.json()["devices"]) if answer.status_code == 200 else []
 
-    async def told(self, user_id: str) -> list[dict[str, Any]]:
+    async def decisions(self, user_id: str) -> list[dict[str, Any]]:
         """Return what was decided, newest first."""
         answer = await self.http.get(f"/notifications/{user_id}")
         return list(answer.json()["notifications"])
 
     async def statuses(self, user_id: str) -> list[str]:
         """Return the decisions, oldest first."""
-        return [notification["status"] for notification in reversed(await self.told(user_id))]
+        return [notification["status"] for notification in reversed(await self.decisions(user_id))]
 
     async def comes_to(self, user_id: str, *statuses: str) -> None:
         """Wait until just these decisions were made."""
@@ -159,7 +159,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     world.at("2023-11-17 19:00")
     stands_out = await world.publish("alex", **{"jazz-tonight": 14.0})
     await world.comes_to("alex", "not_worth_it", "sent")
-    decision = (await world.told("alex"))[0]
+    decision = (await world.decisions("alex"))[0]
     assert (decision["item_id"], decision["link"], decision["body"]) == (
         *("jazz-tonight", "/item/jazz-tonight"),
         "Because you like jazz",
@@ -173,7 +173,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     world.at("2023-11-17 23:00")
     await world.publish("alex", **{"jazz-tomorrow": 30.0})
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours")
-    assert (await world.told("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
+    assert (await world.decisions("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
     world.at("2023-11-18 07:59")
     await world.pipeline.pushed()
     await world.kill()
@@ -187,7 +187,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
     assert len({message.notification_id for message in world.fcm.delivered}) == 2
-    assert await world.told("bo") == [], "of those without a device nothing is decided"
+    assert await world.decisions("bo") == [], "of those without a device nothing is decided"
 
 
 async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_the_same_id(world: World) -> None:
@@ -198,7 +198,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     await world.pipeline.publish(PUSH_REQUESTS, hellos)
     await until(lambda: len(world.delivered("kim")) == 2, what="both pushes to arrive, the answer to one lost")
     await world.kill()
-    assert "Hello again" not in [notification["title"] for notification in await world.told("kim")]
+    assert "Hello again" not in [notification["title"] for notification in await world.decisions("kim")]
     await world.start()
     await world.comes_to("kim", "sent", "sent")
     await world.pipeline.pushed()
@@ -295,7 +295,7 @@ async def test_what_is_put_off_is_tried_again_when_the_pause_is_over_and_says_wh
     await world.http.post("/push/send", json={"user_id": user_id, "title": "Hello"})
     first = "retrying" if then else "failed"
     await world.comes_to(user_id, first)
-    assert reason in (await world.told(user_id))[0]["reason"]
+    assert reason in (await world.decisions(user_id))[0]["reason"]
     assert (world.delivered(user_id), world.fcm.attempts - before) == ([], attempts)
     world.at("2023-11-18 13:01:30")
     await world.comes_to(user_id, first, *then)
@@ -323,7 +323,7 @@ async def test_a_push_that_waits_is_withdrawn_when_its_item_is_deleted(world: Wo
         return len(await world.statuses("pat")) == 6
 
     await until(decided, what="what became of all three")
-    became = {one["item_id"]: one["status"] for one in reversed(await world.told("pat"))}
+    became = {one["item_id"]: one["status"] for one in reversed(await world.decisions("pat"))}
     assert became == {"night-jazz": "withdrawn", "night-rock": "sent", None: "sent"}
     await world.pipeline.pushed()
     assert sorted(world.delivered("pat")) == ["Hello", "night-rock"]

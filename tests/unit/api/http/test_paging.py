@@ -55,7 +55,7 @@ LISTS = st.lists(st.permutations("abcdefghijkl").map("".join), min_size=1, max_s
 GONE = st.sets(st.sampled_from("abcdefghijkl"))
 
 
-@given(lists=LISTS, size=st.integers(1, 5), gone=GONE, new=st.text("mnop", max_size=4))
+@given(lists=LISTS, size=st.integers(1, 5), absent_ids=GONE, new=st.text("mnop", max_size=4))
 async def test_what_stays_in_a_list_is_shown_once_however_it_moves(
     lists: list[str], size: int, absent_ids: set[str], new: str
 ) -> None:

@@ -85,7 +85,7 @@ async def test_any_message_that_is_lost_is_made_again() -> None:
     whole, phones = a_broker(), Phones()
     assert not await a_life(whole, phones)
     expected_count = crash_count = 0
-    for number in range(whole.sent):
+    for number in range(whole.write_count):
         for refuses in (False, True):
             broker, phones = a_broker(), Phones()
             broker.lost_writes, broker.refuses = {number}, refuses
@@ -103,4 +103,4 @@ async def test_any_message_that_is_lost_is_made_again() -> None:
             assert broker.newest(DEAD_LETTERS) == {}
             assert sum(broker.committed.values()) == USERS * (1 + PUSHES)
             expected_count += 1
-    assert crash_count == expected_count == 2 * whole.sent
+    assert crash_count == expected_count == 2 * whole.write_count

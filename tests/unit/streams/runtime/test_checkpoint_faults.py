@@ -139,7 +139,7 @@ async def test_any_messages_that_the_broker_does_not_take_are_made_again(at_once
     await play(whole, at_once=at_once)
     assert_everything_counts_once(whole)
     for length in (1, 7):
-        for start in range(0, whole.sent, length):
+        for start in range(0, whole.write_count, length):
             broker = a_broker()
             broker.lost_writes, broker.refuses = set(range(start, start + length)), refuses
             await play(broker, at_once=at_once)

@@ -57,18 +57,18 @@ LOG = st.lists(st.tuples(KEYS, st.none() | st.integers()), max_size=30)
 
 @given(
     log=LOG,
-    seen=st.integers(0, 30),
+    prefix=st.integers(0, 30),
     live=st.lists(st.integers(1, 4), max_size=20),
     sizes=st.lists(st.integers(0, 5), max_size=10),
     pauses=st.lists(st.integers(0, 6), min_size=20, max_size=20),
 )
 async def test_the_newest_of_every_key_is_held_in_the_end(
-    log: list[Change], number: int, live: list[int], sizes: list[int], pauses: list[int]
+    log: list[Change], prefix: int, live: list[int], sizes: list[int], pauses: list[int]
 ) -> None:
-    """The store is lost after `seen` records; the refill reads what there is by then while more come in."""
+    """The store is lost after `prefix` records; the refill reads what there is by then while more come in."""
     shelf = Shelf()
     projector = Projector(shelf.write)
-    there = log[:number]
+    there = log[:prefix]
 
     async def go_on() -> None:
         start = len(there)
