@@ -34,7 +34,7 @@ from streams.core.ranking.reasons import leading_groups, write_reasons
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
 """The group of requested items that are not in the catalog."""
-FILL_GROUP = FEATURES["popular"].group.name
+_FILL_GROUP = FEATURES["popular"].group.name
 """The group of items without a positive contribution, and of items that only fill up a feed."""
 _DIGITS = 6
 """Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
@@ -215,7 +215,7 @@ def _feed(
     groups = _leading_groups(candidates, weights, contributions) if len(items) else []
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        groups += [FILL_GROUP] * (len(items) - len(groups))
+        groups += [_FILL_GROUP] * (len(items) - len(groups))
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -234,7 +234,7 @@ def _feed(
 
 def _leading_groups(candidates: Candidates, weights: Weights, contributions: NDArray[np.float64]) -> list[str]:
     baseline = _by_group(weights, _mean_features(candidates))
-    return leading_groups(list(GROUPS), contributions, baseline, default=FILL_GROUP)
+    return leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
 
 
 def _combined(

@@ -158,7 +158,8 @@ def test_the_steps_from_the_score_to_the_position_are_named_in_the_order_in_whic
     newcomer, no_stock = features(preferred=["movies"]), {"cell": NEW_YORK}
     scores = llm_scores({f"i{n}": 1.0 for n in range(40)}, scored_at=NOW_MS)
     assert explained("i1", inputs(features(**no_stock))).steps == ["diversity"]
-    assert explained("i1", inputs(newcomer, scores=scores)).steps == list(SELECTION_STEPS)
+    steps = explained("i1", inputs(newcomer, scores=scores)).steps
+    assert steps == list(SELECTION_STEPS) == ["llm_blend", "trailing", "calibration", "diversity"]
 
 
 def test_diversity_and_the_last_position_hold_whatever_the_language_model_prefers() -> None:
