@@ -163,10 +163,10 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
 async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     portraits = MemoryUserProfileStore()
     recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
-    metrics = features(
+    user_features = features(
         topics={"ai": 4.0, "art": -1.0}, counts={"click": 2}, event_count=2, recent=recent, queries=["jazz"]
     )
-    await portraits.write_inferred([metrics])
+    await portraits.write_inferred([user_features])
     await portraits.write_stated([a_profile(segment="students", categories=["music"], city="Lisbon")])
     async with World(clients={"user_profiles": portraits}).http() as http:
         body = (await http.get("/profile/u1")).json()

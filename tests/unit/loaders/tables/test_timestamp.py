@@ -13,10 +13,10 @@ OCTOBER_MS = 1_569_888_000_000
 
 
 def one(text: object, *others: object) -> int:
-    times = timestamp.read([text, *others])[0]
-    if isinstance(times, ValueError):
-        raise times
-    return times
+    time_ms = timestamp.read([text, *others])[0]
+    if isinstance(time_ms, ValueError):
+        raise time_ms
+    return time_ms
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def a_reader(**overrides: Any) -> Features:
     return features(recent=recent, seen=["i1"], event_count=6, **overrides)
 
 
-def ranked(*candidate: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
-    candidates = [*(one.item_id for one in candidate), *more]
-    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(candidate), **overrides)
+def ranked(*described: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
+    candidates = [*(one.item_id for one in described), *more]
+    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(described), **overrides)
     return rerank_candidates(trigger, whom or a_reader(), a_view(), new_blender(), RANK_PARAMS, now_ms=T0_MS)
 
 
