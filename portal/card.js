@@ -2,7 +2,7 @@
 
 import { hue, showArt } from "./art.js";
 
-// The label and the description of each feature group, from streams/core/ranking/features.py.
+// The label and the description of each feature group, from streams/core/ranking/stages/features.py.
 const FEATURE_GROUPS = {
   // <!-- page_groups -->
   neighbors: ["related", "often chosen together with liked items"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.registry import MODELS, RATING_MODELS
-from streams.core.ranking.features import ALL_GROUPS
+from streams.core.ranking.stages.features import ALL_GROUPS
 
 ROOT = Path(__file__).parents[2]
 

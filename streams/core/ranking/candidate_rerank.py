@@ -17,10 +17,10 @@ from models.neighbours.cooccurrence import STEP
 from models.text.signature import signature
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import CONTENT, FEATURES
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import rank, weights_for
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
+from streams.core.ranking.stages.features import CONTENT, FEATURES
 
 _GROUPS = (CONTENT.name, FEATURES["affinity"].group.name)
 """Groups of the contributions to items that are not in the catalog."""

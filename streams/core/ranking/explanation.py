@@ -15,11 +15,7 @@ from models.blend.blender import Blender, Weights
 from models.vocabulary import MISSING
 from schemas.types import Features, Feed, LlmScores
 from streams.core.params import LlmBlendParams, RankParams
-from streams.core.ranking.calibration import quotas
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
-from streams.core.ranking.filters import FILTERS, UNLISTED
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import (
     SELECTION_STEPS,
     Candidates,
@@ -30,6 +26,10 @@ from streams.core.ranking.pipeline import (
     weights_for,
 )
 from streams.core.ranking.ranking_query import RankingQuery
+from streams.core.ranking.stages.calibration import quotas
+from streams.core.ranking.stages.features import FEATURES, feature_matrix, weights_in_order
+from streams.core.ranking.stages.filters import FILTERS, UNLISTED
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 
 _DIGITS = 6
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import ALL_GROUPS, FEATURES, GROUPS, RankingFeature, _by_name, feature_matrix
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.ranking_query import ranking_query
+from streams.core.ranking.stages.features import ALL_GROUPS, FEATURES, GROUPS, RankingFeature, _by_name, feature_matrix
 from tests.build import T0_MS, an_item, features
 from tests.params import RANK_PARAMS
 

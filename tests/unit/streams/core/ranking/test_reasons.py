@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.types import Features, ItemNeighbors, RecentItem
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.ranking_query import ranking_query
-from streams.core.ranking.reasons import (
+from streams.core.ranking.stages.reasons import (
     Reason,
     always,
     because_liked,
