@@ -9,7 +9,7 @@ The id identifies the writer's schema, ours is the reader's, and Avro's rules re
     ├── unknown_schema    the registry has no schema with that id
     ├── wrong_record      the schema is that of another record, or no Avro schema
     ├── bad_body          the body does not fit its schema, or bytes are left over
-    └── out_of_range      a value breaks a limit of `schemas.limit`
+    └── out_of_range      a value breaks a limit of `schemas.record_limit`
 """
 
 from __future__ import annotations

@@ -183,6 +183,10 @@ class App:
     def consumer(self) -> App:
         return self
 
+    def process(self, event: Any) -> None:
+        self.ledger.process(event.message.ticket)
+        event.value.free()
+
     def is_full(self, tp: Any, *, share: float = 1.0) -> bool:
         return self.limits.reached(self.ledger.load(tp), share=share)
 

@@ -1,7 +1,7 @@
 """Cache of answers, at `llm:answer:{hash of the question}`: a repeated question costs nothing.
 
-The source of truth is the topic `llm-calls`: `streams.runtime.refill.answer_cache_refill` fills an empty Redis from it, so
-a replay sends no answered question to the model again.
+The source of truth is the topic `llm-calls`: `streams.runtime.refill.answer_cache_refill` fills an empty Redis from it,
+so a replay sends no answered question to the model again.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def batch_limits(settings: Settings) -> Limits:
         batch_bytes=settings.batch_bytes,
         batch_wait_ms=settings.batch_wait_ms,
         max_in_flight_records=settings.max_in_flight_records,
+        max_processed_records=settings.max_processed_records,
     )
 
 

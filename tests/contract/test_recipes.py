@@ -21,6 +21,7 @@ CHECKS = (
     "ruff format --check {paths}",
     "lint-imports --no-logo",
     "python -m checks.names",
+    "python -m checks.sizes",
     "python -m schemas.generate --check",
     "python docs/generate.py --check",
     "python -m mypy --cache-dir {cache} {product}",

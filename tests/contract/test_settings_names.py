@@ -68,7 +68,7 @@ def test_documents_and_compose_group_the_settings_by_section(file: str, line: st
 def test_a_section_is_a_module_and_settings_have_one_section() -> None:
     assert [variable(spec) for spec in specifications()] == list(SETTINGS)
     assert len(SETTINGS) == len(fields(Settings))
-    modules = {path.stem for path in (ROOT / "infra" / "settings").glob("*_settings.py")}
+    modules = {path.stem for path in (ROOT / "infra" / "settings" / "sections").glob("*_settings.py")}
     assert {section.__module__.rpartition(".")[2] for section in SECTIONS} == modules
 
 

@@ -29,7 +29,7 @@ from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -107,7 +107,7 @@ class World:
     def records(self, topic: Topic, values: Sequence[Any]) -> Any:
         codec, results = Codecs().codec(topic.record), []
         for value in map(text.canonical, values):
-            limit.check(value, now_ms=clock.now_ms())
+            record_limit.check(value, now_ms=clock.now_ms())
             self._offset += 1
             key = topic.key_of(value)
             results.append(Record(topic.name, 0, self._offset, key, codec.encode(value), clock.now_ms()))

@@ -12,13 +12,13 @@ from pathlib import Path
 import faust
 import pytest
 from aiokafka import ConsumerRecord
-from confluent_kafka import TopicPartition
+from confluent_kafka import OFFSET_INVALID, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from infra.settings import Settings
 from streams.runtime.faust_role import batch_limits
-from streams.transport import App, Limits, StaleEventError, as_current, batch_topic, faust_app, run
+from streams.transport import App, InFlight, Limits, StaleEventError, as_current, batch_topic, faust_app, run
 from tests.pipeline.transport_fleet import PARTITIONS, Stack, committed, create_topics, ends, producer
 
 LIMITS = batch_limits(Settings())
@@ -132,6 +132,37 @@ async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: S
         # What came in the meantime comes in as many fetches as it was written in, each after what was before it.
         await until(lambda: reader.acknowledge() or len(reader.records) == 4_002, "fetched again once acknowledged")
     assert max(len(event.value) for event in reader.events) <= 50
+
+
+async def test_processed_records_free_their_memory_and_stop_reading_at_a_limit_of_their_own(
+    stack: Stack, tmp_path: Path
+) -> None:
+    servers = stack.kafka_bootstrap_servers
+    topic, group = named("processed")
+    create_topics(servers, topic)
+    out = producer(servers)
+
+    def write(text: bytes) -> None:
+        for _ in range(100):
+            out.produce(topic, text, partition=0)
+        out.flush()
+
+    limits = replace(LIMITS, batch_records=50, max_in_flight_records=100, max_processed_records=200)
+    async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
+        for text in (b"a", b"b"):
+            write(text)
+            await until(lambda: len(reader.records) == 100, "a processed partition is fetched again")
+            for event in reader.events:
+                reader.app.process(event)
+            assert not reader.records
+        assert reader.app.consumer.load(TP(topic, 0)) == InFlight(len(reader.events), 0, 0, 200)
+        assert committed(servers, group, topic)[0] == OFFSET_INVALID, "processed is not acknowledged"
+        write(b"c")
+        out.produce(topic, b"more", partition=1)
+        out.flush()
+        await until(lambda: reader.records and reader.records[-1].value == b"more", "the other partition is fetched")
+        assert len(reader.records) == 1
+        await until(lambda: reader.acknowledge() or len(reader.records) == 101, "fetched again once acknowledged")
 
 
 async def test_small_batches_of_a_hot_partition_leave_room_for_the_others(stack: Stack, tmp_path: Path) -> None:

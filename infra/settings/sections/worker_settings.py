@@ -18,5 +18,10 @@ class WorkerSettings:
     batch_bytes: int = setting(4 << 20, "maximum size of a micro-batch in bytes", POSITIVE)
     batch_wait_ms: int = setting(20, "maximum wait to fill a micro-batch, in ms", POSITIVE)
     max_in_flight_records: int = setting(
-        20_000, "maximum number of records in flight per partition before it is paused", POSITIVE
+        20_000, "maximum number of records in memory per partition before it is paused", POSITIVE
+    )
+    max_processed_records: int = setting(
+        100_000,
+        "maximum number of folded records per partition whose users wait to be ranked, before it is paused",
+        POSITIVE,
     )

@@ -19,7 +19,7 @@ from domain.timestamp import DAY_MS, HOUR_MS
 from domain.zone import zone_named
 from models import decay
 from models.weight import rating_of, weight_of
-from schemas.limit import check_rating
+from schemas.record_limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
 from streams.core.dedup import fingerprint, remember_event

@@ -13,8 +13,8 @@ from streams.transport import App
 _BACKLOG_INTERVALS = 10
 """Intervals by which a checkpoint may be delayed under a backlog, so that repeated work is coalesced."""
 FULL_SHARE = 0.5
-"""Share of a partition's in-flight limit above which nothing is delayed. At the full limit, reading stops until the
-next checkpoint."""
+"""Share of a partition's limits above which nothing is delayed. At the full limit, reading stops until the next
+checkpoint."""
 
 
 class Checkpoint:
@@ -60,14 +60,15 @@ class Checkpoint:
         """Locked during a checkpoint, which must see whole batches: an agent that awaits within one takes this lock."""
 
     def add(self, events: Iterable[Any], *, pending: bool = False) -> None:
-        """Hold events whose effects are not durable yet.
+        """Hold processed events whose effects are not durable yet.
 
         Args:
-            events: The events.
+            events: The events; their records are freed.
             pending: Whether the events also wait for their `release`.
         """
         for event in events:
             self._events.append(event)
+            self._app.process(event)
             if pending:
                 self._pending.add(id(event))
         if self._last_s is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.load import CATEGORIES, EventLoad, Size, zipf
-from schemas import limit
+from schemas import record_limit
 
 NOW_MS = 1_700_000_000_000
 SIZE = Size(events=3_000, users=300, items=120)
@@ -43,10 +43,10 @@ def test_every_event_is_one_that_the_pipeline_takes() -> None:
     load = a_load()
     catalogue = {item.item_id for item in load.items}
     for event in load.history():
-        limit.check(event, now_ms=NOW_MS)
+        record_limit.check(event, now_ms=NOW_MS)
         assert event.item_id in catalogue
     for item in load.items:
-        limit.check(item, now_ms=NOW_MS)
+        record_limit.check(item, now_ms=NOW_MS)
 
 
 def test_no_two_events_share_an_id() -> None:

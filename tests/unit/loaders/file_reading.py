@@ -21,7 +21,7 @@ from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 from loaders.tables import column, delimited
 from loaders.tables.encoding import decode
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.codec import Codec
 from schemas.types import Interaction, Item, Profile
 
@@ -48,14 +48,14 @@ def valid(record: Item | Interaction | Profile) -> None:
     codec = CODECS[type(record)]
     assert codec.decode(codec.encode(record)) == record
     if isinstance(record, Item):
-        limit.check(record, now_ms=limit.LAST_MS)
+        record_limit.check(record, now_ms=limit.LAST_MS)
         return
     assert 0 <= record.occurred_at <= limit.LAST_MS
     bounded = msgspec.structs.replace(record, occurred_at=NOW_MS)
     if isinstance(bounded, Interaction) and bounded.action == "rate":
         assert bounded.value is not None
         bounded = msgspec.structs.replace(bounded, value=min(max(bounded.value, 0.0), limit.RATING_MAX))
-    limit.check(bounded, now_ms=NOW_MS)
+    record_limit.check(bounded, now_ms=NOW_MS)
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
         return None
     for item in found_column.items:
         valid(item)
-        limit.check(item, now_ms=NOW_MS)
+        record_limit.check(item, now_ms=NOW_MS)
     for row in found_column.rejected:
         clear(str(row.where))
     for remark in found_column.notes:

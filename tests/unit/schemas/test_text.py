@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import types
-from schemas.limit import OutOfRangeError, check
+from schemas.limit import OutOfRangeError
+from schemas.record_limit import check
 from schemas.text import canonical, canonical_json, cleaned, fold, id_problem, label, line, line_problem
 from tests.build import T0_MS, a_profile, a_push_request, a_trigger, an_interaction, an_item
 from tests.unit.schemas.strategy import records

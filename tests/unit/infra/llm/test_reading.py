@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from infra.llm.reading import PROBLEMS, Reading, UnreadableError, read
-from schemas import limit
+from schemas import record_limit
 from streams.core.ranking.llm_judge import Scores, parse_scores
 from streams.fetchers.suggestion import Suggestion, Suggestions, suggested_items
 from tests.build import T0_MS, a_fetch_request
@@ -161,7 +161,7 @@ def test_flawed_entries_take_no_other_with_them_and_all_items_are_within_limits(
     assert reading.value.items[-1].title == "Trio Night"
     assert len(reading.value.items) + reading.dropped == len(entries) + 1
     for offer in suggested_items(reading.value, a_fetch_request()):
-        limit.check(offer.item, now_ms=T0_MS)
+        record_limit.check(offer.item, now_ms=T0_MS)
 
 
 @given(scores=st.lists(st.fixed_dictionaries({}, optional={"id": JSON, "score": JSON}), max_size=8))

@@ -7,7 +7,7 @@ import pytest
 from loaders import Dataset
 from loaders.datasets import world
 from loaders.datasets.world_people import ALEX
-from schemas import limit
+from schemas import record_limit
 
 NOW_MS = 1_795_000_000_000
 
@@ -62,7 +62,7 @@ def test_ids_of_the_world_are_unique_and_valid(data: Dataset) -> None:
 
 def test_every_record_of_the_world_is_within_its_limits(data: Dataset) -> None:
     for record in [*data.items, *data.profiles, *data.interactions]:
-        limit.check(record, now_ms=NOW_MS)
+        record_limit.check(record, now_ms=NOW_MS)
 
 
 def test_things_in_a_city_have_a_cell_there(data: Dataset) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.llm.client import _ANSWER_BYTES
-from schemas import limit
+from schemas import limit, record_limit
 from schemas.types import (
     Content,
     FoundItem,
@@ -101,7 +101,7 @@ def stored(state: Any) -> bytes:
 
 def acts(number: int, **fields: Any) -> Interaction:
     event = an_interaction(event_id=long_id(number), occurred_at=T0_MS + number, **fields)
-    limit.check(event, now_ms=T0_MS + number)
+    record_limit.check(event, now_ms=T0_MS + number)
     return event
 
 
@@ -157,7 +157,7 @@ def a_long_profile(kind: str, first: int = 0) -> Profile:
         attributes=texts | about,
         occurred_at=T0_MS + first,
     )
-    limit.check(profile, now_ms=T0_MS + first)
+    record_limit.check(profile, now_ms=T0_MS + first)
     return profile
 
 
@@ -251,7 +251,7 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     assert [len(encoded(ITEM_SIGNALS, batch)) < ROOM for batch in batches] == [True] * len(batches)
     state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
-        limit.check(batch, now_ms=T0_MS + 10_000)
+        record_limit.check(batch, now_ms=T0_MS + 10_000)
         signal.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
     assert sum(state.counts.values()) == 1_200
     assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
@@ -415,7 +415,7 @@ def test_an_answer_of_a_language_model_stays_within_a_record(answer: bytes) -> N
 
 def push_fold(state: PushState, number: int, **fields: Any) -> list[Notification]:
     request = a_push_request(event_id=f"r{number}", occurred_at=T0_MS, **fields)
-    limit.check(request, now_ms=T0_MS)
+    record_limit.check(request, now_ms=T0_MS)
     return fold_request(
         state, request, Position(0, number, T0_MS + number), item=None, params=PUSH_PARAMS, now_ms=T0_MS
     )

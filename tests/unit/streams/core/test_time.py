@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.limit import OutOfRangeError, check
+from schemas.limit import OutOfRangeError
+from schemas.record_limit import check
 from schemas.types import Features, ItemStats
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState

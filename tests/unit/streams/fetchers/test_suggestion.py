@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas import limit
+from schemas import record_limit
 from streams.fetchers.suggestion import MAX_SUGGESTIONS, SuggestedItem, Suggestion, Suggestions, suggested_items
 from tests.build import LISBON, NEW_YORK, T0_MS, a_fetch_request
 
@@ -13,7 +13,7 @@ def offered(*suggestions: dict[str, Any], **request: Any) -> list[SuggestedItem]
     given_suggestions = Suggestions([Suggestion(**({"title": "Jazz Night"} | fields)) for fields in suggestions])
     found_suggestions = suggested_items(given_suggestions, a_fetch_request(**request))
     for offer in found_suggestions:
-        limit.check(offer.item, now_ms=T0_MS)
+        record_limit.check(offer.item, now_ms=T0_MS)
     return found_suggestions
 
 

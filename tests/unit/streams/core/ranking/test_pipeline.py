@@ -1,4 +1,4 @@
-"""Ranking: sources, filters, cold starts, diversity, reasons, and independence of order and time."""
+"""Ranking: features and their reasons, cold starts, diversity, and independence of order and time."""
 
 from __future__ import annotations
 
@@ -7,56 +7,19 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import h3
 import pytest
 from msgspec import structs
 
 from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
-from streams.core.params import RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.ranking.ranking_query import ranking_query as whom
-from streams.core.ranking.stages import candidate_sources
 from streams.core.ranking.stages.features import PRIOR
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
-from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
+from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.params import RANK_PARAMS, USER_PARAMS
-
-PARAMS = replace(RANK_PARAMS, max_recommendations=20)
-CATEGORIES = ("music", "movies", "places", "workshops")
-
-
-def a_view(*, items: int = 60, seed: int = 0) -> CatalogSnapshot:
-    """Return a view of items in four categories; i0 is the most popular, and i1, i2, i3 go with i0."""
-    view = CatalogSnapshot()
-    steps = [
-        lambda n=n: view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n)) for n in range(items)
-    ]
-    steps += [lambda n=n: view.apply_stats(stats(f"i{n}", popularity=-n / 10, trending=-n / 5)) for n in range(items)]
-    linked = {"i0": {"i21": 9.0, "i22": 8.0, "i23": 7.0}, "i21": {"i0": 9.0}, "i22": {"i0": 8.0}, "i23": {"i0": 7.0}}
-    rows = [
-        ItemNeighbors(
-            item_id=item, neighbors=list(row), scores=list(row.values()), mass=9.0, reference=T0_MS, watermark=T0_MS
-        )
-        for item, row in linked.items()
-    ]
-    steps += [lambda row=row: view.apply_neighbors(row) for row in rows]
-    random.Random(seed).shuffle(steps)
-    for step in steps:
-        step()
-    view.refresh()
-    return view
-
-
-def feed(person: Features, view: CatalogSnapshot | None = None, params: RankParams = PARAMS) -> Feed:
-    return rank(person, view or a_view(), new_blender(), params, now_ms=T0_MS)
-
-
-def a_fan_of(*items: str, **overrides: object) -> Features:
-    recent = [RecentItem(item_id=item, weight=1.0, at=T0_MS) for item in items]
-    return features(recent=recent, seen=list(items), event_count=10, **overrides)
+from tests.unit.streams.core.ranking.ranking_world import PARAMS, a_fan_of, a_view, feed
 
 
 def test_what_goes_with_the_last_item_leads_and_says_why() -> None:
@@ -114,13 +77,6 @@ def test_what_was_ignored_comes_later_in_the_next_feed(action: str) -> None:
     user_features = feed(user.snapshot(state, USER_PARAMS), view)
     assert [item.partition("-")[0] for item in user_features.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
     assert user_features.scores[2] > user_features.scores[3]
-
-
-def test_nothing_seen_or_muted_is_shown() -> None:
-    ranked_feed = feed(a_fan_of("i0", "i1", "i2", muted=["movies", "i23"]))
-    view = a_view()
-    assert not {"i0", "i1", "i2", "i23"} & set(ranked_feed.items)
-    assert all(view.labels_by_item[item].category != "movies" for item in ranked_feed.items)
 
 
 def test_newcomers_get_a_full_feed() -> None:
@@ -200,33 +156,6 @@ def test_what_is_new_comes_before_what_is_equal_and_old() -> None:
     assert user_features.reasons[0] == "New in music"
 
 
-def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
-    view = CatalogSnapshot(chart_items=3)
-    for n in range(8):
-        view.apply_item(an_item(f"i{n}", category="music" if n else "places", topics=[]))
-        view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
-    view.refresh()
-    person = features(preferred=["places"], segment="nobody's")
-    matches = candidate_sources.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
-    assert [view.items.names[index] for index in matches] == ["i7", "i6", "i5", "i0"]
-
-
-def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
-    everything = [f"i{n}" for n in range(60)]
-    user_features = feed(features(seen=everything, event_count=60))
-    assert user_features.items == everything[: PARAMS.max_recommendations]
-
-
-def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
-    everything = [f"i{n}" for n in range(60)]
-    recent = [RecentItem(item_id="i1", weight=-3.0, at=T0_MS), RecentItem(item_id="i2", weight=-0.3, at=T0_MS)]
-    person = features(recent=recent, seen=everything, event_count=60)
-    items = feed(person, params=replace(PARAMS, max_recommendations=60)).items
-    assert len(items) == 59
-    assert "i1" not in items
-    assert "i2" in items
-
-
 def test_no_category_fills_a_window_beyond_the_cap() -> None:
     ranked_feed = feed(a_fan_of("i0", categories={"music": 50.0}))
     view = a_view()
@@ -257,13 +186,6 @@ def test_a_feed_is_the_start_of_the_whole_order(seed: int, kinds: int) -> None:
     assert (
         feed(features(), view, replace(every, max_recommendations=20)).items == feed(features(), view, every).items[:20]
     )
-
-
-def test_an_item_taken_off_the_catalogue_is_not_shown() -> None:
-    view = a_view()
-    view.remove_item("i21")
-    view.refresh()
-    assert "i21" not in feed(a_fan_of("i0"), view).items
 
 
 def test_a_feed_does_not_depend_on_the_order_in_which_the_view_was_filled() -> None:
@@ -308,12 +230,6 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
     assert sum(part[place] for part in ranked_feed.parts.values()) == pytest.approx(ranked_feed.scores[place], abs=1e-5)
 
 
-def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
-    params = replace(RANK_PARAMS, max_recommendations=5, source_items=2, exact_items=10)
-    assert "i57" not in feed(features(event_count=10), params=params).items
-    assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
-
-
 def test_fetched_items_that_are_not_in_the_snapshot_yet_are_reported() -> None:
     view = a_view()
     view.apply_item(an_item("new"))
@@ -321,223 +237,3 @@ def test_fetched_items_that_are_not_in_the_snapshot_yet_are_reported() -> None:
     view.refresh()
     assert view.newer_items(["i1", "new", "unheard"]) == ["unheard"]
     assert "new" not in feed(features(prefetched=["new"]), a_view()).items
-
-
-BERLIN = h3.latlng_to_cell(52.52, 13.41, 9)
-PLACED = {
-    "lisbon-both": {"cell": LISBON, "city": "Lisbon"},
-    "lisbon-cell": {"cell": LISBON},
-    "lisbon-city": {"city": "Lisboa"},
-    "york-both": {"cell": NEW_YORK, "city": "New York"},
-    "york-cell": {"cell": NEW_YORK},
-    "york-city": {"city": "NYC"},
-    "village": {"city": "Kleindorf"},
-}
-
-
-def a_placed_view() -> CatalogSnapshot:
-    """Return a view of items at places, all of them more popular than the two that are tied to none."""
-    view = CatalogSnapshot()
-    for number, (item_id, where) in enumerate(PLACED.items()):
-        view.apply_item(an_item(item_id, category="places", **where))
-        view.apply_stats(stats(item_id, popularity=9.0 - number / 10, trending=9.0))
-    for item_id in ("anywhere", "everywhere"):
-        view.apply_item(an_item(item_id))
-    view.refresh()
-    return view
-
-
-@pytest.mark.parametrize(
-    ("where", "text"),
-    [
-        ({"cell": NEW_YORK}, "york"),
-        ({"cell": LISBON, "city": "New York"}, "lisbon"),
-        ({"city": "new york"}, "york"),
-        ({"city": "Lissabon"}, "lisbon"),
-        ({"city": "KLEINDORF"}, "village"),
-        ({"city": "Tokyo"}, "none"),
-        ({"city": "Grossdorf"}, "none"),
-        ({"cell": h3.latlng_to_cell(35.68, 139.77, 7), "city": "Lisbon"}, "none"),
-    ],
-)
-@pytest.mark.parametrize("exact_items", [100, 1])
-@pytest.mark.parametrize("feed_items", [3, 20])
-def test_nothing_of_another_city_is_shown_however_it_came_there(
-    where: dict[str, str], text: str, exact_items: int, feed_items: int
-) -> None:
-    params = replace(RANK_PARAMS, max_recommendations=feed_items, exact_items=exact_items)
-    person = features(prefetched=[*PLACED], seen=["york-both", "lisbon-both"], **where)
-    items = set(feed(person, a_placed_view(), params).items)
-    near = {item_id for item_id in PLACED if item_id.startswith(text)}
-    assert items <= near | {"anywhere", "everywhere"}
-    assert len(items) == min(feed_items, len(near) + 2)
-
-
-@pytest.mark.parametrize("exact_items", [100, 1])
-@pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
-def test_without_a_location_items_with_one_come_last_in_lists(where: dict[str, str], exact_items: int) -> None:
-    params = replace(RANK_PARAMS, max_recommendations=5, exact_items=exact_items)
-    user_features = feed(features(**where), a_placed_view(), params)
-    assert set(user_features.items[:2]) == {"anywhere", "everywhere"}
-    assert (len(user_features.items), user_features.trailing) == (5, 3)
-    assert set(user_features.items[2:]) <= set(PLACED)
-    short = feed(features(**where), a_placed_view(), replace(params, max_recommendations=2))
-    assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
-
-
-def test_in_a_large_catalogue_of_places_items_without_a_location_come_first_without_a_location() -> None:
-    view = CatalogSnapshot(chart_items=30, exact_items=1_000)
-    for n in range(1_500):
-        where = {} if n % 50 == 0 else {"city": "Berlin"}
-        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, **where))
-        if where:
-            view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
-    view.refresh()
-    user_features = feed(
-        features(), view, replace(RANK_PARAMS, max_recommendations=30, exact_items=1_000, source_items=30)
-    )
-    assert set(user_features.items) == {f"i{n}" for n in range(0, 1_500, 50)}
-    assert user_features.trailing == 0
-
-
-def test_a_catalogue_of_places_alone_is_ranked_as_usual_without_a_location() -> None:
-    view = a_view()
-    for n in range(60):
-        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, cell=BERLIN))
-    view.refresh()
-    assert feed(a_fan_of("i0"), view).items == feed(a_fan_of("i0")).items
-
-
-def test_given_items_that_are_far_away_come_last_and_none_is_left_out() -> None:
-    names = [*PLACED, "anywhere", "nobody's"]
-    user_features = rank(features(city="Lisbon"), a_placed_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
-    assert set(user_features.items) == set(names)
-    assert set(user_features.items[:4]) == {"lisbon-both", "lisbon-cell", "lisbon-city", "anywhere"}
-    assert user_features.items[-1] == "nobody's"
-
-
-SOLD_OUT = ({"stock": 0}, {"attributes": {"stock": "0"}}, {"attributes": {"availability": "out of stock"}})
-
-
-@pytest.mark.parametrize("environment", SOLD_OUT)
-@pytest.mark.parametrize("exact_items", [1_000, 1])
-def test_what_is_out_of_stock_is_left_out_or_comes_last(environment: dict[str, Any], exact_items: int) -> None:
-    view, hiding = a_view(), replace(PARAMS, max_recommendations=200, exact_items=exact_items)
-    view.apply_item(an_item("i0", category="music", **environment))
-    view.refresh()
-    user_features = feed(features(), view, hiding).items
-    assert len(user_features) == 59
-    assert "i0" not in user_features
-    assert "i0" not in feed(a_fan_of("i0"), view, hiding).items, "nor as one that was seen before"
-    last = feed(features(), view, replace(hiding, hides_out_of_stock=False)).items
-    assert (len(last), last[-1]) == (60, "i0")
-    reranked_feed = rank(features(), view, new_blender(), hiding, now_ms=T0_MS, among=["i0", "i1", "i2"])
-    assert reranked_feed.items[-1] == "i0"
-    view.apply_item(an_item("i0", category="music", stock=3))
-    view.refresh()
-    assert "i0" in feed(features(), view, hiding).items
-
-
-@pytest.mark.parametrize("exact_items", [1_000, 1])
-def test_what_was_fetched_for_one_user_is_shown_to_nobody_else(exact_items: int) -> None:
-    view, params = a_view(), replace(PARAMS, max_recommendations=200, exact_items=exact_items)
-    view.apply_item(an_item("mine", title="For one user", private=True))
-    view.apply_stats(stats("mine", popularity=9.0, trending=9.0))
-    row = ItemNeighbors(item_id="i0", neighbors=["mine"], scores=[99.0], mass=9.0, reference=T0_MS, watermark=T0_MS)
-    view.apply_neighbors(row)
-    view.refresh()
-    assert "mine" in feed(features(prefetched=["mine"]), view, params).items
-    for other in (features(), a_fan_of("i0"), a_fan_of("mine"), features(prefetched=["i1"])):
-        assert "mine" not in feed(other, view, params).items
-    charts = view.charts
-    assert not any(
-        view.items.get("mine") in chart
-        for chart in (charts.trending, charts.popular, charts.fresh, *charts.popular_in.values())
-    )
-    reranked_feed = rank(features(), view, new_blender(), params, now_ms=T0_MS, among=["mine", "i1"])
-    assert dict(zip(reranked_feed.items, reranked_feed.sources, strict=True))["mine"] == "unknown"
-    view.apply_item(an_item("mine", title="Of the catalogue now"))
-    view.refresh()
-    assert "mine" in feed(features(), view, params).items
-    view.remove_item("mine")
-    view.refresh()
-    assert "mine" not in feed(features(prefetched=["mine"]), view, params).items
-
-
-def test_a_private_item_that_was_deleted_is_not_shown_to_its_user_either() -> None:
-    view = a_view()
-    view.apply_item(an_item("mine", private=True))
-    view.refresh()
-    view.remove_item("mine")
-    view.refresh()
-    assert "mine" not in feed(features(prefetched=["mine"]), view, replace(PARAMS, max_recommendations=200)).items
-
-
-def a_large_view(*, exact_items: int) -> CatalogSnapshot:
-    """Return a view of 1,500 items, of which only the last is about what the first is about."""
-    view = CatalogSnapshot(chart_items=20, exact_items=exact_items)
-    for n in range(1_500):
-        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], title=f"Number {n}", topics=[f"t{n % 50}"]))
-    for n in range(10):
-        view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
-    for n, name in ((0, "i0"), (1_500, "new")):
-        view.apply_item(an_item(name, category=CATEGORIES[0], title=f"Klezmer {n}", topics=["klezmer"], created_at=1))
-    return view
-
-
-def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
-    params = replace(RANK_PARAMS, max_recommendations=20, exact_items=1_000, source_items=30)
-    view = a_large_view(exact_items=1_000)
-    while view.refresh():
-        pass
-    person = a_fan_of("i0", topics={"klezmer": 10.0}, categories={"music": 10.0})
-    ranked_feed = feed(person, view, params)
-    assert ranked_feed.items[0] not in ("i0", "new"), "what is popular leads"
-    assert ranked_feed.reasons[ranked_feed.items.index("new")] == "You like klezmer"
-    view.remove_item("new")
-    view.refresh()
-    assert "new" not in feed(person, view, params).items
-
-
-def test_a_catalogue_that_is_scored_whole_needs_no_content_index() -> None:
-    view = a_large_view(exact_items=2_000)
-    view.refresh()
-    assert not view.is_stale
-    fan = whom(a_fan_of("i0"), view, PARAMS, at_ms=T0_MS)
-    assert len(candidate_sources.similar(fan, view, PARAMS)) == 0
-
-
-def reranked(person: Features, *names: str, view: CatalogSnapshot | None = None) -> Feed:
-    return rank(person, view or a_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
-
-
-def test_a_given_list_is_ranked_whole_and_alone_seen_and_muted_items_too() -> None:
-    names = [f"i{n}" for n in range(40)]
-    random.Random(1).shuffle(names)
-    ranked_feed = reranked(a_fan_of("i0", "i1", muted=["movies"]), *names)
-    assert sorted(ranked_feed.items) == sorted(names)
-    assert set(ranked_feed.items[:3]) == {"i21", "i22", "i23"}
-    assert len(ranked_feed.scores) == len(ranked_feed.sources) == len(ranked_feed.reasons) == len(names)
-
-
-def test_a_given_list_is_ranked_as_the_feed_is() -> None:
-    person = a_fan_of("i0", "i5", categories={"movies": 1.0})
-    whole = feed(person, params=replace(RANK_PARAMS, max_recommendations=58, diversity_cap=1.0))
-    requested_items = list(reversed(whole.items[:20]))
-    ranked_feed = rank(
-        person, a_view(), new_blender(), replace(RANK_PARAMS, diversity_cap=1.0), now_ms=T0_MS, among=requested_items
-    )
-    assert ranked_feed.items == whole.items[:20]
-    assert ranked_feed.scores == whole.scores[:20]
-
-
-def test_given_items_that_the_catalogue_does_not_hold_come_last_as_given() -> None:
-    view = a_view()
-    view.remove_item("i5")
-    view.refresh()
-    ranked_feed = reranked(a_fan_of("i0"), "x2", "i5", "i21", "x1", "x2", "i30", view=view)
-    assert (set(ranked_feed.items[:2]), ranked_feed.items[2:]) == ({"i21", "i30"}, ["x2", "i5", "x1"])
-    assert ranked_feed.sources[2:] == ["unknown"] * 3
-    assert max(ranked_feed.scores[2:]) <= min(ranked_feed.scores[:2])
-    assert all(len(part) == 5 for part in ranked_feed.parts.values())
-    assert reranked(features(), "x1").items == ["x1"]

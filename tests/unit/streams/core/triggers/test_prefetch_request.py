@@ -10,7 +10,7 @@ import pytest
 
 from domain.nearby import geo_location
 from infra.settings import Settings
-from schemas import limit
+from schemas import record_limit
 from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField
@@ -52,7 +52,7 @@ def asked(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
     )
     for request in requests:
-        limit.check(request, now_ms=FRIDAY_EVENING_MS)
+        record_limit.check(request, now_ms=FRIDAY_EVENING_MS)
     return {request.category: request for request in requests}
 
 

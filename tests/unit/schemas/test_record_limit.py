@@ -5,17 +5,8 @@ import msgspec
 import pytest
 
 from schemas import types
-from schemas.limit import (
-    FUTURE_MS,
-    ID_CHARS,
-    LINE_CHARS,
-    LIST_ITEMS,
-    TEXT_CHARS,
-    VALUE_MAX,
-    OutOfRangeError,
-    check,
-    check_age,
-)
+from schemas.limit import FUTURE_MS, ID_CHARS, LINE_CHARS, LIST_ITEMS, TEXT_CHARS, VALUE_MAX, OutOfRangeError
+from schemas.record_limit import check, check_age
 
 NOW_MS = 1_800_000_000_000
 GOOD: dict[type, dict[str, Any]] = {
