@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from streams.core.ranking.stages.stages.features import ALL_GROUPS
+from streams.core.ranking.stages.features import ALL_GROUPS
 
 from models.registry import MODELS, RATING_MODELS
 
