@@ -12,7 +12,7 @@ from schemas.types import Features, Feed
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
 from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.pipeline import rank
+from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill import Change, rewrite
@@ -156,12 +156,11 @@ class Ranker:
         return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
-        context = self._context
-        now_ms = context.now_ms()
+        catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        return rank(
-            features, context.catalog, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed
-        )
+        candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))
+        self.removed.update(candidates.removed)
+        return rank_candidates(candidates, catalog, blender, self._params, now_ms=now_ms, llm=llm)
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""

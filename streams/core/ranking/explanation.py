@@ -20,7 +20,7 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import FILTERS, UNLISTED
 from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, weights_for
+from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, stream_time_ms, weights_for
 from streams.core.ranking.ranking_query import RankingQuery
 
 GROUP_LABELS = {
@@ -134,7 +134,7 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
     index = catalog.items.get(item_id)
     if index == MISSING or index >= catalog.columns.count:
         raise KeyError(item_id)
-    at_ms = max(catalog.watermark, inputs.features.watermark)
+    at_ms = stream_time_ms(inputs.features, catalog)
     candidates = build_candidates(inputs.features, catalog, params, at_ms=at_ms)
     weights = weights_for(candidates.query, inputs.blender)
     scores, weights = lifted(candidates, score(candidates, weights), weights, catalog)
