@@ -105,10 +105,6 @@ class Codec(Generic[R]):
         """
         self._most, self._most_bytes = max_records, max_bytes
 
-    def knows(self, schema_id: int) -> bool:
-        """Return whether a writer's schema is known, or known to be missing."""
-        return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
-
     def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:
         """Add a writer's schema.
 

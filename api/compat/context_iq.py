@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.endpoints.health import HealthProber, overall
-from api.endpoints.visibility import SPARE_ITEMS
+from api.endpoints.visibility import SPARE_ITEMS, contributions
 from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, parse_body, profile_update
 from api.http.endpoint import Endpoint
 from api.http.error import (
@@ -374,7 +374,7 @@ class ContextIqEndpoints:
                         rank=rank,
                         reason=feed.reasons[position],
                         source=feed.sources[position],
-                        parts={name: part[position] for name, part in feed.parts.items() if part[position]},
+                        parts=contributions(feed, position),
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)

@@ -19,6 +19,7 @@ from streams.core.ranking.calibration import quotas
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import FILTERS, UNLISTED
+from streams.core.ranking.item_columns import SCORE_DIGITS
 from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, stream_time_ms, weights_for
 from streams.core.ranking.ranking_query import RankingQuery
@@ -37,7 +38,6 @@ GROUP_LABELS = {
     "again": "the user comes back to it",
 }
 """The meaning of each feature group, for people."""
-_DIGITS = 6
 
 Outcome = Literal["ranked", "filled_up", "removed", "no_candidate", "outranked"]
 
@@ -156,7 +156,7 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         position_by_score=best_first.tolist().index(place) + 1 if is_candidate and np.isfinite(scores[place]) else None,
         candidates=len(best_first),
         feed_items=len(feed.items),
-        score=round(sum(share.contribution for share in shares), _DIGITS),
+        score=round(sum(share.contribution for share in shares), SCORE_DIGITS),
         is_calibrated=bool(quotas(candidates.query, candidates.items, catalog, params)),
         is_trailing=is_candidate and bool(candidates.is_trailing[place]),
         reason="" if position is None else feed.reasons[position],

@@ -18,6 +18,8 @@ Column = NDArray[np.float32]
 Where = slice | Indices
 """A selection of items: all of them, without a copy, or some."""
 
+SCORE_DIGITS = 6
+"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 LOG_SHARE_UNIT = 1e-3
 """Share of the strongest signal below which a signal barely counts."""
 _RANK, _ITEMS_PER_RANK = 5, 20

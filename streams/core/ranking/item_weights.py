@@ -19,7 +19,6 @@ from models.text.content import ContentModel
 from models.text.tfidf import text_of
 from models.vocabulary import MISSING
 from models.weight import rating_of, weight_of
-from schemas.limit import RATING_SCALE
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0
@@ -144,7 +143,7 @@ class ContentItemWeights(ModelItemWeights):
         return super().weights(values, items)
 
 
-def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> ModelEvent:
+def model_event(event: Interaction, *, rating_scale: float) -> ModelEvent:
     """Return an interaction with an item as an event for models.
 
     Args:

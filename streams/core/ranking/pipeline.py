@@ -24,15 +24,13 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
-from streams.core.ranking.item_columns import Column, Indices
+from streams.core.ranking.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
 """The source of requested items that are not in the catalog."""
-_DIGITS = 6
-"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
 """Size of the shortlist that diversity chooses from, in feeds."""
 _SAMPLED, _SAMPLE_MARGIN = 8, 2
@@ -124,7 +122,7 @@ def score(candidates: Candidates, weights: Weights) -> Column:
         candidates: The candidates.
         weights: (features,) weights.
     """
-    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(SCORE_DIGITS)
     scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
     return scores
 
@@ -231,7 +229,7 @@ def rank_candidates(
         watermark=query.features.watermark,
         model=MODEL,
         items=[catalog.items.names[index] for index in items.tolist()],
-        scores=contributions.sum(axis=0).round(_DIGITS).tolist(),
+        scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist(),
         sources=sources,
         reasons=reasons.reasons(items, sources, query, catalog),
         parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},

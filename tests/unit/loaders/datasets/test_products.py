@@ -12,6 +12,7 @@ from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 COLUMNS = (
     "id,name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,discount_ratio"
 )
@@ -22,7 +23,7 @@ PLUGS = (
 SCRAPED = "name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,Unnamed: 0"
 
 
-def read(folder: Path, *lines: str, form: ProductFormat | None = None) -> Products:
+def read(folder: Path, *lines: str, form: ProductFormat = STARS) -> Products:
     path = folder / "products.csv"
     path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
     return products.read(path, now_ms=NOW_MS, form=form)
@@ -116,11 +117,11 @@ def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no column name and none main_category; its columns are user, item, rating"):
         read(tmp_path, "user,item,rating", "1,2,3")
     with pytest.raises(DatasetError, match="there is no such file"):
-        products.read(tmp_path / "none.csv", now_ms=NOW_MS)
+        products.read(tmp_path / "none.csv", now_ms=NOW_MS, form=STARS)
 
 
 TABLES = Path(__file__).parents[1] / "files" / "tables"
-GERMAN = ProductFormat(columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
+GERMAN = ProductFormat(rating_scale=5.0, columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
 UNCLOSED = "a quote is not closed at the end of its field"
 SPOILED = "a quote opens in line 2 and closes after lines that could be rows of their own"
 AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
@@ -185,7 +186,7 @@ AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
     ],
 )
 def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str]) -> None:
-    found = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else None)
+    found = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else STARS)
     assert found.rows == rows == len(found.items) + found.repeated + len(found.rejected)
     assert [item.item_id for item in found.items] == ids.split()
     assert list(rejected(found)) == list(problems)
@@ -216,13 +217,13 @@ def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str])
 )
 def test_files_of_no_products_are_refused(name: str, problem: str) -> None:
     with pytest.raises(DatasetError) as refusal:
-        products.read(TABLES / name, now_ms=NOW_MS)
+        products.read(TABLES / name, now_ms=NOW_MS, form=STARS)
     assert problem in str(refusal.value)
     assert str(refusal.value).isprintable()
 
 
 def test_a_file_of_names_alone_has_no_rows() -> None:
-    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS).rows == 0
+    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS, form=STARS).rows == 0
 
 
 def test_a_name_of_two_columns_is_noted() -> None:
@@ -271,12 +272,19 @@ def test_products_of_any_ids_are_taken_and_ids_in_links_too(tmp_path: Path) -> N
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     form = ProductFormat(
-        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"}, separator=";"
+        rating_scale=5.0,
+        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"},
+        separator=";",
     )
     [item] = read(tmp_path, "SKU;Produkt;Gruppe;VK;price", "a/1;Stift;Büro;1,99 €;7", form=form).items
     assert (item.item_id, item.title, item.category, item.price) == ("a/1", "Stift", "Büro", 1.99)
     with pytest.raises(DatasetError, match="no column Preis; its columns are SKU"):
-        read(tmp_path, "SKU,name,category", "1,2,3", form=ProductFormat(columns={"discount_price": "Preis"}))
+        read(
+            tmp_path,
+            "SKU,name,category",
+            "1,2,3",
+            form=ProductFormat(rating_scale=5.0, columns={"discount_price": "Preis"}),
+        )
 
 
 def test_ratings_come_from_the_scale_of_the_file(tmp_path: Path) -> None:
@@ -345,7 +353,9 @@ def test_each_line_is_imported_or_named(tmp_path: Path, rows: list[list[str]], p
         for fragment, place in zip(fragments, places, strict=False):
             line = line[:place] + fragment + line[place:]
         lines.append(line)
-    found = read(tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(encoding="utf-8"))
+    found = read(
+        tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(rating_scale=5.0, encoding="utf-8")
+    )
     assert found.rows == len(lines) == len(found.items) + found.repeated + len(found.rejected)
     named = rejected(found)
     intact = {number for number, fragments in enumerate(rows) if not fragments}
