@@ -17,7 +17,6 @@ from infra.settings import Settings, specifications
 from loaders.datasets.product_column import ProductFormat
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS
 from streams.core.item.socialverse_mapping import interaction
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.item_weights import model_event
 from streams.roles.collect.collector import Collector
 from streams.roles.shop.similarity_fit import fit, fit_model
@@ -96,7 +95,6 @@ def test_items_out_of_stock_are_hidden_or_ranked_last_as_set() -> None:
         (faust_app, {"store", "limits", "commit_interval_s"}),
         (PostgresShopSearch, {"radius_km", "hides_out_of_stock"}),
         (HybridSearch, {"radius_km", "hides_out_of_stock"}),
-        (CatalogSnapshot, {"cooccurrence_half_life_days"}),
         (Collector, {"rating_scale"}),
         (ProductFormat, {"rating_scale"}),
         (interaction, {"rating_scale"}),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from domain.nearby import GeoIndex
 from domain.stock import is_sold_out
-from models.neighbours.cooccurrence import DecayedCooccurrence
+from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
@@ -71,16 +71,16 @@ class CatalogSnapshot:
     def __init__(
         self,
         *,
-        cooccurrence_half_life_days: float,
         chart_items: int = 200,
+        cooccurrence_half_life_days: float = HALF_LIFE_DAYS,
         learns_links: bool = False,
         exact_items: int = EXACT_ITEMS,
     ) -> None:
         """Start empty.
 
         Args:
-            cooccurrence_half_life_days: Half-life of the item-item links, in days.
             chart_items: Number of items in a chart.
+            cooccurrence_half_life_days: Half-life of the item-item links, in days.
             learns_links: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
         """

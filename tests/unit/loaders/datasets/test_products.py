@@ -227,7 +227,7 @@ def test_a_file_of_names_alone_has_no_rows() -> None:
 
 
 def test_a_name_of_two_columns_is_noted() -> None:
-    found = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS)
+    found = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS, form=STARS)
     assert [item.title for item in found.items] == ["Kettle"]
     assert "several columns are called 'name': the first is read" in found.notes
 
@@ -243,11 +243,11 @@ def test_every_awkward_file_is_tried() -> None:
 
 
 def test_how_a_file_was_read_is_said() -> None:
-    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS).notes
+    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS, form=STARS).notes
     assert notes[0] == "utf-8, separated by commas"
     assert any("the currency of 1 price with $ is taken for USD; it may be CAD" in note for note in notes)
     assert any("1 price with a range" in note for note in notes)
-    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS).notes[0] == "cp1252, separated by commas"
+    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS, form=STARS).notes[0] == "cp1252, separated by commas"
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rows_after_it(tmp_path: Path) -> None:
