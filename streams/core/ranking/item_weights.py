@@ -79,6 +79,12 @@ class ModelItemWeights:
     """The scores of a model for a user who has liked one item."""
 
     def __init__(self, name: str, model: Model) -> None:
+        """Wrap a model.
+
+        Args:
+            name: Name of the model in versions.
+            model: The model, before any learning.
+        """
         self.name, self.model = name, model
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
@@ -117,6 +123,12 @@ class ContentItemWeights(ModelItemWeights):
     model: ContentModel
 
     def __init__(self, name: str, model: ContentModel) -> None:
+        """Wrap a content-based model.
+
+        Args:
+            name: Name of the model in versions.
+            model: The model, before any learning.
+        """
         super().__init__(name, model)
         self._texts: dict[str, str] = {}
 
@@ -149,6 +161,10 @@ def model_event(event: Interaction, *, rating_scale: float) -> ModelEvent:
     Args:
         event: The interaction; it must have an item.
         rating_scale: The highest rating.
+
+    >>> rating = Interaction(event_id="e1", user_id="ann", item_id="i1", action="rate", value=4.0, occurred_at=0)
+    >>> model_event(rating, rating_scale=5.0)
+    ModelEvent(user_id='ann', item_id='i1', at_ms=0, weight=0.6, rating=0.8)
     """
     return ModelEvent(
         event.user_id,

@@ -51,6 +51,12 @@ class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
     def __init__(self, params: LlmBlendParams, *, capacity: int = 100_000) -> None:
+        """Start empty.
+
+        Args:
+            params: The parameters of the LLM blend; they say when scores expire.
+            capacity: Largest number of users.
+        """
         self._params, self._capacity = params, capacity
         self._scores: dict[str, LlmScores] = {}
 
