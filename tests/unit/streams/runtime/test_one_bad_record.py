@@ -232,12 +232,10 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     await world.publisher.close()
 
 
-async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
+async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
-    ranker = Ranker(world.context, Picky(), LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
+    scores = LlmScoreCache(LLM_BLEND_PARAMS)
+    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     released = [asyncio.Event(), asyncio.Event()]
