@@ -11,7 +11,7 @@ import httpx
 from cli.address import api_url
 from infra.address import Addresses
 from infra.fakes import CLAUDE, simulated
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.llm.key import has_key
 from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
 from infra.local.port import require_free

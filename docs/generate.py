@@ -19,7 +19,7 @@ import api.app  # noqa: E402, F401 - it imports whatever may fail
 from api.openapi.catalogue import catalogue  # noqa: E402
 from domain.timestamp import DAY_MS  # noqa: E402
 from infra.settings import RENAMED, SECTIONS, title, variable  # noqa: E402
-from infra.settings.server_settings import LocalStackSettings  # noqa: E402
+from infra.settings.sections.server_settings import LocalStackSettings  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
 from topics.topic import FOREVER  # noqa: E402
 

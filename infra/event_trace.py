@@ -9,9 +9,9 @@ from typing import Literal
 import msgspec
 from aiokafka import ConsumerRecord
 
-from infra.kafka.event_search import EventCopy, find_copies
 from infra.kafka.folded_header import EventPosition, folded_positions, relation
-from infra.kafka.record_window import WindowReader, partition_of_key
+from infra.kafka.readers.event_search import EventCopy, find_copies
+from infra.kafka.readers.record_window import WindowReader, partition_of_key
 from infra.kafka.registry import Registry
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import StoreError

@@ -18,14 +18,14 @@ from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
+from streams.agents.agent_context import AgentContext
 from streams.agents.signal import SOURCES as SIGNAL_SOURCES
 from streams.agents.signal import SignalAgent
 from streams.agents.user import SOURCES as USER_SOURCES
 from streams.agents.user import UserAgent
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from streams.core.triggers.active_users import ActiveUsers
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import signal_params, user_params
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import batch_limits

@@ -23,7 +23,7 @@ from models.neighbours.cooccurrence import DecayedCooccurrence
 from models.neighbours.item_item_matrix import SLOTS
 from schemas.types import Item, ItemStats
 from streams.core.item.stats import COHORTS, HORIZON_RATES
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.user.user_state import UserState
 
 _GB = 2**30

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
 """The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""

@@ -18,9 +18,9 @@ from redis.exceptions import ResponseError
 
 from domain.timestamp import DAY_MS
 from infra import clock
-from infra.kafka import consumer_lag
-from infra.kafka.consumer_lag import ConsumerLag, Counts
-from infra.kafka.provision import APP_ID
+from infra.kafka.admin import consumer_lag
+from infra.kafka.admin.consumer_lag import ConsumerLag, Counts
+from infra.kafka.admin.provision import APP_ID
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, store_errors
 from infra.redis.heartbeat import RoleLife

@@ -1,6 +1,6 @@
 """Cache of answers, at `llm:answer:{hash of the question}`: a repeated question costs nothing.
 
-The source of truth is the topic `llm-calls`: `streams.runtime.answer_cache_refill` fills an empty Redis from it, so
+The source of truth is the topic `llm-calls`: `streams.runtime.refill.answer_cache_refill` fills an empty Redis from it, so
 a replay sends no answered question to the model again.
 """
 

@@ -26,8 +26,8 @@ from streams.core.push.push_state import PushState, due_at, expire_excess, regis
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.record_cache import RecordCache
 from streams.runtime.retry import retry_until_available
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
+from streams.agents.agent_context import AgentContext
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
-from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
-from streams.runtime.agent_context import AgentContext
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.refill import Change, rewrite
+from streams.runtime.refill.store_refill import Change, rewrite
 from streams.runtime.retry import retry_until_available
 from topics.topic import FEEDS
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from infra.local.servers import kafka, schema_registry
 from topics.topic import PARTITIONS
 

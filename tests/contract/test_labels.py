@@ -9,8 +9,8 @@ import pytest
 
 from models.registry import MODELS, RATING_MODELS
 from streams.core.ranking.candidate_rerank import AFFINITY, CONTENT
-from streams.core.ranking.features import SOURCES
-from streams.core.ranking.llm_blend import LLM, ML
+from streams.core.ranking.stages.features import SOURCES
+from streams.core.ranking.stages.llm_blend import LLM, ML
 
 ROOT = Path(__file__).parents[2]
 CARD = ROOT / "portal" / "card.js"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.redis.connection import StoreError, connect

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli.commands.demo.plan import with_new_ids
+from cli.commands.stack.demo.plan import with_new_ids
 from infra.local.process import Child
 from infra.postgres.hybrid_search import HybridSearch
 from infra.postgres.shop_search import PostgresShopSearch
@@ -17,7 +17,7 @@ from infra.settings import Settings, specifications
 from loaders.datasets.product_column import ProductFormat
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS
 from streams.core.item.socialverse_mapping import interaction
-from streams.core.ranking.item_weights import model_event
+from streams.core.learning.item_weights import model_event
 from streams.roles.collect.collector import Collector
 from streams.roles.shop.similarity_fit import fit, fit_model
 from streams.roles.trainer.learner_params import learner_params

@@ -23,12 +23,12 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.idle import wait_until_idle, work_left
-from infra.kafka.offsets import committed_offsets, end_offsets
-from infra.kafka.provision import PUSH_APP_ID, provision
+from infra.kafka.admin.idle import wait_until_idle, work_left
+from infra.kafka.admin.offsets import committed_offsets, end_offsets
+from infra.kafka.admin.provision import PUSH_APP_ID, provision
+from infra.kafka.admin.reset import reset_stack
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.kafka.reset import reset_stack
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.model_status import ModelStatus, RedisModelStatusStore, Version

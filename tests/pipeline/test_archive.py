@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from infra.address import Addresses
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.local import LocalStack, Ports
 from infra.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.address import Addresses
-from infra.kafka.reset import reset_stack
+from infra.kafka.admin.reset import reset_stack
 from infra.local import Ports
 from infra.local.port import free_ports
 

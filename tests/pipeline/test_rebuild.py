@@ -15,7 +15,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.local import LocalStack, Ports
 from infra.postgres import pool as database
 from infra.redis.projection import KEY

@@ -18,10 +18,10 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.kafka.provision import BrokerTopic, broker_topics, create, provision
+from infra.kafka.admin.provision import BrokerTopic, broker_topics, create, provision
 from infra.kafka.publisher import Publisher
+from infra.kafka.readers.topic_tail import last
 from infra.kafka.registry import Registry
-from infra.kafka.topic_tail import last
 from infra.local import Child, LocalStack, Ports, Step, unprivileged
 from infra.local.port import HOST, free_ports
 from infra.local.program import run_program

@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 from infra.address import Addresses
 from infra.health import status
 from infra.health.pipeline_health import PipelineReader
-from infra.kafka.provision import APP_ID, BrokerTopic, create
+from infra.kafka.admin.provision import APP_ID, BrokerTopic, create
 from infra.kafka.publisher import Publisher
+from infra.kafka.readers.topic_tail import follow, last
 from infra.kafka.registry import Registry
-from infra.kafka.topic_tail import follow, last
 from infra.local.port import free_ports
 from infra.redis import heartbeat
 from infra.redis.connection import connect

@@ -15,10 +15,10 @@ from confluent_kafka import Producer
 from infra import clock
 from infra.address import Addresses
 from infra.health import status
-from infra.kafka import dead_letter_replay
-from infra.kafka.dead_letter_replay import DeadLetterFilter
 from infra.kafka.partition import partition_of
-from infra.kafka.topic_tail import last
+from infra.kafka.readers import dead_letter_replay
+from infra.kafka.readers.dead_letter_replay import DeadLetterFilter
+from infra.kafka.readers.topic_tail import last
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.settings import Settings
 from schemas.types import Interaction

@@ -24,12 +24,12 @@ from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
+from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.features import weights_by_name
-from streams.core.ranking.item_weights import ItemWeightsProvider, model_event
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
+from streams.core.ranking.stages.features import weights_by_name
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 

@@ -18,11 +18,11 @@ from models.neighbours.cooccurrence import STEP
 from models.text.signature import signature
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES
-from streams.core.ranking.item_columns import SCORE_DIGITS
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
 from streams.core.ranking.pipeline import rank, weights_for
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
+from streams.core.ranking.stages.features import FEATURES
 
 CONTENT, AFFINITY = "content", "affinity"
 """Sources of items that are not in the catalog: similar to liked items, or of liked categories and topics."""

@@ -15,14 +15,14 @@ from models.blend.blender import Blender, Weights
 from models.vocabulary import MISSING
 from schemas.types import Features, Feed, LlmScores
 from streams.core.params import LlmBlendParams, RankParams
-from streams.core.ranking.calibration import quotas
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
-from streams.core.ranking.filters import FILTERS, UNLISTED
-from streams.core.ranking.item_columns import SCORE_DIGITS
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
 from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, stream_time_ms, weights_for
 from streams.core.ranking.ranking_query import RankingQuery
+from streams.core.ranking.stages.calibration import quotas
+from streams.core.ranking.stages.features import FEATURES, feature_matrix, weights_in_order
+from streams.core.ranking.stages.filters import FILTERS, UNLISTED
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 
 GROUP_LABELS = {
     "neighbors": "goes with items of the user's history",

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.types import Features, Feed
-from streams.core.ranking.item_columns import SCORE_DIGITS
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
 
 VERSION = "1"
 """Version of the prompt below: raise it when the words change."""

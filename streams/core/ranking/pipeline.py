@@ -17,16 +17,16 @@ from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
-from streams.core.ranking import reasons
-from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import candidate_items
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
-from streams.core.ranking.filters import apply_filters, removed_items, trailing
-from streams.core.ranking.item_columns import SCORE_DIGITS, Column, Indices
-from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
+from streams.core.ranking.stages import reasons
+from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
+from streams.core.ranking.stages.candidate_sources import candidate_items
+from streams.core.ranking.stages.diversity import diversify
+from streams.core.ranking.stages.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
+from streams.core.ranking.stages.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, combine
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"

@@ -17,9 +17,9 @@ from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.event_time import local_ms
-from streams.core.ranking.item_columns import LOG_SHARE_UNIT, Column, Indices
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.event_time import local_ms
+from streams.core.ranking.catalog.item_columns import LOG_SHARE_UNIT, Column, Indices
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """Item-item features: each scores all items by their links with the user's history."""
@@ -65,7 +65,7 @@ class RankingQuery:
 
     features: Features
     local_ms: int
-    """The time of the ranking by the user's clock; see `streams.core.ranking.event_time`."""
+    """The time of the ranking by the user's clock; see `streams.core.ranking.catalog.event_time`."""
     context: tuple[int, int, int, int]
     """Classes of the history's length, of the time since the last event, of the last item's event count, and of the
     share of returns."""

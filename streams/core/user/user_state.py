@@ -26,7 +26,7 @@ from streams.core.dedup import fingerprint, remember_event
 from streams.core.item.stats import ItemSignal
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.triggers import trigger_id
 from streams.core.user import geofence
 

@@ -18,8 +18,8 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock
+from infra.kafka.admin.provision import FETCH_GROUP
 from infra.kafka.consumer import kafka_consumer, positions
-from infra.kafka.provision import FETCH_GROUP
 from infra.kafka.publisher import PublishError
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
@@ -31,9 +31,9 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from models.text.encoders import ENCODERS
 from streams.roles.fetch.service import FetchService
-from streams.runtime.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.core_params import fetchers
 from streams.runtime.decode import Decoder
+from streams.runtime.refill.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.role import Role, open_role
 from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS

@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from cli.main import COMMANDS, app
 from topics import TOPICS
 

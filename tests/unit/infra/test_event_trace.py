@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from infra.event_trace import EventTrace, TraceClients, trace_event
-from infra.kafka.dead_letter_replay import REPLAYED_HEADER
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header, folded_positions, relation
 from infra.kafka.partition import partition_of
-from infra.kafka.record_window import WindowReader
+from infra.kafka.readers.dead_letter_replay import REPLAYED_HEADER
+from infra.kafka.readers.record_window import WindowReader
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import MemoryFeedStore
 from schemas.types import DeadLetter, Feed, Interaction

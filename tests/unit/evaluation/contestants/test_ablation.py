@@ -8,8 +8,8 @@ from evaluation.contestants import contestant
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext, UnknownModelError
 from models.base import ModelEvent
-from streams.core.ranking.features import FEATURES
 from streams.core.ranking.pipeline import Candidates, new_blender
+from streams.core.ranking.stages.features import FEATURES
 from tests.build import whole
 
 SETUP = EvalContext(catalogue=[], repeats=False, seed=0)

@@ -12,7 +12,7 @@ from evaluation.protocols.stream import Stream
 from evaluation.reports import cold_start
 from evaluation.reports.report import EvaluationSpec
 from models.base import ModelEvent, ModelQuery, Scores
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.stages.features import FEATURES
 from tests.unit.evaluation.builder import Scripted, a_stream
 
 USERS = [f"u{number}" for number in range(10)]

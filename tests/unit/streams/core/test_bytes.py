@@ -36,7 +36,7 @@ from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
-from streams.core.ranking.catalog_snapshot import CATEGORIES, CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user import user_state as user
@@ -294,7 +294,7 @@ def test_a_view_knows_the_strongest_segments() -> None:
 
 
 def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.ranking.catalog_snapshot._NAMES", 100)
+    monkeypatch.setattr("streams.core.ranking.catalog.catalog_snapshot._NAMES", 100)
     view = CatalogSnapshot()
     for turn in range(50):
         for number in range(10):

@@ -11,8 +11,8 @@ from schemas.limit import OutOfRangeError
 from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.ranking.item_columns import GLOBAL_FEATURES
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params

@@ -45,10 +45,10 @@ from streams.core.position import Position
 from streams.core.push import candidates
 from streams.core.push import push_state as push
 from streams.core.push.push_state import PushState
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.model_state import restore_blender
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user import stated_profile
 from streams.core.user import user_state as user
 from streams.core.user.stated_profile import ProfileState

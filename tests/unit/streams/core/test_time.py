@@ -17,7 +17,7 @@ from schemas.types import Features, ItemStats
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState

@@ -14,9 +14,9 @@ from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import combine
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.stages.llm_blend import combine
 from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import llm_blend_params, rank_params, signal_params

@@ -20,19 +20,19 @@ from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
+from streams.agents.agent_context import AgentContext
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import Ranker, Work
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.trainer_role import Trainer
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.global_tables import GlobalTables
-from streams.runtime.record_cache import _FORMAT
 from streams.runtime.role import Role
+from streams.runtime.state.global_tables import GlobalTables
+from streams.runtime.state.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Ranked, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, an_interaction, an_item, features, llm_scores, stats

@@ -16,9 +16,9 @@ from infra.settings import Settings
 from schemas.types import Interaction
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import followed
 from streams.core.ranking.pipeline import Candidates
 from streams.core.ranking.ranking_query import CLASSES
+from streams.core.ranking.stages.features import followed
 from streams.roles.trainer.learner_params import learner_params
 from tests.build import T0_MS, an_interaction, an_item
 

@@ -8,11 +8,11 @@ import pytest
 from msgspec import structs
 
 from schemas.types import Features, ItemNeighbors, LlmScores, RecentItem
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import GROUP_LABELS, ItemExplanation, RankingInputs, explain
-from streams.core.ranking.features import SOURCES
 from streams.core.ranking.feed_comparison import compare
 from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.stages.features import SOURCES
 from tests.build import LISBON, NEW_YORK, T0_MS, a_feed, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 

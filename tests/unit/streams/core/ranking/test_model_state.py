@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from infra.redis.stores.model_status import REFUSED
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore

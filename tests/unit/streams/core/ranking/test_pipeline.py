@@ -14,11 +14,11 @@ from msgspec import structs
 from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
 from streams.core.params import RankParams
 from streams.core.position import Position
-from streams.core.ranking import candidate_sources
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.features import PRIOR
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.ranking_query import ranking_query as whom
+from streams.core.ranking.stages import candidate_sources
+from streams.core.ranking.stages.features import PRIOR
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats

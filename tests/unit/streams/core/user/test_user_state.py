@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.timestamp import DAY_MS
 from schemas.types import FoundItem, Interaction
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_content, a_ping, a_profile, a_trigger, an_interaction
