@@ -83,28 +83,28 @@ export function createCard(itemId, tag = "li") {
   return card;
 }
 
-export function updateCard(card, entry, placement) {
+export function updateCard(card, entry, ranking) {
   const item = entry.item ?? { title: entry.item_id, category: "" };
   card.style.setProperty("--hue", hue(item.category));
-  setText(card, ".rank", placement.rank ? String(placement.rank) : "");
+  setText(card, ".rank", ranking.rank ? String(ranking.rank) : "");
   showArt(card.querySelector(".art"), item);
   setText(card, ".open", item.title || entry.item_id);
   setText(card, ".meta", metaOf(item));
   setText(card, ".description", item.description ?? "");
   card.querySelector(".description").hidden = !item.description;
   for (const selector of [".reason", ".score", ".why"]) card.querySelector(selector).hidden = entry.score === undefined;
-  if (entry.score !== undefined) showScore(card, entry, placement);
+  if (entry.score !== undefined) showScore(card, entry, ranking);
   for (const button of card.querySelectorAll(".action")) {
     const action = ACTIONS.find(({ name }) => name === button.dataset.action);
     button.setAttribute("aria-label", `${action.label} ${item.title || entry.item_id}`);
   }
-  showMove(card, placement);
+  showMove(card, ranking);
 }
 
-function showScore(card, entry, placement) {
+function showScore(card, entry, ranking) {
   card.querySelector(".reason").replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
   setText(card, ".score-value", entry.score.toFixed(3));
-  fillBar(card.querySelector(".bar-track"), entry, placement.topScore);
+  fillBar(card.querySelector(".bar-track"), entry, ranking.topScore);
   fillContributions(card.querySelector(".parts"), entry);
 }
 

@@ -52,6 +52,7 @@ class Rig:
             self.publisher,
             self.store,
             now_ms=lambda: T0_MS,
+            rating_scale=5.0,
             on_page=lambda one: self.page_numbers.append(one.page),
         )
         return await collecting.collect(name, request_id=request_id, **({"page_size": 2} | options))
@@ -197,7 +198,9 @@ async def test_an_interrupted_collection_goes_on_with_the_page_it_was_at(rig: Ri
     def fail_at_the_second(state: Collection) -> None:
         rig.publisher.is_unavailable = state.page == 2
 
-    collecting = Collector(rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, on_page=fail_at_the_second)
+    collecting = Collector(
+        rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, rating_scale=5.0, on_page=fail_at_the_second
+    )
     with pytest.raises(PublishError):
         await collecting.collect("all-posts", request_id="r1", page_size=2)
     assert ((await rig.store.read())["all-posts"].state, rig.page_numbers) == ("running", [])

@@ -129,6 +129,7 @@ async def test_a_revoked_access_token_is_renewed_unnoticed(google: FakeFcm, send
     assert (await send(sender)).kind == "delivered"
     google.revoke()
     assert (await send(sender)).kind == "delivered"
+    assert google.attempts == 3  # the second message was refused once, for its access token
 
 
 async def test_an_account_that_gets_no_access_token_is_tried_later_and_says_why(

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from streams.core.ranking.stages.features import ALL_GROUPS
 
 from models.registry import MODELS, RATING_MODELS
+from streams.core.ranking.stages.features import ALL_GROUPS
 
 ROOT = Path(__file__).parents[2]
 

@@ -121,7 +121,7 @@ async def test_what_says_nothing_finds_nothing(connections: LazyPool, query: str
 async def test_what_is_alike_is_learned_once_and_searched_by(connections: LazyPool) -> None:
     pool = await connections.pool()
     assert await similarity_fit.is_due(pool, 86_400, NOW)
-    await similarity_fit.fit(pool, NOW)
+    await similarity_fit.fit(pool, NOW, features=10_000)
     assert not await similarity_fit.is_due(pool, 86_400, NOW)
     assert await pool.fetchval("SELECT count(*) FROM words WHERE meaning IS NOT NULL") > 10
     assert (await found(connections, "red shoes"))[0] == "REDSHOES01"

@@ -103,7 +103,7 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         return await pool.fetchval(counted, 2 * USERS)
 
     await until(kept, what="products and clicks in the archive")
-    await similarity_fit.fit(pool, datetime.now(UTC))
+    await similarity_fit.fit(pool, datetime.now(UTC), features=10_000)
     await pipeline.start("shop")
     url = await pipeline.start_api(unused_tcp_port)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:

@@ -120,6 +120,11 @@ class MemoryPrefetchStore:
     """Prefetched content in memory."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
+        """Start empty.
+
+        Args:
+            clock_s: The clock, in seconds since the epoch.
+        """
         self._clock_s = clock_s
         self._answers: dict[PrefetchSlot, Prefetched] = {}
         self._pending_until_s: dict[PrefetchSlot, float] = {}

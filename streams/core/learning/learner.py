@@ -269,7 +269,7 @@ class Learner:
         )
         self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
-            self.item_weights.add(model_event(event, self.params.user.rating_scale), item)
+            self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

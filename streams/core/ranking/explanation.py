@@ -16,6 +16,7 @@ from models.vocabulary import MISSING
 from schemas.types import Features, Feed, LlmScores
 from streams.core.params import LlmBlendParams, RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
 from streams.core.ranking.pipeline import (
     SELECTION_STEPS,
     Candidates,
@@ -23,6 +24,7 @@ from streams.core.ranking.pipeline import (
     lifted,
     rank,
     score,
+    stream_time_ms,
     weights_for,
 )
 from streams.core.ranking.ranking_query import RankingQuery
@@ -30,8 +32,6 @@ from streams.core.ranking.stages.calibration import quotas
 from streams.core.ranking.stages.features import FEATURES, feature_matrix, weights_in_order
 from streams.core.ranking.stages.filters import FILTERS, UNLISTED
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
-
-_DIGITS = 6
 
 Outcome = Literal["ranked", "filled_up", "removed", "no_candidate", "outranked"]
 
@@ -132,7 +132,7 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
     index = catalog.items.get(item_id)
     if index == MISSING or index >= catalog.columns.count:
         raise KeyError(item_id)
-    at_ms = max(catalog.watermark, inputs.features.watermark)
+    at_ms = stream_time_ms(inputs.features, catalog)
     candidates = build_candidates(inputs.features, catalog, params, at_ms=at_ms)
     weights = weights_for(candidates.query, inputs.blender)
     scores, weights = lifted(candidates, score(candidates, weights), weights, catalog)
@@ -155,7 +155,7 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         position_by_score=best_first.tolist().index(row) + 1 if is_candidate and np.isfinite(scores[row]) else None,
         candidates=len(best_first),
         feed_items=len(feed.items),
-        score=round(sum(share.contribution for share in shares), _DIGITS),
+        score=round(sum(share.contribution for share in shares), SCORE_DIGITS),
         steps=_steps(candidates, feed, is_calibrated=is_calibrated),
         is_calibrated=is_calibrated,
         is_trailing=is_candidate and bool(candidates.is_trailing[row]),

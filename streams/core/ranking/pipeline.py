@@ -8,7 +8,6 @@ The same features and the same catalog snapshot therefore always give the same f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +20,7 @@ from models.blend.feature_matrix import FeatureMatrix
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import Column, Indices
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
 from streams.core.ranking.stages.candidate_sources import candidate_items
@@ -36,8 +35,6 @@ UNKNOWN_ITEM = "unknown"
 """The group of requested items that are not in the catalog."""
 _FILL_GROUP = FEATURES["popular"].group.name
 """The group of items without a positive contribution, and of items that only fill up a feed."""
-_DIGITS = 6
-"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
 """Size of the shortlist that diversity chooses from, in feeds."""
 _SAMPLED, _SAMPLE_MARGIN = 8, 2
@@ -74,6 +71,16 @@ class Candidates:
     """(items,) whether each item comes after all others, regardless of its score."""
     removed: dict[str, int] = field(default_factory=dict)
     """The number of items of the catalog that were removed, by filter."""
+
+
+def stream_time_ms(features: Features, catalog: CatalogSnapshot) -> int:
+    """Return the time in the stream at which a user is ranked, in ms since the epoch: that of the newest event.
+
+    Args:
+        features: The features of the user.
+        catalog: The catalog snapshot.
+    """
+    return max(catalog.watermark, features.watermark)
 
 
 def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
@@ -126,7 +133,7 @@ def score(candidates: Candidates, weights: Weights) -> Column:
         candidates: The candidates.
         weights: (features,) weights.
     """
-    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(SCORE_DIGITS)
     scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
     return scores
 
@@ -169,7 +176,6 @@ def rank(
     now_ms: int,
     llm: LlmRatings | None = None,
     among: Sequence[str] | None = None,
-    removed: Counter[str] | None = None,
 ) -> Feed:
     """Return the feed of one user. It is empty only if the catalog is.
 
@@ -182,29 +188,36 @@ def rank(
         llm: The language model's scores for the user, if there are any.
         among: Ids of the items to rank, each once; the user's past actions exclude none. Items that are not in the
             catalog follow in the given order. None ranks the whole catalog.
-        removed: Counts the removed items by filter; it is changed in place.
     """
-    at_ms = max(catalog.watermark, features.watermark)
+    at_ms = stream_time_ms(features, catalog)
     if among is None:
         candidates = build_candidates(features, catalog, params, at_ms=at_ms)
-        if removed is not None:
-            removed.update(candidates.removed)
-        return _feed(candidates, catalog, blender, params, llm, now_ms=now_ms)
+        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
     whole = replace(params, max_recommendations=len(candidates.items))
-    feed = _feed(candidates, catalog, blender, whole, llm, now_ms=now_ms)
+    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm)
     return _with_unknown(feed, among)
 
 
-def _feed(
+def rank_candidates(
     candidates: Candidates,
     catalog: CatalogSnapshot,
     blender: Blender,
     params: RankParams,
-    llm: LlmRatings | None,
     *,
     now_ms: int,
+    llm: LlmRatings | None = None,
 ) -> Feed:
+    """Return the feed of one user, from the user's candidates.
+
+    Args:
+        candidates: The candidates.
+        catalog: The catalog snapshot, as it was when they were built.
+        blender: The shared weights.
+        params: The parameters of the ranking.
+        now_ms: The time of generation, in ms since the epoch.
+        llm: The language model's scores for the user, if there are any.
+    """
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
@@ -223,7 +236,7 @@ def _feed(
         watermark=query.features.watermark,
         model=MODEL,
         items=[catalog.items.names[index] for index in items.tolist()],
-        scores=contributions.sum(axis=0).round(_DIGITS).tolist(),
+        scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist(),
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},

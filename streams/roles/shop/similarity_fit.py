@@ -16,7 +16,7 @@ from infra.postgres.segment import spaced
 from infra.redis.stores.shop_store import MAX_PRODUCTS
 from models.neighbours.nearest import nearest
 from models.neighbours.rules import AssociationRule, mine
-from models.text.tfidf import FEATURES, TfIdf, Vectors
+from models.text.tfidf import TfIdf, Vectors
 from schemas.limit import PRODUCT
 
 DIMENSIONS = 128
@@ -53,7 +53,7 @@ class ShopModel:
     neighbours: list[tuple[list[str], list[float]]]
 
 
-def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
+def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int) -> ShopModel:
     """Fit TF-IDF to texts and find the nearest neighbours of each.
 
     Args:
@@ -93,7 +93,7 @@ async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     return bool(abs(products - last["products"]) > last["products"] / 10)
 
 
-async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) -> None:
+async def fit(pool: asyncpg.Pool, now: datetime, *, features: int) -> None:
     """Fit to all products and the recent baskets, in one transaction: searches see the old fit until it ends.
 
     Args:

@@ -26,6 +26,7 @@ from schemas.codec import Codec
 from schemas.types import Interaction, Item, Profile
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 ALLOWED_S = 5.0
 """Processor time for one file."""
 MESSAGE_CHARS = 2_000
@@ -70,7 +71,7 @@ def lines_of(content: str, separator: str) -> int:
     return sum(bool(line.replace(separator, "").strip()) for line in content.split("\n"))
 
 
-def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
+def catalogue(path: Path, form: ProductFormat = STARS) -> Products | None:
     """Read a table of products, and return its content; nothing where it is refused."""
     try:
         with in_time():
@@ -89,9 +90,9 @@ def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
     assert len({item.item_id for item in found_column.items}) == len(found_column.items)
     content = delimited.read(
         path,
-        lambda names: len(products.product_column.find(names, form or ProductFormat())),
-        name=form and form.encoding,
-        separator=form and form.separator,
+        lambda names: len(products.product_column.find(names, form)),
+        name=form.encoding,
+        separator=form.separator,
     )
     if '"' not in content.content:
         assert found_column.rows == lines_of(content.content, content.separator) - 1

@@ -12,13 +12,12 @@ from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
-from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, Column, Scores, Where
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
 from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
 from streams.core.ranking.stages.reasons import Reason, always, because_liked, in_category, likes, on_date
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Ranges of steps back in the history in which an item was last acted on: a feature for each."""
-_DIGITS = 6
 _PRIOR_EVIDENCE = 2.0
 """Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
@@ -237,7 +236,7 @@ def weights_by_name(weights: Weights) -> dict[str, float]:
     """Return the weights by feature name, without negligible ones."""
     return {
         name: weight
-        for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
+        for name, weight in zip(FEATURES, weights.round(SCORE_DIGITS).tolist(), strict=True)
         if abs(weight) >= _MIN_WEIGHT
     }
 

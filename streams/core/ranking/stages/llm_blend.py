@@ -18,10 +18,8 @@ from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
 from streams.core.params import LlmBlendParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import Indices
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Indices
 from streams.core.ranking.stages.features import LLM, ML
-
-_DIGITS = 6
 
 Column = NDArray[np.float64]
 
@@ -51,6 +49,12 @@ class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
     def __init__(self, params: LlmBlendParams, *, capacity: int = 100_000) -> None:
+        """Start empty.
+
+        Args:
+            params: The parameters of the LLM blend; they say when scores expire.
+            capacity: Largest number of users.
+        """
         self._params, self._capacity = params, capacity
         self._scores: dict[str, LlmScores] = {}
 
@@ -91,7 +95,7 @@ class CombinedScores:
     @property
     def total(self) -> NDArray[np.float32]:
         """Return (items,) combined scores."""
-        total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(_DIGITS).astype(np.float32)
+        total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(SCORE_DIGITS).astype(np.float32)
         return total
 
 
@@ -139,9 +143,9 @@ def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scor
     contributions = _contributions(feed, weighted_ml, weighted_llm)
     return replace(
         feed,
-        scores=(weighted_ml + weighted_llm).round(_DIGITS).tolist(),
-        parts={name: values.round(_DIGITS).tolist() for name, values in contributions.items()},
-        ml_scores=ml.round(_DIGITS).tolist(),
+        scores=(weighted_ml + weighted_llm).round(SCORE_DIGITS).tolist(),
+        parts={name: values.round(SCORE_DIGITS).tolist() for name, values in contributions.items()},
+        ml_scores=ml.round(SCORE_DIGITS).tolist(),
         llm_scores={item: scores[item] for item in feed.items if item in scores},
     )
 

@@ -12,7 +12,7 @@ from infra.redis.stores.model_status import SERVING, LiveModel, MemoryModelStatu
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Experiment, RecentItem
 from tests.build import T0_MS, a_feed, a_profile, a_version, an_experiment, an_item, features
-from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.builder import NOW_MS, World, published
 from topics.topic import EXPERIMENTS, INTERACTIONS, TRIGGERS
 
 ARTICLE = {
@@ -28,10 +28,7 @@ async def personalized(world: World, settings: dict[str, Any] | None = None, **b
     """Return the trigger of a request and what is answered once a worker has put the candidates the other way round."""
     async with world.http(**(settings or {})) as http:
         asking = asyncio.create_task(http.post("/personalize", json={"user_id": "ann", **body}))
-        while not world.publisher.values_of(TRIGGERS):
-            assert not asking.done(), asking.result().text
-            await asyncio.sleep(0)
-        [trigger] = world.publisher.values_of(TRIGGERS)
+        [trigger] = await published(world, TRIGGERS, asking)
         names = trigger.candidates[::-1]
         count = len(names)
         parts = {"affinity": [0.25] * count, "content": [0.25] * count, "fresh": [0.0] * count}

@@ -14,7 +14,7 @@ from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
-from tests.unit.api.builder import World
+from tests.unit.api.builder import World, published
 from topics.topic import INTERACTIONS, TRIGGERS
 
 
@@ -58,11 +58,7 @@ async def answered(world: World, path: str, **params: Any) -> Any:
     """Ask while a worker ranks whatever it is asked for, the other way round."""
     async with world.http(api_rerank_timeout_s=0.5) as http:
         asking = asyncio.create_task(http.get(path, params={"username": "ann"} | params))
-        while not world.publisher.values_of(TRIGGERS):
-            if asking.done():
-                break
-            await asyncio.sleep(0)
-        for trigger in world.publisher.values_of(TRIGGERS):
+        for trigger in await published(world, TRIGGERS, asking):
             items = trigger.candidates[::-1]
             count = len(items)
             columns: dict[str, Any] = {"sources": ["popular"] * count, "reasons": ["Popular"] * count, "parts": {}}

@@ -16,6 +16,7 @@ from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context
+from tests.waiting import until
 
 
 class AwayFeeds:
@@ -225,9 +226,11 @@ async def test_a_change_of_an_item_shows_at_once() -> None:
         assert await titles(http) == ["Title of i1", "Title of i2", "Title of i3"]
         await world.items.write([an_item("i2", title="Another")])
         await world.items.delete(["i1"])
-        async with asyncio.timeout(5):
-            while await titles(http) != ["Another", "Title of i3"]:  # noqa: ASYNC110 - a client sees no more
-                await asyncio.sleep(0)
+
+        async def changed() -> bool:
+            return await titles(http) == ["Another", "Title of i3"]
+
+        await until(changed)
 
 
 async def test_content_without_its_store_is_503() -> None:
@@ -279,8 +282,7 @@ async def test_stream_does_not_repeat_what_the_client_has() -> None:
     stream = endpoints(world).events("u1", 2, first.id)
     waiting = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(5):
-        while "u1" not in world.feeds.fanout:  # noqa: ASYNC110 - it has no event for this
-            await asyncio.sleep(0)
+        await until(lambda: "u1" in world.feeds.fanout)
         await world.feeds.write([a_feed(features_version=6)])
         event = await waiting
     await stream.aclose()

@@ -8,7 +8,7 @@ import pytest
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from tests.build import T0_MS, a_feed, an_item
-from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.builder import NOW_MS, World, published
 from topics.topic import TRIGGERS
 
 
@@ -94,10 +94,8 @@ async def test_results_of_who_has_no_feed_are_everyones_or_404() -> None:
 async def asked(world: World, http: httpx.AsyncClient, **body: Any) -> tuple[Any, asyncio.Task[httpx.Response]]:
     """Ask for a re-rank and return its trigger once it is published."""
     asking = asyncio.create_task(http.post("/results/re-rank", json={"user_id": "ann"} | body))
-    while not world.publisher.values_of(TRIGGERS):
-        assert not asking.done(), asking.result().text
-        await asyncio.sleep(0)
-    return world.publisher.values_of(TRIGGERS)[-1], asking
+    triggers = await published(world, TRIGGERS, asking)
+    return triggers[-1], asking
 
 
 async def test_rerank_has_a_worker_rank_and_answers_with_what_it_leaves() -> None:

@@ -91,6 +91,8 @@ def test_words_are_bound_and_those_that_say_nothing_are_left_out() -> None:
 
 def test_products_of_scripts_without_spaces_are_alike_by_what_they_share() -> None:
     names = ["赤い自転車", "青い自転車", "子供用自転車", "料理の本棚", "旅行の本棚", "歴史の本棚"]
-    fitted = similarity_fit.fit_model(names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names])
+    fitted = similarity_fit.fit_model(
+        names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names], features=100
+    )
     for name, (others, _) in zip(names, fitted.neighbours, strict=True):
         assert others[0][-2:] == name[-2:]

@@ -12,6 +12,7 @@ from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 COLUMNS = (
     "id,name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,discount_ratio"
 )
@@ -22,7 +23,7 @@ PLUGS = (
 SCRAPED = "name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,Unnamed: 0"
 
 
-def read(folder: Path, *lines: str, form: ProductFormat | None = None) -> Products:
+def read(folder: Path, *lines: str, form: ProductFormat = STARS) -> Products:
     path = folder / "products.csv"
     path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
     return products.read(path, now_ms=NOW_MS, form=form)
@@ -116,11 +117,11 @@ def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no column name and none main_category; its columns are user, item, rating"):
         read(tmp_path, "user,item,rating", "1,2,3")
     with pytest.raises(DatasetError, match="there is no such file"):
-        products.read(tmp_path / "none.csv", now_ms=NOW_MS)
+        products.read(tmp_path / "none.csv", now_ms=NOW_MS, form=STARS)
 
 
 TABLES = Path(__file__).parents[1] / "files" / "tables"
-GERMAN = ProductFormat(columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
+GERMAN = ProductFormat(rating_scale=5.0, columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
 UNCLOSED = "a quote is not closed at the end of its field"
 SPOILED = "a quote opens in line 2 and closes after lines that could be rows of their own"
 AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
@@ -185,7 +186,7 @@ AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
     ],
 )
 def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str]) -> None:
-    parsed_products = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else None)
+    parsed_products = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else STARS)
     assert (
         parsed_products.rows
         == rows
@@ -220,17 +221,17 @@ def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str])
 )
 def test_files_of_no_products_are_refused(name: str, problem: str) -> None:
     with pytest.raises(DatasetError) as refusal:
-        products.read(TABLES / name, now_ms=NOW_MS)
+        products.read(TABLES / name, now_ms=NOW_MS, form=STARS)
     assert problem in str(refusal.value)
     assert str(refusal.value).isprintable()
 
 
 def test_a_file_of_names_alone_has_no_rows() -> None:
-    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS).rows == 0
+    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS, form=STARS).rows == 0
 
 
 def test_a_name_of_two_columns_is_noted() -> None:
-    parsed_products = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS)
+    parsed_products = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS, form=STARS)
     assert [item.title for item in parsed_products.items] == ["Kettle"]
     assert "several columns are called 'name': the first is read" in parsed_products.notes
 
@@ -246,11 +247,11 @@ def test_every_awkward_file_is_tried() -> None:
 
 
 def test_how_a_file_was_read_is_said() -> None:
-    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS).notes
+    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS, form=STARS).notes
     assert notes[0] == "utf-8, separated by commas"
     assert any("the currency of 1 price with $ is taken for USD; it may be CAD" in note for note in notes)
     assert any("1 price with a range" in note for note in notes)
-    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS).notes[0] == "cp1252, separated by commas"
+    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS, form=STARS).notes[0] == "cp1252, separated by commas"
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rows_after_it(tmp_path: Path) -> None:
@@ -275,12 +276,19 @@ def test_products_of_any_ids_are_taken_and_ids_in_links_too(tmp_path: Path) -> N
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     form = ProductFormat(
-        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"}, separator=";"
+        rating_scale=5.0,
+        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"},
+        separator=";",
     )
     [item] = read(tmp_path, "SKU;Produkt;Gruppe;VK;price", "a/1;Stift;Büro;1,99 €;7", form=form).items
     assert (item.item_id, item.title, item.category, item.price) == ("a/1", "Stift", "Büro", 1.99)
     with pytest.raises(DatasetError, match="no column Preis; its columns are SKU"):
-        read(tmp_path, "SKU,name,category", "1,2,3", form=ProductFormat(columns={"discount_price": "Preis"}))
+        read(
+            tmp_path,
+            "SKU,name,category",
+            "1,2,3",
+            form=ProductFormat(rating_scale=5.0, columns={"discount_price": "Preis"}),
+        )
 
 
 def test_ratings_come_from_the_scale_of_the_file(tmp_path: Path) -> None:
@@ -353,7 +361,9 @@ def test_each_line_is_imported_or_named(tmp_path: Path, rows: list[list[str]], p
         for fragment, place in zip(fragments, places, strict=False):
             line = line[:place] + fragment + line[place:]
         lines.append(line)
-    parsed_products = read(tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(encoding="utf-8"))
+    parsed_products = read(
+        tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(rating_scale=5.0, encoding="utf-8")
+    )
     assert (
         parsed_products.rows
         == len(lines)

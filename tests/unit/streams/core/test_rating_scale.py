@@ -89,7 +89,7 @@ def test_the_trainer_passes_over_what_the_user_agent_refuses() -> None:
 
 def test_percentages_of_the_external_api_are_put_on_the_scale() -> None:
     record = socialverse_mapping.EngagementRecord(id=1, post_id=2, user_id=3, rated_at=T0_MS, rating_percent=80)
-    assert socialverse_mapping.interaction("rated-posts", record, None).value == 4.0
+    assert socialverse_mapping.interaction("rated-posts", record, None, rating_scale=5.0).value == 4.0
     assert socialverse_mapping.interaction("rated-posts", record, None, rating_scale=10.0).value == 8.0
 
 

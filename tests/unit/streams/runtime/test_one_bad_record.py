@@ -206,13 +206,15 @@ class Picky(MemoryFeedStore):
 async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view = CatalogSnapshot()
     view.apply_item(an_item("i1"))
+    view.apply_item(an_item("muted"))
     view.refresh()
     world, store = World(view), Picky()
     ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     users, released = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
-        user: (record, features(user_id=user, version=7)) for user, record in zip(users, events, strict=True)
+        user: (record, features(user_id=user, version=7, muted=["muted"]))
+        for user, record in zip(users, events, strict=True)
     }
     ranker.put(released.set, work)
     ranking = asyncio.create_task(ranker.run())
@@ -223,18 +225,17 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
     [letter] = world.broker.newest(DEAD_LETTERS).values()
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
+    assert ranker.removed["muted"] == len(users)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     assert DEFAULT_FEED not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 
-async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
+async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
-    ranker = Ranker(world.context, Picky(), LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
+    scores = LlmScoreCache(LLM_BLEND_PARAMS)
+    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     released = [asyncio.Event(), asyncio.Event()]

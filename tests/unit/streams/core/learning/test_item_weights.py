@@ -149,8 +149,10 @@ def test_item_weights_by_content_are_text_similarities() -> None:
 def test_an_item_without_scores_in_a_model_has_no_item_weights() -> None:
     tastes: ItemWeightsProvider = ModelItemWeights("als", Als(factors=2))
     for number in range(32):  # the first refit
-        tastes.add(model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}")), None)
-    tastes.add(model_event(an_interaction(user_id="u1", item_id="late")), None)
+        tastes.add(
+            model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}"), rating_scale=5.0), None
+        )
+    tastes.add(model_event(an_interaction(user_id="u1", item_id="late"), rating_scale=5.0), None)
     weights = tastes.weights(sparse.csr_array((8, 6), dtype=np.float32), ["i0", "i1", "late", "never"])
     assert weights[:2, :2].any()
     assert not weights[2:].any()
@@ -158,10 +160,12 @@ def test_an_item_without_scores_in_a_model_has_no_item_weights() -> None:
 
 
 def test_a_model_hears_how_much_an_action_says_and_what_was_rated() -> None:
-    assert model_event(an_interaction(action="rate", value=4.0, occurred_at=T0_MS)) == ModelEvent(
+    assert model_event(an_interaction(action="rate", value=4.0, occurred_at=T0_MS), rating_scale=5.0) == ModelEvent(
         "u1", "i1", T0_MS, 0.6, 0.8
     )
-    assert model_event(an_interaction(action="save", occurred_at=T0_MS)) == ModelEvent("u1", "i1", T0_MS, 2.5, None)
+    assert model_event(an_interaction(action="save", occurred_at=T0_MS), rating_scale=5.0) == ModelEvent(
+        "u1", "i1", T0_MS, 2.5, None
+    )
 
 
 def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:

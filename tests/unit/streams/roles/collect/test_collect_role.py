@@ -23,7 +23,7 @@ class NoPages:
 async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restarted() -> None:
     pages, slept = NoPages(), list[float]()
     now_ms = 10_500
-    collecting = Collector(pages, MemoryPublisher(), MemoryCollectionStore(), now_ms=lambda: now_ms)  # type: ignore[arg-type]
+    collecting = Collector(pages, MemoryPublisher(), MemoryCollectionStore(), now_ms=lambda: now_ms, rating_scale=5.0)  # type: ignore[arg-type]
 
     async def sleep(seconds: float) -> None:
         nonlocal now_ms
