@@ -208,7 +208,7 @@ def _profile_update(event: ProfileUpdate, now_ms: int) -> None:
     check_known("kind", event.kind)
     check_names("fields", event.fields, PROFILE_FIELDS)
     if event.kind == "update" and not event.fields:
-        raise OutOfRangeError("fields", "is missing: an update needs the names of what it states")
+        raise OutOfRangeError("fields", "is missing: an update needs the names of the fields that it states")
 
 
 def _impression(event: Impression, now_ms: int) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
+from api.endpoints.visibility import contributions
 from api.http.body import check_count, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, NotRecommendedError, StoreUnavailableError
@@ -159,7 +160,7 @@ class ContextIqRecommendations:
                         rank=rank,
                         reason=feed.reasons[position],
                         source=feed.sources[position],
-                        parts={name: part[position] for name, part in feed.parts.items() if part[position]},
+                        parts=contributions(feed, position),
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)

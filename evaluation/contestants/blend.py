@@ -1,4 +1,4 @@
-"""The serving blend as an evaluated model: the pure cores of the rank agent and the trainer, driven in memory.
+"""The serving blend as an evaluated model: the pure cores of the ranker and the trainer, driven in memory.
 
 There are two differences from serving: each list is ranked anew, as after `POST /retrieve`, and the item tables are up
 to date with each event, while those of a worker lag by up to a second.

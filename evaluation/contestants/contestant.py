@@ -76,7 +76,7 @@ def build(name: str, context: EvalContext) -> Model:
 
 def _of_source(feature: str) -> str:
     """Return the name of the blend without all features of a feature's source."""
-    return f"{BLEND}-{FEATURES[feature].source}"
+    return f"{BLEND}-{FEATURES[feature].group.name}"
 
 
 def _of_feature(feature: str) -> str:

@@ -38,7 +38,7 @@ class AnswerCache:
         if left_ms <= 0:
             return
         try:
-            with store_errors("keeping an answer"):
+            with store_errors("storing an answer"):
                 await self._redis.set(KEY + name, answer, px=left_ms)
         except StoreError as error:
             _LOG.warning("%s", error)

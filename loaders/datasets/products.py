@@ -55,7 +55,7 @@ class Products:
     """Notes on the reading of the file and its assumptions."""
 
 
-def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Products:
+def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
     """Read a file; repeated reads yield the same items.
 
     Args:
@@ -66,7 +66,6 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
     Raises:
         DatasetError: the file or a needed column is missing, or its encoding or rating scale is unclear.
     """
-    form = form or ProductFormat()
     text, columns, places = _opened(path, form)
     rows = list(text.rows(len(columns)))[1:]
     cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]

@@ -177,6 +177,11 @@ class Cooccurrence(FallbackModel):
     name = "cooccurrence"
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
+        """Start empty.
+
+        Args:
+            half_life_days: Half-life of the links and of the fallback's popularity, in days.
+        """
         super().__init__(half_life_days=half_life_days)
         self._table = DecayedCooccurrence(half_life_days=half_life_days)
         self._windows: dict[str, deque[tuple[int, int]]] = {}
@@ -223,6 +228,9 @@ def timestamp_groups_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.in
     Args:
         times_ms: Times of earlier events, newest first, in ms since the epoch.
         now_ms: Time of the current event.
+
+    >>> timestamp_groups_back([500, 300, 300, 100], now_ms=500).tolist()
+    [0, 1, 1, 2]
     """
     groups_back, count, later_ms = [], 0, now_ms
     for at_ms in times_ms:  # most histories are short: arrays would take longer

@@ -17,7 +17,7 @@ from models.neighbours import link_kernels
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
-Votes = NDArray[np.float32]
+Scores = NDArray[np.float32]
 
 MOST_LINKS, FEWEST_LINKS = 1_024, 128
 """Limits of a row in a small catalogue and in a very large one, in links."""
@@ -35,7 +35,7 @@ class SimilarityQuery(NamedTuple):
     """A weighted sum over the rows of some items."""
 
     channel: int
-    weights: Sums | Votes
+    weights: Sums | Scores
     """(queries, m) weights of the first m of the items."""
     damping: float = 0.0
     """Exponent of the popularity penalty: each candidate's sum is divided by this power of its mass, 0 without mass."""
@@ -73,7 +73,7 @@ class SparseLinks:
         self._lengths = np.zeros(_START_ITEMS, np.int32)
         self._rooms = np.zeros(_START_ITEMS, np.int32)
         self._mass = np.zeros(_START_ITEMS)
-        self._damping: dict[float, Votes] = {}
+        self._damping: dict[float, Scores] = {}
         """Cache of mass^-power by item, keyed by power."""
         self.dropped = 0
         """Links that full rows have dropped."""
@@ -158,7 +158,7 @@ class SparseLinks:
         self._mass *= factor
         self._damping.clear()
 
-    def scores(self, items: Indices, *queries: SimilarityQuery, out: Votes) -> Votes:
+    def scores(self, items: Indices, *queries: SimilarityQuery, out: Scores) -> Scores:
         """Return the weighted sums of the rows of items, one row of scores for each row of weights.
 
         Args:
@@ -185,7 +185,7 @@ class SparseLinks:
             start += len(weights)
         return out
 
-    def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
+    def between(self, items: Indices, others: Indices, *, channel: int) -> Scores:
         """Return the (items, others) links of each item with each other; 0 without a link.
 
         Args:
@@ -258,7 +258,7 @@ class SparseLinks:
         for power, damping in self._damping.items():
             damping[item] = _damping(mass, power)
 
-    def _damped(self, power: float) -> Votes:
+    def _damped(self, power: float) -> Scores:
         if power not in self._damping:
             mass = self._mass
             self._damping[power] = np.where(mass > 0.0, np.maximum(mass, MIN_MASS) ** -power, 0.0).astype(np.float32)

@@ -293,10 +293,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Return the batches of a partition that are in flight."""
         return self._offset_tracker.load(tp)
 
-    def batched_partitions(self) -> set[TP]:
-        """Return the assigned partitions of batched topics."""
-        return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
-
 
 class _BlockedCoroutine:
     """A coroutine that was started and is blocked, wrapped as an awaitable that resumes it."""

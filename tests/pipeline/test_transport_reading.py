@@ -91,22 +91,22 @@ async def test_every_byte_arrives_whatever_the_codec(stack: Stack, tmp_path: Pat
     topic, group = named("bytes")
     create_topics(servers, topic)
     out = producer(servers, **{"compression.type": codec})
-    sent = [
+    payloads = [
         (b"\xff\xfe not utf-8", b"\x00\x01 binary \xff", [("trace", b"\x00\xff"), ("empty", b"")]),
         (None, b"null key", []),
         (b"null value", None, []),
         (b"", b"", []),
         *[(b"key", b"compressible " * 200, [])] * 50,
     ]
-    for key, value, headers in sent:
+    for key, value, headers in payloads:
         out.produce(topic, value, key, partition=3, headers=headers)
     out.flush()
     async with reading(servers, group, topic, tmp_path) as reader:
-        await until(lambda: len(reader.records) >= len(sent), "all records are read")
+        await until(lambda: len(reader.records) >= len(payloads), "all records are read")
         batch = reader.events[0].value
         assert (batch.topic, batch.partition, batch.first_offset) == (topic, 3, 0)
-        assert batch.remaining == len(sent) - len(batch)
-    assert [(record.key, record.value, list(record.headers)) for record in reader.records] == sent
+        assert batch.remaining == len(payloads) - len(batch)
+    assert [(record.key, record.value, list(record.headers)) for record in reader.records] == payloads
 
 
 async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: Stack, tmp_path: Path) -> None:
@@ -193,22 +193,22 @@ async def test_what_is_held_when_partitions_are_taken_is_read_again(stack: Stack
     limits = replace(LIMITS, batch_records=100)
     async with reading(servers, group, topic, tmp_path, limits=limits, table=True) as first:
         await until(lambda: len(first.records) == 8_000, "all records are read")
-        done = {}
+        names = {}
         for event in [event for event in first.events if event.value.first_offset < 300]:
             assert event.ack()
-            done[event.value.partition] = event.value.last_offset + 1
-        held = [event for event in first.events if event.value.first_offset >= 300]
+            names[event.value.partition] = event.value.last_offset + 1
+        held_events = [event for event in first.events if event.value.first_offset >= 300]
         first.events = []
         async with reading(servers, group, topic, tmp_path, limits=limits, table=True) as second:
             await until(
-                lambda: len(first.records) + len(second.records) == 8_000 - sum(done.values()),
+                lambda: len(first.records) + len(second.records) == 8_000 - sum(names.values()),
                 "what was not acknowledged is read again by both",
             )
             assert {e.value.partition for e in first.events}.isdisjoint({e.value.partition for e in second.events})
             assert second.events
-            assert not any(event.ack() for event in held), "acknowledged from before the rebalance"
-            assert committed(servers, group, topic) == done
-            with pytest.raises(StaleEventError), as_current(held[0]):
+            assert not any(event.ack() for event in held_events), "acknowledged from before the rebalance"
+            assert committed(servers, group, topic) == names
+            with pytest.raises(StaleEventError), as_current(held_events[0]):
                 pytest.fail("a stale event may not write")
             first.acknowledge()
             second.acknowledge()

@@ -19,8 +19,8 @@ async def pipeline() -> Pipeline:
 
 @pytest.fixture(scope="module")
 async def chromium() -> AsyncIterator[Browser]:
-    async with browser() as found:
-        yield found
+    async with browser() as found_page:
+        yield found_page
 
 
 @pytest.fixture

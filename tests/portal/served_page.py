@@ -49,18 +49,18 @@ class Pipeline:
                 await self.pushes.write_devices([await self._preferring(value)])
             if topic.name != "interactions.v1" or value.item_id is None:
                 continue
-            left = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
-            await self.rank(value.user_id, [left[-1], *left[:-1]])
+            rest = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
+            await self.rank(value.user_id, [rest[-1], *rest[:-1]])
 
     async def _merged(self, update: ProfileUpdate) -> Profile:
-        _, known = await self.portraits.read(update.user_id)
+        _, profile = await self.portraits.read(update.user_id)
         stated = {name: getattr(update, name) for name in update.fields}
-        return replace(known or a_profile(user_id=update.user_id), **stated)
+        return replace(profile or a_profile(user_id=update.user_id), **stated)
 
     async def _preferring(self, request: PushRequest) -> Devices:
-        known = await self.pushes.read_devices(request.user_id)
+        devices = await self.pushes.read_devices(request.user_id)
         stated = {name: getattr(request.preferences, name) for name in request.fields}
-        preferences = replace(known.preferences if known else PushPreferences(), **stated)
+        preferences = replace(devices.preferences if devices else PushPreferences(), **stated)
         return Devices(user_id=request.user_id, devices=[], preferences=preferences, changed_at=clock.now_ms())
 
     async def rank(self, user_id: str, items: list[str]) -> None:

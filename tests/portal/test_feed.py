@@ -71,24 +71,24 @@ async def test_hidden_items_disappear_at_once_and_shares_are_published(page: Bro
 
 @needs_browser
 async def test_a_category_has_an_address_and_a_mood_narrows_the_feed(pipeline: Pipeline, chromium: Browser) -> None:
-    shown = order(".feed .card:not([hidden])")
+    shown_order = order(".feed .card:not([hidden])")
     async with serving(pipeline) as url:
         await chromium.open(f"{url}/c/movies#user=ann")
-        await chromium.until(f"({shown}).length === 1")
-        assert await chromium.js(shown) == ["i7"]
+        await chromium.until(f"({shown_order}).length === 1")
+        assert await chromium.js(shown_order) == ["i7"]
         assert await chromium.until("document.querySelector('[data-item=i7] .art img.loaded')?.alt === ''")
         await pipeline.rank("ann", ITEMS[::-1])
         await chromium.until(f"({order()})[0] === 'i30'")
-        assert await chromium.js(shown) == ["i7"], "an update leaves the view as it is"
+        assert await chromium.js(shown_order) == ["i7"], "an update leaves the view as it is"
         await chromium.js("document.querySelector('.filter').click()")
-        await chromium.until(f"({shown}).length === 30")
+        await chromium.until(f"({shown_order}).length === 30")
         assert await chromium.js("location.pathname") == "/"
         await chromium.until("document.getElementById('mood').options.length > 5")
         await chromium.js(
             "(mood => { mood.value = 'happy'; mood.dispatchEvent(new Event('change')) })"
             "(document.getElementById('mood'))"
         )
-        assert await chromium.js(shown) == ["i7"], "a comedy"
+        assert await chromium.js(shown_order) == ["i7"], "a comedy"
         await chromium.js("history.back()")
         await chromium.until("document.querySelector('.filter[aria-current]').textContent === 'movies'")
         assert chromium.complaints == []

@@ -22,9 +22,9 @@ async def test_the_page_is_served_whole_and_lets_no_foreign_code_in(pipeline: Pi
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text), "inline code"
         parts = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
         for part in list(parts):
-            found = await client.get(part)
-            assert found.status_code == 200, part
-            parts += [f"/portal/{name}" for name in re.findall(r'from "\./([\w.]+)"', found.text)]
+            answer = await client.get(part)
+            assert answer.status_code == 200, part
+            parts += [f"/portal/{name}" for name in re.findall(r'from "\./([\w.]+)"', answer.text)]
         for part in set(parts):
             assert (await client.get(part)).status_code == 200, part
 

@@ -29,9 +29,9 @@ async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Bro
         "(document.getElementById('push'))"
     )
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
-    profile, asked = pipeline.published
+    profile, request = pipeline.published
     assert (profile.user_id, profile.fields, profile.topics) == ("ann", ["topics"], ["jazz", "coffee"])
-    assert (asked.user_id, asked.fields, asked.preferences.quiet_hours.timezone) == (
+    assert (request.user_id, request.fields, request.preferences.quiet_hours.timezone) == (
         *("ann", ["quiet_hours"]),
         "Europe/Lisbon",
     )
@@ -90,9 +90,9 @@ async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pip
     for city, form, values in (("Porto", "profile", {"city": "Porto"}), ("Faro", "profile", {"city": "Faro"})):
         await page.js(submit(form, **values))
         await page.until(f"{SAVED} && !document.querySelector('#profile .all').disabled")
-        _, known = await pipeline.portraits.read("ann")
-        assert known == a_profile(
-            user_id="ann", event_id=known.event_id, **(STATED | {"city": city}), categories=["Maison, Jardin"]
+        _, profile = await pipeline.portraits.read("ann")
+        assert profile == a_profile(
+            user_id="ann", event_id=profile.event_id, **(STATED | {"city": city}), categories=["Maison, Jardin"]
         )
     await page.js(submit("push", kinds="jazz, film"))
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
@@ -110,8 +110,8 @@ async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Bro
     await page.js(submit("profile", city="Kyoto"))
     await page.until("document.querySelector('.toast.shown')?.textContent.includes('changed elsewhere')")
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
-    shown = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
-    assert await page.js(shown) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
+    values = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
+    assert await page.js(values) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
     assert pipeline.published == []
     await page.js(submit("profile"))
     await page.until(SAVED)
@@ -120,8 +120,10 @@ async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Bro
 
 @needs_browser
 async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pipeline: Pipeline) -> None:
-    sent = a_notification(user_id="ann", status="sent", title="Tonight: jazz", decided_at=clock.now_ms() + 60_000)
-    await pipeline.pushes.add_notifications([sent])
+    notification = a_notification(
+        user_id="ann", status="sent", title="Tonight: jazz", decided_at=clock.now_ms() + 60_000
+    )
+    await pipeline.pushes.add_notifications([notification])
     await page.js("document.dispatchEvent(new Event('visibilitychange'))")
     await page.until("document.querySelector('.toast.shown')?.textContent.includes('Tonight: jazz')")
     await page.js("document.querySelector('[data-view=you]').click()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.run import run
 from domain.timestamp import utc_time
 from infra import settings
 from infra.address import resolve_addresses
@@ -18,7 +20,7 @@ from infra.error import OperatorError
 from infra.kafka.publisher import open_publisher
 from infra.kafka.readers import dead_letter_replay
 from infra.kafka.readers.dead_letter_replay import DeadLetterFilter
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.settings import Settings
 from schemas.types import DeadLetter
 
@@ -50,11 +52,7 @@ def list_(
     Example: millrace dead-letters list --reason bad_body
     """
     configured = resolve_addresses(settings.read())
-    letters = dead_letter_replay.open_dead_letters(
-        configured.kafka_bootstrap_servers,
-        _registry(configured),
-        DeadLetterFilter(topic=topic, reason=reason, stage=stage),
-    )
+    letters = run(_open_dead_letters(configured, DeadLetterFilter(topic=topic, reason=reason, stage=stage)))
     if as_json:
         for letter in letters[-limit:]:
             print(msgspec.json.encode(letter).decode())
@@ -82,8 +80,7 @@ def show(
     Example: millrace dead-letters show interactions.v1-3-1017
     """
     configured = resolve_addresses(settings.read())
-    only = DeadLetterFilter(ids=frozenset({letter_id}))
-    letters = dead_letter_replay.open_dead_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
+    letters = run(_open_dead_letters(configured, DeadLetterFilter(ids=frozenset({letter_id}))))
     if not letters:
         raise OperatorError(
             f"There is no open dead letter {letter_id}.", "List them with `millrace dead-letters list`."
@@ -127,31 +124,31 @@ def replay(
         )
     only = DeadLetterFilter(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
     configured = resolve_addresses(settings.read())
-    registry = _registry(configured)
-    letters = dead_letter_replay.open_dead_letters(configured.kafka_bootstrap_servers, registry, only)
+    letters = run(_open_dead_letters(configured, only))
     if dry_run:
         for letter in letters:
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    count = asyncio.run(_replay(configured, registry, letters))
+    count = run(_replay(configured, letters))
     print(f"{count} sent again.")
     if count < len(letters):
         print(f"{len(letters) - count} stay open: too large for their topic, truncated, or not from one of our topics.")
 
 
-async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:
-    publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
-    try:
+async def _open_dead_letters(configured: Settings, criteria: DeadLetterFilter) -> list[DeadLetter]:
+    async with open_registry(configured.schema_registry_url) as registry:
+        return await asyncio.to_thread(
+            dead_letter_replay.open_dead_letters, configured.kafka_bootstrap_servers, registry, criteria
+        )
+
+
+async def _replay(configured: Settings, letters: list[DeadLetter]) -> int:
+    async with AsyncExitStack() as clients:
+        registry = await clients.enter_async_context(open_registry(configured.schema_registry_url))
+        publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
+        clients.push_async_callback(publisher.close)
         return await dead_letter_replay.replay(publisher, letters)
-    finally:
-        await publisher.close()
-
-
-def _registry(configured: Settings) -> Registry:
-    registry = Registry(configured.schema_registry_url)
-    registry.connect()
-    return registry
 
 
 def _time(ms: int) -> str:

@@ -27,18 +27,9 @@ from schemas.types import Feed
 from streams.core.ranking.explanation import ItemExplanation
 from streams.core.ranking.explanation import explain as explain_item
 from streams.core.ranking.feed_comparison import FeedComparison, compare
-from streams.core.ranking.pipeline import MODEL
+from streams.core.ranking.pipeline import MODEL, SELECTION_STEPS
+from streams.core.ranking.stages.filters import REMOVAL_LABELS
 from streams.runtime.ranking_inputs import read_ranking_inputs
-
-FILTER_LABELS = {
-    "unlisted": "it is not in the catalogue, or was fetched for other users only",
-    "muted": "the user has muted it, its category or one of its topics",
-    "distant": "it is too far from the user",
-    "ended": "it is over",
-    "sold_out": "it is out of stock",
-    "seen": "the user has acted on it already",
-}
-"""The meaning of each filter, for people."""
 
 
 class ServedPosition(msgspec.Struct, frozen=True):
@@ -179,7 +170,7 @@ def _sentence(item: ItemExplanation) -> str:
         case "filled_up":
             return f"It is at position {item.position} of {item.feed_items} only because the feed was too short."
         case "removed":
-            return f"It is not in the feed: {', and '.join(FILTER_LABELS[name] for name in item.removed_by)}."
+            return f"It is not in the feed: {', and '.join(REMOVAL_LABELS[name] for name in item.removed_by)}."
         case "no_candidate":
             return "It is not in the feed: the catalogue is too large to score whole, and no candidate source names it."
     return f"It is not in the feed: {item.feed_items} other items come before it."
@@ -190,9 +181,8 @@ def _steps(report: ExplainReport) -> Table:
     item = report.explanation
     table = Table("step", "position", "of")
     table.add_row("by score alone", _number(item.position_by_score), f"{item.candidates:,} candidates")
-    rules = ["interests of a newcomer"] * item.is_calibrated + ["diversity"] + ["language model"] * bool(item.llm)
-    rules += ["shown last without a known location, or out of stock"] * item.is_trailing
-    table.add_row(f"after {', '.join(rules)}", _number(item.position), f"{item.feed_items} in the feed ranked now")
+    steps = ", ".join(SELECTION_STEPS[name] for name in item.steps)
+    table.add_row(f"after {steps}", _number(item.position), f"{item.feed_items} in the feed ranked now")
     if report.served is not None:
         table.add_row("as served", _number(report.served.position), f"feed {report.served.version}")
     return table
@@ -205,7 +195,7 @@ def _features(item: ItemExplanation) -> Table:
         column.justify = "right"
     for share in item.features:
         numbers = (share.value, share.weight, share.own_weight, share.contribution)
-        table.add_row(share.feature, share.label, *(f"{number:+.4f}" for number in numbers))
+        table.add_row(share.feature, share.description, *(f"{number:+.4f}" for number in numbers))
     table.add_section()
     table.add_row("score", "", "", "", "", f"{item.score:+.4f}")
     return table

@@ -69,7 +69,7 @@ async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Tr
     """Request a fit and return the resulting version."""
     redis = connect(configured.redis_url)
     try:
-        if not any(sign["role"] == "trainer" for sign in await heartbeat.heartbeats(redis)):
+        if not any(beat["role"] == "trainer" for beat in await heartbeat.heartbeats(redis)):
             raise OperatorError(
                 "No trainer is running.", "Start one with millrace worker --roles trainer, or millrace up."
             )

@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from typing import cast
 
+from redis.asyncio import Redis
+
 import portal
 from api.app import create_app
 from api.context import Clients
@@ -14,11 +16,11 @@ from cli.log import set_up
 from cli.run import until_stopped
 from infra import settings
 from infra.address import resolve_addresses
-from infra.fakes import simulated
+from infra.fakes import fakes_in_use
 from infra.health import health_check
 from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
-from infra.kafka.registry import Registry
+from infra.kafka.registry import Registry, open_registry
 from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
@@ -52,13 +54,35 @@ def api() -> None:
 
 
 async def _serve(configured: Settings, stop: asyncio.Event) -> None:
-    registry = Registry(configured.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
+    async with open_registry(configured.schema_registry_url) as registry:
+        redis = connect_fail_fast(configured.redis_url, timeout_s=configured.api_store_timeout_s)
+
+        async def read_users() -> bytes | None:
+            with store_errors("reading the users of the demo"):
+                return cast(bytes | None, await redis.get(portal.USERS_KEY))
+
+        routes = portal.routes(read_users, fakes_in_use(configured))
+        server = HttpServer(
+            create_app(configured, _clients(configured, registry, redis), more_routes=routes), configured
+        )
+
+        async def end() -> None:
+            await stop.wait()
+            server.should_exit = True
+
+        ending = asyncio.create_task(end())
+        try:
+            await server.serve()
+        finally:
+            ending.cancel()
+
+
+def _clients(configured: Settings, registry: Registry, redis: Redis) -> Clients:
+    """Return the clients of the API, which closes them."""
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
-    redis = connect_fail_fast(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = LazyPool(configured.database_url)
     pipeline = PipelineReader(configured, redis)
-    clients = Clients(
+    return Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
         items=RedisItemStore(redis),
@@ -88,21 +112,3 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         closers=[publisher.close, pipeline.close, redis.aclose, database.close],
         heartbeats=partial(heartbeat.heartbeats, redis),
     )
-
-    async def read_users() -> bytes | None:
-        with store_errors("reading the users of the demo"):
-            return cast(bytes | None, await redis.get(portal.USERS_KEY))
-
-    app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
-    server = HttpServer(app, configured)
-
-    async def end() -> None:
-        await stop.wait()
-        server.should_exit = True
-
-    ending = asyncio.create_task(end())
-    try:
-        await server.serve()
-    finally:
-        ending.cancel()
-        registry.close()

@@ -92,7 +92,7 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
 
 async def _print_absent_roles(redis: Redis, roles: set[str], console: Console) -> None:
     """Print which of some roles do not run."""
-    running = {sign["role"] for sign in await heartbeat.heartbeats(redis)}
+    running = {beat["role"] for beat in await heartbeat.heartbeats(redis)}
     for role in sorted(roles - running):
         console.print(f"[yellow]No {role} role is running:[/] its data is rebuilt once one is started.")
 

@@ -63,24 +63,24 @@ async def _run(
     if not starting.done():
         starting.cancel()
     try:
-        located = await starting
+        resolved = await starting
     except asyncio.CancelledError:
         return
     finally:
         stopping.cancel()
     try:
-        _show(located, with_api=with_api, as_json=as_json)
+        _show(resolved, with_api=with_api, as_json=as_json)
         await stop.wait()
     finally:
         await part.__aexit__(None, None, None)
 
 
-def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
+def _show(resolved: Settings, *, with_api: bool, as_json: bool) -> None:
     # The output must not contain passwords: those are in MILLRACE_HOME, readable by its owner only.
-    addresses = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
-    addresses["addresses"] = str(located.millrace_home.resolve() / FILE)
+    addresses = {spec.name: masked(getattr(resolved, spec.name)) for spec in fields(Addresses)}
+    addresses["addresses"] = str(resolved.millrace_home.resolve() / FILE)
     if with_api:
-        addresses["api_url"] = api_url(located)
+        addresses["api_url"] = api_url(resolved)
     if as_json:
         print(msgspec.json.encode(addresses).decode(), flush=True)
         return

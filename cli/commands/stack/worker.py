@@ -38,7 +38,7 @@ ROLES = {
 _LATENCY_CRITICAL = frozenset(("feed", "push"))
 """Latency-critical roles: a process without any of them lowers its priority."""
 _NICENESS = 10
-_PATIENCE_S = 20.0
+_STOP_TIMEOUT_S = 20.0
 """Longest time for a role to stop, in seconds."""
 _LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ class RoleEndedError(RuntimeError):
     """A role ended unexpectedly or had to be cancelled."""
 
 
-async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event) -> None:
+async def _run_all(
+    runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event, *, stop_timeout_s: float = _STOP_TIMEOUT_S
+) -> None:
     """Run all roles; if one ends or fails, stop the others too, so that the supervisor restarts the process.
 
     A role that does not stop in time is cancelled, which has the effect of a crash: unacknowledged records are
@@ -83,6 +85,7 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
         runs: The functions to run, by role.
         configured: The settings of all roles.
         stop: Set to stop the process, and when a role ends.
+        stop_timeout_s: Time after which a role that has not stopped is cancelled, in seconds.
 
     Raises:
         RoleEndedError: a role ended by itself, or was cancelled.
@@ -90,12 +93,14 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
     """
     roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
     await stop.wait()
-    _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
+    _, late = await asyncio.wait(roles, timeout=stop_timeout_s)
     if late:
-        _LOG.warning("%d of %d roles did not stop within %.0f s and are cancelled", len(late), len(roles), _PATIENCE_S)
+        _LOG.warning(
+            "%d of %d roles did not stop within %.0f s and are cancelled", len(late), len(roles), stop_timeout_s
+        )
         for role in late:
             role.cancel()
-        _, stuck = await asyncio.wait(late, timeout=_PATIENCE_S / 4)
+        _, stuck = await asyncio.wait(late, timeout=stop_timeout_s / 4)
         if stuck:
             os._exit(1)  # an orderly exit would wait for the stuck roles
     for role in roles:

@@ -99,21 +99,21 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     counts: dict[str, int] = {}
     for topic in INPUT_TOPICS:
         counts[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)
-    feeds = [sign for sign in heartbeats if sign["role"] == "feed"]
-    if any(sign["role"] == "fetch" for sign in heartbeats):
+    feeds = [beat for beat in heartbeats if beat["role"] == "feed"]
+    if any(beat["role"] == "fetch" for beat in heartbeats):
         fetch_offsets = await asyncio.to_thread(committed_offsets, admin, FETCH_GROUP)
         counts["fetches to answer"] = _behind(FETCH_REQUESTS, ends, fetch_offsets)
-    trainers = [sign for sign in heartbeats if sign["role"] == "trainer"]
+    trainers = [beat for beat in heartbeats if beat["role"] == "trainer"]
     counts["workers to start"] = (not feeds) + (not trainers)
-    for sign in feeds:
-        counts["users to rank"] = counts.get("users to rank", 0) + sign["waiting"]
-        counts["charts to refresh"] = counts.get("charts to refresh", 0) + sign["stale"]
+    for beat in feeds:
+        counts["users to rank"] = counts.get("users to rank", 0) + beat["waiting"]
+        counts["charts to refresh"] = counts.get("charts to refresh", 0) + beat["stale"]
         for topic in GLOBAL_TABLES:
             name = f"records of {topic.short_name} to view"
-            counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, sign["view"]))
-    for sign in trainers:
-        counts["rows to publish"] = counts.get("rows to publish", 0) + sign["waiting"]
-        counts["interactions to learn"] = _behind(INTERACTIONS, ends, _reached(INTERACTIONS, sign["positions"]))
+            counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["view"]))
+    for beat in trainers:
+        counts["rows to publish"] = counts.get("rows to publish", 0) + beat["waiting"]
+        counts["interactions to learn"] = _behind(INTERACTIONS, ends, _reached(INTERACTIONS, beat["positions"]))
     return {what: count for what, count in counts.items() if count}
 
 

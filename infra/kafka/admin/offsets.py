@@ -1,4 +1,4 @@
-"""Offsets as the brokers report them: of partitions, and of what consumer groups have committed. All calls block."""
+"""Offsets as the brokers report them: of partitions, and those that consumer groups have committed. All calls block."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from models.text.content import ContentModel
 from models.text.tfidf import text_of
 from models.vocabulary import MISSING
 from models.weight import rating_of, weight_of
-from schemas.limit import RATING_SCALE
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0
@@ -80,6 +79,12 @@ class ModelItemWeights:
     """The scores of a model for a user who has liked one item."""
 
     def __init__(self, name: str, model: Model) -> None:
+        """Wrap a model.
+
+        Args:
+            name: Name of the model in versions.
+            model: The model, before any learning.
+        """
         self.name, self.model = name, model
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
@@ -118,6 +123,12 @@ class ContentItemWeights(ModelItemWeights):
     model: ContentModel
 
     def __init__(self, name: str, model: ContentModel) -> None:
+        """Wrap a content-based model.
+
+        Args:
+            name: Name of the model in versions.
+            model: The model, before any learning.
+        """
         super().__init__(name, model)
         self._texts: dict[str, str] = {}
 
@@ -144,12 +155,16 @@ class ContentItemWeights(ModelItemWeights):
         return super().weights(values, items)
 
 
-def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> ModelEvent:
+def model_event(event: Interaction, *, rating_scale: float) -> ModelEvent:
     """Return an interaction with an item as an event for models.
 
     Args:
         event: The interaction; it must have an item.
         rating_scale: The highest rating.
+
+    >>> rating = Interaction(event_id="e1", user_id="ann", item_id="i1", action="rate", value=4.0, occurred_at=0)
+    >>> model_event(rating, rating_scale=5.0)
+    ModelEvent(user_id='ann', item_id='i1', at_ms=0, weight=0.6, rating=0.8)
     """
     return ModelEvent(
         event.user_id,

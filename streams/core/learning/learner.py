@@ -135,12 +135,12 @@ class Learner:
         scale = self.params.user.rating_scale
         if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
-        liking = is_positive(weight_of(event.action, event.value, scale))
-        if learn_weights and liking:
+        is_liked = is_positive(weight_of(event.action, event.value, scale))
+        if learn_weights and is_liked:
             self._weigh(event)
         if self.catalog.labels(event.item_id) is None:
             self.catalog.apply_item(item or _unlisted(event.item_id, event.occurred_at))
-        self._fold(event, position, item=item, liking=liking)
+        self._fold(event, position, item=item, is_liked=is_liked)
         self.events += 1
         if self.refits_item_weights and self.events >= self._fit_due:
             self.fit()
@@ -247,7 +247,7 @@ class Learner:
                 outcome_weight=self._share(event),
             )
 
-    def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
+    def _fold(self, event: Interaction, position: Position, *, item: Item | None, is_liked: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
@@ -263,11 +263,11 @@ class Learner:
         window = self.catalog.items.encode_known(name for name, _, _ in before)
         groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
         self.catalog.neighbors.learn(
-            index, window, groups_back, at_ms=event.occurred_at, is_positive=liking, share=share
+            index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
-        self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
+        self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
-            self.item_weights.add(model_event(event, self.params.user.rating_scale), item)
+            self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

@@ -19,7 +19,6 @@ from infra.kafka.publisher import RecordPublisher
 from infra.redis.stores.collection_store import Collection, CollectionStore
 from infra.socialverse import CollectError
 from schemas import record_limit
-from schemas.limit import RATING_SCALE
 from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core.item import socialverse_mapping
@@ -61,7 +60,7 @@ class Collector:
         store: CollectionStore,
         *,
         now_ms: Callable[[], int],
-        rating_scale: float = RATING_SCALE,
+        rating_scale: float,
         on_page: Callable[[Collection], None] = lambda _: None,
     ) -> None:
         """Create a collector.

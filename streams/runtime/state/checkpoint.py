@@ -10,7 +10,7 @@ from infra.kafka.publisher import Publisher
 from streams.runtime.state.record_cache import RecordCache
 from streams.transport import App
 
-_PATIENCE = 10
+_BACKLOG_INTERVALS = 10
 """Intervals by which a checkpoint may be delayed under a backlog, so that repeated work is coalesced."""
 FULL_SHARE = 0.5
 """Share of a partition's limits above which nothing is delayed. At the full limit, reading stops until the next
@@ -87,8 +87,8 @@ class Checkpoint:
         """Return whether events are held and the interval has passed, at a time of the event loop's clock."""
         if not self._events or self._last_s is None:
             return False
-        patience = _PATIENCE if self.behind and not self.is_full() else 1
-        return now_s - self._last_s >= self._interval_s * patience
+        intervals = _BACKLOG_INTERVALS if self.behind and not self.is_full() else 1
+        return now_s - self._last_s >= self._interval_s * intervals
 
     async def force(self) -> None:
         """Make the effects durable and acknowledge the events now.

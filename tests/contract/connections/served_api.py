@@ -117,7 +117,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 async def follow(rig: Rig, user_id: str, token: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
     """Return a connection that follows a feed, and what it was answered with first."""
     reader, writer = await rig.connect()
-    shown = f"Authorization: Bearer {token}\r\n" if token else ""
-    writer.write(f"GET /content/stream?user_id={user_id} HTTP/1.1\r\nHost: api\r\n{shown}\r\n".encode())
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    writer.write(f"GET /content/stream?user_id={user_id} HTTP/1.1\r\nHost: api\r\n{authorization}\r\n".encode())
     async with asyncio.timeout(WITHIN_S):
         return reader, writer, await reader.readuntil(b"\r\n\r\n")

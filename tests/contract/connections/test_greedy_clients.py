@@ -84,8 +84,8 @@ async def test_a_client_is_limited_whatever_a_proxy_says_of_it(forwarded: str) -
     async with serving(**STRICT, rate_limit_address="5/minute") as rig:
         statuses = []
         for number in range(1, 13):
-            named = forwarded.replace("{n}", str(number)).encode("latin-1")
+            request = forwarded.replace("{n}", str(number)).encode("latin-1")
             asks = b"GET /interaction/ann HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-Forwarded-For: %b\r\n\r\n"
-            statuses.append(status(await rig.ask(asks % named)))
+            statuses.append(status(await rig.ask(asks % request)))
     assert statuses[:5] == [401] * 5
     assert statuses[-1] == 429

@@ -63,14 +63,14 @@ KINDS = [
 async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> None:
     """The kernel's buffers hold a few MB on their way; nothing of it is kept."""
     reader, writer = await rig.connect()
-    sent = 0
+    payload_count = 0
     with suppress(ConnectionError):
         async with asyncio.timeout(WITHIN_S):
             for part in endless(kind):
                 writer.write(part)
                 await writer.drain()
-                sent += len(part)
-                assert sent < 32 << 20, "it is taken without end"
+                payload_count += len(part)
+                assert payload_count < 32 << 20, "it is taken without end"
     answer = await until_closed(reader)
     writer.close()
     assert status(answer) in (0, 400, 414, 431)
@@ -78,7 +78,7 @@ async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("request_", "expected", "named"),
+    ("request_", "expected", "name"),
     [
         (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: api\r\n\r\n", 414, "url_too_long"),
         (b"GET /?q=" + b"x" * 40_000, 414, "url_too_long"),
@@ -92,12 +92,12 @@ async def test_a_request_without_end_is_cut_off_soon(rig: Rig, kind: str) -> Non
     ids=short,
 )
 async def test_headers_have_limits_with_errors_of_their_own(
-    quick: Rig, request_: bytes, expected: int, named: str
+    quick: Rig, request_: bytes, expected: int, name: str
 ) -> None:
     answer = await quick.ask(request_)
     assert status(answer) == expected
-    assert not named or code(answer) == named
-    assert not named or b"x-request-id" in answer.lower()
+    assert not name or code(answer) == name
+    assert not name or b"x-request-id" in answer.lower()
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ INPUTS: list[tuple[str, Any, list[str], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "titles", "dropped"), [row[1:] for row in INPUTS], ids=[row[0] for row in INPUTS])
-async def test_what_is_usable_of_an_answer_is_used(bench: Bench, given: Any, titles: list[str], dropped: int) -> None:
-    bench.claude.messages.append(([bench.claude.use("answer", given)], "tool_use"))
+@pytest.mark.parametrize(("value", "titles", "dropped"), [row[1:] for row in INPUTS], ids=[row[0] for row in INPUTS])
+async def test_what_is_usable_of_an_answer_is_used(bench: Bench, value: Any, titles: list[str], dropped: int) -> None:
+    bench.claude.messages.append(([bench.claude.use("answer", value)], "tool_use"))
     answer = await bench.ask()
     assert [item.title for item in answer.value.items] == titles
     assert all(item.topics for item in answer.value.items)
@@ -107,12 +107,12 @@ NOTHING: list[tuple[str, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("given", "stop_reason", "reason"), [row[1:] for row in NOTHING], ids=[row[0] for row in NOTHING]
+    ("value", "stop_reason", "reason"), [row[1:] for row in NOTHING], ids=[row[0] for row in NOTHING]
 )
 async def test_where_nothing_is_usable_there_is_a_reason(
-    bench: Bench, given: Any, stop_reason: str, reason: str
+    bench: Bench, value: Any, stop_reason: str, reason: str
 ) -> None:
-    bench.claude.messages.append(([bench.claude.use("answer", given)], stop_reason))
+    bench.claude.messages.append(([bench.claude.use("answer", value)], stop_reason))
     assert await bench.reason() == reason
     assert [call.outcome for call in bench.calls] == [reason]
     assert not (await bench.ask()).is_cached

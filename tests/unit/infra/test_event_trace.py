@@ -58,8 +58,8 @@ class Stack:
     def put(self, event: Interaction, *, partition: int = HOME, **headers: bytes) -> EventPosition:
         """Append an interaction."""
         value, names = self.registry.codec(Interaction).encode(event), {"from": REPLAYED_HEADER}
-        named = {names[name]: header for name, header in headers.items()}
-        offset = self.broker.append(INTERACTIONS.name, partition, event.user_id.encode(), value, named)
+        headers_by_name = {names[name]: header for name, header in headers.items()}
+        offset = self.broker.append(INTERACTIONS.name, partition, event.user_id.encode(), value, headers_by_name)
         return EventPosition(INTERACTIONS.name, partition, offset)
 
     def write(self, topic: Topic, key: bytes, record: Any) -> None:

@@ -24,7 +24,7 @@ from cli.run import until_stopped
 from infra import clock, settings
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.fakes import FIREBASE, simulated
+from infra.fakes import FIREBASE, fakes_in_use
 from infra.kafka.publisher import PublishError
 from infra.redis.connection import StoreError
 from infra.settings import Settings, masked
@@ -120,10 +120,10 @@ async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> i
         with screen.show_stack_steps() as on_step:
             async with (
                 with_fakes(configured) as configured_with_fakes,
-                application(configured_with_fakes, on_step=on_step) as located,
+                application(configured_with_fakes, on_step=on_step) as resolved,
             ):
-                proof.addresses, proof.simulated = _addresses(located), simulated(located)
-                await _play(located, request, screen, proof)
+                proof.addresses, proof.fakes = _addresses(resolved), fakes_in_use(resolved)
+                await _play(resolved, request, screen, proof)
                 _print_proof(request, screen, proof)
                 if proof.ok and not request.once:
                     screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Press Ctrl-C to stop.")
@@ -136,9 +136,9 @@ async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> i
     return 0 if proof.ok else 1
 
 
-async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
+async def _play(resolved: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
-        async with open_play(located, request.data, screen, proof) as play:
+        async with open_play(resolved, request.data, screen, proof) as play:
             await play.begin()
             if not request.keep:
                 await play.load()
@@ -146,7 +146,7 @@ async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: 
             if plan.has_city(request.data, user_id):
                 await play.fetch(user_id)
             await play.show(user_id)
-            if FIREBASE in proof.simulated:
+            if FIREBASE in proof.fakes:
                 await play.push(user_id)
             await play.summarize()
     except _FAILURES as error:
@@ -166,6 +166,6 @@ async def _until_cancelled() -> None:
         await asyncio.Event().wait()
 
 
-def _addresses(located: Settings) -> dict[str, str]:
-    servers = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
-    return {"page": f"{api_url(located)}/", "api": api_url(located), **servers}
+def _addresses(resolved: Settings) -> dict[str, str]:
+    servers = {spec.name: masked(getattr(resolved, spec.name)) for spec in fields(Addresses)}
+    return {"page": f"{api_url(resolved)}/", "api": api_url(resolved), **servers}

@@ -13,7 +13,7 @@ _SHOWN_ACTIVITY = 100
 """Number of interactions of a typical user, whose feed is shown if there is no user alex."""
 
 
-def with_new_ids(data: Dataset, run_at_ms: int, *, rating_scale: float = RATING_SCALE) -> Dataset:
+def with_new_ids(data: Dataset, run_at_ms: int, *, rating_scale: float) -> Dataset:
     """Return a data set with event ids of this run, so that a second run is not discarded as duplicates.
 
     Args:

@@ -87,7 +87,7 @@ class Play:
         Raises:
             DemoError: the content was not fetched in time.
         """
-        with self.screen.step(f"content prefetched for {user_id}{self._simulated(CLAUDE)}"):
+        with self.screen.step(f"content prefetched for {user_id}{self._fake_note(CLAUDE)}"):
             await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
             store = RedisPrefetchStore(self.redis)
 
@@ -114,7 +114,7 @@ class Play:
             "title": (leader["item"] or {}).get("title", leader["item_id"]),
             "body": leader["reason"],
         }
-        with self.screen.step(f"push to {user_id}{self._simulated(FIREBASE)}"):
+        with self.screen.step(f"push to {user_id}{self._fake_note(FIREBASE)}"):
             await post(self.client, "/push/register", {"user_id": user_id, "token": "demo", "platform": "web"})
             await post(self.client, "/push/send", body)
             store = RedisPushStore(self.redis)
@@ -130,8 +130,8 @@ class Play:
 
             await self.watch.wait_for("there is no decision on a push", decided)
 
-    def _simulated(self, service: str) -> str:
-        return f" (simulated {service})" if service in self.proof.simulated else ""
+    def _fake_note(self, service: str) -> str:
+        return f" (simulated {service})" if service in self.proof.fakes else ""
 
     async def show(self, user_id: str) -> None:
         """Print a user's feed before and after one click.
@@ -231,14 +231,14 @@ class Play:
 
 
 @asynccontextmanager
-async def open_play(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
+async def open_play(resolved: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
     """Connect to a running stack."""
     async with (
-        open_kafka(located) as (registry, publisher),
-        httpx.AsyncClient(base_url=api_url(located), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client,
+        open_kafka(resolved) as (registry, publisher),
+        httpx.AsyncClient(base_url=api_url(resolved), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client,
     ):
-        redis = connect(located.redis_url)
-        watch = Watch(located.kafka_bootstrap_servers, registry, redis)
+        redis = connect(resolved.redis_url)
+        watch = Watch(resolved.kafka_bootstrap_servers, registry, redis)
         try:
             proof.broker = await watch.describe_broker()
             yield Play(data, proof, screen, client, publisher, redis, watch, clock.now_ms())

@@ -34,7 +34,7 @@ class Proof(msgspec.Struct, kw_only=True):
     clicked: str = ""
     click_to_feed_ms: float = 0.0
     """Time from sending the click to receiving the changed feed, measured as a client of the API."""
-    simulated: list[str] = msgspec.field(default_factory=list)
+    fakes: list[str] = msgspec.field(default_factory=list, name="simulated")
     """Services without a key, replaced by fakes."""
     prefetched: dict[str, int] = msgspec.field(default_factory=dict)
     """Number of items prefetched for the user before the feed was read, by category."""

@@ -122,8 +122,8 @@ class Screen:
             self._console.print(f"prefetched: {counts}", highlight=False)
         if proof.push:
             self._console.print(f"push “{escape(proof.pushed)}” {escape(proof.push)}", highlight=False)
-        if proof.simulated:
-            names = " and ".join(proof.simulated)
+        if proof.fakes:
+            names = " and ".join(proof.fakes)
             self._console.print(
                 f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are generated, and no push"
                 " leaves this machine",

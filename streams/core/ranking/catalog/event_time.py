@@ -23,13 +23,17 @@ _WEEK_DAYS = 7
 _LATEST_MS = 253_370_764_800_000
 """The beginning of the year 9999, after which the calendar has no room for every zone."""
 
-Span = tuple[int, int]
+TimeWindow = tuple[int, int]
 """First and last time at which an item is worth going to; (0, 0) for an item without an event time."""
-ALWAYS: Span = (0, 0)
+ALWAYS: TimeWindow = (0, 0)
 
 
-def validity_window(starts: str | None) -> Span:
-    """Return the span of an item from its local start; `ALWAYS` for one that cannot be parsed."""
+def validity_window(starts: str | None) -> TimeWindow:
+    """Return the span of an item from its local start; `ALWAYS` for one that cannot be parsed.
+
+    >>> validity_window("1970-01-02"), validity_window("1970-01-02T20:00"), validity_window("some day")
+    ((86400000, 172800000), (158400000, 169200000), (0, 0))
+    """
     try:
         begins = _ms(datetime.fromisoformat(starts)) if starts else 0
     except ValueError:
@@ -43,6 +47,9 @@ def local_ms(at_ms: int, zone: ZoneInfo) -> int:
     Args:
         at_ms: The instant, in ms since the epoch.
         zone: The time zone.
+
+    >>> local_ms(0, ZoneInfo("Asia/Tokyo")) // 3_600_000
+    9
     """
     return _ms(datetime.fromtimestamp(min(at_ms, _LATEST_MS) / 1000, zone))
 
@@ -53,6 +60,9 @@ def recency_score(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]
     Args:
         starts: Local start times, in ms.
         now_ms: The local time, in ms.
+
+    >>> recency_score(np.array([0, 1, 3]) * DAY_MS, now_ms=0).tolist()
+    [1.0, 0.5, 0.25]
     """
     return (1.0 / (1.0 + np.maximum(starts - now_ms, 0) / DAY_MS)).astype(np.float32)
 
@@ -63,6 +73,10 @@ def format_relative_date(starts: int, now_ms: int) -> str:
     Args:
         starts: The local start time, in ms.
         now_ms: The local time, in ms.
+
+    >>> evening = 20 * 3_600_000
+    >>> [format_relative_date(evening + days * DAY_MS, now_ms=0) for days in (0, 1, 3, 9)]  # 1970 began on a Thursday
+    ['Tonight', 'Tomorrow', 'This Sunday', 'On 10 January']
     """
     begins = utc_time(starts)
     days = starts // DAY_MS - now_ms // DAY_MS

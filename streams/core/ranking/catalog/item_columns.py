@@ -18,6 +18,8 @@ Column = NDArray[np.float32]
 Where = slice | Indices
 """A selection of items: all of them, without a copy, or some."""
 
+SCORE_DIGITS = 6
+"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 LOG_SHARE_UNIT = 1e-3
 """Share of the strongest signal below which a signal barely counts."""
 _RANK, _ITEMS_PER_RANK = 5, 20
@@ -54,9 +56,15 @@ class ItemColumns:
     """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
 
     def __init__(self, catalog: CatalogSnapshot, listed_items: ListedItems) -> None:
+        """Compute the columns.
+
+        Args:
+            catalog: The catalog snapshot.
+            listed_items: Its items, as of the same moment.
+        """
         self.listing, self.count = listed_items, listed_items.count
         self.features = np.empty((len(GLOBAL_FEATURES), self.count), np.float32)
-        """(charted, items)."""
+        """(features, items): a row for each of `GLOBAL_FEATURES`."""
         counted = catalog.horizon_logs[:, : self.count]
         log_share(counted, out=self.features[: len(counted)])
         self.features[GLOBAL_FEATURES.index("rated")] = _rated(catalog, self.count)

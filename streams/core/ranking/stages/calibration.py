@@ -73,6 +73,10 @@ def calibrate(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> 
         order: (n,) indices of candidates, best first.
         shares: The quotas, with masks over all candidates.
         length: Number of positions to calibrate; the remaining candidates follow in their order.
+
+    >>> is_jazz = Quota(np.array([False, False, False, True, True]), min_share=0.5, max_share=1.0)
+    >>> calibrate(np.arange(5), [is_jazz], length=4).tolist()  # every second item is jazz
+    [0, 3, 1, 4, 2]
     """
     members = [share.members[order] for share in shares]
     waiting = dict.fromkeys(range(len(order)))

@@ -29,7 +29,7 @@ def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) ->
         query: The ranking query of the user.
         params: Supplies the number of items per feature.
     """
-    return np.concatenate([_best(votes, params.source_items) for votes in query.item_item_scores])
+    return np.concatenate([_best(scores, params.source_items) for scores in query.item_item_scores])
 
 
 def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,26 +12,57 @@ from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
-from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, Column, Scores, Where
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
 from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
+from streams.core.ranking.stages.reasons import Reason, always, because_liked, in_category, likes, on_date
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Ranges of steps back in the history in which an item was last acted on: a feature for each."""
-_DIGITS = 6
 _PRIOR_EVIDENCE = 2.0
 """Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
 """Weight of an earlier visit to an item relative to the next visit."""
 
 
-def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by the user's affinities to their category and topics, as shares of the strongest.
+FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
+"""Scores items for the ranking query of a user, from a catalog snapshot."""
 
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+
+@dataclass(frozen=True, slots=True)
+class ContributionGroup:
+    """Contributions to a score that are reported as one."""
+
+    name: str
+    """The name on the wire: a key of a feed's `parts`, and one of its `sources`."""
+    label: str
+    """A word or two for people."""
+    description: str
+    """The meaning, as a property of an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGroup(ContributionGroup):
+    """Features that are reported and explained as one, since they are too many to explain one by one."""
+
+    reason: Reason
+    """Writes the sentence that users read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankingFeature:
+    """One feature: its name, the group that explains it, its weight before any learning, and its computation."""
+
+    name: str
+    group: FeatureGroup
+    prior: float
+    compute: FeatureFunction | None = None
+    """Scores items for a user; None for a feature that is a row of a shared block."""
+    needs_repeats: bool = False
+    """Whether the feature applies only where repeats are allowed."""
+
+
+def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by the user's affinities to their category and topics, as shares of the strongest."""
     features, columns = query.features, catalog.columns
     if not (features.categories or features.topics or features.preferred):
         return columns.listing.zeros[where]
@@ -40,28 +71,21 @@ def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
     return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
 
 
-def segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by popularity in the user's demographic group, with a weight that falls as the user's events add up.
+def _cohort(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by popularity with users whose history is as long as the user's."""
+    return catalog.columns.cohort(query.cohort)[where]
 
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+
+def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by popularity in the user's demographic group, the less the more events the user has."""
     column = catalog.columns.segment(query.features.segment)
     return (
         catalog.columns.listing.zeros[where] if column is None else column[where] * np.float32(query.cold_start_weight)
     )
 
 
-def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by the number of the user's actions on them, as ln(1 + actions).
-
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by the number of the user's actions on them, as ln(1 + actions)."""
     scores = np.zeros(catalog.columns.count, np.float32)
     items = catalog.items.encode_known(query.features.seen)
     scores[items[items < len(scores)]] = np.float32(np.log(2.0))
@@ -72,14 +96,8 @@ def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column
     return scores[where]
 
 
-def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items that were prefetched for the user as 1.
-
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items that were prefetched for the user as 1."""
     if not query.features.prefetched:
         return catalog.columns.listing.zeros[where]
     scores = np.zeros(catalog.columns.count, np.float32)
@@ -88,13 +106,8 @@ def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     return scores[where]
 
 
-def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, CatalogSnapshot, Where], Column]:
-    """Return the feature of items last acted on within a range of steps back in the history.
-
-    Args:
-        start: The first step back, 0 for the newest event.
-        end: The step after the last.
-    """
+def _recently_interacted(start: int, end: int) -> FeatureFunction:
+    """Return the function that scores items last acted on `start` to `end` - 1 events ago as 1."""
 
     def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
         scores = np.zeros(catalog.columns.count, np.float32)
@@ -105,28 +118,16 @@ def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, Catalog
     return _feature
 
 
-def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by the user's transitions: the items that followed earlier visits to the last item, the newest most.
-
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score the items that followed the user's earlier visits to the last item, the newest transition most."""
     scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
     scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
     return scores[where]
 
 
-def starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items with an event time by its proximity.
-
-    Args:
-        query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        where: The items.
-    """
+def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items with an event time by its proximity."""
     columns = catalog.columns
     if not len(columns.listing.timed):
         return columns.listing.zeros[where]
@@ -135,57 +136,77 @@ def starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> 
     return scores[where]
 
 
-FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
+def _by_name(features: Sequence[RankingFeature]) -> Mapping[str, RankingFeature]:
+    by_name = {feature.name: feature for feature in features}
+    if len(by_name) < len(features):
+        raise ValueError(f"a name of {', '.join(feature.name for feature in features)} stands for two ranking features")
+    return by_name
 
 
-@dataclass(frozen=True, slots=True)
-class RankingFeature:
-    """One feature: the source under which it is reported, and its weight before any learning."""
+_NEIGHBORS = FeatureGroup("neighbors", "related", "often chosen together with liked items", because_liked)
+_TASTE = FeatureGroup("taste", "similar users", "chosen by users with a similar history", because_liked)
+_AFFINITY = FeatureGroup("affinity", "preferences", "of preferred categories and topics", likes)
+_TRENDING = FeatureGroup("trending", "trending", "popular right now", always("Trending now"))
+_POPULAR = FeatureGroup("popular", "popular", "popular for a longer time", in_category("Popular in"))
+_SEGMENT = FeatureGroup(
+    "segment", "your group", "popular in the same demographic group", always("Popular with people like you")
+)
+_RATED = FeatureGroup("rated", "rated", "highly rated", always("Highly rated"))
+_FRESH = FeatureGroup("fresh", "new", "new in the catalogue", in_category("New in"))
+_SOON = FeatureGroup("soon", "soon", "takes place soon", on_date(otherwise=_POPULAR.reason))
+_PREFETCHED = FeatureGroup(
+    "prefetched",
+    "prefetched",
+    "fetched in advance",
+    on_date(otherwise=always("Found for you"), suffix=", found for you"),
+)
+_AGAIN = FeatureGroup("again", "again", "chosen before", always("You come back to this"))
 
-    source: str
-    prior: float
-    compute: FeatureFunction | None = None
-    """Scores items for a user; None for a feature that is a row of a shared block."""
-    needs_repeats: bool = False
-    """Whether the feature applies only where repeats are allowed."""
-
-
-FEATURES: Mapping[str, RankingFeature] = {
-    "near": RankingFeature("neighbors", 0.9),
-    "near_heard": RankingFeature("neighbors", 0.9),
-    "far_heard": RankingFeature("neighbors", 0.1),
-    "last": RankingFeature("neighbors", 0.0),
-    "last_heard": RankingFeature("neighbors", 0.0),
-    "next": RankingFeature("neighbors", 0.2),
-    "next_heard": RankingFeature("neighbors", 0.1),
-    "taste": RankingFeature("taste", 0.1),
-    "taste_heard": RankingFeature("taste", 0.05),
-    "far_taste": RankingFeature("taste", 0.3),
-    "affinity": RankingFeature("affinity", 1.0, affinity),
-    "trending": RankingFeature("trending", 0.05),
-    "day": RankingFeature("trending", 0.0),
-    "week": RankingFeature("popular", 0.0),
-    "popular": RankingFeature("popular", 0.3),
-    "lasting": RankingFeature("popular", 0.0),
-    "cohort": RankingFeature("popular", 0.1, lambda query, catalog, where: catalog.columns.cohort(query.cohort)[where]),
-    "segment": RankingFeature("segment", 0.5, segment),
-    "rated": RankingFeature("rated", 1.0),
-    "fresh": RankingFeature("fresh", 0.3),
-    "soon": RankingFeature("soon", 1.0, starts_soon),
-    "prefetched": RankingFeature("prefetched", 3.0, prefetched),
-    "again": RankingFeature("again", 1.0, again, needs_repeats=True),
-    "followed": RankingFeature("again", 0.5, followed, needs_repeats=True),
-    **{
-        f"lately_{start}": RankingFeature("again", 0.5, recently_interacted(start, end), needs_repeats=True)
-        for start, end in _LATELY
-    },
-}
+FEATURES = _by_name(
+    [
+        RankingFeature("near", _NEIGHBORS, 0.9),
+        RankingFeature("near_heard", _NEIGHBORS, 0.9),
+        RankingFeature("far_heard", _NEIGHBORS, 0.1),
+        RankingFeature("last", _NEIGHBORS, 0.0),
+        RankingFeature("last_heard", _NEIGHBORS, 0.0),
+        RankingFeature("next", _NEIGHBORS, 0.2),
+        RankingFeature("next_heard", _NEIGHBORS, 0.1),
+        RankingFeature("taste", _TASTE, 0.1),
+        RankingFeature("taste_heard", _TASTE, 0.05),
+        RankingFeature("far_taste", _TASTE, 0.3),
+        RankingFeature("affinity", _AFFINITY, 1.0, _affinity),
+        RankingFeature("trending", _TRENDING, 0.05),
+        RankingFeature("day", _TRENDING, 0.0),
+        RankingFeature("week", _POPULAR, 0.0),
+        RankingFeature("popular", _POPULAR, 0.3),
+        RankingFeature("lasting", _POPULAR, 0.0),
+        RankingFeature("cohort", _POPULAR, 0.1, _cohort),
+        RankingFeature("segment", _SEGMENT, 0.5, _segment),
+        RankingFeature("rated", _RATED, 1.0),
+        RankingFeature("fresh", _FRESH, 0.3),
+        RankingFeature("soon", _SOON, 1.0, _starts_soon),
+        RankingFeature("prefetched", _PREFETCHED, 3.0, _prefetched),
+        RankingFeature("again", _AGAIN, 1.0, _again, needs_repeats=True),
+        RankingFeature("followed", _AGAIN, 0.5, _followed, needs_repeats=True),
+        *(
+            RankingFeature(f"lately_{start}", _AGAIN, 0.5, _recently_interacted(start, end), needs_repeats=True)
+            for start, end in _LATELY
+        ),
+    ]
+)
 """Features by name; the blender has weights for each."""
 PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
+GROUPS = {feature.group.name: feature.group for feature in FEATURES.values()}
+"""Feature groups by name."""
+CONTENT = ContributionGroup("content", "similar content", "described like liked items")
+"""Contribution to items that a request names and the catalogue lacks."""
+ML = ContributionGroup("ml", "ranking", "scored by the ranking model")
+LLM = ContributionGroup("llm", "language model", "scored by a language model")
+"""Contributions to a combined score: the language model's, and the ranking's where no feature group explains it."""
+ALL_GROUPS = (*GROUPS.values(), CONTENT, ML, LLM)
+"""The groups of all contributions that a feed may have."""
 _MIN_WEIGHT = 1e-4
 """Magnitude below which a personal weight is not stored."""
-SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
-"""Groups of features under which contributions are reported, since the features are too many to report one by one."""
 _HISTORY_NAMES = [*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)]
 _HISTORY_ROWS = rows_of(_HISTORY_NAMES, FEATURES)
 _ITEM_ROWS = rows_of(GLOBAL_FEATURES, FEATURES)
@@ -193,17 +214,17 @@ _SHARED = frozenset([*_HISTORY_NAMES, *GLOBAL_FEATURES])
 """Names of the rows of shared blocks."""
 
 
-def uncomputed_features(features: Mapping[str, RankingFeature]) -> list[str]:
+def uncomputed_features(features: Iterable[RankingFeature]) -> list[str]:
     """Return the names of features that no function and no shared block computes: they would be 0 for ever.
 
-    >>> uncomputed_features({"near": RankingFeature("neighbors", 0.9), "nearr": RankingFeature("neighbors", 0.9)})
+    >>> uncomputed_features([FEATURES["near"], RankingFeature("nearr", GROUPS["neighbors"], 0.9)])
     ['nearr']
     """
-    return [name for name, feature in features.items() if feature.compute is None and name not in _SHARED]
+    return [feature.name for feature in features if feature.compute is None and feature.name not in _SHARED]
 
 
-if uncomputed_features(FEATURES):
-    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed_features(FEATURES))}")
+if uncomputed_features(FEATURES.values()):
+    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed_features(FEATURES.values()))}")
 
 
 def weights_in_order(weights: Mapping[str, float]) -> Weights:
@@ -215,7 +236,7 @@ def weights_by_name(weights: Weights) -> dict[str, float]:
     """Return the weights by feature name, without negligible ones."""
     return {
         name: weight
-        for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
+        for name, weight in zip(FEATURES, weights.round(SCORE_DIGITS).tolist(), strict=True)
         if abs(weight) >= _MIN_WEIGHT
     }
 

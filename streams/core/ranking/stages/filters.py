@@ -15,7 +15,15 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import NO_ITEMS, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
-Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter."""
+
+    label: str
+    """The reason for a removal, for people."""
+    items: Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
+    """Returns the items that are removed for a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
     count = int(np.count_nonzero(is_kept))
     removed = {UNLISTED: len(is_kept) - count}
     for name, filter_ in FILTERS.items():
-        is_kept[_known(filter_(query, catalog, params), catalog)] = False
+        is_kept[_known(filter_.items(query, catalog, params), catalog)] = False
         before, count = count, int(np.count_nonzero(is_kept))
         removed[name] = before - count
     return Filtered(is_kept, removed)
@@ -57,7 +65,7 @@ def removed_items(
         params: The parameters of the ranking.
         without: Names of the filters that are not applied.
     """
-    items = [filter_(query, catalog, params) for name, filter_ in FILTERS.items() if name not in without]
+    items = [filter_.items(query, catalog, params) for name, filter_ in FILTERS.items() if name not in without]
     return _known(np.concatenate(items), catalog)
 
 
@@ -132,13 +140,18 @@ def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
 UNLISTED = "unlisted"
 """Items that are hidden from the user before any filter: outside the catalogue, or prefetched for others."""
 FILTERS: dict[str, Filter] = {
-    "muted": muted,
-    "distant": distant,
-    "ended": ended,
-    "sold_out": sold_out,
-    "seen": seen,
+    "muted": Filter("the user has muted it, its category or one of its topics", muted),
+    "distant": Filter("it is too far from the user", distant),
+    "ended": Filter("it is over", ended),
+    "sold_out": Filter("it is out of stock", sold_out),
+    "seen": Filter("the user has acted on it already", seen),
 }
 """The filters by name, in their order."""
+REMOVAL_LABELS = {
+    UNLISTED: "it is not in the catalogue, or was fetched for other users only",
+    **{name: filter_.label for name, filter_ in FILTERS.items()},
+}
+"""The reasons for a removal by name, for people."""
 
 
 def trailing(

@@ -18,11 +18,8 @@ from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
 from streams.core.params import LlmBlendParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import Indices
-
-LLM, ML = "llm", "ml"
-"""Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
-_DIGITS = 6
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Indices
+from streams.core.ranking.stages.features import LLM, ML
 
 Column = NDArray[np.float64]
 
@@ -52,6 +49,12 @@ class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
     def __init__(self, params: LlmBlendParams, *, capacity: int = 100_000) -> None:
+        """Start empty.
+
+        Args:
+            params: The parameters of the LLM blend; they say when scores expire.
+            capacity: Largest number of users.
+        """
         self._params, self._capacity = params, capacity
         self._scores: dict[str, LlmScores] = {}
 
@@ -92,7 +95,7 @@ class CombinedScores:
     @property
     def total(self) -> NDArray[np.float32]:
         """Return (items,) combined scores."""
-        total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(_DIGITS).astype(np.float32)
+        total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(SCORE_DIGITS).astype(np.float32)
         return total
 
 
@@ -124,7 +127,7 @@ def combine(scores: NDArray[np.float32], llm: Column, weights: LlmBlendParams, *
 
 
 def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:
-    """Return a feed with the combined scores of its items, and their two terms by source.
+    """Return a feed with the combined scores of its items, and their two terms by group.
 
     Args:
         feed: The feed of the chosen candidates, with the ranking's scores; items beyond them fill it up and score 0.
@@ -140,20 +143,20 @@ def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scor
     contributions = _contributions(feed, weighted_ml, weighted_llm)
     return replace(
         feed,
-        scores=(weighted_ml + weighted_llm).round(_DIGITS).tolist(),
-        parts={name: values.round(_DIGITS).tolist() for name, values in contributions.items()},
-        ml_scores=ml.round(_DIGITS).tolist(),
+        scores=(weighted_ml + weighted_llm).round(SCORE_DIGITS).tolist(),
+        parts={name: values.round(SCORE_DIGITS).tolist() for name, values in contributions.items()},
+        ml_scores=ml.round(SCORE_DIGITS).tolist(),
         llm_scores={item: scores[item] for item in feed.items if item in scores},
     )
 
 
 def _contributions(feed: Feed, weighted_ml: Column, weighted_llm: Column) -> dict[str, Column]:
-    """Return the contributions by source, scaled to add up to the combined scores."""
+    """Return the contributions by group, scaled to add up to the combined scores."""
     columns = {name: np.array(values) for name, values in feed.parts.items()}
     total = sum(columns.values(), np.zeros(len(weighted_ml)))
     factor = np.divide(weighted_ml, total, out=np.zeros(len(weighted_ml)), where=total > 0)
     contributions = {name: values * factor for name, values in columns.items()}
     residual = weighted_ml - total * factor
     if residual.any():
-        contributions[ML] = residual
-    return contributions | {LLM: weighted_llm}
+        contributions[ML.name] = residual
+    return contributions | {LLM.name: weighted_llm}

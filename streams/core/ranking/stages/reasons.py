@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,102 +15,126 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
+Reason = Callable[[Indices, RankingQuery, CatalogSnapshot], list[str]]
+"""Writes a sentence for each of some items, whose scores one feature group sets apart."""
+
 _REASON_ITEMS = 20
 """Liked items that a reason may name; earlier ones have next to no weight."""
 _TITLE_CHARS = 120
 """Longest title in a reason: feeds are bounded in bytes."""
-_TIMED = ("soon", "prefetched")
-"""Sources whose reason states an item's event time."""
-_LINKED = ("neighbors", "taste")
-"""Sources whose reason names a linked item."""
 _LOOKED_AT = "Goes with what you looked at"
-FILL_REASON = "popular"
-"""The source of items that only fill up a feed."""
-_FIXED = {
-    "trending": "Trending now",
-    "segment": "Popular with people like you",
-    "rated": "Highly rated",
-    "prefetched": "Found for you",
-    "again": "You come back to this",
-}
 
 
-def leading_features(
-    names: Sequence[str], contributions: NDArray[np.float64], baseline: NDArray[np.float64]
+def leading_groups(
+    groups: Sequence[str], contributions: NDArray[np.float64], baseline: NDArray[np.float64], *, default: str
 ) -> list[str]:
-    """Return the source that sets each item apart most from the mean candidate.
+    """Return the feature group that sets each item apart most from the mean candidate.
 
     Args:
-        names: The sources.
-        contributions: (sources, items) contribution of each source to an item's score.
-        baseline: (sources, 1) contribution of each source to the mean candidate's score.
+        groups: The names of the groups.
+        contributions: (groups, items) contribution of each group to an item's score.
+        baseline: (groups, 1) contribution of each group to the mean candidate's score.
+        default: The group of items without a positive contribution.
     """
     apart = np.where(contributions > 0, contributions - baseline, -np.inf)
     has_contribution: list[bool] = (contributions.max(axis=0) > 0).tolist()
     return [
-        names[source] if explains else FILL_REASON
-        for source, explains in zip(apart.argmax(axis=0), has_contribution, strict=True)
+        groups[group] if explains else default
+        for group, explains in zip(apart.argmax(axis=0), has_contribution, strict=True)
     ]
 
 
-def reasons(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> list[str]:
+def write_reasons(
+    items: Indices, writers: Sequence[Reason], query: RankingQuery, catalog: CatalogSnapshot
+) -> list[str]:
     """Return a reason per item.
 
     Args:
         items: Indices of the items.
-        sources: The leading source of each item.
+        writers: The writer of each item's reason.
         query: The ranking query of the user.
         catalog: The catalog snapshot.
     """
-    topics, because = _favourite_topics(query), _because(items, sources, query, catalog)
-    each = zip(items.tolist(), sources, catalog.category[items].tolist(), strict=True)
-    return [
-        because[index]
-        if source in _LINKED
-        else (_when(source, index, query, catalog) if source in _TIMED else "")
-        or _FIXED.get(source)
-        or _reason_text(source, index, catalog.categories.names[category], topics, catalog)
-        for index, source, category in each
-    ]
+    texts = [""] * len(items)
+    for write in dict.fromkeys(writers):
+        positions = [position for position, writer in enumerate(writers) if writer is write]
+        for position, text in zip(positions, write(items[positions], query, catalog), strict=True):
+            texts[position] = text
+    return texts
 
 
-def _when(source: str, index: int, query: RankingQuery, catalog: CatalogSnapshot) -> str:
-    """Return an item's event time in words; empty for an item without one."""
-    starts = int(catalog.spans[index, 0])
-    if not starts:
-        return ""
-    date = event_time.format_relative_date(starts, query.local_ms)
-    return date if source == "soon" else f"{date}, found for you"
+def always(text: str) -> Reason:
+    """Return the writer of one sentence for all items."""
+    return lambda items, _query, _catalog: [text] * len(items)
 
 
-def _reason_text(source: str, index: int, category: str, topics: dict[str, float], catalog: CatalogSnapshot) -> str:
-    if source == "affinity":
-        liked_topics = [topic for topic in catalog.labels_by_item[catalog.items.names[index]].topics if topic in topics]
-        return f"You like {max(liked_topics, key=topics.__getitem__) if liked_topics else category}"
-    return f"New in {category}" if source == "fresh" else f"Popular in {category}"
+def in_category(words: str) -> Reason:
+    """Return the writer of some words followed by the category of each item."""
+    return lambda items, _query, catalog: [f"{words} {category}" for category in _categories(items, catalog)]
 
 
-def _title(index: int, catalog: CatalogSnapshot) -> str:
-    title = catalog.titles[index] or catalog.items.names[index]
-    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
+def likes(items: Indices, query: RankingQuery, catalog: CatalogSnapshot) -> list[str]:
+    """Name each item's topic with the user's highest affinity, else its category.
+
+    Args:
+        items: Indices of the items.
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
+    affinities = _favourite_topics(query)
+    texts = []
+    for index, category in zip(items.tolist(), _categories(items, catalog), strict=True):
+        topics = [topic for topic in catalog.labels_by_item[catalog.items.names[index]].topics if topic in affinities]
+        texts.append(f"You like {max(topics, key=affinities.__getitem__) if topics else category}")
+    return texts
 
 
-def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> dict[int, str]:
-    """Return the reasons of linked items by index: each names the liked item of the history with the strongest link."""
-    linked = items[[source in _LINKED for source in sources]]
+def on_date(otherwise: Reason, *, suffix: str = "") -> Reason:
+    """Return the writer of each item's event time in words.
+
+    Args:
+        otherwise: The writer for items without an event time.
+        suffix: Words after the time.
+    """
+
+    def _write(items: Indices, query: RankingQuery, catalog: CatalogSnapshot) -> list[str]:
+        starts = catalog.spans[items, 0].tolist()
+        return [
+            f"{event_time.format_relative_date(start, query.local_ms)}{suffix}" if start else text
+            for start, text in zip(starts, otherwise(items, query, catalog), strict=True)
+        ]
+
+    return _write
+
+
+def because_liked(items: Indices, query: RankingQuery, catalog: CatalogSnapshot) -> list[str]:
+    """Name the liked item of the history with the strongest link to each item.
+
+    Args:
+        items: Indices of the items.
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     liked = query.history[query.is_liked][:_REASON_ITEMS]
-    if not len(linked):
-        return {}
     if not len(liked):
-        return dict.fromkeys(linked.tolist(), _LOOKED_AT)
-    links = catalog.neighbors.links.between(liked, linked, channel=TOGETHER)
-    fitted = np.maximum(catalog.item_weights.between(liked, linked), 0.0)
+        return [_LOOKED_AT] * len(items)
+    links = catalog.neighbors.links.between(liked, items, channel=TOGETHER)
+    fitted = np.maximum(catalog.item_weights.between(liked, items), 0.0)
     links = (
         np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.is_liked)[:_REASON_ITEMS])[:, None]
     )
     best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], MISSING).tolist()
     texts = {one: f"Because you liked {_title(one, catalog)}" for one in set(best) - {MISSING}} | {MISSING: _LOOKED_AT}
-    return {index: texts[one] for index, one in zip(linked.tolist(), best, strict=True)}
+    return [texts[one] for one in best]
+
+
+def _categories(items: Indices, catalog: CatalogSnapshot) -> list[str]:
+    return [catalog.categories.names[category] for category in catalog.category[items].tolist()]
+
+
+def _title(index: int, catalog: CatalogSnapshot) -> str:
+    title = catalog.titles[index] or catalog.items.names[index]
+    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
 
 
 def _favourite_topics(query: RankingQuery) -> dict[str, float]:

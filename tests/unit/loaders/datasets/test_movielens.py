@@ -86,7 +86,7 @@ def test_reading_twice_gives_the_same_ids_and_all_are_valid(tmp_path: Path) -> N
     assert once == again
     ids = [event.event_id for event in [*once.interactions, *once.profiles]]
     assert len(set(ids)) == len(ids)
-    assert {UUID(found).version for found in ids} == {7}
+    assert {UUID(match).version for match in ids} == {7}
 
 
 def test_every_movielens_record_is_within_its_limits(tmp_path: Path) -> None:

@@ -198,12 +198,12 @@ def test_a_user_stays_within_a_record(case: str, kind: str) -> None:
 def test_what_is_oldest_gives_way_and_what_fits_stays() -> None:
     state = UserState("u1")
     trimmed = fold(state, long_items("語"))
-    kept = list(state.seen)
-    assert kept == [long_id(number) for number in range(1_000)][-len(kept) :]
-    assert 150 < len(kept) < 200
-    assert set(state.visits) == set(kept)
-    assert trimmed == {"seen": 1_000 - len(kept)}
-    assert state.seen_bytes == sum(len(item.encode()) for item in kept)
+    seen_items = list(state.seen)
+    assert seen_items == [long_id(number) for number in range(1_000)][-len(seen_items) :]
+    assert 150 < len(seen_items) < 200
+    assert set(state.visits) == set(seen_items)
+    assert trimmed == {"seen": 1_000 - len(seen_items)}
+    assert state.seen_bytes == sum(len(item.encode()) for item in seen_items)
     plain = UserState("u2")
     assert fold(plain, (acts(n, item_id=f"item-{n}-with-an-id-of-some-length") for n in range(3_000))) == {}
     assert len(plain.seen) == PARAMS.seen_items
@@ -358,8 +358,8 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     tastes = np.zeros((len(names), len(names)), np.float32)
     tastes[0] = strengths
     trimmed: Counter[str] = Counter()
-    found = FittedVersion(a_version(), [], {}, names, tastes, "ease")
-    first = next(item_weight_rows(found, trimmed=trimmed))
+    version = FittedVersion(a_version(), [], {}, names, tastes, "ease")
+    first = next(item_weight_rows(version, trimmed=trimmed))
     assert len(encoded(ITEM_WEIGHTS, first)) < ROOM
     assert names[-1] in first.others
     assert trimmed["weights"] == len(names) - len(first.others)
@@ -378,13 +378,15 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         sums = np.ones((2, 120))
         view.neighbors.put(number, everyone, sums, mass=1.0, reference_ms=T0_MS)
     view.refresh()
-    told = features(
+    user_features = features(
         user_id=long_id(0, kind),
         event_count=60,
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(told, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
+    feed = rank(
+        user_features, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS
+    )
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 
@@ -396,11 +398,11 @@ def test_requests_and_features_of_a_user_stay_within_a_record(kind: str) -> None
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
     place = ContentLocation(city=line(3, kind))
     params = dataclasses.replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
-    found = build_fetch_requests(
+    requests = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
     )
-    assert len(found) == len(FETCHERS)
-    assert all(len(encoded(FETCH_REQUESTS, request)) < ROOM for request in found)
+    assert len(requests) == len(FETCHERS)
+    assert all(len(encoded(FETCH_REQUESTS, request)) < ROOM for request in requests)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
     params, state = signal_params(set_to(trending_decay_rate=rate)), ItemState("i1")
     click = ItemSignal("i1", Position(0, 0, T0_MS), T0_MS, "click", 1.0)
     signal.fold(state, signal.to_record([click]), params=params)
-    left = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
-    assert left == pytest.approx(rate)
+    left_stats = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
+    assert left_stats == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])

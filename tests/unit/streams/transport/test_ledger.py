@@ -79,10 +79,10 @@ class LedgerMachine(RuleBasedStateMachine):
         if start == self.starts[paper.partition]:
             self.naive[paper.partition].processed |= offsets
 
-    @rule(partition=partitions, taken=st.booleans())
-    def commit(self, partition: str, taken: bool) -> None:
+    @rule(partition=partitions, is_committed=st.booleans())
+    def commit(self, partition: str, is_committed: bool) -> None:
         due = self.ledger.committable(partition)
-        if due is not None and taken:
+        if due is not None and is_committed:
             self.ledger.commit(partition, due)
             self.naive[partition].committed = due
             self.ever_committed[partition] = due

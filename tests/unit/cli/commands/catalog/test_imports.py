@@ -13,15 +13,17 @@ from cli.main import app
 from infra.error import OperatorError
 from loaders.change import change
 from loaders.datasets import products
+from loaders.datasets.product_column import ProductFormat
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 RUN = CliRunner()
 
 
 def test_rejected_rows_can_be_corrected_and_imported(tmp_path: Path) -> None:
     file, aside = tmp_path / "a.csv", tmp_path / "b" / "bad.csv"
     file.write_text('name,main_category,ratings\nLamp,home,4.1\nChair,home,Get\nTable,home\n"Bed,home,4\n')
-    import_report.write_rejected_rows(products.read(file, now_ms=NOW_MS), aside)
+    import_report.write_rejected_rows(products.read(file, now_ms=NOW_MS, form=STARS), aside)
     assert aside.read_text().splitlines() == [
         "line,reason,name,main_category,ratings",
         "3,ratings: 'Get' is not a rating from 0 to 5,Chair,home,Get",
@@ -30,7 +32,7 @@ def test_rejected_rows_can_be_corrected_and_imported(tmp_path: Path) -> None:
     ]
     corrected = aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,")
     aside.write_text(corrected.replace('"""Bed,home,4"', "Bed,home,4"))
-    assert [item.title for item in products.read(aside, now_ms=NOW_MS).items] == ["Chair", "Table", "Bed"]
+    assert [item.title for item in products.read(aside, now_ms=NOW_MS, form=STARS).items] == ["Chair", "Table", "Bed"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_source_that_cannot_be_stored_is_refused(source: str) -> None:
 def test_a_file_of_any_name_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / os.fsdecode(b"caf\xe9\x1b[31m.csv")
     file.write_text("id,name,main_category\nA,Lamp,home\nB,,home\n")
-    content = products.read(file, now_ms=NOW_MS)
+    content = products.read(file, now_ms=NOW_MS, form=STARS)
     report = import_report.Report.of(
         file, file, content, change(content, {}, source="shop"), source="shop", removed=0, took_s=0.0
     )
@@ -96,14 +98,14 @@ def test_an_option_that_cannot_be_used_is_answered_with_what_can(
     tmp_path: Path, flags: list[str], problem: str
 ) -> None:
     (tmp_path / "shop.csv").write_text("id,name,main_category\nA,Lamp,x\n")
-    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.csv"), *flags])
-    assert done.exit_code == 1
-    assert problem in done.stderr
-    assert "Traceback" not in done.output
+    result = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.csv"), *flags])
+    assert result.exit_code == 1
+    assert problem in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_rejected_rows_alone_are_not_synchronised_with(tmp_path: Path) -> None:
     (tmp_path / "shop.rejected.csv").write_text("line,reason,id,name,main_category\n3,x,A,Lamp,x\n")
-    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.rejected.csv"), "--sync"])
-    assert done.exit_code == 1
-    assert "holds rejected rows only" in done.stderr
+    result = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.rejected.csv"), "--sync"])
+    assert result.exit_code == 1
+    assert "holds rejected rows only" in result.stderr

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from cli.commands.inspection.explain import FILTER_LABELS, ExplainReport, ServedPosition, _show
+from cli.commands.inspection.explain import ExplainReport, ServedPosition, _show
 from streams.core.ranking.explanation import FeatureShare, ItemExplanation, LlmShare
 from streams.core.ranking.feed_comparison import FeedComparison
 from streams.core.ranking.pipeline import MODEL
+from streams.core.ranking.stages.filters import REMOVAL_LABELS
 
 EQUAL = FeedComparison(is_equal=True, differing_positions=0, largest_score_difference=0.0, has_newer_features=False)
 
@@ -22,8 +23,16 @@ def a_report(comparison: FeedComparison | None = EQUAL, **overrides: Any) -> Exp
     fields: dict[str, Any] = {
         **{"item_id": "i1", "title": "A [bold] title", "category": "music", "outcome": "ranked", "removed_by": []},
         **{"position": 3, "position_by_score": 5, "candidates": 1_200, "feed_items": 50, "score": 1.5},
-        **{"is_calibrated": False, "is_trailing": False, "reason": "You like jazz", "llm": None},
-        "features": [FeatureShare("affinity", "affinity", "of the user's categories", 0.5, 3.0, 1.0, 1.5)],
+        **{
+            "steps": ["diversity"],
+            "is_calibrated": False,
+            "is_trailing": False,
+            "reason": "You like jazz",
+            "llm": None,
+        },
+        "features": [
+            FeatureShare("affinity", "affinity", "preferences", "of preferred categories", 0.5, 3.0, 1.0, 1.5)
+        ],
     }
     return ExplainReport(
         user_id="u1",
@@ -49,10 +58,10 @@ def test_positions_features_and_versions_are_shown() -> None:
     assert "The feed ranked now equals the one that is served." in text
 
 
-@pytest.mark.parametrize("name", FILTER_LABELS)
+@pytest.mark.parametrize("name", REMOVAL_LABELS)
 def test_a_filter_is_shown_in_words(name: str) -> None:
     outside = {"position": None, "position_by_score": None, "reason": ""}
-    assert FILTER_LABELS[name] in shown(a_report(outcome="removed", removed_by=[name], **outside))
+    assert REMOVAL_LABELS[name] in shown(a_report(outcome="removed", removed_by=[name], **outside))
 
 
 def test_the_other_outcomes_are_told_apart() -> None:
@@ -62,11 +71,11 @@ def test_the_other_outcomes_are_told_apart() -> None:
     assert "only because the feed was too short" in shown(a_report(outcome="filled_up", removed_by=["seen"]))
 
 
-def test_the_language_models_part_and_the_rules_are_shown() -> None:
-    text = shown(a_report(llm=LlmShare(0.5, 0.25, 0.6, 0.4), is_calibrated=True))
+def test_the_language_models_part_and_the_steps_are_shown() -> None:
+    text = shown(a_report(llm=LlmShare(0.5, 0.25, 0.6, 0.4), steps=["llm_blend", "calibration", "diversity"]))
     assert "0.6 · 0.5000" in text
     assert "0.4 · 0.2500" in text
-    assert "interests of a newcomer, diversity, language model" in text
+    assert "after scores of the language model, stated interests of a newcomer, diversity" in text
 
 
 def test_a_difference_from_the_served_feed_has_its_cause() -> None:

@@ -44,12 +44,12 @@ async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
 def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     roles: str, yields: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
-    monkeypatch.setattr("infra.process_priority.lower", told.append)
+    told_roles: list[int] = []
+    monkeypatch.setattr("infra.process_priority.lower", told_roles.append)
     for name in ("set_up", "resolve_addresses", "on_one_core", "until_stopped", "_load"):
         monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)
-    assert told == yields
+    assert told_roles == yields
 
 
 def test_the_local_stack_runs_every_role_in_one_process() -> None:
@@ -58,9 +58,10 @@ def test_the_local_stack_runs_every_role_in_one_process() -> None:
     assert sorted(roles) == sorted(worker.ROLES)
 
 
-async def run(*roles: Any, stop: asyncio.Event | None = None) -> None:
+async def run(*roles: Any, stop: asyncio.Event | None = None, stop_timeout_s: float = 20.0) -> None:
+    runs, stop = {role.__name__: role for role in roles}, stop or asyncio.Event()
     async with asyncio.timeout(5):
-        await worker._run_all({role.__name__: role for role in roles}, Settings(), stop or asyncio.Event())
+        await worker._run_all(runs, Settings(), stop, stop_timeout_s=stop_timeout_s)
 
 
 @pytest.mark.parametrize("roles", [[ends, stops], [stops, ends], [ends_by_its_own_event, stops]])
@@ -71,11 +72,10 @@ async def test_when_a_role_ends_by_itself_the_others_stop_and_it_is_a_failure(ro
 
 @pytest.mark.parametrize("roles", [[stops, fails], [fails, hangs], [hangs, fails, ends]])
 async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped(
-    roles: list[Any], monkeypatch: pytest.MonkeyPatch
+    roles: list[Any],
 ) -> None:
-    monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
     with pytest.raises(RuntimeError, match="broken"):
-        await run(*roles)
+        await run(*roles, stop_timeout_s=0.01)
 
 
 async def test_what_a_role_failed_with_while_it_was_stopped_is_raised() -> None:
@@ -89,16 +89,13 @@ async def test_roles_that_are_asked_to_stop_end_in_order() -> None:
 
 @pytest.mark.parametrize("roles", [[stops, hangs], [hangs, stops]])
 async def test_a_role_that_does_not_stop_when_asked_to_is_cut_off_which_is_a_failure(
-    roles: list[Any], monkeypatch: pytest.MonkeyPatch
+    roles: list[Any],
 ) -> None:
-    monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
     with pytest.raises(worker.RoleEndedError, match="1 of 2"):
-        await run(*roles, stop=asked())
+        await run(*roles, stop=asked(), stop_timeout_s=0.01)
 
 
-async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_PATIENCE_S", 0.05)
-
+async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised() -> None:
     async def fails_late(_settings: Settings, _stop: asyncio.Event) -> None:
         try:
             await asyncio.Event().wait()
@@ -106,7 +103,7 @@ async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised(monkeypatch:
             raise RuntimeError("the app had crashed")
 
     with pytest.raises(RuntimeError, match="had crashed"):
-        await run(stops, fails_late, stop=asked())
+        await run(stops, fails_late, stop=asked(), stop_timeout_s=0.05)
 
 
 def asked() -> asyncio.Event:

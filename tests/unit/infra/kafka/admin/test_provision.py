@@ -9,12 +9,12 @@ def test_every_topic_and_changelog_is_stamped_by_the_broker() -> None:
 
 
 def test_topics_are_made_as_declared() -> None:
-    made = {topic.name: topic for topic in broker_topics()}
+    topics = {topic.name: topic for topic in broker_topics()}
     for topic in TOPICS:
-        assert made[topic.name].partitions == topic.partitions
-        assert made[topic.name].config["cleanup.policy"] == topic.cleanup_policy
-        assert made[topic.name].config["retention.ms"] == str(topic.retention_ms)
-        assert made[topic.name].config["segment.ms"] == str(topic.segment_ms)
+        assert topics[topic.name].partitions == topic.partitions
+        assert topics[topic.name].config["cleanup.policy"] == topic.cleanup_policy
+        assert topics[topic.name].config["retention.ms"] == str(topic.retention_ms)
+        assert topics[topic.name].config["segment.ms"] == str(topic.segment_ms)
 
 
 def test_changelogs_have_the_partitions_of_their_sources() -> None:

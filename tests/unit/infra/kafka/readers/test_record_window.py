@@ -26,9 +26,9 @@ def a_broker() -> Broker:
 
 
 async def test_every_record_is_read_once_backwards_and_forwards() -> None:
-    gone = frozenset(("t", 0, offset) for offset in range(100, RECORDS, 3))
-    reader = WindowReader(LogConsumer(a_broker(), compacted=gone))
-    expected = [offset for offset in range(RECORDS) if ("t", 0, offset) not in gone]
+    deleted_positions = frozenset(("t", 0, offset) for offset in range(100, RECORDS, 3))
+    reader = WindowReader(LogConsumer(a_broker(), compacted=deleted_positions))
+    expected = [offset for offset in range(RECORDS) if ("t", 0, offset) not in deleted_positions]
     steps = [[one.offset for one in step] async for step in reader.backwards(await reader.window([ONE]))]
     assert [offset for step in reversed(steps) for offset in step] == expected
     assert len(steps) > 2

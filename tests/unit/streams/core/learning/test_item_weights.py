@@ -67,34 +67,34 @@ def model_of(name: str, **settings: Any) -> Any:
 
 
 def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, fit: CandidateFit) -> None:
-    found = version_of(fit.end())
+    version = version_of(fit.end())
     events = {(event.user_id, event.item_id) for event in world[1]}
-    users, items = sorted({user for user, _ in events}), found.items
+    users, items = sorted({user for user, _ in events}), version.items
     liked = np.array([[(user, item) in events for item in items] for user in users], np.float32)
-    np.testing.assert_array_equal(found.item_weights, ease.weights(sparse.csr_array(liked), REGULARIZATION))
-    assert found.item_item_model == Settings().item_item_model == "ease"
+    np.testing.assert_array_equal(version.item_weights, ease.weights(sparse.csr_array(liked), REGULARIZATION))
+    assert version.item_item_model == Settings().item_item_model == "ease"
     assert isinstance(Learner(PARAMS).item_weights, EaseItemWeights)
 
 
 def test_tastes_by_als_are_what_it_scores_for_who_has_liked_one_item_alone(world: World) -> None:
-    found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
-    assert_scores(found, Als(factors=8, regularization=0.01), world)
+    version = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
+    assert_scores(version, Als(factors=8, regularization=0.01), world)
 
 
 def test_tastes_by_sequences_are_what_a_sequence_of_one_item_scores(world: World) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(item_item_model="sequence", **SMALL)))
-    assert_scores(found, MODELS["sequence"](), world)
+    version = version_of(learned(world, Settings(item_item_model="sequence", **SMALL)))
+    assert_scores(version, MODELS["sequence"](), world)
 
 
-def assert_scores(found: FittedVersion, model: Model, world: World) -> None:
+def assert_scores(version: FittedVersion, model: Model, world: World) -> None:
     """Check that a version's rows are what a model scores that has learned the same."""
     model.learn(told(world[1]))
-    assert len(found.items) == ITEMS
-    places = model.items.encode(found.items)
-    for row in item_weight_rows(found):
+    assert len(version.items) == ITEMS
+    places = model.items.encode(version.items)
+    for row in item_weight_rows(version):
         scores = model.scores([ModelQuery("someone", ((row.item_id, 1.0),))])[0]
-        expected = dict(zip(found.items, scores[places], strict=True))
+        expected = dict(zip(version.items, scores[places], strict=True))
         assert dict(zip(row.others, row.weights, strict=True)) == pytest.approx(
             {item: score for item, score in expected.items() if item != row.item_id}, rel=1e-6
         )
@@ -108,60 +108,64 @@ def test_one_liked_item_recommends_the_rest_of_its_half(world: World, name: str)
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequence"])
 def test_networks_recommend_the_rest_of_a_half_for_one_liked_item(world: World, name: str) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
-    assert_halves(found)
-    assert not found.item_weights.diagonal().any()
-    assert found.item_item_model == name
+    version = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
+    assert_halves(version)
+    assert not version.item_weights.diagonal().any()
+    assert version.item_item_model == name
 
 
 def test_tastes_by_dot_products_are_the_normalized_similarity(world: World) -> None:
     pytest.importorskip("torch")
-    found = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).item_weights
-    assert 0.0 <= found.min() < found.max() <= 1.0
-    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    version = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).item_weights
+    assert 0.0 <= version.min() < version.max() <= 1.0
+    np.testing.assert_allclose(version, version.T, atol=1e-6)
 
 
-def assert_halves(found: FittedVersion) -> None:
+def assert_halves(version: FittedVersion) -> None:
     """Check that items of the world say more of their own half than of the other."""
-    assert len(found.items) == ITEMS
-    halves = np.array([int(item[1:]) % 2 for item in found.items])
+    assert len(version.items) == ITEMS
+    halves = np.array([int(item[1:]) % 2 for item in version.items])
     same = halves[:, None] == halves
     other = ~same
     np.fill_diagonal(same, False)
-    ahead = [row[same[number]].mean() > row[other[number]].mean() for number, row in enumerate(found.item_weights)]
+    ahead = [row[same[number]].mean() > row[other[number]].mean() for number, row in enumerate(version.item_weights)]
     assert np.mean(ahead) > 0.9
 
 
 def test_item_weights_by_content_are_text_similarities() -> None:
-    said = {"blue": "modal jazz", "train": "hard bop jazz", "moog": "synthetic ambient", "fog": "ambient drone"}
-    items = {name: an_item(name, title=text, category="", topics=[]) for name, text in said.items()}
+    texts = {"blue": "modal jazz", "train": "hard bop jazz", "moog": "synthetic ambient", "fog": "ambient drone"}
+    items = {name: an_item(name, title=text, category="", topics=[]) for name, text in texts.items()}
     events = [an_interaction(user_id=f"u{number}", item_id=name) for number, name in enumerate(items)]
-    found = version_of(learned((items, events), Settings(item_item_model="content", **SMALL)))
+    version = version_of(learned((items, events), Settings(item_item_model="content", **SMALL)))
     model = ContentModel(TfIdf(dimensions=4), {name: text_of(item) for name, item in items.items()})
     model.learn(told(events))
-    for number, name in enumerate(found.items):
-        scores = model.scores([ModelQuery("someone", ((name, 1.0),))])[0, model.items.encode(found.items)]
+    for number, name in enumerate(version.items):
+        scores = model.scores([ModelQuery("someone", ((name, 1.0),))])[0, model.items.encode(version.items)]
         scores[number] = 0.0
-        np.testing.assert_allclose(found.item_weights[number], scores, atol=1e-6)
-    assert found.item_weights[found.items.index("blue")].argmax() == found.items.index("train")
+        np.testing.assert_allclose(version.item_weights[number], scores, atol=1e-6)
+    assert version.item_weights[version.items.index("blue")].argmax() == version.items.index("train")
 
 
 def test_an_item_without_scores_in_a_model_has_no_item_weights() -> None:
     tastes: ItemWeightsProvider = ModelItemWeights("als", Als(factors=2))
     for number in range(32):  # the first refit
-        tastes.add(model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}")), None)
-    tastes.add(model_event(an_interaction(user_id="u1", item_id="late")), None)
-    found = tastes.weights(sparse.csr_array((8, 6), dtype=np.float32), ["i0", "i1", "late", "never"])
-    assert found[:2, :2].any()
-    assert not found[2:].any()
-    assert not found[:, 2:].any()
+        tastes.add(
+            model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}"), rating_scale=5.0), None
+        )
+    tastes.add(model_event(an_interaction(user_id="u1", item_id="late"), rating_scale=5.0), None)
+    weights = tastes.weights(sparse.csr_array((8, 6), dtype=np.float32), ["i0", "i1", "late", "never"])
+    assert weights[:2, :2].any()
+    assert not weights[2:].any()
+    assert not weights[:, 2:].any()
 
 
 def test_a_model_hears_how_much_an_action_says_and_what_was_rated() -> None:
-    assert model_event(an_interaction(action="rate", value=4.0, occurred_at=T0_MS)) == ModelEvent(
+    assert model_event(an_interaction(action="rate", value=4.0, occurred_at=T0_MS), rating_scale=5.0) == ModelEvent(
         "u1", "i1", T0_MS, 0.6, 0.8
     )
-    assert model_event(an_interaction(action="save", occurred_at=T0_MS)) == ModelEvent("u1", "i1", T0_MS, 2.5, None)
+    assert model_event(an_interaction(action="save", occurred_at=T0_MS), rating_scale=5.0) == ModelEvent(
+        "u1", "i1", T0_MS, 2.5, None
+    )
 
 
 def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
@@ -172,12 +176,12 @@ def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
 
 
 def test_a_version_by_another_model_is_restored_with_the_model_name(world: World, tmp_path: Path) -> None:
-    found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
+    version = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
-    shelf.put(found, serving=None)
+    shelf.put(version, serving=None)
     again = shelf.get("v1")
-    assert (found.item_item_model, again.item_item_model) == ("als", "als")
-    np.testing.assert_array_equal(again.item_weights, found.item_weights)
+    assert (version.item_item_model, again.item_item_model) == ("als", "als")
+    np.testing.assert_array_equal(again.item_weights, version.item_weights)
 
 
 def test_a_model_that_tastes_cannot_come_from_is_refused_with_those_that_they_can() -> None:

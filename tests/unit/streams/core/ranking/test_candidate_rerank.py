@@ -26,9 +26,9 @@ def a_reader(**overrides: Any) -> Features:
     return features(recent=recent, seen=["i1"], event_count=6, **overrides)
 
 
-def ranked(*said: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
-    candidates = [*(one.item_id for one in said), *more]
-    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(said), **overrides)
+def ranked(*described: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
+    candidates = [*(one.item_id for one in described), *more]
+    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(described), **overrides)
     return rerank_candidates(trigger, whom or a_reader(), a_view(), new_blender(), RANK_PARAMS, now_ms=T0_MS)
 
 
@@ -82,13 +82,13 @@ def test_given_items_that_are_far_away_come_after_all_others(distance: float | N
 
 
 def test_an_item_of_no_category_is_liked_for_its_source() -> None:
-    other, known = Candidate(item_id="n1", source="b"), Candidate(item_id="n2", source="a")
-    assert ranked(other, known, whom=features(sources={"a": 2.0})).items == ["n2", "n1"]
+    other, candidate = Candidate(item_id="n1", source="b"), Candidate(item_id="n2", source="a")
+    assert ranked(other, candidate, whom=features(sources={"a": 2.0})).items == ["n2", "n1"]
 
 
 def test_what_the_catalogue_holds_is_ranked_as_it_says_and_the_rest_of_unknown_stays_last() -> None:
-    said = Candidate(item_id="i1", title="Something else", topics=["food"])
-    feed = ranked(said, more=("nowhere",), whom=features(topics={"ai": 1.0, "food": -1.0}))
+    candidate = Candidate(item_id="i1", title="Something else", topics=["food"])
+    feed = ranked(candidate, more=("nowhere",), whom=features(topics={"ai": 1.0, "food": -1.0}))
     assert feed.items == ["i1", "nowhere"]
     assert feed.reasons == ["You like ai", "Not in the catalogue"]
 
@@ -98,19 +98,19 @@ def test_what_the_catalogue_holds_is_ranked_as_it_says_and_the_rest_of_unknown_s
     [(0.0, ["n1", "n2", "n3"]), (0.3, ["n1", "n3", "n2"]), (1.0, ["n1", "n3", "n2"]), (None, ["n1", "n2", "n3"])],
 )
 def test_items_differ_in_topics_as_far_as_is_asked_for(distance: float | None, items: list[str]) -> None:
-    said = [
+    candidates = [
         Candidate(item_id="n1", topics=["ai", "art"]),
         Candidate(item_id="n2", topics=["ai", "art"]),
         Candidate(item_id="n3", topics=["food"]),
     ]
     whom = features(topics={"ai": 1.0, "food": 0.1})
-    assert ranked(*said, whom=whom, topic_distance=distance).items == items
+    assert ranked(*candidates, whom=whom, topic_distance=distance).items == items
 
 
 @pytest.mark.parametrize("context", [{"mood": "garden"}, {"interests": '["food", "garden"]'}, {"a": "x, garden"}])
 def test_what_the_context_names_counts_this_once(context: dict[str, str]) -> None:
-    said = [Candidate(item_id="n1", title="Anything", topics=["garden"]), Candidate(item_id="n2", title="Other")]
-    without, feed = ranked(*said, more=("i2",)), ranked(*said, more=("i2",), context=context)
+    candidates = [Candidate(item_id="n1", title="Anything", topics=["garden"]), Candidate(item_id="n2", title="Other")]
+    without, feed = ranked(*candidates, more=("i2",)), ranked(*candidates, more=("i2",), context=context)
     scores, raised = (dict(zip(one.items, one.scores, strict=True)) for one in (without, feed))
     assert raised["n1"] > scores["n1"]
     assert raised["i2"] > scores["i2"]
@@ -119,8 +119,8 @@ def test_what_the_context_names_counts_this_once(context: dict[str, str]) -> Non
 
 
 def test_what_is_liked_anyway_is_not_asked_for() -> None:
-    said = Candidate(item_id="n1", title="Anything", topics=["garden"])
-    feed = ranked(said, whom=a_reader(topics={"garden": 1.0}), context={"mood": "garden"})
+    candidate = Candidate(item_id="n1", title="Anything", topics=["garden"])
+    feed = ranked(candidate, whom=a_reader(topics={"garden": 1.0}), context={"mood": "garden"})
     assert feed.reasons == ["You like garden"]
 
 

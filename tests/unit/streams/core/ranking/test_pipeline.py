@@ -23,17 +23,17 @@ from tests.unit.streams.core.ranking.ranking_world import PARAMS, a_fan_of, a_vi
 
 
 def test_what_goes_with_the_last_item_leads_and_says_why() -> None:
-    found = feed(a_fan_of("i0"))
-    assert set(found.items[:3]) == {"i21", "i22", "i23"}
-    assert found.sources[0] == "neighbors"
-    assert found.reasons[0] == "Because you liked Title of i0"
+    ranked_feed = feed(a_fan_of("i0"))
+    assert set(ranked_feed.items[:3]) == {"i21", "i22", "i23"}
+    assert ranked_feed.sources[0] == "neighbors"
+    assert ranked_feed.reasons[0] == "Because you liked Title of i0"
 
 
 def test_the_parts_add_up_to_the_score() -> None:
-    found = feed(a_fan_of("i0", categories={"movies": 3.0}))
-    for place, score in enumerate(found.scores):
-        assert sum(part[place] for part in found.parts.values()) == pytest.approx(score, abs=1e-6)
-    assert {"neighbors", "affinity", "popular", "trending"} <= set(found.parts), "there is something to add up"
+    ranked_feed = feed(a_fan_of("i0", categories={"movies": 3.0}))
+    for place, score in enumerate(ranked_feed.scores):
+        assert sum(part[place] for part in ranked_feed.parts.values()) == pytest.approx(score, abs=1e-6)
+    assert {"neighbors", "affinity", "popular", "trending"} <= set(ranked_feed.parts), "there is something to add up"
 
 
 def test_links_tastes_and_affinities_each_raise_items_of_one_feed() -> None:
@@ -48,8 +48,8 @@ def test_links_tastes_and_affinities_each_raise_items_of_one_feed() -> None:
         if tastes:
             view.apply_weights(ItemWeights(item_id="i0", model_version="v1", others=["i2"], weights=[1.0]))
         view.refresh()
-        found = feed(person, view)
-        return dict(zip(found.items, found.scores, strict=True))
+        ranked_feed = feed(person, view)
+        return dict(zip(ranked_feed.items, ranked_feed.scores, strict=True))
 
     person = a_fan_of("i0", topics={"topic-3": 5.0})
     whole = scores(person)
@@ -74,15 +74,15 @@ def test_what_was_ignored_comes_later_in_the_next_feed(action: str) -> None:
     assert len(set(feed(user.snapshot(state, USER_PARAMS), view).scores)) == 1, "nothing is known of the user"
     event = an_interaction(item_id="rock-0", action=action)
     user.fold(state, event, Position(0, 0, T0_MS), subject=ItemLabels("music", ("rock",), ""), params=USER_PARAMS)
-    found = feed(user.snapshot(state, USER_PARAMS), view)
-    assert [item.partition("-")[0] for item in found.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
-    assert found.scores[2] > found.scores[3]
+    user_features = feed(user.snapshot(state, USER_PARAMS), view)
+    assert [item.partition("-")[0] for item in user_features.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
+    assert user_features.scores[2] > user_features.scores[3]
 
 
 def test_newcomers_get_a_full_feed() -> None:
-    found = feed(features())
-    assert len(found.items) == len(set(found.items)) == PARAMS.max_recommendations
-    assert found.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
+    user_features = feed(features())
+    assert len(user_features.items) == len(set(user_features.items)) == PARAMS.max_recommendations
+    assert user_features.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
 
 
 def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
@@ -94,16 +94,18 @@ def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
 
 
 def test_stated_preferences_count_before_the_first_event() -> None:
-    found = feed(
+    user_features = feed(
         features(preferred=["workshops"]), params=replace(RANK_PARAMS, max_recommendations=8, diversity_cap=1.0)
     )
     view = a_view()
-    assert Counter(view.labels_by_item[item].category for item in found.items).most_common(1)[0][0] == "workshops"
+    assert (
+        Counter(view.labels_by_item[item].category for item in user_features.items).most_common(1)[0][0] == "workshops"
+    )
 
 
-def scores_of(found: Feed) -> dict[str, float]:
+def scores_of(ranked_feed: Feed) -> dict[str, float]:
     """Return scores by the part of the ids before the dash."""
-    return {item.partition("-")[0]: score for item, score in zip(found.items, found.scores, strict=True)}
+    return {item.partition("-")[0]: score for item, score in zip(ranked_feed.items, ranked_feed.scores, strict=True)}
 
 
 def test_acting_on_one_of_several_stated_things_puts_it_before_the_others() -> None:
@@ -116,9 +118,9 @@ def test_acting_on_one_of_several_stated_things_puts_it_before_the_others() -> N
     assert {topic: round(score, 3) for topic, score in scores_of(feed(stated, view)).items()} == {
         "jazz": 0.8, "hiking": 0.8, "cooking": 0.8, "opera": 0.3
     }  # fmt: skip
-    found = feed(structs.replace(stated, topics={"jazz": 1.0, "opera": 1.0}, event_count=1), view)
-    assert found.items[0].startswith("jazz"), "it leads, and the others keep their share of the feed"
-    scores = scores_of(found)
+    ranked_feed = feed(structs.replace(stated, topics={"jazz": 1.0, "opera": 1.0}, event_count=1), view)
+    assert ranked_feed.items[0].startswith("jazz"), "it leads, and the others keep their share of the feed"
+    scores = scores_of(ranked_feed)
     assert scores["jazz"] > scores["hiking"] == scores["cooking"] > scores["opera"], "one event is little evidence"
 
 
@@ -134,9 +136,9 @@ def test_what_takes_place_ranks_by_time_and_what_is_over_is_not_shown() -> None:
         view.apply_item(an_item(item_id, attributes={"starts": time}))
     view.apply_item(an_item("any-time"))
     view.refresh()
-    found = feed(features(timezone="America/New_York"), view)  # it is 17:13 there, on a Tuesday
-    assert found.items == ["tonight", "saturday", "later", "any-time"]
-    assert found.reasons[0] == "Tonight"
+    user_features = feed(features(timezone="America/New_York"), view)  # it is 17:13 there, on a Tuesday
+    assert user_features.items == ["tonight", "saturday", "later", "any-time"]
+    assert user_features.reasons[0] == "Tonight"
     assert feed(features(timezone="Asia/Tokyo"), view).items[0] == "saturday", "there it is Wednesday"
     woken = features(timezone="America/New_York", triggered_at=T0_MS + 4 * 86_400_000)
     assert feed(woken, view).items == ["later", "any-time"], "a trigger tells the time, too"
@@ -149,15 +151,15 @@ def test_what_is_new_comes_before_what_is_equal_and_old() -> None:
         view.apply_item(an_item(item_id, created_at=T0_MS - age_days * day_ms))
     view.watermark = T0_MS
     view.refresh()
-    found = feed(features(), view)
-    assert found.items == ["new", "month", "old"]
-    assert found.reasons[0] == "New in music"
+    user_features = feed(features(), view)
+    assert user_features.items == ["new", "month", "old"]
+    assert user_features.reasons[0] == "New in music"
 
 
 def test_no_category_fills_a_window_beyond_the_cap() -> None:
-    found = feed(a_fan_of("i0", categories={"music": 50.0}))
+    ranked_feed = feed(a_fan_of("i0", categories={"music": 50.0}))
     view = a_view()
-    labels = [view.labels_by_item[item].category for item in found.items]
+    labels = [view.labels_by_item[item].category for item in ranked_feed.items]
     windows = [labels[start : start + PARAMS.diversity_window] for start in range(len(labels) - 9)]
     assert max(max(Counter(window).values()) for window in windows) <= PARAMS.diversity_cap * PARAMS.diversity_window
 
@@ -200,14 +202,14 @@ def test_an_empty_catalogue_gives_an_empty_feed() -> None:
 
 def test_a_disliked_item_brings_nothing() -> None:
     recent = [RecentItem(item_id="i0", weight=-2.0, at=T0_MS)]
-    found = feed(features(recent=recent, seen=["i0"], event_count=10))
-    assert "neighbors" not in found.parts
+    user_features = feed(features(recent=recent, seen=["i0"], event_count=10))
+    assert "neighbors" not in user_features.parts
 
 
 def test_what_was_fetched_for_a_person_comes_before_what_is_like_it() -> None:
-    found = feed(features(prefetched=["i59", "unheard"], event_count=10))
-    assert found.items[0] == "i59"
-    assert (found.sources[0], found.reasons[0]) == ("prefetched", "Found for you")
+    user_features = feed(features(prefetched=["i59", "unheard"], event_count=10))
+    assert user_features.items[0] == "i59"
+    assert (user_features.sources[0], user_features.reasons[0]) == ("prefetched", "Found for you")
     assert "i59" not in feed(features(prefetched=["i59"], seen=["i59"], event_count=10)).items[:10]
 
 
@@ -216,16 +218,16 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
     blender.table[0] *= 10.0
     blender.table[0, blender.features.index("prefetched")] = PRIOR["prefetched"]
     person, fetched = a_fan_of("i0", prefetched=["i30", "i31"]), {"i30", "i31"}
-    found = rank(person, view, blender, PARAMS, now_ms=T0_MS)
-    assert fetched <= set(found.items)
+    ranked_feed = rank(person, view, blender, PARAMS, now_ms=T0_MS)
+    assert fetched <= set(ranked_feed.items)
     everything = rank(person, view, blender, replace(PARAMS, max_recommendations=200), now_ms=T0_MS)
     scores = dict(zip(everything.items, everything.scores, strict=True))
     rest = [scores[item] for item in scores if item not in {*fetched, "i0"}]
     usual = sum(rest) / len(rest)
     assert (scores["i30"] + scores["i31"]) / 2 == pytest.approx(usual + 0.8 * (max(rest) - usual), rel=1e-3)
-    place = found.items.index("i30")
-    assert rank(person, view, blender, PARAMS, now_ms=T0_MS) == found
-    assert sum(part[place] for part in found.parts.values()) == pytest.approx(found.scores[place], abs=1e-5)
+    place = ranked_feed.items.index("i30")
+    assert rank(person, view, blender, PARAMS, now_ms=T0_MS) == ranked_feed
+    assert sum(part[place] for part in ranked_feed.parts.values()) == pytest.approx(ranked_feed.scores[place], abs=1e-5)
 
 
 def test_fetched_items_that_are_not_in_the_snapshot_yet_are_reported() -> None:

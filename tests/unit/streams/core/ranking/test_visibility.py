@@ -17,16 +17,16 @@ from tests.unit.streams.core.ranking.ranking_world import CATEGORIES, PARAMS, a_
 
 
 def test_nothing_seen_or_muted_is_shown() -> None:
-    found = feed(a_fan_of("i0", "i1", "i2", muted=["movies", "i23"]))
+    ranked_feed = feed(a_fan_of("i0", "i1", "i2", muted=["movies", "i23"]))
     view = a_view()
-    assert not {"i0", "i1", "i2", "i23"} & set(found.items)
-    assert all(view.labels_by_item[item].category != "movies" for item in found.items)
+    assert not {"i0", "i1", "i2", "i23"} & set(ranked_feed.items)
+    assert all(view.labels_by_item[item].category != "movies" for item in ranked_feed.items)
 
 
 def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
     everything = [f"i{n}" for n in range(60)]
-    found = feed(features(seen=everything, event_count=60))
-    assert found.items == everything[: PARAMS.max_recommendations]
+    user_features = feed(features(seen=everything, event_count=60))
+    assert user_features.items == everything[: PARAMS.max_recommendations]
 
 
 def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
@@ -71,7 +71,7 @@ def a_placed_view() -> CatalogSnapshot:
 
 
 @pytest.mark.parametrize(
-    ("where", "shown"),
+    ("where", "text"),
     [
         ({"cell": NEW_YORK}, "york"),
         ({"cell": LISBON, "city": "New York"}, "lisbon"),
@@ -86,12 +86,12 @@ def a_placed_view() -> CatalogSnapshot:
 @pytest.mark.parametrize("exact_items", [100, 1])
 @pytest.mark.parametrize("feed_items", [3, 20])
 def test_nothing_of_another_city_is_shown_however_it_came_there(
-    where: dict[str, str], shown: str, exact_items: int, feed_items: int
+    where: dict[str, str], text: str, exact_items: int, feed_items: int
 ) -> None:
     params = replace(RANK_PARAMS, max_recommendations=feed_items, exact_items=exact_items)
     person = features(prefetched=[*PLACED], seen=["york-both", "lisbon-both"], **where)
     items = set(feed(person, a_placed_view(), params).items)
-    near = {item_id for item_id in PLACED if item_id.startswith(shown)}
+    near = {item_id for item_id in PLACED if item_id.startswith(text)}
     assert items <= near | {"anywhere", "everywhere"}
     assert len(items) == min(feed_items, len(near) + 2)
 
@@ -100,10 +100,10 @@ def test_nothing_of_another_city_is_shown_however_it_came_there(
 @pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
 def test_without_a_location_items_with_one_come_last_in_lists(where: dict[str, str], exact_items: int) -> None:
     params = replace(RANK_PARAMS, max_recommendations=5, exact_items=exact_items)
-    found = feed(features(**where), a_placed_view(), params)
-    assert set(found.items[:2]) == {"anywhere", "everywhere"}
-    assert (len(found.items), found.trailing) == (5, 3)
-    assert set(found.items[2:]) <= set(PLACED)
+    user_features = feed(features(**where), a_placed_view(), params)
+    assert set(user_features.items[:2]) == {"anywhere", "everywhere"}
+    assert (len(user_features.items), user_features.trailing) == (5, 3)
+    assert set(user_features.items[2:]) <= set(PLACED)
     short = feed(features(**where), a_placed_view(), replace(params, max_recommendations=2))
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
@@ -116,9 +116,11 @@ def test_in_a_large_catalogue_of_places_items_without_a_location_come_first_with
         if where:
             view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
     view.refresh()
-    found = feed(features(), view, replace(RANK_PARAMS, max_recommendations=30, exact_items=1_000, source_items=30))
-    assert set(found.items) == {f"i{n}" for n in range(0, 1_500, 50)}
-    assert found.trailing == 0
+    user_features = feed(
+        features(), view, replace(RANK_PARAMS, max_recommendations=30, exact_items=1_000, source_items=30)
+    )
+    assert set(user_features.items) == {f"i{n}" for n in range(0, 1_500, 50)}
+    assert user_features.trailing == 0
 
 
 def test_a_catalogue_of_places_alone_is_ranked_as_usual_without_a_location() -> None:
@@ -131,29 +133,29 @@ def test_a_catalogue_of_places_alone_is_ranked_as_usual_without_a_location() -> 
 
 def test_given_items_that_are_far_away_come_last_and_none_is_left_out() -> None:
     names = [*PLACED, "anywhere", "nobody's"]
-    found = rank(features(city="Lisbon"), a_placed_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
-    assert set(found.items) == set(names)
-    assert set(found.items[:4]) == {"lisbon-both", "lisbon-cell", "lisbon-city", "anywhere"}
-    assert found.items[-1] == "nobody's"
+    user_features = rank(features(city="Lisbon"), a_placed_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
+    assert set(user_features.items) == set(names)
+    assert set(user_features.items[:4]) == {"lisbon-both", "lisbon-cell", "lisbon-city", "anywhere"}
+    assert user_features.items[-1] == "nobody's"
 
 
 SOLD_OUT = ({"stock": 0}, {"attributes": {"stock": "0"}}, {"attributes": {"availability": "out of stock"}})
 
 
-@pytest.mark.parametrize("told", SOLD_OUT)
+@pytest.mark.parametrize("environment", SOLD_OUT)
 @pytest.mark.parametrize("exact_items", [1_000, 1])
-def test_what_is_out_of_stock_is_left_out_or_comes_last(told: dict[str, Any], exact_items: int) -> None:
+def test_what_is_out_of_stock_is_left_out_or_comes_last(environment: dict[str, Any], exact_items: int) -> None:
     view, hiding = a_view(), replace(PARAMS, max_recommendations=200, exact_items=exact_items)
-    view.apply_item(an_item("i0", category="music", **told))
+    view.apply_item(an_item("i0", category="music", **environment))
     view.refresh()
-    shown = feed(features(), view, hiding).items
-    assert len(shown) == 59
-    assert "i0" not in shown
+    user_features = feed(features(), view, hiding).items
+    assert len(user_features) == 59
+    assert "i0" not in user_features
     assert "i0" not in feed(a_fan_of("i0"), view, hiding).items, "nor as one that was seen before"
     last = feed(features(), view, replace(hiding, hides_out_of_stock=False)).items
     assert (len(last), last[-1]) == (60, "i0")
-    given = rank(features(), view, new_blender(), hiding, now_ms=T0_MS, among=["i0", "i1", "i2"])
-    assert given.items[-1] == "i0"
+    reranked_feed = rank(features(), view, new_blender(), hiding, now_ms=T0_MS, among=["i0", "i1", "i2"])
+    assert reranked_feed.items[-1] == "i0"
     view.apply_item(an_item("i0", category="music", stock=3))
     view.refresh()
     assert "i0" in feed(features(), view, hiding).items
@@ -175,8 +177,8 @@ def test_what_was_fetched_for_one_user_is_shown_to_nobody_else(exact_items: int)
         view.items.get("mine") in chart
         for chart in (charts.trending, charts.popular, charts.fresh, *charts.popular_in.values())
     )
-    given = rank(features(), view, new_blender(), params, now_ms=T0_MS, among=["mine", "i1"])
-    assert dict(zip(given.items, given.sources, strict=True))["mine"] == "unknown"
+    reranked_feed = rank(features(), view, new_blender(), params, now_ms=T0_MS, among=["mine", "i1"])
+    assert dict(zip(reranked_feed.items, reranked_feed.sources, strict=True))["mine"] == "unknown"
     view.apply_item(an_item("mine", title="Of the catalogue now"))
     view.refresh()
     assert "mine" in feed(features(), view, params).items

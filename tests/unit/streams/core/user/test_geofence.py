@@ -37,13 +37,13 @@ def pings(*steps: tuple[int, str]) -> list[Location]:
 
 def fold_all(events: list[Location], state: UserState | None = None) -> list[Trigger]:
     state = state or UserState("u1")
-    found = [user.fold_location(state, event, Position(0, n, T0_MS + n), PARAMS) for n, event in enumerate(events)]
-    return [trigger for trigger in found if trigger is not None]
+    outputs = [user.fold_location(state, event, Position(0, n, T0_MS + n), PARAMS) for n, event in enumerate(events)]
+    return [trigger for trigger in outputs if trigger is not None]
 
 
 def told(*steps: tuple[int, str]) -> list[tuple[int, str]]:
     """Return the minutes and reasons of what pings trigger."""
-    return [((found.occurred_at - T0_MS) // MINUTE_MS, found.reason) for found in fold_all(pings(*steps))]
+    return [((output.occurred_at - T0_MS) // MINUTE_MS, output.reason) for output in fold_all(pings(*steps))]
 
 
 def test_the_first_ping_is_a_new_city() -> None:
@@ -81,10 +81,10 @@ def test_a_ride_triggers_once_per_window_and_at_its_end() -> None:
     stops = [a_ping(cell, occurred_at=T0_MS + n * 10_000) for n, cell in enumerate(line)]
     rest = [a_ping(line[-1], occurred_at=stops[-1].occurred_at + n * 30_000) for n in range(1, 30)]
     state = UserState("u1")
-    found = fold_all(stops + rest, state)
-    times = [trigger.occurred_at for trigger in found]
+    outputs = fold_all(stops + rest, state)
+    times = [trigger.occurred_at for trigger in outputs]
     assert all(later - earlier >= TRIGGERS.window_ms for earlier, later in pairwise(times))
-    assert len(found) > 2
+    assert len(outputs) > 2
     assert state.anchor == line[-1]
 
 

@@ -18,7 +18,7 @@ class Shelf:
     """A store of one process that may lose everything, and gives way while it writes."""
 
     def __init__(self) -> None:
-        self.held: dict[bytes, int] = {}
+        self.entries: dict[bytes, int] = {}
         self.away = False
         self.was_away = asyncio.Event()
         self.refuses: bytes | None = None
@@ -32,9 +32,9 @@ class Shelf:
             raise StoreRefusedError("writing", ValueError("too long"))
         for key, value in changes.items():
             if value is None:
-                self.held.pop(key, None)
+                self.entries.pop(key, None)
             else:
-                self.held[key] = value
+                self.entries[key] = value
             await asyncio.sleep(0)
 
 
@@ -57,18 +57,18 @@ LOG = st.lists(st.tuples(KEYS, st.none() | st.integers()), max_size=30)
 
 @given(
     log=LOG,
-    seen=st.integers(0, 30),
+    prefix=st.integers(0, 30),
     live=st.lists(st.integers(1, 4), max_size=20),
     sizes=st.lists(st.integers(0, 5), max_size=10),
     pauses=st.lists(st.integers(0, 6), min_size=20, max_size=20),
 )
 async def test_the_newest_of_every_key_is_held_in_the_end(
-    log: list[Change], seen: int, live: list[int], sizes: list[int], pauses: list[int]
+    log: list[Change], prefix: int, live: list[int], sizes: list[int], pauses: list[int]
 ) -> None:
-    """The store is lost after `seen` records; the refill reads what there is by then while more come in."""
+    """The store is lost after `prefix` records; the refill reads what there is by then while more come in."""
     shelf = Shelf()
     projector = Projector(shelf.write)
-    there = log[:seen]
+    there = log[:prefix]
 
     async def go_on() -> None:
         start = len(there)
@@ -80,7 +80,7 @@ async def test_the_newest_of_every_key_is_held_in_the_end(
         await projector.put(dict(log[start:]))
 
     await asyncio.gather(projector.refill(chunks(there, sizes)), go_on())
-    assert shelf.held == newest(log)
+    assert shelf.entries == newest(log)
 
 
 async def test_a_refill_that_is_cut_off_while_the_store_is_away_leaves_writing_as_it_was() -> None:
@@ -95,7 +95,7 @@ async def test_a_refill_that_is_cut_off_while_the_store_is_away_leaves_writing_a
     shelf.away = False
     await projector.put({b"a": 2})
     await projector.refill(chunks([(b"a", 1), (b"b", 1)], []))
-    assert shelf.held == {b"a": 1, b"b": 1}, "what was written before a refill began is in what it reads"
+    assert shelf.entries == {b"a": 1, b"b": 1}, "what was written before a refill began is in what it reads"
 
 
 async def test_what_the_store_refuses_is_left_out_and_all_else_is_held() -> None:
@@ -103,4 +103,4 @@ async def test_what_the_store_refuses_is_left_out_and_all_else_is_held() -> None
     shelf.refuses = b"c"
     async with asyncio.timeout(5):
         await Projector(shelf.write).refill(chunks([(b"a", 1), (b"b", 1), (b"c", 1), (b"d", 1)], [3]))
-    assert shelf.held == {b"a": 1, b"b": 1, b"d": 1}
+    assert shelf.entries == {b"a": 1, b"b": 1, b"d": 1}

@@ -30,7 +30,7 @@ class Fault:
     checkpoint: int
     step: int
     make: Callable[[Worker], BaseException | None]
-    met: bool = False
+    is_reached: bool = False
 
 
 def refused(_: Worker) -> BaseException:
@@ -63,14 +63,14 @@ def a_broker() -> Broker:
 
 async def checkpoint(worker: Worker, reader: Reader, number: int, fault: Fault | None) -> None:
     forced = reader.agent.checkpoint.force()
-    if fault is None or fault.met or number < fault.checkpoint:
+    if fault is None or fault.is_reached or number < fault.checkpoint:
         await forced
     else:
         stepped = Stepped(forced, fault.step, lambda: fault.make(worker))
         try:
             await stepped
         finally:
-            fault.met = stepped.met
+            fault.is_reached = stepped.is_reached
     reader.commit()
 
 
@@ -108,7 +108,7 @@ async def play(broker: Broker, fault: Fault | None = None, *, at_once: bool = Fa
 def assert_everything_counts_once(broker: Broker) -> None:
     liked = {item_id: stats.counts for item_id, stats in broker.newest(ITEM_STATS).items()}
     assert liked == {f"i{n}": {"like": LIKES // ITEMS} for n in range(ITEMS)}
-    acted = {user_id: found.event_count for user_id, found in broker.newest(FEATURES).items()}
+    acted = {user_id: item.event_count for user_id, item in broker.newest(FEATURES).items()}
     assert acted == {f"u{n}": LIKES // USERS for n in range(USERS)}
     assert broker.newest(DEAD_LETTERS) == {}
     committed = Counter[str]()
@@ -130,7 +130,7 @@ async def test_the_faults_reach_every_await() -> None:
     faults = [Fault(0, step, refused) for step in range(STEPS + 2)]
     for fault in faults:
         await play(a_broker(), fault)
-    assert [fault.met for fault in faults] == [True] * STEPS + [False] * 2
+    assert [fault.is_reached for fault in faults] == [True] * STEPS + [False] * 2
 
 
 @pytest.mark.parametrize(("at_once", "refuses"), [(False, False), (True, True)])
@@ -139,9 +139,9 @@ async def test_any_messages_that_the_broker_does_not_take_are_made_again(at_once
     await play(whole, at_once=at_once)
     assert_everything_counts_once(whole)
     for length in (1, 7):
-        for start in range(0, whole.sent, length):
+        for start in range(0, whole.write_count, length):
             broker = a_broker()
-            broker.lost, broker.refuses = set(range(start, start + length)), refuses
+            broker.lost_writes, broker.refuses = set(range(start, start + length)), refuses
             await play(broker, at_once=at_once)
             assert_everything_counts_once(broker)
 
@@ -154,7 +154,7 @@ async def test_outputs_lost_by_one_agent_are_never_forgotten_by_the_checkpoints_
     await users.agent.checkpoint.force()
     await users.read()
     await items.read()
-    broker.lost, broker.refuses = set(range(broker.sent, broker.sent + 100)), True
+    broker.lost_writes, broker.refuses = set(range(broker.write_count, broker.write_count + 100)), True
     for reader in (items, users, items, users):
         with pytest.raises(PublishError):
             await reader.agent.checkpoint.force()

@@ -38,7 +38,7 @@ class World:
     async def write(self) -> None:
         await self.states.write(self.states.changes([0]), {0: self.event})
 
-    def held(self) -> list[str]:
+    def cached_keys(self) -> list[str]:
         return list(self.states._states.get(0, {}))
 
 
@@ -47,8 +47,8 @@ async def test_states_past_the_budget_give_way_and_are_read_again() -> None:
     for number in range(40):
         world.set(f"k{number}", text="x" * 1_000)
     await world.write()
-    assert 0 < len(world.held()) < 10
-    assert world.held()[-1] == "k39", "the oldest go first"
+    assert 0 < len(world.cached_keys()) < 10
+    assert world.cached_keys()[-1] == "k39", "the oldest go first"
     assert [world.states.get(0, f"k{n}").text for n in (0, 39)] == ["x" * 1_000] * 2
     world.set("k5", text="y")
     await world.write()
@@ -61,10 +61,10 @@ async def test_the_budget_counts_bytes_and_not_states() -> None:
     for number in range(150):
         world.set(f"k{number}")
     await world.write()
-    assert len(world.held()) == 150
+    assert len(world.cached_keys()) == 150
     world.set("k149", text="x" * 90_000)
     await world.write()
-    assert 1 <= len(world.held()) < 30
+    assert 1 <= len(world.cached_keys()) < 30
     await world.publisher.close()
 
 
@@ -75,7 +75,7 @@ async def test_what_has_changed_since_stays() -> None:
     changes = world.states.changes([0])
     world.set("a", text="newer")
     await world.states.write(changes, {0: world.event})
-    assert world.held() == ["a"]
+    assert world.cached_keys() == ["a"]
     assert world.states.get(0, "a").text == "newer"
     await world.publisher.close()
 

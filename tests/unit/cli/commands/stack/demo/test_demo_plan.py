@@ -23,10 +23,10 @@ def a_dataset(**overrides: Any) -> Dataset:
 
 def test_each_run_has_ids_of_its_own_and_nothing_else_differs() -> None:
     data = a_dataset()
-    first, second = plan.with_new_ids(data, 1), plan.with_new_ids(data, 2)
+    first, second = (plan.with_new_ids(data, run, rating_scale=5.0) for run in (1, 2))
     ids = [{event.event_id for event in [*run.interactions, *run.profiles]} for run in (data, first, second)]
     assert len(ids[0] | ids[1] | ids[2]) == 3 * 6
-    assert plan.with_new_ids(data, 1) == first
+    assert plan.with_new_ids(data, 1, rating_scale=5.0) == first
     assert [(e.user_id, e.item_id, e.occurred_at) for e in first.interactions] == [
         (e.user_id, e.item_id, e.occurred_at) for e in data.interactions
     ]
@@ -35,7 +35,7 @@ def test_each_run_has_ids_of_its_own_and_nothing_else_differs() -> None:
 def test_ratings_are_put_on_the_scale_of_the_run() -> None:
     data = a_dataset(interactions=[an_interaction(action="rate", value=4.0), an_interaction()])
     assert [event.value for event in plan.with_new_ids(data, 1, rating_scale=10.0).interactions] == [8.0, None]
-    assert [event.value for event in plan.with_new_ids(data, 1).interactions] == [4.0, None]
+    assert [event.value for event in plan.with_new_ids(data, 1, rating_scale=5.0).interactions] == [4.0, None]
 
 
 def test_the_first_users_come_with_what_is_theirs() -> None:

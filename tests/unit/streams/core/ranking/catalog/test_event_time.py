@@ -40,7 +40,7 @@ def test_what_comes_sooner_is_nearer_and_what_has_begun_is_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("starts", "said"),
+    ("starts", "text"),
     [
         ("2026-11-20T20:00", "Tonight"),
         ("2026-11-20T16:00", "Today"),
@@ -50,5 +50,5 @@ def test_what_comes_sooner_is_nearer_and_what_has_begun_is_nearest() -> None:
         ("2026-12-04", "On 4 December"),
     ],
 )
-def test_a_time_is_said_as_to_a_friend(starts: str, said: str) -> None:
-    assert event_time.format_relative_date(at(starts), at(FRIDAY)) == said
+def test_a_time_is_said_as_to_a_friend(starts: str, text: str) -> None:
+    assert event_time.format_relative_date(at(starts), at(FRIDAY)) == text

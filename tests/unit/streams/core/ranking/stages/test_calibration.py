@@ -28,24 +28,24 @@ def a_view() -> CatalogSnapshot:
     return view
 
 
-def topics(told: Features) -> Counter[str]:
-    found = rank(told, a_view(), new_blender(), PARAMS, now_ms=T0_MS)
-    return Counter(item.partition("-")[0] for item in found.items)
+def topics(told_features: Features) -> Counter[str]:
+    feed = rank(told_features, a_view(), new_blender(), PARAMS, now_ms=T0_MS)
+    return Counter(item.partition("-")[0] for item in feed.items)
 
 
 def test_stated_interests_share_the_feed_of_a_newcomer_and_leave_room_for_others() -> None:
-    shown = topics(features(preferred=["jazz", "hiking"]))
-    assert abs(shown["jazz"] - shown["hiking"]) <= 1
-    assert shown["jazz"] >= 5
-    assert shown["cooking"] + shown["opera"] >= 2
+    user_features = topics(features(preferred=["jazz", "hiking"]))
+    assert abs(user_features["jazz"] - user_features["hiking"]) <= 1
+    assert user_features["jazz"] >= 5
+    assert user_features["cooking"] + user_features["opera"] >= 2
 
 
 @pytest.mark.parametrize("clicks", [1, 3])
 def test_a_click_moves_the_shares_and_takes_no_interest_away(clicks: int) -> None:
     recent = [RecentItem(item_id=f"jazz-{number}", weight=1.0, at=T0_MS) for number in range(clicks)]
-    seen = [one.item_id for one in recent]
-    shown = topics(features(preferred=["jazz", "hiking"], recent=recent, seen=seen, event_count=clicks))
-    assert shown["jazz"] > shown["hiking"] >= 2
+    recent_ids = [one.item_id for one in recent]
+    user_features = topics(features(preferred=["jazz", "hiking"], recent=recent, seen=recent_ids, event_count=clicks))
+    assert user_features["jazz"] > user_features["hiking"] >= 2
 
 
 def test_the_shares_loosen_as_events_add_up() -> None:

@@ -19,8 +19,8 @@ def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
         view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
     view.refresh()
     person = features(preferred=["places"], segment="nobody's")
-    found = candidate_sources.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
-    assert [view.items.names[index] for index in found] == ["i7", "i6", "i5", "i0"]
+    matches = candidate_sources.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
+    assert [view.items.names[index] for index in matches] == ["i7", "i6", "i5", "i0"]
 
 
 def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
@@ -47,9 +47,9 @@ def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
     while view.refresh():
         pass
     person = a_fan_of("i0", topics={"klezmer": 10.0}, categories={"music": 10.0})
-    found = feed(person, view, params)
-    assert found.items[0] not in ("i0", "new"), "what is popular leads"
-    assert found.reasons[found.items.index("new")] == "You like klezmer"
+    ranked_feed = feed(person, view, params)
+    assert ranked_feed.items[0] not in ("i0", "new"), "what is popular leads"
+    assert ranked_feed.reasons[ranked_feed.items.index("new")] == "You like klezmer"
     view.remove_item("new")
     view.refresh()
     assert "new" not in feed(person, view, params).items

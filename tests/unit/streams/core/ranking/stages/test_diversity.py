@@ -11,12 +11,12 @@ from tests.params import RANK_PARAMS
 
 def plainly(labels: list[int], params: RankParams, most: int) -> list[int]:
     """Return the same by the rule alone: the best that the window lets in, else the best."""
-    left, chosen = list(range(len(labels))), []
-    while left and len(chosen) < params.max_recommendations:
+    waiting, chosen = list(range(len(labels))), []
+    while waiting and len(chosen) < params.max_recommendations:
         window = [labels[place] for place in chosen[-(params.diversity_window - 1) :]]
-        fitting = [place for place in left if window.count(labels[place]) < most] or left
+        fitting = [place for place in waiting if window.count(labels[place]) < most] or waiting
         chosen.append(fitting[0])
-        left.remove(fitting[0])
+        waiting.remove(fitting[0])
     return chosen
 
 
@@ -25,5 +25,5 @@ def test_the_best_is_taken_that_the_window_lets_in(labels: list[int], cap: tuple
     share, window, most = cap
     params = replace(RANK_PARAMS, max_recommendations=20, diversity_cap=share, diversity_window=window)
     order = np.arange(100, 100 + len(labels))
-    found = diversify(order, np.array(labels, np.int32), params)
-    assert (found - 100).tolist() == plainly(labels, params, most)
+    positions = diversify(order, np.array(labels, np.int32), params)
+    assert (positions - 100).tolist() == plainly(labels, params, most)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemas.types import Feed
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.ranking.stages.llm_blend import LLM, ML, LlmRatings, LlmScoreCache, blended, combine
+from streams.core.ranking.stages.features import LLM, ML
+from streams.core.ranking.stages.llm_blend import LlmRatings, LlmScoreCache, blended, combine
 from tests.build import T0_MS, a_feed, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
@@ -98,9 +99,9 @@ def test_the_selection_is_diverse_by_combined_scores() -> None:
 
 def test_a_feed_that_popular_items_fill_up_has_scores_for_all_of_them() -> None:
     catalog = a_catalog()
-    seen = features(seen=["i2", "i3"])
+    user_features = features(seen=["i2", "i3"])
     llm = LlmRatings({"i1": 0.5}, WEIGHTS)
-    feed = rank(seen, catalog, new_blender(), RANK_PARAMS, now_ms=T0_MS, llm=llm)
+    feed = rank(user_features, catalog, new_blender(), RANK_PARAMS, now_ms=T0_MS, llm=llm)
     assert sorted(feed.items) == ["i1", "i2", "i3"]
     assert len(feed.ml_scores) == len(feed.scores) == 3
     assert all(len(values) == 3 for values in feed.parts.values())
@@ -123,12 +124,12 @@ def test_the_contributions_to_a_combined_score_add_up(data: Any, scores: list[fl
     llm = data.draw(st.dictionaries(st.sampled_from(items), shares, min_size=1))
     column = np.array([llm.get(item, NAN) for item in items])
     combined = combine(np.array(scores, np.float32), column, WEIGHTS, feed_items=count)
-    found = blended(feed, combined, np.arange(count), llm)
-    assert found.items == items
-    for number, score in enumerate(found.scores):
-        assert sum(part[number] for part in found.parts.values()) == pytest.approx(score, abs=1e-4)
+    ranked_feed = blended(feed, combined, np.arange(count), llm)
+    assert ranked_feed.items == items
+    for number, score in enumerate(ranked_feed.scores):
+        assert sum(part[number] for part in ranked_feed.parts.values()) == pytest.approx(score, abs=1e-4)
         assert -1e-6 <= score <= 1 + 1e-6
-    assert set(found.parts) <= {"popular", "fresh", LLM, ML}
+    assert set(ranked_feed.parts) <= {"popular", "fresh", LLM.name, ML.name}
 
 
 def scores_of(cache: LlmScoreCache, *, now_ms: int = T0_MS, user_id: str = "u1") -> Mapping[str, float] | None:

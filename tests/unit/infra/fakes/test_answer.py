@@ -26,9 +26,9 @@ class Things(msgspec.Struct):
     items: list[Thing]
 
 
-def things(told: dict[str, Any], system: str = "Suggest something.") -> list[Thing]:
-    found = answer(input_schema(Things), system=system, user_text=json.dumps(told))
-    return msgspec.convert(found, Things).items
+def things(fields: dict[str, Any], system: str = "Suggest something.") -> list[Thing]:
+    result = answer(input_schema(Things), system=system, user_text=json.dumps(fields))
+    return msgspec.convert(result, Things).items
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_items_are_of_the_category_that_is_asked_for(system: str, category: str)
 
 
 def test_items_fit_interests_city_and_day_and_say_that_they_are_simulated() -> None:
-    told = {"category": "events", "where": "New York", "when": "Friday evening, 2026-11-20", "interests": ["market"]}
-    first = things(told)[0]
+    fields = {"category": "events", "where": "New York", "when": "Friday evening, 2026-11-20", "interests": ["market"]}
+    first = things(fields)[0]
     assert (first.title, first.topics, first.starts) == (
         "Night Market, New York",
         ["food", "market"],
@@ -62,9 +62,9 @@ def test_candidates_that_fit_are_scored_higher() -> None:
         {"id": 1, "title": "B", "category": "music", "topics": ["jazz"]},
     ]
     schema = {"type": "object", "properties": {"scores": {"type": "array"}}}
-    asked = json.dumps({"stated": ["jazz"], "likes": ["music"], "candidates": candidates})
-    other, fitting = answer(schema, system="", user_text=asked)["scores"]
+    payload = json.dumps({"stated": ["jazz"], "likes": ["music"], "candidates": candidates})
+    other, fitting = answer(schema, system="", user_text=payload)["scores"]
     assert (other["id"], fitting["id"]) == (0, 1)
     assert 0 <= other["score"] <= 0.2
     assert 0.9 <= fitting["score"] <= 1
-    assert answer(schema, system="", user_text=asked)["scores"] == [other, fitting]
+    assert answer(schema, system="", user_text=payload)["scores"] == [other, fitting]

@@ -1,4 +1,4 @@
-"""docs/surfaces.md says where each document's endpoint is: there is one, and a test that proves it."""
+"""docs/compat.md says where each document's endpoint is: there is one, and a test that proves it."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ OUTSIDE = {"/docs", "/redoc", "/"}
 
 def rows() -> Iterator[tuple[str, str, str]]:
     """Return the endpoint, the place and the proof of each row."""
-    for line in (ROOT / "docs" / "surfaces.md").read_text().splitlines():
+    for line in (ROOT / "docs" / "compat.md").read_text().splitlines():
         if line.startswith("| `"):
             endpoint, where, proof = (cell.strip() for cell in line.strip("|").split(" | "))
             yield endpoint.strip("`"), where.strip("`"), proof

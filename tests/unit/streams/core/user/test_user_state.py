@@ -31,14 +31,14 @@ def test_a_click_feeds_every_feature() -> None:
     state = UserState("u1", segment="25-34|f")
     event = an_interaction(occurred_at=T0_MS, action="like")
     signal = user.fold(state, event, Position(3, 7, T0_MS + 5), subject=JAZZ, params=PARAMS)
-    found = user.snapshot(state, PARAMS)
-    assert found.categories == {"music": 2.0}
-    assert found.topics == {"jazz": 1.0, "live": 1.0}
-    assert found.sources == {"city-guide": 2.0}
-    assert found.hours[T0_MS // 3_600_000 % 24] == 1.0
-    assert (found.counts, found.seen, found.event_count) == ({"like": 1}, ["i1"], 1)
-    assert [(item.item_id, item.weight) for item in found.recent] == [("i1", 2.0)]
-    assert (found.version, found.watermark) == (T0_MS + 5, T0_MS)
+    user_features = user.snapshot(state, PARAMS)
+    assert user_features.categories == {"music": 2.0}
+    assert user_features.topics == {"jazz": 1.0, "live": 1.0}
+    assert user_features.sources == {"city-guide": 2.0}
+    assert user_features.hours[T0_MS // 3_600_000 % 24] == 1.0
+    assert (user_features.counts, user_features.seen, user_features.event_count) == ({"like": 1}, ["i1"], 1)
+    assert [(item.item_id, item.weight) for item in user_features.recent] == [("i1", 2.0)]
+    assert (user_features.version, user_features.watermark) == (T0_MS + 5, T0_MS)
     assert signal is not None
     assert (signal.segment, signal.weight) == ("25-34|f", 2.0)
     assert signal.position == (3, 7, T0_MS + 5)
@@ -46,10 +46,10 @@ def test_a_click_feeds_every_feature() -> None:
 
 def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=T0_MS + 1)])
-    found = user.snapshot(state, PARAMS)
-    told = msgspec.json.encode(found)
+    user_features = user.snapshot(state, PARAMS)
+    body = msgspec.json.encode(user_features)
     fold_all([an_interaction(occurred_at=T0_MS + 2, action="like")], state=state, first=2)
-    assert msgspec.json.encode(found) == told
+    assert msgspec.json.encode(user_features) == body
 
 
 def test_an_affinity_halves_with_its_half_life() -> None:
@@ -197,10 +197,14 @@ def test_repeats_anywhere_fold_to_the_same_state(steps: list[tuple[int, str]], d
         at = upto
     twice = fold_all(events, fold_all(events), first=len(events))  # and published again as new records
     for state in (replayed, twice):
-        found, expected = user.snapshot(state, PARAMS), user.snapshot(once, PARAMS)
-        assert (found.seen, found.recent, found.counts) == (expected.seen, expected.recent, expected.counts)
-        assert found.categories == pytest.approx(expected.categories)
-        assert found.topics == pytest.approx(expected.topics)
+        user_features, expected = user.snapshot(state, PARAMS), user.snapshot(once, PARAMS)
+        assert (user_features.seen, user_features.recent, user_features.counts) == (
+            expected.seen,
+            expected.recent,
+            expected.counts,
+        )
+        assert user_features.categories == pytest.approx(expected.categories)
+        assert user_features.topics == pytest.approx(expected.topics)
 
 
 def test_fetched_items_are_features_until_newer_ones_arrive() -> None:
@@ -210,8 +214,8 @@ def test_fetched_items_are_features_until_newer_ones_arrive() -> None:
     user.fold_content(state, a_content(category="music", items=[FoundItem(item_id="i2")]), Position(0, 1, T0_MS + 1))
     assert user.snapshot(state, PARAMS).prefetched == ["i1", "i2"]
     version = state.version
-    for told in (a_content(items=later), a_content(items=[], requested_at=T0_MS + 1)):  # a repeat, and nothing
-        user.fold_content(state, told, Position(0, 2, T0_MS + 2))
+    for message in (a_content(items=later), a_content(items=[], requested_at=T0_MS + 1)):  # a repeat, and nothing
+        user.fold_content(state, message, Position(0, 2, T0_MS + 2))
     assert (user.snapshot(state, PARAMS).prefetched, state.version) == (["i1", "i2"], version)
     user.fold_content(state, a_content(items=later, requested_at=T0_MS + 2), Position(0, 3, T0_MS + 3))
     assert user.snapshot(state, PARAMS).prefetched == ["i9", "i2"]
@@ -232,16 +236,16 @@ def test_a_user_counts_for_an_item_as_the_strongest_action_of_the_day() -> None:
     state, weights = UserState("u1"), []
     for number, action in enumerate(("click", "click", "like", "click", "like"), 1):
         event = an_interaction(event_id=str(number), action=action, occurred_at=T0_MS)
-        told = user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=USER_PARAMS)
-        assert told is not None
-        weights.append(told.weight)
+        outputs = user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=USER_PARAMS)
+        assert outputs is not None
+        weights.append(outputs.weight)
     assert weights[0] > 0.0
     assert weights[2] > 0.0
     assert weights[1] == weights[3] == weights[4] == 0.0
     tomorrow = an_interaction(event_id="6", action="click", occurred_at=T0_MS + 86_400_000)
-    told = user.fold(state, tomorrow, Position(0, 6, 6), subject=ItemLabels(), params=USER_PARAMS)
-    assert told is not None
-    assert told.weight == weights[0]
+    outputs = user.fold(state, tomorrow, Position(0, 6, 6), subject=ItemLabels(), params=USER_PARAMS)
+    assert outputs is not None
+    assert outputs.weight == weights[0]
 
 
 SHARES = {"links": (user.share, 17.0, 201.0, 3.5), "outcomes": (user.outcome_share, 19.0, 205.0, 8.5)}

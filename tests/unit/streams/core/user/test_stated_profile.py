@@ -33,9 +33,9 @@ def fold(state: ProfileState, *updates: ProfileUpdate) -> None:
 
 def stated(state: ProfileState) -> dict[str, Any]:
     """Return what is stated, as far as it is not the default."""
-    found, nothing = state.profile, Profile(event_id="", user_id="", occurred_at=0)
-    assert found is not None
-    return {name: getattr(found, name) for name in PROFILE_FIELDS if getattr(found, name) != getattr(nothing, name)}
+    profile, nothing = state.profile, Profile(event_id="", user_id="", occurred_at=0)
+    assert profile is not None
+    return {name: getattr(profile, name) for name in PROFILE_FIELDS if getattr(profile, name) != getattr(nothing, name)}
 
 
 def test_a_change_keeps_the_fields_that_it_does_not_state() -> None:
@@ -135,7 +135,7 @@ class World:
         self.state = ProfileState("u1")
         self.updates = [(update, Position(0, n, update.occurred_at + 1)) for n, update in enumerate(updates)]
         self.profiles = [(value, Position(0, n, n)) for n, value in enumerate(profiles)]
-        self._given = len(profiles)
+        self._profile_count = len(profiles)
         self._read = {"updates": 0, "profiles": 0}
 
     def step(self, topic: str, *, back: int = 0) -> bool:
@@ -149,7 +149,7 @@ class World:
         if topic == "updates":
             differs = fold_update(self.state, value, position)
         elif value is None:
-            ours = (("forgotten_at", b"0"),) if position.offset >= self._given else ()
+            ours = (("forgotten_at", b"0"),) if position.offset >= self._profile_count else ()
             fold_tombstone(self.state, a_tombstone(timestamp=position.append_ms, headers=ours))
             differs = self.state.profile is not None
         else:
@@ -172,17 +172,17 @@ _CHANGES = st.dictionaries(
 
 @st.composite
 def _updates(draw: st.DrawFn) -> list[ProfileUpdate]:
-    found = []
+    profiles = []
     for at_ms in draw(st.lists(_TIMES, max_size=5)):
         changes = draw(_CHANGES) if draw(st.integers(0, 4)) else {}
         segment = {"segment": changes["segment"][0]} if "segment" in changes else {}
         kind = "update" if changes else "forget"
-        found.append(a_profile_update(kind=kind, occurred_at=at_ms, **(changes | segment)))
-    return found
+        profiles.append(a_profile_update(kind=kind, occurred_at=at_ms, **(changes | segment)))
+    return profiles
 
 
 _PROFILES = st.lists(st.tuples(_TIMES, st.integers(0, 9)), max_size=4).map(
-    lambda drawn: [a_profile(occurred_at=at_ms, categories=[str(value)], city="x") for at_ms, value in drawn]
+    lambda samples: [a_profile(occurred_at=at_ms, categories=[str(value)], city="x") for at_ms, value in samples]
 )
 
 
@@ -244,12 +244,12 @@ def test_each_field_holds_its_newest_statement(updates: list[ProfileUpdate]) -> 
     world.finish()
     forgotten = max((one.occurred_at for one in updates if one.kind == "forget"), default=-1)
     for name in PROFILE_FIELDS[:4]:
-        told = [one for one in updates if name in one.fields and one.occurred_at > forgotten]
-        newest = max(told, key=lambda one: one.occurred_at, default=None)
-        found = world.state.profile
-        if newest is not None and [one.occurred_at for one in told].count(newest.occurred_at) == 1:
-            assert found is not None
-            assert getattr(found, name) == getattr(newest, name)
+        relevant_updates = [one for one in updates if name in one.fields and one.occurred_at > forgotten]
+        newest = max(relevant_updates, key=lambda one: one.occurred_at, default=None)
+        profile = world.state.profile
+        if newest is not None and [one.occurred_at for one in relevant_updates].count(newest.occurred_at) == 1:
+            assert profile is not None
+            assert getattr(profile, name) == getattr(newest, name)
 
 
 def test_a_profile_of_ours_that_is_read_again_changes_nothing() -> None:

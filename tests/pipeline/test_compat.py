@@ -69,8 +69,8 @@ async def test_what_the_documents_publish_becomes_what_they_read(
 
     await personalizes(post, get)
     await collects(post, get)
-    status, out, told = await pipeline.millrace("collect", "liked-posts", "--json", **external)
-    assert status == 0, told
+    status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
+    assert status == 0, output
     again = msgspec.json.decode(out)
     assert (status, again["state"], again["published"], again["repeated"]) == (0, "done", 0, 3)
 
@@ -89,23 +89,25 @@ async def personalizes(post: Post, get: Get) -> None:
     profile = await until(lambda: get("/profile/ann"), what="the profile")
     assert (profile["interactions"], profile["preferences"]["topics"]) == ({"like": 1}, {"ai": 1.0})
     assert await until(listed, what="the experiment") == [defined]
-    said = [
+    candidates = [
         {"id": "new1", "title": "Roses in winter", "topics": ["roses"]},
         {"id": "new2", "title": "Trends in learning", "topics": ["ai"]},
     ]
-    ranked = await post("/personalize", {"user_id": "ann", "candidates": said})
+    ranked = await post("/personalize", {"user_id": "ann", "candidates": candidates})
     assert [one["id"] for one in ranked["recommendations"]] == ["new2", "new1"]
     assert ranked["recommendations"][0]["reason"] in ("You like ai", "Like what you liked")
 
     async def personalized(**request: Any) -> dict[str, str]:
-        found = await post("/personalize", {"user_id": "ann"} | request)
-        return {one["id"]: one["reason"] for one in found["recommendations"]}
+        answer = await post("/personalize", {"user_id": "ann"} | request)
+        return {one["id"]: one["reason"] for one in answer["recommendations"]}
 
-    assert (await personalized(candidates=said, context={"season": "roses"}))["new1"] == "You asked for roses"
-    said.append({"id": "new3", "title": "Trends in machine learning", "topics": ["ai"]})
-    asked = {"enable_diversity": True, "topic_diversity_threshold": 1.0, "max_results": 2}
-    assert "new1" in await personalized(candidates=said, diversity_params=asked)
-    assert "new1" not in await personalized(candidates=said, diversity_params=asked | {"enable_diversity": False})
+    assert (await personalized(candidates=candidates, context={"season": "roses"}))["new1"] == "You asked for roses"
+    candidates.append({"id": "new3", "title": "Trends in machine learning", "topics": ["ai"]})
+    diversity = {"enable_diversity": True, "topic_diversity_threshold": 1.0, "max_results": 2}
+    assert "new1" in await personalized(candidates=candidates, diversity_params=diversity)
+    assert "new1" not in await personalized(
+        candidates=candidates, diversity_params=diversity | {"enable_diversity": False}
+    )
 
 
 async def collects(post: Post, get: Get) -> None:
@@ -114,8 +116,8 @@ async def collects(post: Post, get: Get) -> None:
     await post("/api/v1/collect/liked-posts")
 
     async def done() -> Any:
-        told = (await get("/api/v1/collection-status"))["collections"]
-        return told if told["liked-posts"]["state"] == "done" else None
+        collections = (await get("/api/v1/collection-status"))["collections"]
+        return collections if collections["liked-posts"]["state"] == "done" else None
 
     async def posts_of(path: str) -> list[int]:
         return [one["post_id"] for one in (await get(path) or {"posts": []})["posts"]]
@@ -129,8 +131,8 @@ async def collects(post: Post, get: Get) -> None:
     async def similar() -> Any:
         return set((await posts_of("/api/v1/similar/2"))[:2]) == {0, 4}
 
-    told = await until(done, what="the collections")
-    assert [told[name]["published"] for name in ("all-posts", "all-users", "liked-posts")] == [6, 1, 3]
+    collections = await until(done, what="the collections")
+    assert [collections[name]["published"] for name in ("all-posts", "all-users", "liked-posts")] == [6, 1, 3]
     await until(trending, what="the trend")
     assert set(await until(whole, what="the feed")) == {1, 3, 5}
     await until(similar, what="what is similar")

@@ -1,6 +1,6 @@
 """Launcher: replaces itself by another program, which ends when the parent process ends.
 
-    python launch.py PARENT-PID DEATH-SIGNAL USER PROGRAM ARGUMENT…
+    python launcher.py PARENT-PID DEATH-SIGNAL USER PROGRAM ARGUMENT…
 
 It is a separate program because a process with threads must not run other code between fork and exec. It imports none
 of our modules: it may run as a user without the right to read them.

@@ -11,8 +11,8 @@ from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from tests.params import HOME_MIX
 
 
-def a_product(item_id: str, category: str = "audio", **told: float) -> RankedProduct:
-    fields = {"price": 50.0, "original_price": 100.0, "rating": 4.0, "reviews": 100} | told
+def a_product(item_id: str, category: str = "audio", **number: float) -> RankedProduct:
+    fields = {"price": 50.0, "original_price": 100.0, "rating": 4.0, "reviews": 100} | number
     return RankedProduct(item_id, category, **fields)  # type: ignore[arg-type]
 
 
@@ -61,10 +61,10 @@ def test_best_value_is_well_rated_and_much_reduced() -> None:
         a_product("untold", original_price=None, price=None),
         a_product("half-by-one", price=50.0, rating=5.0, reviews=1),
     ]
-    found = ProductRankings(products, {}).best_value(9)
-    assert found[0] == "half-loved"
-    assert found.index("half-by-one") > 0, "one review says little"
-    assert not {"whole", "untold"} & set(found)
+    matches = ProductRankings(products, {}).best_value(9)
+    assert matches[0] == "half-loved"
+    assert matches.index("half-by-one") > 0, "one review says little"
+    assert not {"whole", "untold"} & set(matches)
 
 
 def test_top_categories_trend_most_and_else_are_rated_best() -> None:
@@ -72,18 +72,18 @@ def test_top_categories_trend_most_and_else_are_rated_best() -> None:
         a_product(f"b{n}", "books") for n in range(3)
     ]
     assert list(ProductRankings(products, {}).top_categories(2)) == ["audio", "books"]
-    found = ProductRankings(products, {"b2": 5.0}).top_categories(2)
-    assert list(found) == ["books", "audio"]
-    assert found["books"] == ["b2", "b0"]
+    matches = ProductRankings(products, {"b2": 5.0}).top_categories(2)
+    assert list(matches) == ["books", "audio"]
+    assert matches["books"] == ["b2", "b0"]
     assert len(ProductRankings([a_product(f"i{n}", f"c{n}") for n in range(9)], {}).top_categories(2)) == 5
 
 
 def test_diverse_picks_come_from_categories_that_are_clicked_on_least() -> None:
     products = [a_product(f"{name}{n}", name) for name in ("audio", "books", "cars") for n in range(5)]
     shelves = ProductRankings(products, {})
-    found = shelves.diverse(["audio0", "audio1", "gone"], random.Random(1), 6)
-    assert {item[:4] for item in found} == {"book", "cars"}
-    assert [item[:4] for item in found[:2]] != [item[:4] for item in found[:1]] * 2, "one of each in turn"
+    matches = shelves.diverse(["audio0", "audio1", "gone"], random.Random(1), 6)
+    assert {item[:4] for item in matches} == {"book", "cars"}
+    assert [item[:4] for item in matches[:2]] != [item[:4] for item in matches[:1]] * 2, "one of each in turn"
     assert shelves.diverse(["audio0"], random.Random(1), 6) == shelves.diverse(["audio0"], random.Random(1), 6)
     assert {item[:4] for item in shelves.diverse([], random.Random(2), 3)} == {"audi", "book", "cars"}
     everywhere = shelves.diverse(["audio0", "audio1", "books0", "books1", "cars0"], random.Random(3), 9)

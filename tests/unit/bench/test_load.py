@@ -20,11 +20,11 @@ def a_load(size: Size = SIZE) -> EventLoad:
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 1.5])
 def test_zipf_draws_each_rank_by_its_share(exponent: float) -> None:
-    drawn = zipf(np.random.default_rng(1), 50, 400_000, exponent=exponent)
+    values = zipf(np.random.default_rng(1), 50, 400_000, exponent=exponent)
     shares = np.arange(1, 51, dtype=float) ** -exponent
-    assert drawn.min() == 0
-    assert drawn.max() == 49
-    np.testing.assert_allclose(np.bincount(drawn, minlength=50) / len(drawn), shares / shares.sum(), atol=0.003)
+    assert values.min() == 0
+    assert values.max() == 49
+    np.testing.assert_allclose(np.bincount(values, minlength=50) / len(values), shares / shares.sum(), atol=0.003)
 
 
 def test_load_of_a_seed_is_always_the_same() -> None:

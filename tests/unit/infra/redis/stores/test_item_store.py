@@ -12,10 +12,10 @@ class CountedItems(MemoryItemStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[list[str]] = []
+        self.reads: list[list[str]] = []
 
     async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
-        self.asked.append(list(item_ids))
+        self.reads.append(list(item_ids))
         return await super().read(item_ids)
 
 
@@ -40,7 +40,7 @@ async def test_item_cache_asks_for_what_it_has_not_got() -> None:
     first, missed_first = await cache.read(["i1"])
     second, missed_second = await cache.read(["i2", "i1"])
     assert (missed_first, missed_second) == (1, 1)
-    assert store.asked == [["i1"], ["i2"]]
+    assert store.reads == [["i1"], ["i2"]]
     assert second[1] == first[0]
     assert b'"item_id":"i2"' in bytes(second[0] or b"")
 
@@ -59,8 +59,8 @@ async def test_item_cache_forgets_after_a_while() -> None:
 
 
 async def titles(cache: ItemCache, *item_ids: str) -> list[str | None]:
-    found, _ = await cache.read(item_ids)
-    return [None if data is None else msgspec.json.decode(data)["title"] for data in found]
+    entries, _ = await cache.read(item_ids)
+    return [None if data is None else msgspec.json.decode(data)["title"] for data in entries]
 
 
 async def heard(events: int) -> None:
@@ -78,7 +78,7 @@ async def test_item_cache_forgets_what_changes_while_it_follows() -> None:
     await store.delete(["i2"])
     await heard(2)
     assert await titles(cache, "i1", "i2", "i3") == ["changed", None, "Title of i3"]
-    assert store.asked == [["i1", "i2", "i3"], ["i1", "i2"]]
+    assert store.reads == [["i1", "i2", "i3"], ["i1", "i2"]]
     following.cancel()
     await asyncio.wait([following])
     await store.delete(["i3"])
@@ -89,15 +89,15 @@ async def test_item_cache_forgets_what_changes_while_it_follows() -> None:
 async def test_item_cache_does_not_keep_what_changed_while_it_was_read() -> None:
     class Slow(CountedItems):
         async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
-            found = await super().read(item_ids)
+            entries = await super().read(item_ids)
             cache.forget(["i1"])  # the news comes before the answer does
-            return found
+            return entries
 
     store = Slow()
     await store.write([an_item("i1")])
     cache = ItemCache(store, clock_s=Clock())
     assert await titles(cache, "i1") == await titles(cache, "i1") == ["Title of i1"]
-    assert store.asked == [["i1"], ["i1"]]
+    assert store.reads == [["i1"], ["i1"]]
 
 
 async def test_item_cache_forgets_all_when_news_may_have_been_missed() -> None:
@@ -108,7 +108,7 @@ async def test_item_cache_forgets_all_when_news_may_have_been_missed() -> None:
     await titles(cache, "i1")
     clock.now_s = 29.0
     await titles(cache, "i1")
-    assert store.asked == [["i1", "i2"], ["i1"]]
+    assert store.reads == [["i1", "i2"], ["i1"]]
 
 
 async def test_item_cache_expires_once_what_was_forgotten_and_read_again() -> None:
@@ -144,8 +144,8 @@ async def test_item_cache_does_not_remember_what_is_missing() -> None:
     cache = ItemCache(store, clock_s=Clock())
     assert await cache.read(["i1"]) == ([None], 1)
     await store.write([an_item("i1")])
-    found, _ = await cache.read(["i1"])
-    assert found[0] is not None
+    entries, _ = await cache.read(["i1"])
+    assert entries[0] is not None
 
 
 async def test_item_cache_lets_the_oldest_go_when_it_is_full() -> None:
@@ -153,13 +153,13 @@ async def test_item_cache_lets_the_oldest_go_when_it_is_full() -> None:
     cache = ItemCache(store, capacity=2, clock_s=Clock())
     for item_id in ("i1", "i2", "i3", "i3", "i1"):
         await cache.read([item_id])
-    assert store.asked == [["i1"], ["i2"], ["i3"], ["i1"]]
+    assert store.reads == [["i1"], ["i2"], ["i3"], ["i1"]]
 
 
 async def test_item_cache_answers_in_the_order_asked_with_repeats() -> None:
     cache = ItemCache(await a_store("i1", "i2"), clock_s=Clock())
-    found, missed = await cache.read(["i2", "none", "i1", "i2"])
-    assert [item and bytes(item)[:15] for item in found] == [
+    entries, missed = await cache.read(["i2", "none", "i1", "i2"])
+    assert [item and bytes(item)[:15] for item in entries] == [
         b'{"item_id":"i2"',
         None,
         b'{"item_id":"i1"',

@@ -40,10 +40,10 @@ def refs(part: Any) -> Iterator[str]:
 
 
 def resolved(document: Any, ref: str) -> Any:
-    found = document
+    node = document
     for step in ref.removeprefix("#/").split("/"):
-        found = found[step]
-    return found
+        node = node[step]
+    return node
 
 
 @pytest.mark.parametrize("one", ENDPOINTS, ids=named)
@@ -135,5 +135,5 @@ def test_every_error_is_in_the_catalogue_once() -> None:
     entries = catalogue()
     assert len({entry.code for entry in entries}) == len(entries)
     assert all(entry.description for entry in entries)
-    told = {kind.code for one in ENDPOINTS for kinds in refusals(one).values() for kind in kinds}
-    assert told <= {entry.code for entry in entries}
+    codes = {kind.code for one in ENDPOINTS for kinds in refusals(one).values() for kind in kinds}
+    assert codes <= {entry.code for entry in entries}

@@ -44,9 +44,9 @@ async def test_calls_of_admins_and_rejected_callers_are_audited() -> None:
         await http.post("/admin/cache/clear/ann", headers=bearer("sesame"))
         await http.post("/admin/cache/clear/ann", headers=bearer(a_token("bob")))
         await http.post("/admin/cache/clear/ann")
-    told = [(one.actor, one.user_id, one.method, one.path, one.status) for one in world.publisher.values_of(AUDITS)]
+    records = [(one.actor, one.user_id, one.method, one.path, one.status) for one in world.publisher.values_of(AUDITS)]
     path = "/admin/cache/clear/{user_id}"
-    assert told == [
+    assert records == [
         ("admin", "ann", "POST", path, 200),
         ("bob", "ann", "POST", path, 403),
         ("anonymous", "ann", "POST", path, 401),

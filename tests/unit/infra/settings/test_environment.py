@@ -14,8 +14,8 @@ def test_an_empty_value_means_the_default() -> None:
 
 
 def test_values_get_their_types() -> None:
-    found = read({"DEBUG": "yes", "KAFKA_PORT": "19092", "DIVERSITY_CAP": "0.25", "MILLRACE_HOME": "/data"})
-    assert (found.debug, found.kafka_port, found.diversity_cap, found.millrace_home) == (
+    settings = read({"DEBUG": "yes", "KAFKA_PORT": "19092", "DIVERSITY_CAP": "0.25", "MILLRACE_HOME": "/data"})
+    assert (settings.debug, settings.kafka_port, settings.diversity_cap, settings.millrace_home) == (
         True,
         19092,
         0.25,
@@ -61,10 +61,10 @@ def test_a_server_inherits_no_setting() -> None:
 
 
 def test_settings_written_to_an_environment_read_the_same() -> None:
-    given = Settings(
+    settings = Settings(
         debug=True, millrace_home=Path("/data"), millrace_cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1
     )
-    assert read(to_env(given)) == given
+    assert read(to_env(settings)) == settings
 
 
 def test_a_path_is_handed_on_as_it_is_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +79,6 @@ def test_a_password_is_masked() -> None:
 
 def test_keys_are_not_shown() -> None:
     keys = {"ANTHROPIC_API_KEY": "sk-one", "AWS_ACCESS_KEY_ID": "two", "AWS_SECRET_ACCESS_KEY": "three"}
-    found = read(keys)
-    assert found.anthropic_api_key == "sk-one"
-    assert not any(key in repr(found) for key in keys.values())
+    settings = read(keys)
+    assert settings.anthropic_api_key == "sk-one"
+    assert not any(key in repr(settings) for key in keys.values())

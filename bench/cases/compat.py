@@ -1,4 +1,4 @@
-"""Surfaces: every GET endpoint that reads a stored feed, under the event rate promised in the shop's document.
+"""Compat: every GET endpoint that reads a stored feed, under the event rate promised in the shop's document.
 
 One API process and one process of each writing role share the machine with the event source and the load generator.
 """

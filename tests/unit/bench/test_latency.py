@@ -19,9 +19,9 @@ def test_percentile_of_a_hundred_values_is_that_value(share: float, expected: in
 
 @given(st.lists(st.integers(), min_size=1), st.floats(0.01, 1))
 def test_percentile_is_the_least_value_that_enough_do_not_exceed(values: list[int], share: float) -> None:
-    found = percentile(sorted(values), share)
-    assert sum(value <= found for value in values) >= share * len(values) - 1e-9
-    assert sum(value < found for value in values) < share * len(values)
+    figures = percentile(sorted(values), share)
+    assert sum(value <= figures for value in values) >= share * len(values) - 1e-9
+    assert sum(value < figures for value in values) < share * len(values)
 
 
 def test_percentile_of_nothing_is_refused() -> None:

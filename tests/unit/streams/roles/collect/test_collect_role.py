@@ -13,17 +13,17 @@ class NoPages:
     """An external API with nothing in it."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     async def page(self, collection: str, page: int, page_size: int) -> list[object]:
-        self.asked.append(collection)
+        self.requests.append(collection)
         return []
 
 
 async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restarted() -> None:
     pages, slept = NoPages(), list[float]()
     now_ms = 10_500
-    collecting = Collector(pages, MemoryPublisher(), MemoryCollectionStore(), now_ms=lambda: now_ms)  # type: ignore[arg-type]
+    collecting = Collector(pages, MemoryPublisher(), MemoryCollectionStore(), now_ms=lambda: now_ms, rating_scale=5.0)  # type: ignore[arg-type]
 
     async def sleep(seconds: float) -> None:
         nonlocal now_ms
@@ -37,7 +37,7 @@ async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restart
         await asyncio.gather(task, return_exceptions=True)
 
     await run()
-    assert (pages.asked, slept) == ([*LISTS, *LISTS], [9.5, 10.0])
+    assert (pages.requests, slept) == ([*LISTS, *LISTS], [9.5, 10.0])
     now_ms = 25_000
     await run()
-    assert len(pages.asked) == 2 * len(LISTS), "a turn that was done is not done again"
+    assert len(pages.requests) == 2 * len(LISTS), "a turn that was done is not done again"

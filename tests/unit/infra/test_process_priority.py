@@ -14,16 +14,16 @@ _SAY = "; import os; print(os.nice(0))"
 def lowered(path: Path, *, leads: bool) -> int:
     """Return the niceness of a process that was made so."""
     code = _LOWER.format(path=str(path)) + _SAY
-    done = subprocess.run([sys.executable, "-c", code], start_new_session=leads, stdout=subprocess.PIPE, check=True)
-    return int(done.stdout)
+    process = subprocess.run([sys.executable, "-c", code], start_new_session=leads, stdout=subprocess.PIPE, check=True)
+    return int(process.stdout)
 
 
-@pytest.mark.parametrize(("leads", "told"), [(True, "7"), (False, "0")])
-def test_a_process_is_nice_and_so_is_its_session_where_it_leads_one(tmp_path: Path, leads: bool, told: str) -> None:
+@pytest.mark.parametrize(("leads", "text"), [(True, "7"), (False, "0")])
+def test_a_process_is_nice_and_so_is_its_session_where_it_leads_one(tmp_path: Path, leads: bool, text: str) -> None:
     group = tmp_path / "autogroup"
     group.write_text("0")
     assert lowered(group, leads=leads) == os.nice(0) + 7
-    assert group.read_text() == told
+    assert group.read_text() == text
 
 
 def test_where_there_are_no_such_groups_the_process_is_nice_all_the_same(tmp_path: Path) -> None:
