@@ -219,12 +219,12 @@ class SparseLinks:
             return
         where = self._where(item)
         strengths = self._sums[:, where].sum(axis=0) * self._damped(_PRUNING_DAMPING)[self._ids[where]]
-        kept = np.sort(np.argsort(-strengths, kind="stable")[: limit * 3 // 4])
-        self.dropped += len(strengths) - len(kept)
+        strongest = np.sort(np.argsort(-strengths, kind="stable")[: limit * 3 // 4])
+        self.dropped += len(strengths) - len(strongest)
         start = self._starts[item]
-        self._ids[start : start + len(kept)] = self._ids[where][kept]
-        self._sums[:, start : start + len(kept)] = self._sums[:, where][:, kept]
-        self._lengths[item] = len(kept)
+        self._ids[start : start + len(strongest)] = self._ids[where][strongest]
+        self._sums[:, start : start + len(strongest)] = self._sums[:, where][:, strongest]
+        self._lengths[item] = len(strongest)
         if self._rooms[item] > limit:
             self._move(item, limit)
 
