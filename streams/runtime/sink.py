@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import clock
+from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, positions, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
@@ -107,23 +108,20 @@ def _name(tp: TopicPartition) -> str:
     return partition_name(tp.topic, tp.partition)
 
 
-async def run_sink(
-    role: Role, group: str, topics: Iterable[Topic], write: Write, *, rewind: Rewind | None = None
-) -> None:
-    """Read topics as a consumer group until cancelled.
+async def run_sink(role: Role, topics: Iterable[Topic], write: Write, *, rewind: Rewind | None = None) -> None:
+    """Read topics as the consumer group of a role until cancelled.
 
     A batch interrupted half-way is read again: its offsets are not committed.
 
     Args:
         role: The role that reads.
-        group: The consumer group.
         topics: The topics to read.
         write: Writes a batch.
         rewind: Reads the partitions again that the store has lost.
     """
     names = (topic.name for topic in topics)
     consumer = kafka_consumer(
-        role.settings.kafka_bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest"
+        role.settings.kafka_bootstrap_servers, *names, group_id=consumer_group(role.name), auto_offset_reset="earliest"
     )
     committed: dict[TopicPartition, int] = {}
     async with started(consumer):

@@ -25,7 +25,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.kafka.admin.idle import wait_until_idle, work_left
 from infra.kafka.admin.offsets import committed_offsets, end_offsets
-from infra.kafka.admin.provision import PUSH_APP_ID, provision
+from infra.kafka.admin.provision import consumer_group, provision
 from infra.kafka.admin.reset import reset_stack
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
@@ -122,7 +122,7 @@ class Pipeline:
 
         async def done() -> bool:
             ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS, PUSH_TOKENS])
-            reached = await asyncio.to_thread(committed_offsets, self._admin, PUSH_APP_ID)
+            reached = await asyncio.to_thread(committed_offsets, self._admin, consumer_group("push"))
             return all(reached.get(partition, 0) >= end for partition, end in ends.items())
 
         await until(done, what="the push role to catch up")

@@ -18,17 +18,9 @@ from infra import settings
 from infra.address import resolve_addresses
 from infra.health.pipeline_health import log_of
 from infra.health.status import Status, read
-from infra.kafka.admin.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
+from infra.kafka.admin.provision import consumer_group
 from infra.redis.event_rates import EventRate
 from infra.settings import Settings
-
-GROUPS = {
-    "feed": APP_ID,
-    "fetch": FETCH_GROUP,
-    "push": PUSH_APP_ID,
-    **{role: f"{APP_ID}-{role}" for role in ("archive", "log", "shop")},
-}
-"""Consumer groups by role."""
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
@@ -106,7 +98,7 @@ def _details(report: Status, configured: Settings, problem: str) -> str:
     role = problem.partition(" ")[0]
     if report.pipeline is None or role not in report.pipeline.roles:
         return ""
-    waiting = sum(report.lag.get(GROUPS.get(role, ""), {}).values())
+    waiting = sum(report.lag.get(consumer_group(role), {}).values())
     log = log_of(role, configured.millrace_home)
     parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {part}" for part in parts)

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from infra.kafka.admin.offsets import Partition, committed_offsets, end_offsets
-from infra.kafka.admin.provision import APP_ID, FETCH_GROUP
+from infra.kafka.admin.provision import consumer_group
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError
 from topics import Topic
@@ -94,14 +94,14 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
     ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, FETCH_REQUESTS})
-    committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
+    committed = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
     for topic in INPUT_TOPICS:
         counts[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)
     feeds = [beat for beat in heartbeats if beat["role"] == "feed"]
     if any(beat["role"] == "fetch" for beat in heartbeats):
-        fetch_offsets = await asyncio.to_thread(committed_offsets, admin, FETCH_GROUP)
+        fetch_offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("fetch"))
         counts["fetches to answer"] = _behind(FETCH_REQUESTS, ends, fetch_offsets)
     trainers = [beat for beat in heartbeats if beat["role"] == "trainer"]
     counts["workers to start"] = (not feeds) + (not trainers)

@@ -19,15 +19,21 @@ from topics import TOPICS
 from topics.topic import PARTITIONS, PROFILES
 
 APP_ID = "millrace"
-"""Name of the feed role's Faust app: its consumer group, and the prefix of its changelog topics."""
-FETCH_GROUP = f"{APP_ID}-fetch"
-"""Consumer group of the fetch role."""
-TABLES = ("users", "items", "profiles")
-PUSH_APP_ID, PUSH_TABLES = f"{APP_ID}-push", ("pushes", "tokens")
+"""The consumer group of the feed role, and the prefix of all other groups and of the changelog topics."""
+TABLES, PUSH_TABLES = ("users", "items", "profiles"), ("pushes", "tokens")
 _PROFILES_CHANGELOG = f"{APP_ID}-profiles-changelog"
 _TIMESTAMPS = {"message.timestamp.type": "LogAppendTime"}
 _WITHIN_S = 30.0
 _ASK_EVERY_S = 0.05
+
+
+def consumer_group(role: str) -> str:
+    """Return the consumer group of a role; of roles with tables it is also the id of the Faust app.
+
+    >>> consumer_group("feed"), consumer_group("push")
+    ('millrace', 'millrace-push')
+    """
+    return APP_ID if role == "feed" else f"{APP_ID}-{role}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,8 @@ def broker_topics() -> list[BrokerTopic]:
     ]
     changelogs = [
         BrokerTopic(f"{name}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
-        for app_id, tables in ((APP_ID, TABLES), (PUSH_APP_ID, PUSH_TABLES))
-        for name in (f"{app_id}-{table}" for table in tables)
+        for role, tables in (("feed", TABLES), ("push", PUSH_TABLES))
+        for name in (f"{consumer_group(role)}-{table}" for table in tables)
     ]
     return events + changelogs
 
@@ -114,7 +120,8 @@ async def _reread_profiles(admin: Any) -> None:
         OperatorError: the role is running.
     """
     begin = [TopicPartition(PROFILES.name, number, 0) for number in range(PROFILES.partitions)]
-    future = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
+    group = consumer_group("feed")
+    future = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, begin)])[group]
     try:
         await asyncio.to_thread(future.result, _WITHIN_S)
     except KafkaException as error:

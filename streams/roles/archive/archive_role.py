@@ -32,7 +32,6 @@ from topics.topic import INTERACTIONS, ITEMS
 
 Change = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
-GROUP = "millrace-archive"
 _RETRY_S = 1.0
 _WAITS = "the archive waits for PostgreSQL"
 
@@ -155,7 +154,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         try:
             await role.run(
                 stop,
-                run_sink(role, GROUP, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
+                run_sink(role, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
                 indexer.run(),
                 describe=describe,
             )

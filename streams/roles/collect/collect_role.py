@@ -27,7 +27,6 @@ from streams.runtime.role import open_role
 from streams.runtime.sink import run_sink
 from topics.topic import TRIGGERS
 
-GROUP = "millrace-collect"
 _WAITS = "a collection waits for Redis"
 _LOG = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         store, pages = RedisCollectionStore(role.redis), Socialverse(settings)
         collector = Collector(pages, role.publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
         calls = CollectTriggerConsumer(collector, store, role.registry, role.dead_letters)
-        work = [run_sink(role, GROUP, [TRIGGERS], calls.write)]
+        work = [run_sink(role, [TRIGGERS], calls.write)]
         if settings.collect_interval_s:
             work.append(collect_periodically(collector, settings.collect_interval_s))
         try:

@@ -29,7 +29,7 @@ from redis.asyncio import Redis
 
 from domain.timestamp import DAY_MS
 from infra import clock
-from infra.kafka.admin.provision import APP_ID, TABLES
+from infra.kafka.admin.provision import TABLES, consumer_group
 from infra.redis import event_rates
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
@@ -144,7 +144,7 @@ async def run(
         catalog_snapshot = catalog_snapshot or CatalogSnapshot(
             cooccurrence_half_life_days=settings.cooccurrence_half_life_days
         )
-        app, blender = await new_app(settings, APP_ID, "worker"), new_blender()
+        app, blender = await new_app(settings, consumer_group("feed"), "worker"), new_blender()
         global_tables = GlobalTables(
             settings.kafka_bootstrap_servers, catalog_snapshot, blender, role.registry, role.dead_letters
         )

@@ -18,7 +18,7 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock
-from infra.kafka.admin.provision import FETCH_GROUP
+from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, positions
 from infra.kafka.publisher import PublishError
 from infra.llm.client import Llm
@@ -56,7 +56,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._consumer = kafka_consumer(
-            role.settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
+            role.settings.kafka_bootstrap_servers, group_id=consumer_group(role.name), auto_offset_reset="earliest"
         )
 
     @property

@@ -28,8 +28,6 @@ from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
-GROUP = "millrace-log"
-
 WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
 
@@ -117,6 +115,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,
-            run_sink(role, GROUP, written, projector.write, rewind=rewind),
+            run_sink(role, written, projector.write, rewind=rewind),
             describe=lambda: {"written": projector.written},
         )

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from infra import clock, fcm
-from infra.kafka.admin.provision import PUSH_APP_ID, PUSH_TABLES
+from infra.kafka.admin.provision import PUSH_TABLES, consumer_group
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
 from infra.redis.stores.push_store import MAX_AGE_MS, RedisPushStore
@@ -44,7 +44,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     async with open_role("push", settings, publish_timeout_s=PUBLISH_TIMEOUT_S) as role, AsyncExitStack() as clients:
         if sender is not None:
             clients.push_async_callback(sender.close)
-        app = await new_app(settings, PUSH_APP_ID, "push")
+        app = await new_app(settings, consumer_group("push"), "push")
         context = RoleContext(app, settings, role.registry, role.publisher, role.dead_letters)
         pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
         items = ItemCache(RedisItemStore(role.redis))

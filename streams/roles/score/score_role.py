@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener
 
 from infra import clock
+from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.llm.client import connect
@@ -26,7 +27,6 @@ from streams.runtime.refill.answer_cache_refill import restore_when_available, w
 from streams.runtime.role import Role, open_role
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
-GROUP = "millrace-score"
 _MAX_RECORDS = 1_000
 _WAIT_MS = 200
 
@@ -63,7 +63,7 @@ async def _judge_feeds(role: Role, judge: LlmJudge) -> None:
     """Read the topics and have feeds judged, until cancelled."""
     await restore_when_available(role)
     decoders = {topic.name: role.decoder(topic) for topic in (FEATURES, FEEDS)}
-    consumer = kafka_consumer(role.settings.kafka_bootstrap_servers, group_id=GROUP)
+    consumer = kafka_consumer(role.settings.kafka_bootstrap_servers, group_id=consumer_group(role.name))
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
     async with started(consumer):
         try:

@@ -37,7 +37,6 @@ from topics.topic import INTERACTIONS
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GROUP = "millrace-shop"
 _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
 _WAITS = "the shop role waits for a store"
@@ -202,7 +201,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
             await role.run(
                 stop,
-                run_sink(role, GROUP, [INTERACTIONS], _home_writer(role, shop)),
+                run_sink(role, [INTERACTIONS], _home_writer(role, shop)),
                 _repeat(stock),
                 _repeat(fit),
                 describe=lambda: {"products": len(shop.rankings.products), "homes": shop.homes},

@@ -1,4 +1,4 @@
-from infra.kafka.admin.provision import broker_topics
+from infra.kafka.admin.provision import broker_topics, consumer_group
 from infra.postgres.pool import migrations
 from topics import TOPICS
 from topics.topic import PARTITIONS
@@ -24,6 +24,11 @@ def test_changelogs_have_the_partitions_of_their_sources() -> None:
     }
     assert {topic.partitions for topic in changelogs} == {PARTITIONS}
     assert {topic.config["cleanup.policy"] for topic in changelogs} == {"compact"}
+
+
+def test_consumer_groups_keep_their_names_and_so_their_offsets() -> None:
+    groups = [consumer_group(role) for role in ("feed", "fetch", "push")]
+    assert groups == ["millrace", "millrace-fetch", "millrace-push"]
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:
