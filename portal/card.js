@@ -102,7 +102,7 @@ export function updateCard(card, entry, ranking) {
 }
 
 function showScore(card, entry, ranking) {
-  card.querySelector(".reason").replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
+  card.querySelector(".reason").replaceChildren(groupChip(entry.source), document.createTextNode(entry.reason || ""));
   setText(card, ".score-value", entry.score.toFixed(3));
   fillBar(card.querySelector(".bar-track"), entry, ranking.topScore);
   fillContributions(card.querySelector(".parts"), entry);
@@ -114,9 +114,9 @@ function metaOf(item) {
   return details.filter(Boolean).join(" · ");
 }
 
-function sourceChip(source) {
-  const chip = element("span", "chip", groupLabel(source));
-  chip.style.setProperty("--part", groupColour(source));
+function groupChip(group) {
+  const chip = element("span", "chip", groupLabel(group));
+  chip.style.setProperty("--part", groupColour(group));
   return chip;
 }
 

@@ -97,9 +97,9 @@ async function drawFlow(userId) {
 
 function drawMix(entries) {
   const counts = new Map();
-  for (const { source } of entries) counts.set(source, (counts.get(source) ?? 0) + 1);
+  for (const { source: group } of entries) counts.set(group, (counts.get(group) ?? 0) + 1);
   const sorted = [...counts].sort(([, left], [, right]) => right - left);
-  fill("mix", sorted.map(([source, count]) => bar(groupLabel(source), count / entries.length, `${Math.round((100 * count) / entries.length)} %`, groupColour(source))), "No feed yet.");
+  fill("mix", sorted.map(([group, count]) => bar(groupLabel(group), count / entries.length, `${Math.round((100 * count) / entries.length)} %`, groupColour(group))), "No feed yet.");
 }
 
 function fill(id, lines, emptyText) {

@@ -19,9 +19,9 @@ from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
 from streams.agents.agent_context import AgentContext
-from streams.agents.signal import SOURCES as SIGNAL_SOURCES
+from streams.agents.signal import INPUT_TOPICS as SIGNAL_TOPICS
 from streams.agents.signal import SignalAgent
-from streams.agents.user import SOURCES as USER_SOURCES
+from streams.agents.user import INPUT_TOPICS as USER_TOPICS
 from streams.agents.user import UserAgent
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
@@ -314,8 +314,8 @@ class Worker:
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [
-            Reader("users", users, USER_SOURCES, broker, app),
-            Reader("items", items, SIGNAL_SOURCES, broker, app),
+            Reader("users", users, USER_TOPICS, broker, app),
+            Reader("items", items, SIGNAL_TOPICS, broker, app),
         ]
 
     async def crash(self) -> None:

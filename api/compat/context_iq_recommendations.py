@@ -87,7 +87,7 @@ class ScoredContents(msgspec.Struct):
 
 
 class Explanation(ScoredContent):
-    """An explanation of a recommendation: its rank, its reason, and the contribution of each source to the ML score."""
+    """The explanation of a recommendation: rank, reason, and the contribution of each feature group to the ML score."""
 
     user_id: str
     rank: int

@@ -113,7 +113,7 @@ class Recommendation(msgspec.Struct):
     score: float
     reason: str
     algorithm: str
-    """The source that contributed most to its rank."""
+    """The feature group that contributed most to its rank."""
     parts: dict[str, float]
 
 

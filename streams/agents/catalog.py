@@ -13,7 +13,7 @@ from streams.runtime.refill.store_refill import Projector
 from streams.transport import Batch
 from topics.topic import ITEMS
 
-SOURCES = (ITEMS,)
+INPUT_TOPICS = (ITEMS,)
 Change = tuple[Record, Item | None]
 """A record, and the item it holds; None for a deletion."""
 

@@ -13,7 +13,7 @@ from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.transport import Batch
 from topics.topic import LLM_SCORES
 
-SOURCES = (LLM_SCORES,)
+INPUT_TOPICS = (LLM_SCORES,)
 
 
 class CombineAgent:

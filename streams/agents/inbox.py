@@ -12,7 +12,7 @@ from streams.runtime.refill.store_refill import Change, Projector, rewrite
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
 
-SOURCES = (DEVICES, NOTIFICATIONS)
+INPUT_TOPICS = (DEVICES, NOTIFICATIONS)
 
 
 class InboxAgent:
@@ -20,7 +20,7 @@ class InboxAgent:
 
     def __init__(self, context: RoleContext, store: PushStore) -> None:
         self._dead_letters = context.dead_letters
-        self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
+        self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in INPUT_TOPICS}
         self._store = store
         self._devices = Projector(self._write_devices)
         self.refill_devices = self._devices.refill

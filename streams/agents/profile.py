@@ -16,7 +16,7 @@ from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PARTITIONS, PROFILE_UPDATES, PROFILES
 
-SOURCES = (PROFILE_UPDATES, PROFILES)
+INPUT_TOPICS = (PROFILE_UPDATES, PROFILES)
 
 
 class ProfileAgent:

@@ -31,7 +31,7 @@ from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 
-SOURCES = (PUSH_REQUESTS, FEEDS)
+INPUT_TOPICS = (PUSH_REQUESTS, FEEDS)
 _LOOK_S = 0.5
 _LAG_S = 0.25
 """Time by which an item may reach the item store later than the feed that names it."""
@@ -82,7 +82,7 @@ class PushAgent:
         self._context, self._items, self._params = context, items, params
         self._sender, self._now_ms = sender, now_ms
         self._publisher = context.publisher
-        self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
+        self._decoders = {topic.name: context.decoder(topic, "push") for topic in INPUT_TOPICS}
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
         self._delay_queue = DelayQueue()
         self._rebalances = 0

@@ -19,7 +19,7 @@ from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS
 
-SOURCES = (TRIGGERS,)
+INPUT_TOPICS = (TRIGGERS,)
 _LOG = logging.getLogger(__name__)
 
 

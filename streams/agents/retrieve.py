@@ -18,7 +18,7 @@ from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
-SOURCES = (TRIGGERS,)
+INPUT_TOPICS = (TRIGGERS,)
 TriggerRequests = tuple[Record, list[FetchRequest]]
 """A trigger's record, and the fetch requests that it causes."""
 

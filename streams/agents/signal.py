@@ -15,7 +15,7 @@ from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import ITEM_SIGNALS, ITEM_STATS
 
-SOURCES = (ITEM_SIGNALS,)
+INPUT_TOPICS = (ITEM_SIGNALS,)
 
 
 class SignalAgent:

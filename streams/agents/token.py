@@ -10,7 +10,7 @@ from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PUSH_REQUESTS, PUSH_TOKENS
 
-SOURCES = (PUSH_TOKENS,)
+INPUT_TOPICS = (PUSH_TOKENS,)
 
 
 class TokenAgent:

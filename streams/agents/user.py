@@ -44,7 +44,7 @@ from topics.topic import (
     Topic,
 )
 
-SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS)
+INPUT_TOPICS: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS)
 
 
 class UserAgent:
@@ -71,7 +71,7 @@ class UserAgent:
         self._context, self._params, self._active_users, self._ranker = context, params, active_users, ranker
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
-            topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
+            topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in INPUT_TOPICS
         }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, deque[EventPosition]]] = {}

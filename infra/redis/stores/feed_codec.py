@@ -2,8 +2,8 @@
 
 It starts with 38 decimal digits, the feed's version (features_version, then generated_at), whose text order equals its
 numeric order. A msgpack array of columns follows. Sources and reasons are stored once each, with a code per item.
-Scores are float32 (7 digits), their `parts` by source float16 (4 digits). Feeds that are still long (many reasons with
-titles) are compressed, which takes more time than all other steps.
+Scores are float32 (7 digits), their `parts` by feature group float16 (4 digits). Feeds that are still long (many
+reasons with titles) are compressed, which takes more time than all other steps.
 """
 
 from __future__ import annotations

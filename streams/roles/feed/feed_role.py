@@ -81,14 +81,14 @@ class _FeedAgents:
         retrieve_agent = retrieve.RetrieveAgent(
             context, self.user.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
         )
-        register_agent(app, catalog.SOURCES, self.catalog)
-        register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
-        register_agent(app, user.SOURCES, self.user)
-        register_agent(app, retrieve.SOURCES, retrieve_agent)
-        register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, self.user.features, reranked, params))
-        register_agent(app, signal.SOURCES, self.signal)
+        register_agent(app, catalog.INPUT_TOPICS, self.catalog)
+        register_agent(app, profile.INPUT_TOPICS, profile.ProfileAgent(context, profiles))
+        register_agent(app, user.INPUT_TOPICS, self.user)
+        register_agent(app, retrieve.INPUT_TOPICS, retrieve_agent)
+        register_agent(app, rerank.INPUT_TOPICS, rerank.RerankAgent(context, self.user.features, reranked, params))
+        register_agent(app, signal.INPUT_TOPICS, self.signal)
         combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
-        register_agent(app, combine.SOURCES, combine_agent)
+        register_agent(app, combine.INPUT_TOPICS, combine_agent)
         self.trigger_publisher = ScheduledTriggerPublisher(
             self.active_users,
             self.user.stored,

@@ -11,7 +11,7 @@ from infra.kafka.publisher import Publisher, PublishError
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Notification, PushRequest
-from streams.agents.push import SOURCES, PushAgent
+from streams.agents.push import INPUT_TOPICS, PushAgent
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import RoleContext
 from tests.broker import App, Broker, Codecs, Reader, Table
@@ -62,7 +62,7 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
         sender=phones,
         now_ms=lambda: T0_MS,
     )
-    reader, failed = Reader("push", agent, SOURCES, broker, app), False
+    reader, failed = Reader("push", agent, INPUT_TOPICS, broker, app), False
     try:
         while await reader.read():
             pass

@@ -10,5 +10,5 @@ from streams.roles.feed import feed_role
 
 def test_the_pipeline_is_not_idle_before_each_agent_has_read_its_topics() -> None:
     agents = [module for module in vars(feed_role).values() if isinstance(module, ModuleType)]
-    sources = {topic for agent in agents for topic in getattr(agent, "SOURCES", ())}
-    assert sources == set(INPUT_TOPICS)
+    agent_topics = {topic for agent in agents for topic in getattr(agent, "INPUT_TOPICS", ())}
+    assert agent_topics == set(INPUT_TOPICS)
