@@ -184,19 +184,19 @@ class App:
         return self
 
     def process(self, event: Any) -> None:
-        self.ledger.process(event.message.ticket)
+        self.ledger.process(event.message.in_flight_batch)
         event.value.free()
 
     def is_full(self, tp: Any, *, share: float = 1.0) -> bool:
         return self.limits.reached(self.ledger.load(tp), share=share)
 
     def is_live(self, event: Any) -> bool:
-        return self.ledger.is_live(getattr(event, "message", event).ticket)
+        return self.ledger.is_live(getattr(event, "message", event).in_flight_batch)
 
 
 @dataclass
 class Message:
-    ticket: InFlightBatch[Any]
+    in_flight_batch: InFlightBatch[Any]
     tp: Place
 
     @property
@@ -215,7 +215,7 @@ class Event:
         self.app, self.message, self.value = app, message, value
 
     def ack(self) -> None:
-        self.app.ledger.acknowledge(self.message.ticket)
+        self.app.ledger.acknowledge(self.message.in_flight_batch)
 
 
 class Ranked:
@@ -271,8 +271,8 @@ class Reader:
             records = self.broker.logs[place][start : start + BATCH]
             if records:
                 end = self._positions[place] = start + len(records)
-                ticket = self.app.ledger.deliver(place, end, records=len(records), size_bytes=1)
-                event = Event(self.app, Message(ticket, place), Batch(*place, records))
+                in_flight_batch = self.app.ledger.deliver(place, end, records=len(records), size_bytes=1)
+                event = Event(self.app, Message(in_flight_batch, place), Batch(*place, records))
                 await self.agent.process(event)
                 return True
         return False

@@ -108,7 +108,7 @@ def _full_links() -> DecayedCooccurrence:
     """Return the links of a worker in which every item has as many as a row holds."""
     table, others = DecayedCooccurrence(is_learned=False), np.arange(MOST_LINKS, dtype=np.int32)
     for item in range(_LINKED_ITEMS):
-        table.put(item, others, np.ones((2, MOST_LINKS)), mass=1.0, reference_ms=0)
+        table.put(item, others, np.ones((2, MOST_LINKS)), event_count=1.0, reference_ms=0)
     return table
 
 

@@ -87,13 +87,13 @@ def _model(
     model_accuracy: Accuracy, each: Sequence[ReplayOutcome], beyond_accuracy: BeyondAccuracy, part: tuple[int, int]
 ) -> Report:
     first = each[0]
-    varieties = [beyond_accuracy.of(run) for run in each]
+    measures = [beyond_accuracy.of(run) for run in each]
     by_seed = [accuracy(run).mean() for run in each]
     return {
         "cases": len(model_accuracy.hr),
         "lists": len(first.top),
         **model_accuracy.mean(),
-        **{key: float(np.mean([figures[key] for figures in varieties])) for key in varieties[0]},
+        **{key: float(np.mean([figures[key] for figures in measures])) for key in measures[0]},
         "learn_us": float(np.mean([run.learn_us for run in each])),
         "rank_us": float(np.mean([run.rank_us for run in each])),
         "with_earlier": breakdown.with_earlier(first, model_accuracy),

@@ -3,8 +3,8 @@
 An event on item j after items i₁, i₂, … of the same user (newest first) adds w·2^-m·2^(t/half-life) to the directed
 links from the items of the last few timestamp groups, m groups back. If j is not in the window, it also adds
 w·g^-½·2^(t/half-life) to the links between j and each i_g, in both directions: a user who alternates between two items
-counts once. A query sums the rows of its items and divides by a power of each candidate's mass (its own decayed
-events), a popularity penalty.
+counts once. A query sums the rows of its items and divides by a power of each candidate's event count (decayed
+likewise), a popularity penalty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
-from models.neighbours.sparse_links import MIN_MASS, Indices, SimilarityQuery, SparseLinks
+from models.neighbours.sparse_links import MIN_EVENT_COUNT, Indices, SimilarityQuery, SparseLinks
 from models.weight import is_positive
 
 HALF_LIFE_DAYS = 60.0
@@ -35,7 +35,7 @@ WEAK = 0.5
 TOGETHER, NEXT = 0, 1
 """Channels of the links: within a window of a user's history, and in the next timestamp groups."""
 DAMPING = 0.5
-"""Exponent of the popularity penalty: the power of a candidate's mass that its sum is divided by."""
+"""Exponent of the popularity penalty: the power of a candidate's event count that its sum is divided by."""
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 40.0
@@ -82,8 +82,8 @@ class DecayedCooccurrence:
             share: Weight of the event, from 0 to 1.
         """
         scale = self._scale(at_ms) * share * (1.0 if is_positive else WEAK)
-        self.links.add_mass(item, scale)
-        if self.links.mass(item) < _YOUNG_EVENTS * scale:
+        self.links.add_events(item, scale)
+        if self.links.event_count(item) < _YOUNG_EVENTS * scale:
             self._young[item] = None
             self._changed.pop(item, None)
         else:
@@ -122,29 +122,31 @@ class DecayedCooccurrence:
     def _mark(self, items: Iterable[int]) -> None:
         self._changed.update((item, None) for item in items if item not in self._young)
 
-    def put(self, item: int, others: Indices, sums: NDArray[np.float64], *, mass: float, reference_ms: int) -> None:
+    def put(
+        self, item: int, others: Indices, sums: NDArray[np.float64], *, event_count: float, reference_ms: int
+    ) -> None:
         """Load a row of another table with its own reference time.
 
         Args:
             item: The item.
             others: (k,) linked items.
             sums: (channels, k) decayed sums.
-            mass: Decayed events of the item.
-            reference_ms: Reference time of sums and mass in ms since the epoch.
+            event_count: Decayed number of the item's events.
+            reference_ms: Reference time of sums and count in ms since the epoch.
         """
         factor = self._scale(reference_ms)
-        self.links.put(item, others, (sums * factor), mass * factor)
+        self.links.put(item, others, (sums * factor), event_count * factor)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
-        """Return the factor that normalises an item's links by its mass, with the damping as of a time.
+        """Return the factor that normalises an item's links by its event count, with the damping as of a time.
 
         Args:
             item: The item.
             at_ms: The time in ms since the epoch.
             damping: Exponent of the popularity penalty.
         """
-        mass = self.links.mass(item)
-        return self._age(at_ms) ** -damping / max(mass, MIN_MASS) if mass > 0.0 else 0.0
+        event_count = self.links.event_count(item)
+        return self._age(at_ms) ** -damping / max(event_count, MIN_EVENT_COUNT) if event_count > 0.0 else 0.0
 
     def events(self, item: int, at_ms: int) -> float:
         """Return the decayed number of an item's events.
@@ -153,10 +155,10 @@ class DecayedCooccurrence:
             item: The item.
             at_ms: Time of the decay in ms since the epoch.
         """
-        return self.links.mass(item) * self._age(at_ms)
+        return self.links.event_count(item) * self._age(at_ms)
 
     def _age(self, at_ms: int) -> float:
-        """Return the decay factor of masses from the reference time to a time."""
+        """Return the decay factor of event counts from the reference time to a time."""
         reference_ms = at_ms if self.reference_ms is None else self.reference_ms
         return decay.factor((reference_ms - at_ms) / self._half_life_ms, max_half_lives=_RESCALE_EXPONENT)
 

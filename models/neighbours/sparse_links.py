@@ -23,8 +23,8 @@ MOST_LINKS, FEWEST_LINKS = 1_024, 128
 """Limits of a row in a small catalogue and in a very large one, in links."""
 LINKS = 1 << 25
 """Links of all rows up to which the limit of a row is not lowered: 32,768 full rows, 0.7 GB as doubles."""
-MIN_MASS = 1e-12
-"""Smaller masses, which have decayed to nearly nothing, count as this one: a share of them would have no bound."""
+MIN_EVENT_COUNT = 1e-12
+"""Smaller counts, which have decayed to nearly nothing, count as this one: a share of them would have no bound."""
 _PRUNING_DAMPING = 0.5
 """Exponent of the popularity penalty by which a full row tells its weakest links."""
 _SMALLEST_ROW = 8
@@ -38,11 +38,12 @@ class SimilarityQuery(NamedTuple):
     weights: Sums | Scores
     """(queries, m) weights of the first m of the items."""
     damping: float = 0.0
-    """Exponent of the popularity penalty: each candidate's sum is divided by this power of its mass, 0 without mass."""
+    """Exponent of the popularity penalty: each candidate's sum is divided by this power of its event count, and is 0
+    without events."""
 
 
 class SparseLinks:
-    """Sums between numbered items by channel (a way of counting), and a mass for each item."""
+    """Sums between numbered items by channel (a way of counting), and an event count for each item, all decayed."""
 
     def __init__(
         self,
@@ -72,17 +73,17 @@ class SparseLinks:
         self._starts = np.zeros(_START_ITEMS, np.int64)
         self._lengths = np.zeros(_START_ITEMS, np.int32)
         self._rooms = np.zeros(_START_ITEMS, np.int32)
-        self._mass = np.zeros(_START_ITEMS)
+        self._event_counts = np.zeros(_START_ITEMS)
         self._damping: dict[float, Scores] = {}
-        """Cache of mass^-power by item, keyed by power."""
+        """Cache of event_count^-power by item, keyed by power."""
         self.dropped = 0
         """Links that full rows have dropped."""
 
     @property
     def nbytes(self) -> int:
         """Return the memory of all arrays, in bytes."""
-        arrays = (self._ids, self._sums, self._starts, self._lengths, self._rooms, self._mass, *self._damping.values())
-        return sum(array.nbytes for array in arrays)
+        rows = (self._ids, self._sums, self._starts, self._lengths, self._rooms)
+        return sum(array.nbytes for array in (*rows, self._event_counts, *self._damping.values()))
 
     @property
     def row_limit(self) -> int:
@@ -90,15 +91,15 @@ class SparseLinks:
         fewest, most = self._limits
         return min(max(_power_of_two(max(self._links // max(self._rows, 1), 1)), fewest), most)
 
-    def add_mass(self, item: int, amount: float) -> None:
-        """Add to the mass of an item.
+    def add_events(self, item: int, amount: float) -> None:
+        """Add to the event count of an item.
 
         Args:
             item: The item.
-            amount: Increment of the mass.
+            amount: Increment of the count.
         """
         self._reach(item + 1)
-        self._weigh(item, self._mass[item] + amount)
+        self._weigh(item, self._event_counts[item] + amount)
 
     def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
         """Add to the links between an item and others.
@@ -118,21 +119,21 @@ class SparseLinks:
         where = self._where(item)
         return self._ids[where].copy(), self._sums[:, where].astype(np.float64)
 
-    def mass(self, item: int) -> float:
-        """Return an item's mass."""
-        return float(self._mass[item]) if 0 <= item < len(self._mass) else 0.0
+    def event_count(self, item: int) -> float:
+        """Return an item's event count."""
+        return float(self._event_counts[item]) if 0 <= item < len(self._event_counts) else 0.0
 
-    def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
-        """Replace an item's mass and links; of more links than a row holds, the strongest are kept.
+    def put(self, item: int, others: Indices, sums: Sums, event_count: float) -> None:
+        """Replace an item's event count and links; of more links than a row holds, the strongest are kept.
 
         Args:
             item: The item.
             others: (k,) distinct linked items.
             sums: (channels, k) links from the item to the others.
-            mass: Mass of the item.
+            event_count: Event count of the item.
         """
         self._reach(max(item, int(others.max(initial=0))) + 1)
-        self._weigh(item, mass)
+        self._weigh(item, event_count)
         if len(others) > (limit := self.row_limit):
             strongest = np.sort(np.argsort(-sums.sum(axis=0), kind="stable")[:limit])
             self.dropped += len(others) - len(strongest)
@@ -147,15 +148,15 @@ class SparseLinks:
 
     def clear(self) -> None:
         """Remove all items and links."""
-        self._lengths[:], self._rooms[:], self._mass[:] = 0, 0, 0.0
+        self._lengths[:], self._rooms[:], self._event_counts[:] = 0, 0, 0.0
         self._end = self._rows = 0
         self._free.clear()
         self._damping.clear()
 
     def scale(self, factor: float) -> None:
-        """Multiply all sums and masses."""
+        """Multiply all sums and event counts."""
         self._sums[:, : self._end] *= factor
-        self._mass *= factor
+        self._event_counts *= factor
         self._damping.clear()
 
     def scores(self, items: Indices, *queries: SimilarityQuery, out: Scores) -> Scores:
@@ -253,23 +254,24 @@ class SparseLinks:
         start = int(self._starts[item])
         return slice(start, start + int(self._lengths[item]))
 
-    def _weigh(self, item: int, mass: float) -> None:
-        self._mass[item] = mass
+    def _weigh(self, item: int, event_count: float) -> None:
+        self._event_counts[item] = event_count
         for power, damping in self._damping.items():
-            damping[item] = _damping(mass, power)
+            damping[item] = _damping(event_count, power)
 
     def _damped(self, power: float) -> Scores:
         if power not in self._damping:
-            mass = self._mass
-            self._damping[power] = np.where(mass > 0.0, np.maximum(mass, MIN_MASS) ** -power, 0.0).astype(np.float32)
+            counts = self._event_counts
+            damping = np.where(counts > 0.0, np.maximum(counts, MIN_EVENT_COUNT) ** -power, 0.0)
+            self._damping[power] = damping.astype(np.float32)
         return self._damping[power]
 
     def _reach(self, count: int) -> None:
         """Grow the arrays to at least `count` items."""
-        if count > len(self._mass):
-            more = max(count, 2 * len(self._mass)) - len(self._mass)
+        if count > len(self._event_counts):
+            more = max(count, 2 * len(self._event_counts)) - len(self._event_counts)
             self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
-            self._rooms, self._mass = np.pad(self._rooms, (0, more)), np.pad(self._mass, (0, more))
+            self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
             self._damping.clear()
 
 
@@ -278,5 +280,5 @@ def _power_of_two(number: int) -> int:
     return 1 << number.bit_length() - 1
 
 
-def _damping(mass: float, power: float) -> float:
-    return max(mass, MIN_MASS) ** -power if mass > 0.0 else 0.0
+def _damping(event_count: float, power: float) -> float:
+    return max(event_count, MIN_EVENT_COUNT) ** -power if event_count > 0.0 else 0.0

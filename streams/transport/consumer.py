@@ -126,9 +126,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             remaining -= len(records)
             end = fetch.end if not remaining else records[-1].offset + 1
             batch = Batch(tp.topic, tp.partition, records, max(fetch.stable - end, 0))
-            ticket = self._offset_tracker.deliver(tp, end, records=len(records), size_bytes=size_bytes)
+            in_flight_batch = self._offset_tracker.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
-            yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
+            yield batch_message(tp, batch, in_flight_batch, generation_id=self.app.consumer_generation_id)
         if not fetch.records:
             self._offset_tracker.skip_to(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
@@ -207,7 +207,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def process(self, message: BatchMessage) -> None:
         """Free the records of a message that is acknowledged later."""
         with ack_lock:
-            self._offset_tracker.process(message.ticket)
+            self._offset_tracker.process(message.in_flight_batch)
             message.value.free()
             self._room.set()
 
@@ -221,7 +221,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return False
             message.acked = True
             self._unacked_messages.discard(message)
-            counts = self._offset_tracker.acknowledge(message.ticket)
+            counts = self._offset_tracker.acknowledge(message.in_flight_batch)
             notify(self._waiting_for_ack)
             self._room.set()
             return counts
@@ -229,7 +229,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def is_live(self, message: Message) -> bool:
         """Return whether a message is valid: its partition has been assigned without a break since it was read."""
         if isinstance(message, BatchMessage):
-            return self._offset_tracker.is_live(message.ticket)
+            return self._offset_tracker.is_live(message.in_flight_batch)
         return bool(message.generation_id == self.app.consumer_generation_id)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:

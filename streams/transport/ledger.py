@@ -84,12 +84,12 @@ class OffsetTracker(Generic[P]):
         newest = offsets.open[-1].end if offsets.open else offsets.ready
         if newest is not None and end <= newest:
             raise ValueError(f"{partition}: a batch up to {end} after one up to {newest}")
-        ticket = InFlightBatch(partition, end, records, size_bytes, offsets)
-        offsets.open.append(ticket)  # type: ignore[arg-type]
+        batch = InFlightBatch(partition, end, records, size_bytes, offsets)
+        offsets.open.append(batch)  # type: ignore[arg-type]
         offsets.batches += 1
         offsets.records += records
         offsets.size_bytes += size_bytes
-        return ticket
+        return batch
 
     def skip_to(self, partition: P, position: int) -> None:
         """Note that no record below a position is left to deliver: compacted offsets, control records."""
@@ -99,32 +99,32 @@ class OffsetTracker(Generic[P]):
         elif offsets.ready is None or offsets.ready < position:
             offsets.ready = position
 
-    def process(self, ticket: InFlightBatch[P]) -> None:
+    def process(self, batch: InFlightBatch[P]) -> None:
         """Mark the records of a batch as processed: their memory is free, though the batch is not acknowledged yet."""
-        if ticket.is_processed or ticket.is_acknowledged:
+        if batch.is_processed or batch.is_acknowledged:
             return
-        ticket.is_processed = True
-        offsets = ticket.offsets
-        offsets.records -= ticket.records
-        offsets.size_bytes -= ticket.size_bytes
-        offsets.processed_records += ticket.records
+        batch.is_processed = True
+        offsets = batch.offsets
+        offsets.records -= batch.records
+        offsets.size_bytes -= batch.size_bytes
+        offsets.processed_records += batch.records
 
-    def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
+    def acknowledge(self, batch: InFlightBatch[P]) -> bool:
         """Mark a batch as acknowledged; return False if it is void or already acknowledged."""
-        if ticket.is_acknowledged or not self.is_live(ticket):
+        if batch.is_acknowledged or not self.is_live(batch):
             return False
-        self.process(ticket)
-        ticket.is_acknowledged = True
-        offsets = ticket.offsets
+        self.process(batch)
+        batch.is_acknowledged = True
+        offsets = batch.offsets
         offsets.batches -= 1
-        offsets.processed_records -= ticket.records
+        offsets.processed_records -= batch.records
         while offsets.open and offsets.open[0].is_acknowledged:
             offsets.ready = offsets.open.popleft().end
         return True
 
-    def is_live(self, ticket: InFlightBatch[P]) -> bool:
+    def is_live(self, batch: InFlightBatch[P]) -> bool:
         """Return whether the partition of a batch has not started afresh since its delivery."""
-        return self._partitions.get(ticket.partition) is ticket.offsets
+        return self._partitions.get(batch.partition) is batch.offsets
 
     def committable(self, partition: P) -> int | None:
         """Return the offset to commit, or None if it is committed already."""

@@ -11,16 +11,16 @@ from streams.transport.ledger import InFlightBatch
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     """A message whose value is a batch; its offset is that of the last record."""
 
-    ticket: InFlightBatch[TP]
+    in_flight_batch: InFlightBatch[TP]
 
 
-def batch_message(tp: TP, batch: Batch, ticket: InFlightBatch[TP], *, generation_id: int) -> BatchMessage:
+def batch_message(tp: TP, batch: Batch, in_flight_batch: InFlightBatch[TP], *, generation_id: int) -> BatchMessage:
     """Return the message of a delivered batch.
 
     Args:
         tp: The topic and partition.
         batch: The batch.
-        ticket: Its entry in the offset tracker.
+        in_flight_batch: Its entry in the offset tracker.
         generation_id: The generation of the consumer group.
     """
     newest = batch.records[-1]
@@ -35,9 +35,9 @@ def batch_message(tp: TP, batch: Batch, ticket: InFlightBatch[TP], *, generation
         value=batch,
         checksum=None,
         serialized_key_size=0,
-        serialized_value_size=ticket.size_bytes,
+        serialized_value_size=in_flight_batch.size_bytes,
         tp=tp,
         generation_id=generation_id,
     )
-    message.ticket = ticket
+    message.in_flight_batch = in_flight_batch
     return message

@@ -78,8 +78,8 @@ class Pipeline:
         """Kill a process as a crash would; what it last said of itself is not waited out."""
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        async for sign in self.redis.scan_iter(match=f"{heartbeat.KEY}*:{process.pid}"):
-            await self.redis.delete(sign)
+        async for key in self.redis.scan_iter(match=f"{heartbeat.KEY}*:{process.pid}"):
+            await self.redis.delete(key)
 
     async def stop(self, process: asyncio.subprocess.Process) -> int:
         """Stop a process as an operator would, and return its exit status."""
@@ -202,7 +202,7 @@ class Pipeline:
         return result
 
     async def roles(self) -> list[dict[str, Any]]:
-        """Return the signs of life."""
+        """Return the heartbeats."""
         return await heartbeat.heartbeats(self.redis)
 
     async def read(self, topic: Topic) -> list[Any]:

@@ -92,7 +92,7 @@ class Alex:
             return all(item_id in stats and stats[item_id].rating_count >= neighbours for item_id in item_ids)
 
         async def viewed() -> bool:
-            return not any(what.endswith(("to view", "to draw")) for what in await self.pipeline.work_left())
+            return not any(what.endswith(("into memory", "to refresh")) for what in await self.pipeline.work_left())
 
         await until(counted, what="the ratings of the town")
         await until(viewed, what="the ratings in the workers' snapshots")

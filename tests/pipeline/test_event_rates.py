@@ -42,7 +42,7 @@ async def test_a_flood_is_seen_with_its_user_and_item_and_metrics_name_nobody(pi
     url = await pipeline.start_api(port, ADMIN_TOKEN="sesame")
 
     async def shared() -> bool:
-        return [len(sign["partitions"]) for sign in await pipeline.roles()] == [PARTITIONS // 2] * 2
+        return [len(beat["partitions"]) for beat in await pipeline.roles()] == [PARTITIONS // 2] * 2
 
     await until(shared, what="two workers with half the partitions each")
     usual = [event for n in range(OTHERS) for event in clicks(f"user-{n}", f"item-{n}", 1)]

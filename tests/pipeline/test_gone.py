@@ -114,7 +114,7 @@ async def shop(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
         await pipeline.publish(PROFILES, [a_profile(user_id=user, occurred_at=clock.now_ms()) for user in USERS])
 
         async def stocked() -> bool:
-            return any(sign.get("products") == len(IDS) for sign in await pipeline.roles())
+            return any(beat.get("products") == len(IDS) for beat in await pipeline.roles())
 
         await until(stocked, timeout_s=120.0, what="a shop that knows its products")
         yield Shop(pipeline, await exits.enter_async_context(http))

@@ -150,8 +150,8 @@ async def test_without_a_key_the_catalogue_answers_and_says_why(pipeline: Pipeli
     await story.begin(BOTH)
 
     async def is_indexed() -> bool:
-        signs = {sign["role"]: sign for sign in await pipeline.roles()}
-        return signs.get("archive", {}).get("indexed", 0) >= len(CATALOGUE)
+        beats = {beat["role"]: beat for beat in await pipeline.roles()}
+        return beats.get("archive", {}).get("indexed", 0) >= len(CATALOGUE)
 
     await until(is_indexed, timeout_s=DEADLINE_S, what="the catalogue is indexed")
     await story.goes_to(BROADWAY)

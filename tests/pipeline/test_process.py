@@ -134,7 +134,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("code", [BEATS, "import time\ntime.sleep(600)"], ids=["stopped", "never gave a sign"])
+@pytest.mark.parametrize("code", [BEATS, "import time\ntime.sleep(600)"], ids=["stopped", "no heartbeat"])
 async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_started_again(
     tmp_path: Path, code: str
 ) -> None:
@@ -157,7 +157,7 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
     await until(lambda: child.pid not in (None, first))
     assert not psutil.pid_exists(first)
     await until(lambda: "ready" in states(steps)[2:])
-    assert "no sign of life for 0.5 s" in steps[2].detail
+    assert "no heartbeat for 0.5 s" in steps[2].detail
     await child.stop()
 
 

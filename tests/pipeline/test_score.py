@@ -79,8 +79,8 @@ async def a_feed(pipeline: Pipeline, user_id: str, fits: Callable[[Feed], Any]) 
 
 async def circuit(pipeline: Pipeline) -> str:
     """Return how the role's way to the model stands."""
-    signs = (sign for sign in await pipeline.roles() if sign["role"] == "score")
-    return next((sign["circuit"] for sign in signs), "")
+    beats = (beat for beat in await pipeline.roles() if beat["role"] == "score")
+    return next((beat["circuit"] for beat in beats), "")
 
 
 async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline: Pipeline) -> None:
@@ -136,7 +136,7 @@ async def test_a_model_that_fails_is_left_alone_and_the_feed_waits_for_nothing(p
         async with scoring(pipeline, url, anthropic_api_key=""):
             first = await appear(pipeline, "dora", "folk")
             assert first.llm_scores == {}
-            await until(lambda: circuit(pipeline), what="a sign of life")
+            await until(lambda: circuit(pipeline), what="a heartbeat")
             assert await circuit(pipeline) == "no key"
         assert double.requests == []
         async with scoring(pipeline, url, llm_breaker_failures=1, llm_breaker_cooldown_s=1.0):

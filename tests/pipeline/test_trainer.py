@@ -197,7 +197,7 @@ async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline)
     at_once = ON_DEMAND | {"MODEL_PUBLISH_INTERVAL_S": "0.1"}
 
     async def follows() -> bool:
-        return any(sign["role"] == "trainer" and sign["positions"] for sign in await pipeline.roles())
+        return any(beat["role"] == "trainer" and beat["positions"] for beat in await pipeline.roles())
 
     async def clicked(user_id: str, item_id: str, at_ms: int, version: str) -> ModelVersion:
         """Return the weights that are told after one more outcome."""

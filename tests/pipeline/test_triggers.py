@@ -35,7 +35,7 @@ async def told(pipeline: Pipeline) -> Counter[tuple[str, str, str]]:
 
 async def known(pipeline: Pipeline) -> int:
     """Return how many users the worker would wake."""
-    return sum(sign["roster"] for sign in await pipeline.roles() if sign["role"] == "feed")
+    return sum(beat["active_users"] for beat in await pipeline.roles() if beat["role"] == "feed")
 
 
 async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_killed(pipeline: Pipeline) -> None:
@@ -51,7 +51,7 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
     async def all_known() -> bool:
         return await known(pipeline) >= 3
 
-    await until(all_known, what="the users on the roster")
+    await until(all_known, what="the active users")
     for now, zone, users in (
         ("2023-11-17 17:00", "Asia/Tokyo", {"far"}),
         ("2023-11-17 17:00", "Europe/Lisbon", {"far", "bea"}),

@@ -204,7 +204,7 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         everyone = {"feed", "trainer", "archive", "log", "fetch", "push", "shop"}
         redis = connect(running_settings["redis_url"])
         async with asyncio.timeout(DEADLINE_S):
-            while {sign["role"] for sign in await heartbeat.heartbeats(redis)} != everyone:  # noqa: ASYNC110
+            while {beat["role"] for beat in await heartbeat.heartbeats(redis)} != everyone:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await redis.aclose()
         code, status = await status_of(whole)

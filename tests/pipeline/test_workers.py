@@ -28,7 +28,7 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 async def shares(pipeline: Pipeline) -> list[int]:
     """Return how many partitions of interactions each worker has, fewest first."""
-    return sorted(len(sign["partitions"]) for sign in await pipeline.roles() if sign["role"] == "feed")
+    return sorted(len(beat["partitions"]) for beat in await pipeline.roles() if beat["role"] == "feed")
 
 
 async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> None:

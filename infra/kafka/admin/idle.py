@@ -109,8 +109,8 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
         counts["users to rank"] = counts.get("users to rank", 0) + beat["waiting"]
         counts["charts to refresh"] = counts.get("charts to refresh", 0) + beat["stale"]
         for topic in GLOBAL_TABLES:
-            name = f"records of {topic.short_name} to view"
-            counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["view"]))
+            name = f"records of {topic.short_name} to read into memory"
+            counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["global_tables"]))
     for beat in trainers:
         counts["rows to publish"] = counts.get("rows to publish", 0) + beat["waiting"]
         counts["interactions to learn"] = _behind(INTERACTIONS, ends, _reached(INTERACTIONS, beat["positions"]))

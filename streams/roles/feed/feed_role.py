@@ -101,7 +101,7 @@ class _FeedAgents:
         """Return the agents' figures for the heartbeat."""
         return {
             "waiting": self.ranker.waiting,
-            "roster": len(self.active_users),
+            "active_users": len(self.active_users),
             "limited": dict(self.user.limited),
             "removed": dict(self.ranker.removed),
             event_rates.KEY: {
@@ -169,7 +169,7 @@ async def run(
         def describe() -> dict[str, Any]:
             return {
                 "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-                "view": global_tables.progress(),
+                "global_tables": global_tables.progress(),
                 "ready_at": global_tables.ready_at,
                 "stale": catalog_snapshot.is_stale,
                 "items": len(catalog_snapshot.items),

@@ -148,7 +148,7 @@ class OnlineLearner:
             neighbors=[names[slot] for slot in selection],
             scores=sums[TOGETHER].tolist(),
             follows=sums[NEXT].tolist(),
-            mass=catalog.neighbors.links.mass(index),
+            mass=catalog.neighbors.links.event_count(index),
             reference=catalog.neighbors.reference_ms or 0,
             watermark=catalog.watermark,
         )

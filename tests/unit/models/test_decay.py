@@ -48,11 +48,12 @@ def test_links_are_finite_whatever_the_times(events: list[tuple[int, int]], at_m
             moments = np.arange(len(before), dtype=np.int64)
             table.learn(item, before, moments, at_ms=time, is_positive=True)
             window.append(item)
-        table.put(5, np.array([0, 1], np.int32), np.array([[1.0, 2.0], [0.5, 0.5]]), mass=3.0, reference_ms=put_ms)
+        sums = np.array([[1.0, 2.0], [0.5, 0.5]])
+        table.put(5, np.array([0, 1], np.int32), sums, event_count=3.0, reference_ms=put_ms)
         table.learn(5, np.array([0], np.int32), np.ones(1, np.int64), at_ms=at_ms, is_positive=True)
     for item in range(6):
         _, sums = table.links.row(item)
         assert np.isfinite(sums).all()
-        assert math.isfinite(table.links.mass(item))
+        assert math.isfinite(table.links.event_count(item))
         assert 0.0 <= table.events(item, at_ms) < math.inf
         assert 0.0 <= table.share(item, at_ms, damping=0.15) < math.inf

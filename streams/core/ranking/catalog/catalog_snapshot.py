@@ -183,7 +183,7 @@ class CatalogSnapshot:
         others = self._indices(row.neighbors)
         sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
         index = self._index(row.item_id)
-        self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
+        self.neighbors.put(index, others, sums, event_count=row.mass, reference_ms=row.reference)
 
     def apply_weights(self, row: ItemWeights) -> None:
         """Update the item weights of an item: the effect of a positive interaction with it on other items."""

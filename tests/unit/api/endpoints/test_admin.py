@@ -101,10 +101,10 @@ async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(a
 def reporting(*reports: dict[str, list[list[Any]]]) -> World:
     """Return a world of as many processes of the feed role as there are reports."""
 
-    async def signs() -> list[dict[str, Any]]:
+    async def heartbeats() -> list[dict[str, Any]]:
         return [{"role": "feed", "pid": n, event_rates.KEY: report} for n, report in enumerate(reports)]
 
-    return World(clients={"heartbeats": signs})
+    return World(clients={"heartbeats": heartbeats})
 
 
 async def test_the_highest_event_rates_are_shown_with_their_names() -> None:
@@ -126,10 +126,10 @@ async def test_there_are_no_event_rates_while_nothing_runs() -> None:
 
 
 async def test_event_rates_are_not_known_without_redis() -> None:
-    async def signs() -> list[dict[str, Any]]:
-        raise StoreError("reading signs of life", OSError())
+    async def heartbeats() -> list[dict[str, Any]]:
+        raise StoreError("reading heartbeats", OSError())
 
-    async with World(clients={"heartbeats": signs}).http(admin_token="sesame") as client:
+    async with World(clients={"heartbeats": heartbeats}).http(admin_token="sesame") as client:
         response = await client.get("/admin/event-rates", headers=TOKEN)
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_away")
 
@@ -152,22 +152,22 @@ async def test_metrics_show_the_highest_event_rates_and_never_their_names(name: 
 async def test_metrics_show_no_event_rates_of_before_while_redis_is_away() -> None:
     reports = [[{"role": "feed", event_rates.KEY: {"users": [["bot", 600.0]], "items": []}}]]
 
-    async def signs() -> list[dict[str, Any]]:
+    async def heartbeats() -> list[dict[str, Any]]:
         if not reports:
-            raise StoreError("reading signs of life", OSError())
+            raise StoreError("reading heartbeats", OSError())
         return reports.pop()
 
-    async with World(clients={"heartbeats": signs}).http() as client:
+    async with World(clients={"heartbeats": heartbeats}).http() as client:
         first, second = (await client.get("/metrics")).text, (await client.get("/metrics")).text
     assert 'millrace_events_per_minute_highest{of="user"} 600.0' in first
     assert "millrace_events_per_minute_highest{" not in second
 
 
 async def test_metrics_count_what_daily_limits_cut_off_over_all_processes() -> None:
-    async def signs() -> list[dict[str, Any]]:
+    async def heartbeats() -> list[dict[str, Any]]:
         return [{"role": "feed", "limited": {"same_item": 5}}, {"role": "feed", "limited": {"same_item": 2}}]
 
-    async with World(clients={"heartbeats": signs}).http() as client:
+    async with World(clients={"heartbeats": heartbeats}).http() as client:
         text = (await client.get("/metrics")).text
     assert 'millrace_role{role="feed",what="limited.same_item"} 7.0' in text
     assert 'millrace_events_per_minute_highest{of="user"} 0.0' in text

@@ -114,11 +114,11 @@ async def test_requests_are_not_logged_unless_asked_for(caplog: pytest.LogCaptur
 
 
 async def test_metrics_report_the_lag_of_each_role() -> None:
-    async def signs() -> list[dict[str, Any]]:
+    async def heartbeats() -> list[dict[str, Any]]:
         fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
         return [{**fetch, "waiting": 3}, {**fetch, "waiting": 4}, {"role": "feed", "stale": True, "partitions": [1]}]
 
-    async with World(clients={"heartbeats": signs}).http() as http:
+    async with World(clients={"heartbeats": heartbeats}).http() as http:
         text = (await http.get("/metrics")).text
     names = {line for line in text.splitlines() if line.startswith("millrace_role{")}
     assert names == {
@@ -130,10 +130,10 @@ async def test_metrics_report_the_lag_of_each_role() -> None:
 
 
 async def test_metrics_are_served_without_redis() -> None:
-    async def signs() -> list[dict[str, Any]]:
-        raise StoreError("reading signs of life", OSError())
+    async def heartbeats() -> list[dict[str, Any]]:
+        raise StoreError("reading heartbeats", OSError())
 
-    async with World(clients={"heartbeats": signs}).http() as http:
+    async with World(clients={"heartbeats": heartbeats}).http() as http:
         answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert "millrace_role{" not in answer.text

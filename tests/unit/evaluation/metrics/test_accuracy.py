@@ -111,21 +111,21 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
         ("1", "p", None, 1), ("2", "p", None, 2), ("3", "p", None, 3), ("1", "q", None, 4),
         ("1", "r", None, 5), ("1", "s", None, 6), ("2", "s", None, 7), ("2", "r", None, 8), items=items,
     )  # fmt: skip
-    variety = BeyondAccuracy(stream, 4)
+    beyond_accuracy = BeyondAccuracy(stream, 4)
     pair = [0, 2, *[-1] * 8]
-    measures = variety.of(an_outcome([1], event_index=np.array([4], np.int32), top=np.array([pair], np.int32)))
-    assert variety.similarity == "topics"
+    measures = beyond_accuracy.of(an_outcome([1], event_index=np.array([4], np.int32), top=np.array([pair], np.int32)))
+    assert beyond_accuracy.similarity == "topics"
     assert measures["coverage"] == 0.5
     assert measures["novelty"] == pytest.approx((-math.log2(4 / 8) - math.log2(1 / 8)) / 2)
     assert measures["diversity"] == pytest.approx(1 - 1 / 3), "they share t, of a, b and t"
     assert math.isnan(measures["popularity"]), "what was chosen had no event before"
-    chosen = variety.of(an_outcome([1], event_index=np.array([3], np.int32), top=np.array([pair], np.int32)))
+    chosen = beyond_accuracy.of(an_outcome([1], event_index=np.array([3], np.int32), top=np.array([pair], np.int32)))
     assert chosen["popularity"] == pytest.approx(1.5), "(3 + 0) / 2 over 1"
 
 
 def test_without_topics_items_are_alike_when_the_same_users_touch_them() -> None:
     stream = a_stream(("1", "p", None, 1), ("2", "p", None, 2), ("1", "q", None, 3), ("2", "r", None, 4))
-    variety = BeyondAccuracy(stream, 4)
-    measures = variety.of(an_outcome([1], top=np.array([[0, 1, *[-1] * 8]], np.int32)))
-    assert variety.similarity == "users"
+    beyond_accuracy = BeyondAccuracy(stream, 4)
+    measures = beyond_accuracy.of(an_outcome([1], top=np.array([[0, 1, *[-1] * 8]], np.int32)))
+    assert beyond_accuracy.similarity == "users"
     assert measures["diversity"] == pytest.approx(1 - 1 / math.sqrt(2))

@@ -1,4 +1,4 @@
-"""Sparse links: sums equal those of a full table, full rows drop their weakest links, damping follows the masses."""
+"""Sparse links: sums equal those of a full table, full rows drop their weakest links, damping follows event counts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ links_of_items = st.lists(
 
 def three_items() -> SparseLinks:
     links = SparseLinks(1)
-    for item, mass in enumerate((4.0, 9.0, 16.0)):
-        links.add_mass(item, mass)
+    for item, count in enumerate((4.0, 9.0, 16.0)):
+        links.add_events(item, count)
     links.link(0, np.array([1, 2], np.int32), into=np.ones((1, 2)), out=np.ones((1, 2)))
     return links
 
@@ -68,7 +68,7 @@ def test_any_number_of_items_has_links() -> None:
 def test_a_full_row_drops_its_weakest_links_for_their_popularity() -> None:
     links = SparseLinks(1, limits=(8, 8))
     for other in range(1, 9):
-        links.add_mass(other, 100.0 if other in {3, 4} else 1.0)
+        links.add_events(other, 100.0 if other in {3, 4} else 1.0)
         links.link(0, np.array([other], np.int32), into=np.zeros((1, 1)), out=np.full((1, 1), 2.0 + other))
     assert not links.dropped
     links.link(0, np.array([9], np.int32), into=np.zeros((1, 1)), out=np.ones((1, 1)))
@@ -82,7 +82,7 @@ def test_a_loaded_row_replaces_the_one_before_and_keeps_its_strongest_links() ->
     links = SparseLinks(1, limits=(8, 8))
     links.put(0, np.arange(1, 9, dtype=np.int32), np.ones((1, 8)), 3.0)
     links.put(0, np.array([7], np.int32), np.full((1, 1), 5.0), 4.0)
-    assert (links.row(0)[0].tolist(), links.mass(0)) == ([7], 4.0)
+    assert (links.row(0)[0].tolist(), links.event_count(0)) == ([7], 4.0)
     links.put(0, np.arange(1, 11, dtype=np.int32), np.arange(10.0)[None], 4.0)
     assert links.row(0)[0].tolist() == list(range(3, 11))
     links.put(0, np.empty(0, np.int32), np.empty((1, 0)), 4.0)
@@ -125,7 +125,7 @@ def test_what_is_cleared_is_gone() -> None:
     links = three_items()
     links.clear()
     assert not scores_for(links, 0).any()
-    assert (links.mass(0), links.row(0)[0].size) == (0.0, 0)
+    assert (links.event_count(0), links.row(0)[0].size) == (0.0, 0)
     links.link(1, np.array([2], np.int32), into=np.ones((1, 1)), out=np.ones((1, 1)))
     assert scores_for(links, 1).tolist() == [0, 0, 1, 0]
 
@@ -147,11 +147,11 @@ def test_an_item_beyond_the_candidates_gets_no_score() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda links: links.add_mass(1, 7.0),
-        lambda links: links.add_mass(3, 1.0),
+        lambda links: links.add_events(1, 7.0),
+        lambda links: links.add_events(3, 1.0),
         lambda links: links.put(2, np.array([0], np.int32), np.array([[5.0]]), 25.0),
         lambda links: links.scale(0.25),
-        lambda links: [links.add_mass(item, 1.0) for item in range(3, 80)],
+        lambda links: [links.add_events(item, 1.0) for item in range(3, 80)],
     ],
     ids=["more events", "a new item", "a row replaced", "another reference", "grown"],
 )

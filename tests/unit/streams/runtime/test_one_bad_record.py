@@ -66,8 +66,8 @@ def records(topic: Topic, *values: Any) -> list[Record]:
 
 def an_event(app: Any, topic: Topic, *values: Any) -> Event:
     end = 100 + (app.ledger.load((topic.name, 0)).batches and 100)
-    ticket = app.ledger.deliver((topic.name, 0), end, records=len(values), size_bytes=1)
-    return Event(app, Message(ticket, (topic.name, 0)), Batch(topic.name, 0, cast(Any, records(topic, *values))))
+    in_flight = app.ledger.deliver((topic.name, 0), end, records=len(values), size_bytes=1)
+    return Event(app, Message(in_flight, (topic.name, 0)), Batch(topic.name, 0, cast(Any, records(topic, *values))))
 
 
 class World:

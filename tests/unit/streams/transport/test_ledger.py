@@ -33,7 +33,7 @@ class NaivePartition:
 class LedgerMachine(RuleBasedStateMachine):
     """Compares the ledger with a model that keeps every offset."""
 
-    tickets: Bundle[tuple[int, set[int], InFlightBatch[str]]] = Bundle("tickets")
+    batches: Bundle[tuple[int, set[int], InFlightBatch[str]]] = Bundle("batches")
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,16 +44,16 @@ class LedgerMachine(RuleBasedStateMachine):
         for partition in PARTITIONS:
             self.ledger.start(partition)
 
-    @rule(target=tickets, partition=partitions, records=st.integers(1, 5), gap=st.integers(0, 3))
+    @rule(target=batches, partition=partitions, records=st.integers(1, 5), gap=st.integers(0, 3))
     def deliver(self, partition: str, records: int, gap: int) -> tuple[int, set[int], InFlightBatch[str]]:
         naive = self.naive[partition]
         first = naive.position
         end = first + records + gap
-        ticket = self.ledger.deliver(partition, end, records=records, size_bytes=10 * records)
+        batch = self.ledger.deliver(partition, end, records=records, size_bytes=10 * records)
         offsets = set(range(first, first + records))
         naive.unfinished |= offsets
         naive.position = end
-        return self.starts[partition], offsets, ticket
+        return self.starts[partition], offsets, batch
 
     @rule(partition=partitions, gap=st.integers(1, 3))
     def pass_over(self, partition: str, gap: int) -> None:
@@ -61,23 +61,23 @@ class LedgerMachine(RuleBasedStateMachine):
         naive.position += gap
         self.ledger.skip_to(partition, naive.position)
 
-    @rule(ticket=st.one_of(consumes(tickets), tickets))
-    def acknowledge(self, ticket: tuple[int, set[int], InFlightBatch[str]]) -> None:
-        start, offsets, paper = ticket
-        naive = self.naive[paper.partition]
-        live = start == self.starts[paper.partition]
+    @rule(batch=st.one_of(consumes(batches), batches))
+    def acknowledge(self, batch: tuple[int, set[int], InFlightBatch[str]]) -> None:
+        start, offsets, in_flight = batch
+        naive = self.naive[in_flight.partition]
+        live = start == self.starts[in_flight.partition]
         counts = live and offsets <= naive.unfinished
-        assert self.ledger.is_live(paper) == live
-        assert self.ledger.acknowledge(paper) == counts
+        assert self.ledger.is_live(in_flight) == live
+        assert self.ledger.acknowledge(in_flight) == counts
         if counts:
             naive.unfinished -= offsets
 
-    @rule(ticket=tickets)
-    def process(self, ticket: tuple[int, set[int], InFlightBatch[str]]) -> None:
-        start, offsets, paper = ticket
-        self.ledger.process(paper)
-        if start == self.starts[paper.partition]:
-            self.naive[paper.partition].processed |= offsets
+    @rule(batch=batches)
+    def process(self, batch: tuple[int, set[int], InFlightBatch[str]]) -> None:
+        start, offsets, in_flight = batch
+        self.ledger.process(in_flight)
+        if start == self.starts[in_flight.partition]:
+            self.naive[in_flight.partition].processed |= offsets
 
     @rule(partition=partitions, is_committed=st.booleans())
     def commit(self, partition: str, is_committed: bool) -> None:
@@ -102,7 +102,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.starts[partition] += 1
         self.naive[partition] = NaivePartition(self.ever_committed[partition])
 
-    @rule(target=tickets)
+    @rule(target=batches)
     def nothing(self) -> object:
         return multiple()
 
@@ -179,10 +179,10 @@ def test_acknowledgement_from_before_a_restart_counts_for_nothing() -> None:
 
 def test_trailing_gap_is_committed_with_the_last_batch() -> None:
     ledger: OffsetTracker[str] = OffsetTracker()
-    (ticket,) = deliver(ledger, 10)
+    (batch,) = deliver(ledger, 10)
     ledger.skip_to("t", 17)
     assert ledger.committable("t") is None
-    ledger.acknowledge(ticket)
+    ledger.acknowledge(batch)
     assert ledger.committable("t") == 17
     ledger.skip_to("t", 19)
     assert ledger.committable("t") == 19

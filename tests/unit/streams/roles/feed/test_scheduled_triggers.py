@@ -36,10 +36,10 @@ class World:
     """Functions to call when a row of the table is read."""
 
     def __post_init__(self) -> None:
-        self.roster = ActiveUsers(PARAMS)
+        self.active_users = ActiveUsers(PARAMS)
         publisher: Any = self.publisher
         self.waker = ScheduledTriggerPublisher(
-            self.roster, self.rows, publisher, params=PARAMS, now_ms=lambda: self.now_ms, sleep=self.sleep
+            self.active_users, self.rows, publisher, params=PARAMS, now_ms=lambda: self.now_ms, sleep=self.sleep
         )
         self._is_asleep, self._goes_on = asyncio.Event(), asyncio.Event()
 
@@ -86,7 +86,7 @@ async def test_users_of_the_table_are_woken_at_noon_and_once() -> None:
     async with world.running():
         world.waker.restored()
         await world.looked()
-        assert (len(world.roster), world.woken()) == (3, [])
+        assert (len(world.active_users), world.woken()) == (3, [])
         world.now_ms = MIDNIGHT_MS + 12 * HOUR_MS
         await world.look_again()
         assert len(world.woken()) == 3
@@ -101,7 +101,7 @@ async def test_what_was_due_while_the_worker_was_down_is_made_up_for_unless_it_i
         async with world.running():
             world.waker.restored()
             await world.looked()
-        assert (len(world.roster), world.woken()) == (1, expected)
+        assert (len(world.active_users), world.woken()) == (1, expected)
 
 
 async def test_nobody_is_woken_before_the_table_is_whole_nor_by_who_has_lost_it() -> None:
@@ -116,7 +116,7 @@ async def test_nobody_is_woken_before_the_table_is_whole_nor_by_who_has_lost_it(
         world.now_ms += 24 * HOUR_MS
         world.go_on()
         await asyncio.sleep(0)  # it wakes up, and waits for the table again
-    assert (len(world.roster), len(world.woken())) == (0, 1)
+    assert (len(world.active_users), len(world.woken())) == (0, 1)
 
 
 async def test_a_rebalance_in_the_middle_of_recalling_starts_it_again() -> None:

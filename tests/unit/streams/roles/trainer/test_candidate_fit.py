@@ -147,7 +147,7 @@ def test_an_item_in_no_catalogue_is_learned_of_and_never_ranked() -> None:
     view = learner.catalog
     feed = rank(learner.features("u2"), view, learner.blender, PARAMS.rank, now_ms=T0_MS)
     assert feed.items == ["known"]
-    assert view.neighbors.links.mass(view.items.get("unknown")) > 0
+    assert view.neighbors.links.event_count(view.items.get("unknown")) > 0
 
 
 def test_a_profile_counts_in_a_fit() -> None:

@@ -18,7 +18,7 @@ LIMITS = replace(batch_limits(Settings()), max_processed_records=100)
 
 
 @dataclass
-class Ticket:
+class DeliveredBatch:
     records: int
     is_processed: bool = False
 
@@ -26,7 +26,7 @@ class Ticket:
 @dataclass
 class Message:
     tp: tuple[str, int]
-    ticket: Ticket
+    in_flight_batch: DeliveredBatch
     partition: int = 0
 
 
@@ -45,12 +45,12 @@ class App:
     events: list[Event] = field(default_factory=list)
 
     def process(self, event: Event) -> None:
-        event.message.ticket.is_processed = True
+        event.message.in_flight_batch.is_processed = True
 
     def is_full(self, tp: Any, *, share: float) -> bool:
-        tickets = [event.message.ticket for event in self.events if event.message.tp == tp and not event.acked]
-        processed_records = sum(ticket.records for ticket in tickets if ticket.is_processed)
-        return self.limits.reached(InFlight(len(tickets), 0, 0, processed_records), share=share)
+        batches = [event.message.in_flight_batch for event in self.events if event.message.tp == tp and not event.acked]
+        processed_records = sum(batch.records for batch in batches if batch.is_processed)
+        return self.limits.reached(InFlight(len(batches), 0, 0, processed_records), share=share)
 
     def is_live(self, event: Any) -> bool:
         return True
@@ -70,7 +70,7 @@ def a_checkpoint(*events: Event, behind: bool) -> Any:
 
 
 def an_event(records: int, *, partition: int = 0) -> Event:
-    return Event(Message(("t", partition), Ticket(records), partition))
+    return Event(Message(("t", partition), DeliveredBatch(records), partition))
 
 
 def now_s() -> float:

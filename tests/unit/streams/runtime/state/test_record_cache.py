@@ -26,8 +26,8 @@ class World:
         self.table = Table(self.broker, "users")
         self.states = RecordCache(self.table, State, self.publisher, new=State, **options)
         self.app = cast(Any, App())
-        ticket = self.app.ledger.deliver(("t", 0), 1, records=1, size_bytes=1)
-        self.event = Event(self.app, Message(ticket, ("t", 0)), cast(Any, None))
+        in_flight_batch = self.app.ledger.deliver(("t", 0), 1, records=1, size_bytes=1)
+        self.event = Event(self.app, Message(in_flight_batch, ("t", 0)), cast(Any, None))
 
     def set(self, key: str, **fields: Any) -> None:
         state = self.states.get(0, key)
