@@ -9,12 +9,12 @@ from bench.load import EventLoad
 from infra.redis.stores.model_status import SERVING, Version
 from infra.settings import Settings
 from models.blend.blender import Blender
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemState
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import fitted_version, item_weight_rows
@@ -65,10 +65,10 @@ def states(load: EventLoad, snapshot: CatalogSnapshot) -> tuple[dict[str, UserSt
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
         subject = snapshot.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
-        item_signal = user.fold(state, event, position, subject=subject, params=of_user)
+        item_signal = user_state.fold(state, event, position, subject=subject, params=of_user)
         if item_signal is not None:
             item_state = items.setdefault(item_signal.item_id, ItemState(item_signal.item_id))
-            signal.fold(item_state, signal.to_record([item_signal]), params=of_item)
+            item_stats.fold(item_state, item_stats.to_record([item_signal]), params=of_item)
     return users, items
 
 
@@ -79,7 +79,7 @@ def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str,
         version="bench", status=SERVING, reason="", created_at=0, watermark=0, events=learner.events, metrics={}
     )
     for state in items.values():
-        snapshot.apply_stats(signal.stats(state))
+        snapshot.apply_stats(item_stats.stats(state))
     for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
         snapshot.apply_neighbors(neighbors)
     for weights in item_weight_rows(fitted_version(version, learner)):

@@ -17,7 +17,7 @@ from api.endpoints.visibility import contributions
 from api.http.body import check_count, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, NotRecommendedError, StoreUnavailableError
-from api.http.query import MAX_ITEMS, UserId, parse_query, validate_user_id
+from api.http.query import MAX_LIMIT, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
@@ -42,7 +42,7 @@ _CSV_COLUMNS = (
 )
 
 ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
-Count = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of results.")]
+Count = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Maximum number of results.")]
 
 
 class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):

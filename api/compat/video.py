@@ -37,7 +37,7 @@ from domain.nearby import geo_location
 from domain.post import POST_PREFIX, post_item_id
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.connection import StoreError
-from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
+from infra.redis.stores.chart_store import CHART_ITEMS
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
 from schemas.types import Feed, Item, Trigger
@@ -225,7 +225,7 @@ class VideoEndpoints:
     async def trending(self, request: Request) -> Response:
         """Return a page of the trending posts."""
         query = parse_query(request, TrendingQuery)
-        names = await self._context.clients.charts.read(query.category, limit=CHARTED)
+        names = await self._context.clients.charts.read(query.category, limit=CHART_ITEMS)
         catalog_filter = CatalogFilter(prefix=POST_PREFIX, category=query.category)
         items = await self._context.visible_items(names)
         entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.matches(item)]
@@ -313,7 +313,7 @@ class VideoEndpoints:
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
             user = await self._context.location_of(username)
-            trending = await clients.charts.read(catalog_filter.category, limit=CHARTED)
+            trending = await clients.charts.read(catalog_filter.category, limit=CHART_ITEMS)
             items = await self._context.visible_items(trending, user)
             trending_ids = [item_id for item_id, item in items.items() if catalog_filter.matches(item)]
             newest_items = await self._context.visible_items(

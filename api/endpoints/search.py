@@ -18,7 +18,7 @@ from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
 from domain.nearby import GeoLocation, geo_location
 from infra.postgres.shop_search import SearchMatches, ShopQuery
-from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
+from infra.redis.stores.chart_store import CHART_ITEMS
 from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
 
@@ -101,7 +101,7 @@ class SearchEndpoints:
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
-            item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
+            item_ids = await context.clients.charts.read(query.category or None, limit=CHART_ITEMS)
         items = await context.visible_items(item_ids, user)
         return json_response(
             SearchPage(

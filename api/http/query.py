@@ -13,10 +13,10 @@ from schemas.limit import ID_CHARS, ZERO, id_problem
 
 Q = TypeVar("Q")
 
-MAX_ITEMS = 1_000
+MAX_LIMIT = 1_000
 
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's id.", examples=["alex"])]
-Limit = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of items.", examples=[5])]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Maximum number of items.", examples=[5])]
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 """A name to filter by."""
 
@@ -24,7 +24,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on the number of results."""
 
-    limit: Limit = MAX_ITEMS
+    limit: Limit = MAX_LIMIT
 
 
 class FeedQuery(LimitQuery, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from bench.rig import Rig
 from models.neighbours.cooccurrence import DecayedCooccurrence
 from models.neighbours.sparse_links import MOST_LINKS
 from schemas.types import Item, ItemStats
-from streams.core.item.stats import COHORTS, HORIZON_RATES
+from streams.core.item.item_stats import COHORTS, HORIZON_RATES
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.user.user_state import UserState
 

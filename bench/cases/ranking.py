@@ -15,7 +15,7 @@ from bench.folded import OnProgress, folded
 from bench.load import EventLoad
 from infra.settings import Settings
 from streams.core.ranking.pipeline import rank
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.runtime.core_params import rank_params, user_params
 
 MICRO_BATCH = 256
@@ -27,7 +27,7 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> 
     folded_state = folded(load, settings, on_progress=on_progress)
     states = list(folded_state.users.values())[-MICRO_BATCH:]
     of_user = user_params(settings)
-    batch = [user.snapshot(state, of_user) for state in states]
+    batch = [user_state.snapshot(state, of_user) for state in states]
     params, spent_ms = rank_params(settings), []
     with threadpool_limits(1, user_api="blas"):
         for number in range(_ROUNDS):

@@ -49,7 +49,7 @@ def write_errors(action: str) -> Iterator[None]:
         raise kind(action, error) from error
 
 
-async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
+async def open_pool(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
     """Return a pool of connections that convert between JSON and Python values.
 
     Args:
@@ -90,7 +90,7 @@ class LazyPool:
         """
         async with self._connecting:
             if self._pool is None:
-                self._pool = await connect(self._url, connections=self._connections, ready=0, timeout_s=2.0)
+                self._pool = await open_pool(self._url, connections=self._connections, ready=0, timeout_s=2.0)
             return self._pool
 
     @asynccontextmanager

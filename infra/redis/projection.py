@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from infra.postgres import pool as database
+from infra.postgres.pool import CONNECTION_ERRORS
 from infra.redis.connection import StoreError, store_errors
 from topics import Topic
 from topics.topic import (
@@ -113,6 +113,6 @@ class PostgresProjection:
     async def _run(self, statement: str, names: list[str] | None) -> list[Any]:
         try:
             rows: list[Any] = await self._pool.fetch(statement, names)
-        except database.CONNECTION_ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise StoreError("reading or writing markers of projections", error) from error
         return rows

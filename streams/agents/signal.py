@@ -8,8 +8,8 @@ from typing import Any
 from schemas.types import ItemSignals
 from streams.agents.agent_context import AgentContext
 from streams.core.heavy_hitters import HeavyHitters
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemState
 from streams.core.params import SignalParams
 from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
@@ -55,7 +55,7 @@ class SignalAgent:
 
     def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
-        if signal.fold(state, value, params=self._params, trimmed=self.trimmed):
+        if item_stats.fold(state, value, params=self._params, trimmed=self.trimmed):
             self._states.touch(partition, value.item_id)
             self._unsent[partition, value.item_id] = None
             for append_ms in value.source_timestamps:
@@ -63,5 +63,5 @@ class SignalAgent:
 
     def _emit(self) -> None:
         for partition, item_id in self._unsent:
-            self._context.publisher.produce(ITEM_STATS, signal.stats(self._states.get(partition, item_id)))
+            self._context.publisher.produce(ITEM_STATS, item_stats.stats(self._states.get(partition, item_id)))
         self._unsent.clear()

@@ -19,12 +19,12 @@ from schemas.types import Content, Features, Interaction, Location, Profile, Tri
 from streams.agents.agent_context import AgentContext
 from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
-from streams.core.item.stats import ItemSignal, to_records
+from streams.core.item.item_stats import ItemSignal, to_records
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
 from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.stated_profile import forgotten_at
 from streams.core.user.user_state import UserState
 from streams.runtime.dead_letter_queue import Record
@@ -90,10 +90,10 @@ class UserAgent:
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
             Location: self._fold_location,
-            Profile: partial(user.fold_profile, trimmed=self.trimmed),
+            Profile: partial(user_state.fold_profile, trimmed=self.trimmed),
             Trigger: self._fold_trigger,
-            Content: partial(user.fold_content, trimmed=self.trimmed),
-            UserWeights: user.fold_weights,
+            Content: partial(user_state.fold_content, trimmed=self.trimmed),
+            UserWeights: user_state.fold_weights,
         }
 
     async def process(self, event: Any) -> None:
@@ -126,7 +126,7 @@ class UserAgent:
 
     def features(self, partition: int, user_id: str) -> Features:
         """Return the current features of a user, empty ones for a new user; the condition of `peek` applies."""
-        return user.snapshot(self.peek(partition, user_id) or UserState(user_id), self._params)
+        return user_state.snapshot(self.peek(partition, user_id) or UserState(user_id), self._params)
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""
@@ -152,7 +152,7 @@ class UserAgent:
             self._forward(record)
             return None
         if value is None:
-            user.forget_profile(state, forgotten_at(record), Position.of(record))
+            user_state.forget_profile(state, forgotten_at(record), Position.of(record))
         else:
             self._folds[type(value)](state, value, Position.of(record))
         if state.version != version or isinstance(value, UserWeights):
@@ -174,19 +174,19 @@ class UserAgent:
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or stated(event)
-        signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
+        signal = user_state.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
             if signal.limit:
                 self.limited[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
-        trigger = user.fold_location(state, event, position, self._params)
+        trigger = user_state.fold_location(state, event, position, self._params)
         if trigger is not None:
             self._publisher.produce(TRIGGERS, trigger)
 
     def _fold_trigger(self, state: UserState, event: Trigger, position: Position) -> None:
-        user.fold_trigger(state, event, position, self._params)
+        user_state.fold_trigger(state, event, position, self._params)
 
     def _emit(self, partition: int) -> None:
         """Publish the changes of a partition, and queue the users of its batches for ranking."""
@@ -211,7 +211,7 @@ class UserAgent:
         snapshots: dict[str, Features] = {}
         for user_id in user_ids:
             try:
-                snapshots[user_id] = user.snapshot(self._states.get(partition, user_id), self._params)
+                snapshots[user_id] = user_state.snapshot(self._states.get(partition, user_id), self._params)
             except Exception as error:
                 self._publisher.reject(FEATURES.name, user_id.encode(), error)
         return snapshots

@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands.stack.worker import ROLES
 from infra.address import Addresses
-from infra.postgres import pool as database
+from infra.postgres.pool import open_pool
 from infra.redis.connection import StoreError, connect
 from infra.redis.projection import (
     DATABASE_ROLES,
@@ -41,7 +41,7 @@ async def projection(stack: Addresses, request: pytest.FixtureRequest) -> AsyncI
         yield ProjectionUnderTest(RedisProjection(redis), redis.flushdb)
         await redis.aclose()
     else:
-        pool = await database.connect(stack.database_url)
+        pool = await open_pool(stack.database_url)
         await pool.execute("DELETE FROM projected")
         yield ProjectionUnderTest(PostgresProjection(pool), lambda: pool.execute("TRUNCATE projected"))
         await pool.execute("DELETE FROM projected")
@@ -73,7 +73,7 @@ async def test_a_topic_or_all_can_be_forgotten(projection: ProjectionUnderTest) 
 
 async def test_a_store_that_is_away_says_so() -> None:
     redis = connect("redis://127.0.0.1:9/0")
-    pool = await database.connect("postgresql://nobody@127.0.0.1:9/none", ready=0)
+    pool = await open_pool("postgresql://nobody@127.0.0.1:9/none", ready=0)
     for notes in (RedisProjection(redis), PostgresProjection(pool)):
         with pytest.raises(StoreError):
             await notes.missing(NAMES)

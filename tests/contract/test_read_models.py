@@ -12,7 +12,7 @@ from domain.nearby import UNKNOWN_LOCATION, geo_location
 from infra import clock
 from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.chart_store import MAX_ITEMS, ChartStore, MemoryChartStore, RedisChartStore
+from infra.redis.stores.chart_store import CHART_ITEMS, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.shop_store import MemoryShopStore, RedisShopStore, ShopStore, StoredCharts, StoredHome
@@ -130,9 +130,9 @@ async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
 
 
 async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
-    await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(MAX_ITEMS + 5)}, {})
-    assert await redis.zcard("chart:trending") == MAX_ITEMS
-    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{MAX_ITEMS + 4}"]
+    await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(CHART_ITEMS + 5)}, {})
+    assert await redis.zcard("chart:trending") == CHART_ITEMS
+    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{CHART_ITEMS + 4}"]
 
 
 async def test_what_was_fetched_for_one_user_is_in_no_chart(redis: Redis) -> None:

@@ -15,7 +15,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from schemas.types import Interaction
-from streams.core.item.stats import SEGMENTS
+from streams.core.item.item_stats import SEGMENTS
 from tests.build import a_content, a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics import Topic

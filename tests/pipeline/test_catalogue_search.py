@@ -10,9 +10,9 @@ import pytest
 
 from domain.nearby import UNKNOWN_LOCATION, GeoIndex, GeoLocation, geo_location
 from infra.address import Addresses
-from infra.postgres import pool as database
 from infra.postgres.distance import by_cells, by_postgis, distance_condition, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
+from infra.postgres.pool import open_pool
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
 from schemas.types import Item
@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
-    pool = await database.connect(stack.database_url)
+    pool = await open_pool(stack.database_url)
     await pool.execute("TRUNCATE items CASCADE")
     yield pool
     await pool.execute("TRUNCATE items CASCADE")

@@ -18,8 +18,8 @@ from infra.fakes.fake_claude import KEY, FakeClaude, Fault
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
-from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridSearch
+from infra.postgres.pool import open_pool
 from infra.redis.connection import connect
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
@@ -62,7 +62,7 @@ async def redis(stack: Addresses) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
     """A database whose catalogue holds a few events."""
-    pool = await database.connect(stack.database_url)
+    pool = await open_pool(stack.database_url)
     await pool.execute("TRUNCATE items CASCADE")
     await index(pool, EVENTS)
     yield pool
@@ -291,7 +291,7 @@ async def test_nothing_found_is_remembered_for_a_short_while(pool: asyncpg.Pool,
 
 
 async def test_without_the_catalogue_the_model_still_answers(redis: Redis) -> None:
-    away = await database.connect("postgresql://nobody@127.0.0.1:1/none", ready=0)
+    away = await open_pool("postgresql://nobody@127.0.0.1:1/none", ready=0)
     async with a_rig(away, redis, fetch_deadline_s=0.6) as rig:
         content = await rig.answer()
         rig.claude.permanent_fault = "server_error"

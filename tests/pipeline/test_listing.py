@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from infra.address import Addresses
-from infra.postgres import pool as database
 from infra.postgres.catalog_filter import CatalogFilter, CatalogListing, MemoryCatalogListing, PostgresCatalogListing
+from infra.postgres.pool import LazyPool
 from infra.redis.connection import StoreError
 from models.text.subword import Subword
 from schemas.types import Item
@@ -33,8 +33,8 @@ EVENTS = [
 
 
 @pytest.fixture
-async def connections(stack: Addresses) -> AsyncIterator[database.LazyPool]:
-    connections = database.LazyPool(stack.database_url)
+async def connections(stack: Addresses) -> AsyncIterator[LazyPool]:
+    connections = LazyPool(stack.database_url)
     pool = await connections.pool()
     await fill(pool, ITEMS)
     yield connections
@@ -53,7 +53,7 @@ async def fill(pool: asyncpg.Pool, items: list[Item]) -> None:
 
 
 @pytest.fixture(params=("memory", "postgres"))
-def listing(request: pytest.FixtureRequest, connections: database.LazyPool) -> CatalogListing:
+def listing(request: pytest.FixtureRequest, connections: LazyPool) -> CatalogListing:
     return MemoryCatalogListing(ITEMS, EVENTS) if request.param == "memory" else PostgresCatalogListing(connections)
 
 
@@ -91,6 +91,6 @@ async def test_categories_are_counted_by_user(listing: CatalogListing) -> None:
 
 
 async def test_an_away_database_is_a_store_error() -> None:
-    away = database.LazyPool("postgresql://nobody@127.0.0.1:1/none")
+    away = LazyPool("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreError):
         await PostgresCatalogListing(away).find(CatalogFilter(), limit=1)

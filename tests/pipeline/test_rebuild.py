@@ -17,7 +17,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.kafka.admin.provision import provision
 from infra.local import LocalStack, Ports
-from infra.postgres import pool as database
+from infra.postgres.pool import CONNECTION_ERRORS, open_pool
 from infra.redis.projection import KEY
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
@@ -225,12 +225,12 @@ async def test_a_database_without_its_folder_is_created_again_and_refilled(stack
 async def held(addresses: Addresses, counts: tuple[int, int, int]) -> bool:
     """Say whether the archive holds so many interactions, items and items that are indexed."""
     try:
-        pool = await database.connect(addresses.database_url)
+        pool = await open_pool(addresses.database_url)
         rows = await pool.fetchrow(
             "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM items), (SELECT count(*) FROM catalogue)"
         )
         await pool.close()
-    except database.CONNECTION_ERRORS:
+    except CONNECTION_ERRORS:
         return False
     return tuple(rows) == counts
 

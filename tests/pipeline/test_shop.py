@@ -14,7 +14,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.postgres import pool as database
+from infra.postgres.pool import open_pool
 from schemas.types import Interaction
 from streams.roles.shop import similarity_fit
 from tests.build import an_interaction
@@ -65,7 +65,7 @@ def clicks() -> list[Interaction]:
 @pytest.fixture
 async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
     """A database that holds nothing of a shop."""
-    pool = await database.connect(stack.database_url)
+    pool = await open_pool(stack.database_url)
     await pool.execute("TRUNCATE items, interactions, words, shop_fits CASCADE")
     yield pool
     await pool.close()

@@ -17,9 +17,8 @@ from domain.nearby import GeoLocation
 from infra import clock
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
-from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
-from infra.postgres.pool import LazyPool
+from infra.postgres.pool import LazyPool, open_pool
 from infra.redis.connection import connect
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -122,7 +121,7 @@ class World:
 
 @pytest.fixture(scope="module")
 async def world(stack: Addresses) -> AsyncIterator[World]:
-    pool = await database.connect(stack.database_url)
+    pool = await open_pool(stack.database_url)
     await pool.execute("TRUNCATE items, interactions, words CASCADE")
     redis = connect(stack.redis_url.removesuffix("/0") + "/14")  # a database of its own, to be emptied
     await redis.flushdb()

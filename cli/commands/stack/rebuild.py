@@ -15,7 +15,7 @@ from infra import settings
 from infra.address import Addresses, resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.admin.provision import provision
-from infra.postgres import pool as database
+from infra.postgres.pool import open_pool
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, connect
 from infra.redis.projection import (
@@ -74,7 +74,7 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
     """Reset the projections and wait; return the number of partitions not yet written, by role."""
     await provision(Addresses.from_settings(configured))
     redis = connect(configured.redis_url)
-    pool = await database.connect(configured.database_url, ready=0)
+    pool = await open_pool(configured.database_url, ready=0)
     stores: list[tuple[Projection, Mapping[Topic, str]]] = []
     if store in ("all", "redis"):
         stores.append((RedisProjection(redis), REDIS_ROLES))

@@ -15,7 +15,7 @@ from domain.timestamp import DAY_S
 from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
-MAX_ITEMS = 1_000
+CHART_ITEMS = 1_000
 """Maximum number of items in a chart."""
 _TTL_S = 90 * DAY_S
 """Lifetime of a chart without updates, since there is one for each category that ever existed."""
@@ -71,7 +71,7 @@ class MemoryChartStore:
             limit: Maximum number of items.
         """
         chart = self._charts.get(_key(category), {})
-        return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, MAX_ITEMS)]
+        return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, CHART_ITEMS)]
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
         """Return the trends of items in the charts of categories."""
@@ -95,7 +95,7 @@ class RedisChartStore:
         for key, chart in _charts(trends, categories).items():
             # Redis orders by score, then by name: with negated scores the top items come first.
             pipeline.zadd(key, {item: -trend for item, trend in chart.items()})
-            pipeline.zremrangebyrank(key, MAX_ITEMS, -1)
+            pipeline.zremrangebyrank(key, CHART_ITEMS, -1)
             pipeline.expire(key, _TTL_S)
         with store_errors("writing charts"):
             await pipeline.execute()

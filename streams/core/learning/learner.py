@@ -22,15 +22,15 @@ from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemState
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.ranking.stages.features import weights_by_name
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 
 FIT_EVENTS = 1_000
@@ -115,7 +115,7 @@ class Learner:
         """Return the features of a user; those of a newcomer for an unknown user."""
         state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
         state.weights = {} if offset is None else weights_by_name(offset)
-        return user.snapshot(state, self.params.user)
+        return user_state.snapshot(state, self.params.user)
 
     def candidates(self, user_id: str, at_ms: int) -> Candidates:
         """Return the candidates for a user at a time."""
@@ -147,12 +147,12 @@ class Learner:
 
     def profile(self, event: Profile, position: Position) -> None:
         """Apply a user's stated profile."""
-        user.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
+        user_state.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
 
     def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
         """Forget a user's statements up to a time."""
         if user_id in self._users:
-            user.forget_profile(self._users[user_id], at_ms, position)
+            user_state.forget_profile(self._users[user_id], at_ms, position)
 
     def fit(self) -> None:
         """Fit the item weights to all events so far."""
@@ -202,7 +202,7 @@ class Learner:
 
     def _share(self, event: Interaction) -> float:
         state = self._users.get(event.user_id)
-        return 1.0 if state is None else user.outcome_share(state, str(event.item_id), event.occurred_at)
+        return 1.0 if state is None else user_state.outcome_share(state, str(event.item_id), event.occurred_at)
 
     def _candidates_when_viewed(self, event: Interaction) -> Candidates | None:
         """Return the candidates at the time when the user opened an item that is now acted on.
@@ -250,15 +250,15 @@ class Learner:
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, is_liked: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
-        before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
-        item_signal = user.fold(
+        before, share = state.recent[-WINDOW:][::-1], user_state.share(state, item_id, event.occurred_at)
+        item_signal = user_state.fold(
             state, event, position, subject=self.catalog.labels(item_id) or ItemLabels(), params=self.params.user
         )
         if item_signal is None:
             return
         item_state = self._items.setdefault(item_id, ItemState(item_id))
-        if signal.fold(item_state, signal.to_record([item_signal]), params=self.params.signal):
-            self.catalog.apply_stats(signal.stats(item_state))
+        if item_stats.fold(item_state, item_stats.to_record([item_signal]), params=self.params.signal):
+            self.catalog.apply_stats(item_stats.stats(item_state))
         index = self.catalog.items.get(item_id)
         window = self.catalog.items.encode_known(name for name, _, _ in before)
         groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)

@@ -15,7 +15,7 @@ from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
 from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
-from streams.core.item.stats import cohort_of
+from streams.core.item.item_stats import cohort_of
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import local_ms

@@ -23,7 +23,7 @@ from schemas.record_limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
 from streams.core.dedup import fingerprint, remember_event
-from streams.core.item.stats import ItemSignal
+from streams.core.item.item_stats import ItemSignal
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from domain.stock import is_sold_out
 from domain.timestamp import utc_time
 from infra.kafka.registry import Registry
-from infra.postgres import pool as database
+from infra.postgres.pool import CONNECTION_ERRORS, open_pool, write_errors
 from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
@@ -124,7 +124,7 @@ class ArchiveWriter:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
         deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]
-        with database.write_errors("archiving"):
+        with write_errors("archiving"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(statement, rows)
                 await connection.executemany(_FORGET, deletions)
@@ -134,9 +134,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("archive", settings) as role:
         pool = await retry_until_available(
-            lambda: database.connect(settings.database_url, connections=2),
+            lambda: open_pool(settings.database_url, connections=2),
             _WAITS,
-            outages=database.CONNECTION_ERRORS,
+            outages=CONNECTION_ERRORS,
             pause_s=_RETRY_S,
         )
 

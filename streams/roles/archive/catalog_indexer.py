@@ -17,10 +17,10 @@ import asyncpg
 from domain.identity import identity
 from domain.nearby import geo_location
 from domain.timestamp import epoch_ms
-from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
 from infra.postgres.hybrid_search import vector_text
+from infra.postgres.pool import write_errors
 from infra.redis.connection import StoreError
 from models.text.tfidf import TextEncoder, Vectors, text_of
 from schemas.codec import Codec
@@ -119,7 +119,7 @@ class CatalogIndexer:
         Raises:
             StoreError: PostgreSQL does not answer.
         """
-        with database.write_errors("reading items to index"):
+        with write_errors("reading items to index"):
             stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
@@ -133,7 +133,7 @@ class CatalogIndexer:
     async def _put(self, rows: Sequence[Any]) -> None:
         vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_item_of(row)) for row in rows])
         entries = list(map(self._entry, rows, vectors))
-        with database.write_errors("indexing"):
+        with write_errors("indexing"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(_PUT, [(*entry, True) for entry in entries])
 
@@ -141,7 +141,7 @@ class CatalogIndexer:
         """Put an item into the catalogue without its text, so that it is not indexed again."""
 
         async def put() -> None:
-            with database.write_errors("indexing without a text"):
+            with write_errors("indexing without a text"):
                 await self._pool.execute(_PUT, *self._entry(row, None), False)
 
         try:
@@ -154,7 +154,7 @@ class CatalogIndexer:
         """Rebuild the table of words and their item counts. It counts all items, so it runs at a limited rate."""
         began_s = time.monotonic()
         self._is_dictionary_stale = False
-        with database.write_errors("counting words"):
+        with write_errors("counting words"):
             await self._pool.execute(_REBUILD_DICTIONARY)
         ended_s = time.monotonic()
         self._not_before_s = ended_s + _REST * (ended_s - began_s)

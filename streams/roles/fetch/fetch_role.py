@@ -24,8 +24,8 @@ from infra.kafka.publisher import PublishError
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
-from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridSearch
+from infra.postgres.pool import open_pool
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
@@ -147,7 +147,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         open_role("fetch", settings) as role,
         connect_llm(settings, role.redis, partial(role.publisher.produce, LLM_CALLS)) as llm,
     ):
-        pool = await database.connect(settings.database_url, ready=0)
+        pool = await open_pool(settings.database_url, ready=0)
         service = _service(role, llm, pool)
         fetch = FetchConsumer(role, service)
 

@@ -18,7 +18,7 @@ from aiokafka import ConsumerRecord
 
 from domain.timestamp import DAY_MS, epoch_ms, utc_time
 from infra import clock
-from infra.postgres import pool as database
+from infra.postgres.pool import LazyPool, write_errors
 from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.shop_store import MAX_PRODUCTS, RedisShopStore, ShopStore, StoredCharts, StoredHome
@@ -82,7 +82,7 @@ class ShopProjector:
         """Read the current products, and write the charts.
 
         Raises:
-            pool.CONNECTION_ERRORS, StoreError
+            CONNECTION_ERRORS, StoreError
         """
         rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_out_of_stock)
         products = [RankedProduct(*row) for row in rows]
@@ -96,7 +96,7 @@ class ShopProjector:
         """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
-            pool.CONNECTION_ERRORS, StoreError
+            CONNECTION_ERRORS, StoreError
         """
         products = self.rankings.products
         shop_events = [event for event in events if event.action == "search" or event.item_id in products]
@@ -183,7 +183,7 @@ class ShopProjector:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("shop", settings) as role:
-        connections = database.LazyPool(settings.database_url, connections=4)
+        connections = LazyPool(settings.database_url, connections=4)
         try:
             pool = await _retry(connections.pool)
             search = PostgresShopSearch(
@@ -215,7 +215,7 @@ def _home_writer(role: Role, shop: ShopProjector) -> Write:
     decoder = role.decoder(INTERACTIONS)
 
     async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
-        with database.write_errors("building home pages"):
+        with write_errors("building home pages"):
             await shop.write_homes([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
@@ -228,7 +228,7 @@ async def _retry(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
     """Do some work, however long a store is unavailable."""
 
     async def attempt() -> T:
-        with database.write_errors("the shop's work"):
+        with write_errors("the shop's work"):
             return await work(*args, **kwargs)
 
     return await retry_until_available(attempt, _WAITS, pause_s=_RETRY_S)

@@ -22,7 +22,7 @@ from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
-from streams.core.item.stats import COHORTS, SEGMENTS
+from streams.core.item.item_stats import COHORTS, SEGMENTS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
 from streams.core.ranking.catalog.event_time import STARTS, validity_window

@@ -14,7 +14,7 @@ from streams.agents.signal import SignalAgent
 from streams.agents.user import UserAgent
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.broker import Broker, Codecs, Worker
 from tests.build import T0_MS, an_interaction
@@ -99,7 +99,7 @@ def test_the_limit_that_takes_the_weight_of_an_event_is_named(case: str) -> None
     params = replace(USER_PARAMS, day_items=3 if "more items" in case or "of more" in case else 1_000)
     for number, (action, item_id) in enumerate(acts):
         event = an_interaction(event_id=str(number), item_id=item_id, action=action, occurred_at=T0_MS)
-        signal = user.fold(state, event, Position(0, number, T0_MS + number), subject=ItemLabels(), params=params)
+        signal = user_state.fold(state, event, Position(0, number, T0_MS + number), subject=ItemLabels(), params=params)
         assert signal is not None
         limits.append(signal.limit)
     assert limits == expected[: len(acts)]

@@ -29,8 +29,8 @@ from schemas.types import (
     RecentItem,
 )
 from streams.agents.user import stated
-from streams.core.item import stats as signal
-from streams.core.item.stats import SEGMENTS, ItemSignal, ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import SEGMENTS, ItemSignal, ItemState
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.push import push_state as push
@@ -39,7 +39,7 @@ from streams.core.push.push_state import PendingPush, PushState
 from streams.core.ranking.catalog.catalog_snapshot import CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.roles.trainer.model_version import FittedVersion, item_weight_rows
@@ -111,11 +111,11 @@ def fold(state: UserState, events: Iterator[Interaction | Profile | Content]) ->
         position = Position(0, number, T0_MS + number)
         match event:
             case Interaction():
-                user.fold(state, event, position, subject=stated(event), params=PARAMS, trimmed=trimmed)
+                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, trimmed=trimmed)
             case Profile():
-                user.fold_profile(state, event, position, trimmed=trimmed)
+                user_state.fold_profile(state, event, position, trimmed=trimmed)
             case Content():
-                user.fold_content(state, event, position, trimmed=trimmed)
+                user_state.fold_content(state, event, position, trimmed=trimmed)
     return trimmed
 
 
@@ -146,7 +146,7 @@ def searches(kind: str) -> Iterator[Interaction]:
 def a_long_profile(kind: str, first: int = 0) -> Profile:
     names = [long_id(first + number, kind) for number in range(limit.LIST_ITEMS)]
     texts = {f"{kind}{name}": "x" * limit.TEXT_CHARS for name in range(10)}
-    about = {name: "".ljust(limit.TEXT_CHARS, kind) for name in user.ABOUT}
+    about = {name: "".ljust(limit.TEXT_CHARS, kind) for name in user_state.ABOUT}
     profile = a_profile(
         categories=names,
         topics=names[::-1],
@@ -190,7 +190,7 @@ CASES: dict[str, Callable[[str], Iterator[Any]]] = {
 def test_a_user_stays_within_a_record(case: str, kind: str) -> None:
     state = UserState(long_id(0, kind))
     trimmed = fold(state, CASES[case](kind))
-    assert len(encoded(FEATURES, user.snapshot(state, PARAMS))) < ROOM
+    assert len(encoded(FEATURES, user_state.snapshot(state, PARAMS))) < ROOM
     assert len(stored(state)) < ROOM
     assert (sum(trimmed.values()) > 0) == ((len(kind.encode()) > 1 and case != "queries") or case != "queries")
 
@@ -213,7 +213,7 @@ def test_a_state_from_before_bytes_were_counted_is_trimmed_with_its_next_event()
     ids = [long_id(number) for number in range(1_000)]
     state = UserState("u1", seen=dict.fromkeys(ids), visits=dict.fromkeys(ids, 2))
     fold(state, iter([acts(1, item_id=ids[500])]))
-    assert len(encoded(FEATURES, user.snapshot(state, PARAMS))) < ROOM
+    assert len(encoded(FEATURES, user_state.snapshot(state, PARAMS))) < ROOM
     assert next(reversed(state.seen)) == ids[500]
     assert set(state.visits) <= set(state.seen)
 
@@ -233,7 +233,7 @@ def test_any_mixture_stays_within_a_record_and_splits_as_it_likes(parts: list[tu
     state = UserState("u1")
     for kind, case, count in parts:
         fold(state, (event for event, _ in zip(CASES[case](kind), range(count), strict=False)))
-        assert len(encoded(FEATURES, user.snapshot(state, PARAMS))) < ROOM
+        assert len(encoded(FEATURES, user_state.snapshot(state, PARAMS))) < ROOM
         assert len(stored(state)) < ROOM
         read = msgspec.msgpack.decode(stored(state), type=UserState)
         assert stored(read) == stored(state)
@@ -247,21 +247,21 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
         )
         for n in range(1_200)
     ]
-    batches: list[ItemSignals] = list(signal.to_records(signals))
+    batches: list[ItemSignals] = list(item_stats.to_records(signals))
     assert [len(encoded(ITEM_SIGNALS, batch)) < ROOM for batch in batches] == [True] * len(batches)
     state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
         record_limit.check(batch, now_ms=T0_MS + 10_000)
-        signal.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
+        item_stats.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
     assert sum(state.counts.values()) == 1_200
     assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
-    assert len(encoded(ITEM_STATS, signal.stats(state))) < ROOM
+    assert len(encoded(ITEM_STATS, item_stats.stats(state))) < ROOM
     assert len(stored(state)) < ROOM
 
 
 def test_a_plain_run_of_signals_is_one_record() -> None:
     signals = [ItemSignal("i1", Position(0, n, T0_MS + n), T0_MS, "like", 2.0, segment="25-34|f") for n in range(1_000)]
-    assert len(list(signal.to_records(signals))) == 1
+    assert len(list(item_stats.to_records(signals))) == 1
 
 
 def test_the_strongest_segments_of_an_item_stay() -> None:
@@ -269,7 +269,7 @@ def test_the_strongest_segments_of_an_item_stay() -> None:
     for turn in range(40):
         for segment in ("young", "old", f"rare-{turn}a", f"rare-{turn}b"):
             one = ItemSignal("i1", Position(0, number, T0_MS + number), T0_MS, "like", 2.0, segment=segment)
-            signal.fold(state, signal.to_record([one]), params=SIGNAL_PARAMS)
+            item_stats.fold(state, item_stats.to_record([one]), params=SIGNAL_PARAMS)
             number += 1
     assert {"young", "old"} <= set(state.segments)
     assert len(state.segments) == SEGMENTS

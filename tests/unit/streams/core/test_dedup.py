@@ -13,7 +13,7 @@ from schemas.types import Interaction
 from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction
 from tests.params import USER_PARAMS
@@ -77,7 +77,7 @@ def test_ids_of_which_no_hour_is_known_give_way_first() -> None:
 
 
 def fold(state: UserState, event: Interaction, offset: int, at_ms: int) -> bool:
-    return user.fold(state, event, Position(0, offset, at_ms), subject=ItemLabels(), params=PARAMS) is not None
+    return user_state.fold(state, event, Position(0, offset, at_ms), subject=ItemLabels(), params=PARAMS) is not None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.runtime.core_params import user_params
@@ -55,10 +55,10 @@ def test_four_of_ten_is_no_liking() -> None:
     state = UserState("u1")
     params = user_params(TEN)
     event = an_interaction(action="rate", value=4.0, occurred_at=T0_MS)
-    signal = user.fold(state, event, Position(0, 1, T0_MS), subject=ItemLabels("music", ()), params=params)
+    signal = user_state.fold(state, event, Position(0, 1, T0_MS), subject=ItemLabels("music", ()), params=params)
     assert signal is not None
     assert (signal.weight, signal.rating) == (pytest.approx(-0.2), 0.4)
-    assert user.snapshot(state, params).categories["music"] < 0
+    assert user_state.snapshot(state, params).categories["music"] < 0
 
 
 @pytest.mark.parametrize(("settings", "value", "outcomes"), [(TEN, 4.0, 0), (TEN, 8.0, 1), (Settings(), 4.0, 1)])
@@ -75,7 +75,7 @@ def test_a_rating_above_the_scale_is_refused_and_changes_nothing() -> None:
     state, params = UserState("u1"), user_params(Settings())
     event = an_interaction(action="rate", value=9.0, occurred_at=T0_MS)
     with pytest.raises(OutOfRangeError, match="from 0 to 5, not 9; RATING_SCALE sets the highest"):
-        user.fold(state, event, Position(0, 1, T0_MS), subject=ItemLabels("music", ()), params=params)
+        user_state.fold(state, event, Position(0, 1, T0_MS), subject=ItemLabels("music", ()), params=params)
     assert state == UserState("u1")
 
 

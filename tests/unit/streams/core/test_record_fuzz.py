@@ -38,8 +38,8 @@ from schemas.types import (
     Trigger,
     UserWeights,
 )
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemState
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.push import candidates
@@ -49,8 +49,7 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemL
 from streams.core.ranking.model_state import restore_blender
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
-from streams.core.user import stated_profile
-from streams.core.user import user_state as user
+from streams.core.user import stated_profile, user_state
 from streams.core.user.stated_profile import ProfileState
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.online_learner import apply_message
@@ -88,7 +87,7 @@ USUAL: tuple[Callable[[], Any], ...] = (
     lambda: a_push_request(kind="send", title="Tonight", item_id="i1"),
     lambda: a_content(items=[FoundItem(item_id="a"), FoundItem(item_id="b")]),
     stats,
-    lambda: stats(segments={"s": 0.0}, horizons=[0.0] * 3, cohorts=[0.0] * signal.COHORTS, rating_count=2),
+    lambda: stats(segments={"s": 0.0}, horizons=[0.0] * 3, cohorts=[0.0] * item_stats.COHORTS, rating_count=2),
     lambda: llm_scores({"a": 0.5, "b": 0.9}),
     lambda: UserWeights(user_id="u1", weights={"popular": 0.1}, watermark=T0_MS),
     lambda: ItemNeighbors(item_id="a", neighbors=["b"], scores=[1.0], follows=[1.0], mass=2.0, watermark=T0_MS),
@@ -161,8 +160,8 @@ class World:
                 self.judged.put(record)
             case ItemSignals():
                 item = self.items.setdefault(record.item_id, ItemState(record.item_id))
-                signal.fold(item, record, params=PARAMS.signal)
-                yield signal.stats(item)
+                item_stats.fold(item, record, params=PARAMS.signal)
+                yield item_stats.stats(item)
             case ProfileUpdate():
                 merged = self.profiles.setdefault(record.user_id, ProfileState(record.user_id))
                 if stated_profile.fold_update(merged, record, at) and merged.profile is not None:
@@ -181,28 +180,28 @@ class World:
         match record:
             case Interaction():
                 subject = self.view.labels(record.item_id) or ItemLabels("", (), "")
-                one = user.fold(state, record, at, subject=subject, params=PARAMS.user)
+                one = user_state.fold(state, record, at, subject=subject, params=PARAMS.user)
                 apply_message(self.learner, record, at, learn_weights=True)
                 if one is not None:
-                    yield from signal.to_records([one])
+                    yield from item_stats.to_records([one])
             case Location():
-                user.fold_location(state, record, at, PARAMS.user)
+                user_state.fold_location(state, record, at, PARAMS.user)
             case Profile():
-                user.fold_profile(state, record, at)
+                user_state.fold_profile(state, record, at)
                 apply_message(self.learner, record, at, learn_weights=True)
             case Trigger():
-                user.fold_trigger(state, record, at, PARAMS.user)
+                user_state.fold_trigger(state, record, at, PARAMS.user)
             case Content():
-                user.fold_content(state, record, at)
+                user_state.fold_content(state, record, at)
             case UserWeights():
-                user.fold_weights(state, record, at)
+                user_state.fold_weights(state, record, at)
 
     def feeds(self) -> Iterator[Feed]:
         """Rank for everybody."""
         for view, blender in ((self.view, self.blender), (self.learner.catalog, self.learner.blender)):
             view.refresh()
             for state in self.users.values():
-                features = written(user.snapshot(state, PARAMS.user))
+                features = written(user_state.snapshot(state, PARAMS.user))
                 llm = self.judged.get(features.user_id, now_ms=LATER_MS)
                 yield rank(features, view, blender, RANK, now_ms=LATER_MS, llm=llm)
 

@@ -15,12 +15,12 @@ from schemas.codec import Codec
 from schemas.limit import OutOfRangeError
 from schemas.record_limit import check
 from schemas.types import Features, ItemStats
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemSignal, ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.params import RANK_PARAMS, SIGNAL_PARAMS, USER_PARAMS
@@ -39,8 +39,8 @@ def test_a_user_of_any_times_has_features_that_can_be_sent_and_ranked(times: lis
     view.refresh()
     for number, at_ms in enumerate(times, 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number % 2}", occurred_at=at_ms)
-        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
-        user_features = user.snapshot(state, USER_PARAMS)
+        user_state.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
+        user_features = user_state.snapshot(state, USER_PARAMS)
         values = [
             *user_features.categories.values(),
             *user_features.topics.values(),
@@ -60,14 +60,14 @@ def test_a_user_of_any_times_has_features_that_can_be_sent_and_ranked(times: lis
 def test_an_item_of_any_times_has_stats_that_rank(times: list[int]) -> None:
     state, view = ItemState("i1"), CatalogSnapshot()
     for number, at_ms in enumerate(times, 1):
-        record = signal.to_record(
+        record = item_stats.to_record(
             [ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0, segment="a")]
         )
-        signal.fold(state, record, params=SIGNAL_PARAMS)
+        item_stats.fold(state, record, params=SIGNAL_PARAMS)
     for item in ("i1", "i2"):
         view.apply_item(an_item(item))
     view.apply_stats(stats("i2"))
-    told_stats = signal.stats(state)
+    told_stats = item_stats.stats(state)
     codec = Codec(ItemStats, schema_id=1)
     view.apply_stats(codec.decode(codec.encode(told_stats)))
     view.refresh()
@@ -82,16 +82,16 @@ def test_an_item_is_not_dated_by_one_wrong_clock(bad: int) -> None:
     state = ItemState("i1")
     times = [T0_MS + 5, bad, T0_MS + 9, T0_MS + 7]
     for number, at_ms in enumerate(times, 1):
-        record = signal.to_record([ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0)])
-        signal.fold(state, record, params=SIGNAL_PARAMS)
-    assert signal.stats(state).first_at == T0_MS + 7, "the third of the earliest"
+        record = item_stats.to_record([ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0)])
+        item_stats.fold(state, record, params=SIGNAL_PARAMS)
+    assert item_stats.stats(state).first_at == T0_MS + 7, "the third of the earliest"
 
 
 def test_late_events_are_put_where_they_belong() -> None:
     state = UserState("u1")
     for number, late_s in enumerate((0, -50, 20, -10, -50, 5), 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS + 1_000 * late_s)
-        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
+        user_state.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
     assert [item for item, _, _ in state.recent] == ["i2", "i5", "i4", "i1", "i6", "i3"]
     assert state.watermark == T0_MS + 20_000
 
@@ -100,7 +100,7 @@ def test_a_late_event_gives_way_first_when_there_is_no_room() -> None:
     state, params = UserState("u1"), replace(USER_PARAMS, recent_items=2)
     for number, late_s in enumerate((0, 10, -50), 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS + 1_000 * late_s)
-        user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=params)
+        user_state.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=params)
     assert [item for item, _, _ in state.recent] == ["i1", "i2"]
 
 

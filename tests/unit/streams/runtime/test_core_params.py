@@ -11,8 +11,8 @@ import pytest
 from domain.timestamp import HOUR_MS
 from infra.settings import Settings
 from models import decay
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemSignal, ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
@@ -31,8 +31,8 @@ def set_to(**settings: Any) -> Settings:
 def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
     params, state = signal_params(set_to(trending_decay_rate=rate)), ItemState("i1")
     click = ItemSignal("i1", Position(0, 0, T0_MS), T0_MS, "click", 1.0)
-    signal.fold(state, signal.to_record([click]), params=params)
-    left_stats = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
+    item_stats.fold(state, item_stats.to_record([click]), params=params)
+    left_stats = decay.as_of(item_stats.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
     assert left_stats == pytest.approx(rate)
 
 

@@ -15,7 +15,7 @@ from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.stages.features import PRIOR
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.params import RANK_PARAMS, USER_PARAMS
@@ -71,10 +71,10 @@ def test_what_was_ignored_comes_later_in_the_next_feed(action: str) -> None:
             view.apply_item(an_item(f"{topic}-{n}", topics=[topic]))
     view.refresh()
     state = UserState("u1")
-    assert len(set(feed(user.snapshot(state, USER_PARAMS), view).scores)) == 1, "nothing is known of the user"
+    assert len(set(feed(user_state.snapshot(state, USER_PARAMS), view).scores)) == 1, "nothing is known of the user"
     event = an_interaction(item_id="rock-0", action=action)
-    user.fold(state, event, Position(0, 0, T0_MS), subject=ItemLabels("music", ("rock",), ""), params=USER_PARAMS)
-    user_features = feed(user.snapshot(state, USER_PARAMS), view)
+    user_state.fold(state, event, Position(0, 0, T0_MS), subject=ItemLabels("music", ("rock",), ""), params=USER_PARAMS)
+    user_features = feed(user_state.snapshot(state, USER_PARAMS), view)
     assert [item.partition("-")[0] for item in user_features.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
     assert user_features.scores[2] > user_features.scores[3]
 

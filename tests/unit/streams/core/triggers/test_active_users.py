@@ -13,7 +13,7 @@ from domain.timestamp import DAY_MS, HOUR_MS
 from streams.core.position import Position
 from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
 from streams.core.triggers.schedule import parse
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.params import TRIGGER_PARAMS, USER_PARAMS
 
@@ -74,7 +74,7 @@ def test_a_slot_that_was_acted_on_is_passed_over_and_has_one_id_for_ever() -> No
     [first] = users_with(u1=active_user(state)).due(NOON_MS, NOON_MS + 6 * HOUR_MS)
     [again] = users_with(u1=active_user(state)).due(NOON_MS, NOON_MS + 6 * HOUR_MS)
     assert first == again
-    user.fold_trigger(state, first, Position(0, 0, NOON_MS), params)
+    user_state.fold_trigger(state, first, Position(0, 0, NOON_MS), params)
     assert woken(users_with(u1=active_user(state))) == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.types import Location, Trigger
 from streams.core.position import Position
-from streams.core.user import user_state as user
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_ping
 from tests.params import TRIGGER_PARAMS, USER_PARAMS
@@ -37,7 +37,9 @@ def pings(*steps: tuple[int, str]) -> list[Location]:
 
 def fold_all(events: list[Location], state: UserState | None = None) -> list[Trigger]:
     state = state or UserState("u1")
-    outputs = [user.fold_location(state, event, Position(0, n, T0_MS + n), PARAMS) for n, event in enumerate(events)]
+    outputs = [
+        user_state.fold_location(state, event, Position(0, n, T0_MS + n), PARAMS) for n, event in enumerate(events)
+    ]
     return [trigger for trigger in outputs if trigger is not None]
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from domain.timestamp import HOUR_MS
 from models import decay
-from streams.core.item import stats as signal
-from streams.core.item.stats import ItemSignal, ItemState
+from streams.core.item import item_stats
+from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.position import Position
 from tests.build import T0_MS
 from tests.params import SIGNAL_PARAMS
@@ -33,11 +33,11 @@ def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> ItemSignal
 
 
 def fold(state: ItemState, *signals: ItemSignal) -> bool:
-    return signal.fold(state, signal.to_record(signals), params=PARAMS)
+    return item_stats.fold(state, item_stats.to_record(signals), params=PARAMS)
 
 
 def trend(state: ItemState, at_ms: int) -> float:
-    return decay.as_of(signal.stats(state).trending, at_ms=at_ms, rate=PARAMS.trending_rate)
+    return decay.as_of(item_stats.stats(state).trending, at_ms=at_ms, rate=PARAMS.trending_rate)
 
 
 def test_a_trend_keeps_ninety_five_percent_an_hour() -> None:
@@ -59,17 +59,17 @@ def test_a_late_signal_counts_as_if_it_had_come_in_time() -> None:
 def test_a_signal_that_comes_again_changes_nothing() -> None:
     state = ItemState("i1")
     assert fold(state, a_signal(4))
-    before = signal.stats(state)
+    before = item_stats.stats(state)
     assert not fold(state, a_signal(4))
     assert not fold(state, a_signal(3))
-    assert signal.stats(state) == before
+    assert item_stats.stats(state) == before
     assert fold(state, a_signal(4, partition=1))
 
 
 def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
     state = ItemState("i1")
     fold(state, a_signal(0, action="dislike", weight=-2.0))
-    stats = signal.stats(state)
+    stats = item_stats.stats(state)
     assert (stats.counts, stats.trending) == ({"dislike": 1}, -math.inf)
 
 
@@ -77,7 +77,7 @@ def test_each_group_has_its_own_popularity() -> None:
     state = ItemState("i1")
     fold(state, a_signal(0, segment="25-34|f", weight=3.0))
     fold(state, a_signal(1, weight=1.0))
-    stats = signal.stats(state)
+    stats = item_stats.stats(state)
     assert stats.popularity - stats.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
 
 
@@ -90,7 +90,7 @@ def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
         fold(straight, each)
     for n in order:
         fold(mixed, next(lanes[n % 3]))
-    assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)
+    assert item_stats.stats(mixed).trending == pytest.approx(item_stats.stats(straight).trending, abs=1e-9)
 
 
 def test_signals_of_one_record_count_as_those_of_several() -> None:
@@ -121,5 +121,5 @@ def test_repeats_among_signals_of_one_record_are_skipped() -> None:
     assert fold(twice, a_signal(0), a_signal(1))
     assert fold(twice, a_signal(1), a_signal(2))
     assert not fold(twice, a_signal(0), a_signal(2))
-    assert signal.stats(twice).counts == signal.stats(once).counts == {"click": 3}
-    assert signal.stats(twice).trending == pytest.approx(signal.stats(once).trending)
+    assert item_stats.stats(twice).counts == item_stats.stats(once).counts == {"click": 3}
+    assert item_stats.stats(twice).trending == pytest.approx(item_stats.stats(once).trending)
