@@ -348,7 +348,8 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     view = live.learner.catalog
     others = np.array([view._index(name) for name in names], np.int32)
     strengths = np.arange(1.0, len(names) + 1)
-    view.neighbors.put(view._index("i1"), others, np.stack([strengths, strengths]), mass=1.0, reference_ms=T0_MS)
+    sums = np.stack([strengths, strengths])
+    view.neighbors.put(view._index("i1"), others, sums, event_count=1.0, reference_ms=T0_MS)
     view.neighbors._mark([view._index("i1")])
     [row] = live.rows(10_000)
     assert len(encoded(ITEM_NEIGHBORS, row)) < ROOM
@@ -376,7 +377,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
     everyone = np.arange(120, dtype=np.int32)
     for number in range(60):
         sums = np.ones((2, 120))
-        view.neighbors.put(number, everyone, sums, mass=1.0, reference_ms=T0_MS)
+        view.neighbors.put(number, everyone, sums, event_count=1.0, reference_ms=T0_MS)
     view.refresh()
     user_features = features(
         user_id=long_id(0, kind),
