@@ -69,9 +69,9 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]], fakes: Sequence[st
 
     page = _file("page.html")
     views = [Route(path, page) for path in _VIEWS]
-    parts = [Route(f"/portal/{name}", _file(name)) for name in _ASSETS]
+    assets = [Route(f"/portal/{name}", _file(name)) for name in _ASSETS]
     data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": fake_services}
-    return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
+    return [*views, *assets, *(Route(path, answer) for path, answer in data.items())]
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

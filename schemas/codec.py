@@ -128,8 +128,8 @@ class Codec(Generic[R]):
             return
         try:
             named_schemas: dict[str, Any] = {}
-            for part in referenced:
-                fastavro.parse_schema(_comparable(part), named_schemas=named_schemas)
+            for named_schema in referenced:
+                fastavro.parse_schema(_comparable(named_schema), named_schemas=named_schemas)
             parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named_schemas)
         except Exception as error:  # such as for a JSON Schema: fastavro raises errors of any type
             self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
@@ -208,7 +208,7 @@ class Codec(Generic[R]):
 def _comparable(schema: Any) -> Any:
     """Return a schema without documentation and logical types: times stay integers, without datetime on a hot path."""
     if isinstance(schema, dict):
-        return {key: _comparable(part) for key, part in schema.items() if key not in {"logicalType", "doc"}}
+        return {key: _comparable(value) for key, value in schema.items() if key not in {"logicalType", "doc"}}
     if isinstance(schema, list):
-        return [_comparable(part) for part in schema]
+        return [_comparable(branch) for branch in schema]
     return schema

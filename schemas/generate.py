@@ -47,9 +47,9 @@ def render() -> str:
     blocks: dict[str, str] = {}
     for schema in load().values():
         _record(schema, blocks)
-    parts = list(blocks.values())
-    gap = "\n\n" if parts[0].startswith("class") else "\n"
-    return _HEADER + gap + "\n\n".join(parts)
+    definitions = list(blocks.values())
+    gap = "\n\n" if definitions[0].startswith("class") else "\n"
+    return _HEADER + gap + "\n\n".join(definitions)
 
 
 def _record(schema: dict[str, Any], blocks: dict[str, str]) -> None:

@@ -153,10 +153,10 @@ def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, 
         {
             "name": name,
             "required": name in required,
-            "schema": part,
-            **({"description": part["description"]} if "description" in part else {}),
+            "schema": property_schema,
+            **({"description": property_schema["description"]} if "description" in property_schema else {}),
         }
-        for name, part in schema["properties"].items()
+        for name, property_schema in schema["properties"].items()
     ]
 
 

@@ -208,7 +208,7 @@ def _redis_probe(url: str) -> health_check.ServerProbe:
 
 async def _all(coroutines: list[Coroutine[Any, Any, None]]) -> None:
     """Await all; if one fails, cancel the others and raise its error."""
-    tasks = [asyncio.ensure_future(part) for part in coroutines]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)
     except BaseException:

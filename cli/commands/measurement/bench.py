@@ -21,7 +21,7 @@ from infra.local import Step
 
 
 def bench(
-    part: Annotated[str, typer.Argument(help=f"Run only one benchmark: {', '.join(suite.CASES)}.")] = "",
+    case: Annotated[str, typer.Argument(help=f"Run only one benchmark: {', '.join(suite.CASES)}.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as one line of JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Use small loads, to check that the benchmarks work.")] = False,
 ) -> None:
@@ -38,13 +38,13 @@ def bench(
 
     millrace bench read --json | jq .read.feed.rps
     """
-    if part and part not in suite.CASES:
-        raise OperatorError(f"There is no benchmark {part}.", f"The benchmarks are {', '.join(suite.CASES)}.")
+    if case and case not in suite.CASES:
+        raise OperatorError(f"There is no benchmark {case}.", f"The benchmarks are {', '.join(suite.CASES)}.")
     plan = suite.QUICK if quick else suite.FULL
-    cases = [part] if part else list(suite.CASES)
+    cases = [case] if case else list(suite.CASES)
     with _Screen() as screen:
         results = run(suite.run(cases, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
-    if not part and not quick:
+    if not case and not quick:
         suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:
         print(msgspec.json.encode(results).decode())

@@ -100,8 +100,8 @@ def _details(report: Status, configured: Settings, problem: str) -> str:
         return ""
     waiting = sum(report.lag.get(consumer_group(role), {}).values())
     log = log_of(role, configured.millrace_home)
-    parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
-    return "".join(f"; {part}" for part in parts)
+    details = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
+    return "".join(f"; {detail}" for detail in details)
 
 
 def _clock(at_ms: int) -> str:

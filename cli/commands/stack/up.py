@@ -47,17 +47,17 @@ def up(
 
     configured = settings.read()
     with Progress(Console(stderr=True, highlight=False)) as progress:
-        part = servers if servers_only else application
+        stack = servers if servers_only else application
         until_stopped(
-            lambda stop: _run(part(configured, on_step=progress), stop, with_api=not servers_only, as_json=as_json)
+            lambda stop: _run(stack(configured, on_step=progress), stop, with_api=not servers_only, as_json=as_json)
         )
 
 
 async def _run(
-    part: AbstractAsyncContextManager[Settings], stop: asyncio.Event, *, with_api: bool, as_json: bool
+    stack: AbstractAsyncContextManager[Settings], stop: asyncio.Event, *, with_api: bool, as_json: bool
 ) -> None:
     """Start, print the addresses, wait, and stop. A stop signal during the start cancels it."""
-    starting = asyncio.ensure_future(part.__aenter__())
+    starting = asyncio.ensure_future(stack.__aenter__())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -72,7 +72,7 @@ async def _run(
         _show(resolved, with_api=with_api, as_json=as_json)
         await stop.wait()
     finally:
-        await part.__aexit__(None, None, None)
+        await stack.__aexit__(None, None, None)
 
 
 def _show(resolved: Settings, *, with_api: bool, as_json: bool) -> None:

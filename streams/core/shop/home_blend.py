@@ -23,15 +23,15 @@ class HomeMix:
 Scores = Mapping[str, float]
 
 
-def decay_sums(parts: Iterable[Scores]) -> dict[str, float]:
+def decay_sums(scores_by_age: Iterable[Scores]) -> dict[str, float]:
     """Return the decayed sums of scores, scaled to a maximum of 1.
 
     Args:
-        parts: Scores by item after each click or search, the newest first.
+        scores_by_age: Scores by item after each click or search, the newest first.
     """
     sums: defaultdict[str, float] = defaultdict(float)
-    for age, component in enumerate(parts):
-        for item, score in component.items():
+    for age, scores in enumerate(scores_by_age):
+        for item, score in scores.items():
             sums[item] += score * _DECAY**age
     high = max(sums.values(), default=0.0)
     return {item: score / high for item, score in sums.items()} if high > 0 else {}

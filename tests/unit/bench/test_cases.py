@@ -1,4 +1,4 @@
-"""The parts of the benchmark that need no servers, on a small load."""
+"""Benchmark cases that need no servers, on a small load."""
 
 from __future__ import annotations
 
