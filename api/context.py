@@ -247,10 +247,10 @@ class ApiContext:
         return visible_feed(feed, visibilities[:limit])
 
     def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:
-        """Yield the positions and items of served items that are in the catalog."""
-        for position, data in zip(visible.positions, visible.items, strict=True):
+        """Yield the indices and items of served items that are in the catalog."""
+        for index, data in zip(visible.indices, visible.items, strict=True):
             if data is not None:
-                yield position, self.reader.read(visible.feed.items[position], data)
+                yield index, self.reader.read(visible.feed.items[index], data)
 
     async def serve_reranked(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first items of a re-ranked list, whether or not they are in the catalog; record them as served.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import api.app  # noqa: E402, F401 - it imports whatever may fail
-from api.openapi.catalogue import catalogue  # noqa: E402
+from api.openapi.error_codes import error_codes  # noqa: E402
 from domain.timestamp import DAY_MS  # noqa: E402
 from infra.settings import RENAMED, SECTIONS, title, variable  # noqa: E402
 from infra.settings.sections.server_settings import LocalStackSettings  # noqa: E402
@@ -48,7 +48,8 @@ def settings() -> str:
 
 def errors() -> str:
     """Return the table of the errors."""
-    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.description] for entry in catalogue())
+    codes = error_codes()
+    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.description] for entry in codes)
     return _table(["code", "status", "meaning"], rows)
 
 

@@ -160,8 +160,8 @@ def _trigger(event: Trigger, now_ms: int) -> None:
     check_ids("candidates", event.candidates)
     check_optional_ids(event, "request_id")
     check_lines(event, "reason")
-    for place, candidate in enumerate(event.described):
-        _candidate(f"described[{place}]", candidate)
+    for index, candidate in enumerate(event.described):
+        _candidate(f"described[{index}]", candidate)
     check_map("context", event.context)
     if event.topic_distance is not None:
         check_number("topic_distance", event.topic_distance, 0.0, 1.0)

@@ -152,15 +152,15 @@ class ContextIqRecommendations:
         scored = await self._scored(feed, len(feed.items))
         for rank, one in enumerate(scored, start=1):
             if one.content_id == query.content_id:
-                position = feed.items.index(one.content_id)
+                index = feed.items.index(one.content_id)
                 return json_response(
                     Explanation(
                         **msgspec.structs.asdict(one),
                         user_id=query.user_id,
                         rank=rank,
-                        reason=feed.reasons[position],
-                        source=feed.sources[position],
-                        parts=contributions(feed, position),
+                        reason=feed.reasons[index],
+                        source=feed.sources[index],
+                        parts=contributions(feed, index),
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)
@@ -192,11 +192,11 @@ class ContextIqRecommendations:
                 content_id=item.item_id,
                 title=item.title,
                 category=item.category,
-                ml_score=round(ml[position], DIGITS),
+                ml_score=round(ml[index], DIGITS),
                 llm_score=feed.llm_scores.get(item.item_id),
-                combined_score=round(combined[position], DIGITS),
+                combined_score=round(combined[index], DIGITS),
             )
-            for position, item in self._context.read_items(served)
+            for index, item in self._context.read_items(served)
         ]
 
 

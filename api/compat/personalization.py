@@ -405,8 +405,8 @@ class _Personalization:
         self, user_id: str, visible: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
         feed, recommendations = visible.feed, []
-        for position, data in zip(visible.positions, visible.items, strict=True):
-            item_id = feed.items[position]
+        for index, data in zip(visible.indices, visible.items, strict=True):
+            item_id = feed.items[index]
             item: Any = candidates.get(item_id) or (_item_labels.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(
                 Recommendation(
@@ -414,10 +414,10 @@ class _Personalization:
                     title=item.title,
                     topics=item.topics,
                     source=item.source,
-                    score=feed.scores[position],
-                    reason=feed.reasons[position],
-                    algorithm=feed.sources[position],
-                    parts=contributions(feed, position),
+                    score=feed.scores[index],
+                    reason=feed.reasons[index],
+                    algorithm=feed.sources[index],
+                    parts=contributions(feed, index),
                 )
             )
         return PersonalizeResult(

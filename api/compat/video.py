@@ -340,8 +340,8 @@ class VideoEndpoints:
         """Return the items of a feed that match the filter and are visible."""
         visible = await self._context.serve_feed(feed, len(feed.items))
         return [
-            PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
-            for position, item in self._context.read_items(visible)
+            PageEntry(feed.items[index], feed.scores[index], feed.reasons[index])
+            for index, item in self._context.read_items(visible)
             if catalog_filter.matches(item)
         ]
 

@@ -66,10 +66,10 @@ def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
 
     Args:
         user_id: The user who requested the feed.
-        visible: The feed, and the positions and JSON of its served items.
+        visible: The feed, and the indices and JSON of its served items.
         now_ms: The present time, in ms since the epoch.
     """
-    feed, pick = visible.feed, _picker(visible.positions)
+    feed, pick = visible.feed, _picker(visible.indices)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
     columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, visible.items)
     return FeedContent(
@@ -84,12 +84,12 @@ def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
     )
 
 
-def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Return a function that selects the values at some positions, which are ascending, from a column."""
-    count = len(positions)
-    if not count or positions[-1] == count - 1:
+def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return a function that selects the values at some indices, which are ascending, from a column."""
+    count = len(indices)
+    if not count or indices[-1] == count - 1:
         return itemgetter(slice(count))
-    return lambda column: [column[position] for position in positions]
+    return lambda column: [column[index] for index in indices]
 
 
 @lru_cache(maxsize=64)

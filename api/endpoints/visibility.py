@@ -28,8 +28,8 @@ class VisibleFeed(NamedTuple):
     """The visible items of a feed."""
 
     feed: Feed
-    positions: Sequence[int]
-    """Their positions in the feed, ascending."""
+    indices: Sequence[int]
+    """Their indices in the feed, ascending."""
     items: Sequence[msgspec.Raw | None]
     """Their JSON; None for items that are not in the catalog."""
     version: str
@@ -79,17 +79,17 @@ class VisibilityRules:
     def visible_in_feed(
         self, item_ids: Sequence[str], items: Sequence[msgspec.Raw | None], *, start: int
     ) -> list[tuple[int, msgspec.Raw, ItemVisibility]]:
-        """Return the visible items of a user's own feed, with their positions.
+        """Return the visible items of a user's own feed, with their indices.
 
         Args:
             item_ids: Consecutive items of the feed.
             items: Their JSON; None for items that have left the catalog.
-            start: The position of the first item in the feed.
+            start: The index of the first item in the feed.
         """
         read = self._reader.read
         visibilities = [
-            (position, data, read(item_id, data))
-            for position, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
+            (index, data, read(item_id, data))
+            for index, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
             if data is not None
         ]
         return [one for one in visibilities if not one[2].is_sold_out] if self._hides_out_of_stock else visibilities
@@ -125,9 +125,7 @@ def _item_visibility(data: msgspec.Raw) -> ItemVisibility:
 def visible_feed(feed: Feed, visibilities: Sequence[tuple[int, msgspec.Raw, ItemVisibility]]) -> VisibleFeed:
     """Return the visible items of a feed."""
     version = _version(feed, [offer.digest for _, _, offer in visibilities])
-    return VisibleFeed(
-        feed, [position for position, _, _ in visibilities], [data for _, data, _ in visibilities], version
-    )
+    return VisibleFeed(feed, [index for index, _, _ in visibilities], [data for _, data, _ in visibilities], version)
 
 
 def reranked_feed(feed: Feed, items: Sequence[msgspec.Raw | None]) -> VisibleFeed:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from api.openapi.catalogue import catalogue
+from api.openapi.error_codes import error_codes
 from domain.timestamp import DAY_MS
 
 
@@ -27,7 +27,7 @@ def errors_page() -> str:
     rows = (
         f'<tr id="{entry.code}"><td><code>{entry.code}</code></td><td>{entry.status}</td>'
         f"<td>{escape(entry.description)}</td></tr>"
-        for entry in catalogue()
+        for entry in error_codes()
     )
     table = _table(("code", "status", "what"), rows)
     return _page(

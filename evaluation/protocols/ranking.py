@@ -17,7 +17,7 @@ _OWN = 2
 """Stream of random numbers of ties, distinct from those of models with the same seed."""
 
 
-class RankedPlace(NamedTuple):
+class TargetRanks(NamedTuple):
     """Ranks of the targets, from 1, and the top items by their numbers in the stream, padded with -1."""
 
     ranks: NDArray[np.int32]
@@ -37,7 +37,7 @@ class ItemRanking:
 
     def rank(
         self, scores: NDArray[np.float64], excluded_items: NDArray[np.int32], targets: NDArray[np.int32]
-    ) -> RankedPlace:
+    ) -> TargetRanks:
         """Return the ranks of the targets among all items of the model except the touched ones.
 
         A target unknown to the model ranks after all others, and below the top 10 even in a short list.
@@ -49,7 +49,7 @@ class ItemRanking:
         finite = np.where(np.isfinite(scores), scores, -np.inf)
         noise = self._draw.random(len(scores))
         candidates = np.flatnonzero(keep)
-        return RankedPlace(
+        return TargetRanks(
             self._ranks(finite, noise, keep, targets),
             self._top(candidates, finite[candidates], noise[candidates]),
         )

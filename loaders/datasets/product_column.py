@@ -45,12 +45,12 @@ def find(header: Sequence[str], form: ProductFormat) -> dict[str, int]:
     """Return the index of each column of the file."""
     names = [name.strip() for name in header]
     letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
-    places = {}
+    indices = {}
     for column, usual in COLUMNS.items():
         if column in form.columns:
             candidates = [names.index(form.columns[column])] if form.columns[column] in names else []
         else:
             candidates = [letters.index(name) for name in usual if name in letters]
         if candidates:
-            places[column] = candidates[0]
-    return places
+            indices[column] = candidates[0]
+    return indices

@@ -66,9 +66,9 @@ def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
     Raises:
         DatasetError: the file or a needed column is missing, or its encoding or rating scale is unclear.
     """
-    text, columns, places = _opened(path, form)
+    text, columns, indices = _opened(path, form)
     rows = list(text.rows(len(columns)))[1:]
-    cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]
+    cells = [_cells(row, indices) if not row.misfit(len(columns)) else None for row in rows]
     try:
         values = ProductValues(lambda name: [row[name] for row in cells if row and row.get(name)], form)
     except ValueError as error:
@@ -100,7 +100,7 @@ def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
         undated=frozenset(undated),
         notes=[
             text.description,
-            *delimited.repeated_names([columns[place] for place in places.values()], columns),
+            *delimited.repeated_names([columns[index] for index in indices.values()], columns),
             *values.notes(),
             *_conflict(conflicts),
         ],
@@ -125,20 +125,20 @@ def _opened(path: Path, form: ProductFormat) -> tuple[Text, list[str], dict[str,
     columns = [name.strip() for name in header.fields]
     if not any(columns):
         raise DatasetError(path, "it is empty")
-    places = product_column.find(columns, form)
-    absent = [name for column, name in form.columns.items() if column not in places]
+    indices = product_column.find(columns, form)
+    absent = [name for column, name in form.columns.items() if column not in indices]
     if absent:
         raise DatasetError(path, f"it has no column {' and none '.join(absent)}; its columns are {', '.join(columns)}")
-    missing = [name for name in NEEDED if name not in places]
+    missing = [name for name in NEEDED if name not in indices]
     if missing:
         problem = header.problem or f"its columns are {', '.join(columns)}; it should have {', '.join(COLUMNS)}"
         raise DatasetError(path, f"it has no column {' and none '.join(missing)}; {problem}")
-    return text, columns, places
+    return text, columns, indices
 
 
-def _cells(row: Row, places: dict[str, int]) -> dict[str, str]:
+def _cells(row: Row, indices: dict[str, int]) -> dict[str, str]:
     """Return the cells of a row by column, each as a single line, empty for a missing value."""
-    cells = {name: line(row.fields[place]) for name, place in places.items()}
+    cells = {name: line(row.fields[index]) for name, index in indices.items()}
     return {name: "" if is_missing(cell) else cell for name, cell in cells.items()}
 
 

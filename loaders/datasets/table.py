@@ -129,8 +129,8 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
             cells = [map(_decoded, cells.to_pylist()) for cells in parquet.read_table(file).columns]
         yield from (_Row(file.name, line, row, columns) for line, row in enumerate(zip(*cells, strict=True), start=1))
         return
-    for place, row in enumerate(text.rows(len(header))):
-        if place or not columns.has_names:
+    for index, row in enumerate(text.rows(len(header))):
+        if index or not columns.has_names:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
@@ -140,8 +140,8 @@ def _notes(text: delimited.Text) -> Iterator[str]:
     header = delimited.first_row(text).fields
     columns = column.find(header)
     if columns is not None and columns.has_names:
-        places = (columns.user, columns.item, columns.rating, columns.time)
-        yield from delimited.repeated_names([header[place] for place in places if place is not None], header)
+        indices = (columns.user, columns.item, columns.rating, columns.time)
+        yield from delimited.repeated_names([header[index] for index in indices if index is not None], header)
 
 
 def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:

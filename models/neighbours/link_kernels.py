@@ -50,9 +50,9 @@ def add(
     Args:
         ids: (room,) ids of all rows.
         sums: (channels, room) sums of all rows.
-        starts: (items,) first place of each row.
+        starts: (items,) index of the first link of each row.
         lengths: (items,) links of each row.
-        rooms: (items,) places of each row.
+        rooms: (items,) room of each row, in links.
         rows: (m,) items of the rows.
         others: (m,) linked items.
         increments: (channels, m) increments of the sums.
@@ -62,19 +62,19 @@ def add(
         if not increments[:, pair].any():
             continue
         row, other = rows[pair], others[pair]
-        place, end = starts[row], starts[row] + lengths[row]
-        while place < end and ids[place] != other:
-            place += 1
-        if place == end:
+        index, end = starts[row], starts[row] + lengths[row]
+        while index < end and ids[index] != other:
+            index += 1
+        if index == end:
             if lengths[row] == rooms[row]:
                 return pair
-            ids[place] = other
+            ids[index] = other
             lengths[row] += 1
             for channel in range(len(sums)):
-                sums[channel, place] = increments[channel, pair]
+                sums[channel, index] = increments[channel, pair]
         else:
             for channel in range(len(sums)):
-                sums[channel, place] += increments[channel, pair]
+                sums[channel, index] += increments[channel, pair]
     return len(rows)
 
 
@@ -93,7 +93,7 @@ def accumulate(
     Args:
         ids: (room,) ids of all rows.
         sums: (room,) sums of all rows.
-        starts: (items,) first place of each row.
+        starts: (items,) index of the first link of each row.
         lengths: (items,) links of each row.
         items: (m,) items of the rows; those without a row are left out.
         weights: (queries, m) weights of the rows.
@@ -105,10 +105,10 @@ def accumulate(
         for number in range(len(items)):
             item, weight = items[number], weights[query, number]
             if 0 <= item < len(starts):
-                for place in range(np.uint64(starts[item]), np.uint64(starts[item] + lengths[item])):
-                    other = np.uint32(ids[place])
+                for index in range(np.uint64(starts[item]), np.uint64(starts[item] + lengths[item])):
+                    other = np.uint32(ids[index])
                     if other < count:
-                        row[other] += weight * np.float32(sums[place])
+                        row[other] += weight * np.float32(sums[index])
 
 
 @_compiled("void(i4[::1], real[::1], i8[::1], i4[::1], i4[::1], i4[::1], f4[:, ::1])")
@@ -126,7 +126,7 @@ def gather(
     Args:
         ids: (room,) ids of all rows.
         sums: (room,) sums of all rows.
-        starts: (items,) first place of each row.
+        starts: (items,) index of the first link of each row.
         lengths: (items,) links of each row.
         items: (m,) items of the rows; those without a row are left out.
         columns: (items,) column of each linked item, negative for none.
@@ -135,7 +135,7 @@ def gather(
     for number in range(len(items)):
         item = items[number]
         if 0 <= item < len(starts):
-            for place in range(starts[item], starts[item] + lengths[item]):
-                column = columns[ids[place]]
+            for index in range(starts[item], starts[item] + lengths[item]):
+                column = columns[ids[index]]
                 if column >= 0:
-                    links[number, column] = sums[place]
+                    links[number, column] = sums[index]

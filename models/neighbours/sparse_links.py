@@ -67,7 +67,7 @@ class SparseLinks:
         self._ids = np.zeros(_START_LINKS, np.int32)
         self._sums = np.zeros((channels, _START_LINKS), np.float64 if is_learned else np.float32)
         self._end = 0
-        """First free place behind all rows."""
+        """The index behind all rows."""
         self._free: dict[int, list[int]] = {}
         """Starts of abandoned rows, by their room."""
         self._starts = np.zeros(_START_ITEMS, np.int64)
@@ -230,7 +230,7 @@ class SparseLinks:
             self._move(item, limit)
 
     def _move(self, item: int, room: int) -> None:
-        """Move an item's row to a place with more room."""
+        """Move an item's row to where there is more room."""
         vacant = self._free.get(room)
         if vacant:
             start = vacant.pop()

@@ -11,7 +11,7 @@ import pytest
 from api.app import endpoints
 from api.http.endpoint import Endpoint
 from api.openapi.asyncapi import asyncapi
-from api.openapi.catalogue import catalogue
+from api.openapi.error_codes import error_codes
 from api.openapi.openapi import openapi, refusals
 from api.security.guard import Guard
 from tests.build import a_feed
@@ -116,7 +116,7 @@ async def test_the_pages_name_every_topic_field_and_error() -> None:
     for topic in TOPICS:
         assert f'id="{topic.short_name}"' in topics
         assert all(f"<code>{name}</code>" in topics for name in topic.record.__struct_fields__)
-    assert all(f'id="{entry.code}"' in errors for entry in catalogue())
+    assert all(f'id="{entry.code}"' in errors for entry in error_codes())
     assert refused["docs"] == "/docs/errors#invalid_value"
 
 
@@ -131,8 +131,8 @@ def test_the_document_of_topics_is_whole() -> None:
     assert "receive_feeds" not in document["operations"]
 
 
-def test_every_error_is_in_the_catalogue_once() -> None:
-    entries = catalogue()
+def test_every_error_has_one_code() -> None:
+    entries = error_codes()
     assert len({entry.code for entry in entries}) == len(entries)
     assert all(entry.description for entry in entries)
     codes = {kind.code for one in ENDPOINTS for kinds in refusals(one).values() for kind in kinds}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from api.http.error import ApiError
 
 
-class CatalogueEntry(NamedTuple):
+class ErrorCode(NamedTuple):
     """One error code; several error classes may share it."""
 
     code: str
@@ -16,14 +16,14 @@ class CatalogueEntry(NamedTuple):
     description: str
 
 
-def catalogue() -> list[CatalogueEntry]:
-    """Return the entries, sorted by status and code."""
-    entries: dict[str, CatalogueEntry] = {}
+def error_codes() -> list[ErrorCode]:
+    """Return the error codes, sorted by status and code."""
+    codes: dict[str, ErrorCode] = {}
     for kind in _kinds(ApiError):
         what = (kind.__doc__ or "").partition("\n")[0]
-        entry = entries.get(kind.code)
-        entries[kind.code] = CatalogueEntry(kind.code, kind.status, f"{entry.description} {what}" if entry else what)
-    return sorted(entries.values(), key=lambda entry: (entry.status, entry.code))
+        entry = codes.get(kind.code)
+        codes[kind.code] = ErrorCode(kind.code, kind.status, f"{entry.description} {what}" if entry else what)
+    return sorted(codes.values(), key=lambda entry: (entry.status, entry.code))
 
 
 def _kinds(kind: type[ApiError]) -> Iterator[type[ApiError]]:
