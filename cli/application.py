@@ -17,7 +17,7 @@ from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
 from infra.local.port import require_free
 from infra.settings import Settings, to_env
 
-ROLES = {
+PROCESSES = {
     "worker feed": ("worker", "--roles", "feed"),
     "worker trainer,archive,log": ("worker", "--roles", "trainer,archive,log"),
     "worker fetch": ("worker", "--roles", "fetch"),
@@ -26,9 +26,9 @@ ROLES = {
     "api": ("api",),
 }
 """The child processes and their commands."""
-LLM_ROLES = {"worker score": ("worker", "--roles", "score")}
+LLM_PROCESSES = {"worker score": ("worker", "--roles", "score")}
 """Child processes that query a language model; they need a key."""
-COLLECT_ROLES = {"worker collect": ("worker", "--roles", "collect")}
+COLLECT_PROCESSES = {"worker collect": ("worker", "--roles", "collect")}
 """Child processes that collect from the external API; they need a token."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
@@ -72,8 +72,8 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as resolved:
         asks = has_key(settings) and CLAUDE not in fakes_in_use(settings)  # judgements of a fake model are worthless
-        roles = ROLES | (LLM_ROLES if asks else {}) | (COLLECT_ROLES if settings.flic_token else {})
-        children = [_child(name, arguments, resolved, on_step) for name, arguments in roles.items()]
+        processes = PROCESSES | (LLM_PROCESSES if asks else {}) | (COLLECT_PROCESSES if settings.flic_token else {})
+        children = [_child(name, arguments, resolved, on_step) for name, arguments in processes.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down
                 await child.start(within_s=_START_WITHIN_S)

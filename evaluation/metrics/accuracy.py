@@ -16,7 +16,7 @@ from evaluation.protocols.ranking import K
 from evaluation.protocols.replay import ReplayOutcome
 from evaluation.protocols.stream import Stream
 
-Column = NDArray[np.float64]
+CaseMetric = NDArray[np.float64]
 _DISCOUNT = 1.0 / np.log2(np.arange(2, K + 2))
 
 
@@ -24,17 +24,17 @@ _DISCOUNT = 1.0 / np.log2(np.arange(2, K + 2))
 class Accuracy:
     """Metrics as columns with one entry per case."""
 
-    hr: Column
-    ndcg: Column
-    mrr: Column
-    precision: Column
-    recall: Column
+    hr: CaseMetric
+    ndcg: CaseMetric
+    mrr: CaseMetric
+    precision: CaseMetric
+    recall: CaseMetric
 
     def mean(self) -> dict[str, float]:
         """Return the mean of each metric over the cases."""
         return {name: _mean(column) for name, column in self.columns().items()}
 
-    def columns(self) -> dict[str, Column]:
+    def columns(self) -> dict[str, CaseMetric]:
         """Return each metric by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -83,5 +83,5 @@ def first_of_case(outcome: ReplayOutcome) -> NDArray[np.intp]:
     return np.asarray(np.unique(outcome.case, return_index=True)[1], np.intp)
 
 
-def _mean(column: Column) -> float:
+def _mean(column: CaseMetric) -> float:
     return float(column.mean()) if len(column) else float("nan")

@@ -15,7 +15,7 @@ from loaders.tables.money import Price, PriceParser
 from schemas.limit import PRODUCT
 from schemas.types import Item
 
-RATING_MAX = 5.0
+PRODUCT_RATING_MAX = 5.0
 """The scale of ratings in the catalogue."""
 _PRICES, _COUNTS = ("discount_price", "actual_price"), ("no_of_ratings", "stock")
 _LINKED_ID = re.compile(r"/(?:dp|gp/product)/([A-Z0-9]{10})(?![A-Z0-9])")
@@ -81,7 +81,7 @@ class ProductValues:
             kind=PRODUCT,
             brand=cells.get("brand") or None,
             original_price=original,
-            rating=None if rating is None else round(rating * RATING_MAX, 4),
+            rating=None if rating is None else round(rating * PRODUCT_RATING_MAX, 4),
             reviews=None if reviews is None else round(reviews),
             stock=None if stock is None else round(stock),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loaders.datasets.world_vocabulary import AGE_BANDS, AGE_WEIGHTS, CITIES, INTERESTS, NAMES, DemoCity
 
-CATEGORIES = ("places", "music", "movies", "workshops")
+_CATEGORIES = ("places", "music", "movies", "workshops")
 _DEVICES = ("phone", "phone", "desktop", "tablet")
 
 
@@ -56,7 +56,7 @@ def _person(rng: random.Random, number: int) -> DemoPerson:
         segment=f"{rng.choices(AGE_BANDS, AGE_WEIGHTS)[0]}|{rng.choice('fm')}",
         city=rng.choice(CITIES),
         tastes={interest.name: share / sum(shares) for interest, share in zip(liked, shares, strict=True)},
-        categories={category: 0.2 + rng.expovariate(1.0) for category in CATEGORIES},
+        categories={category: 0.2 + rng.expovariate(1.0) for category in _CATEGORIES},
         activity=rng.triangular(0.3, 1.9, 0.8),
         device=rng.choice(_DEVICES),
     )

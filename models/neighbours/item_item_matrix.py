@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.neighbours.sparse_links import Indices, Scores, Sums
+from models.neighbours.sparse_links import Indices, LinkScores, Sums
 
 SLOTS = 6_144
 """Number of items with weights: 150 MB when all are in use."""
@@ -37,7 +37,7 @@ class ItemItemMatrix:
         self._gather_indices: NDArray[np.intp] | None = None
         """Cache: slot of each item, or the number of used slots for none."""
 
-    def block(self) -> tuple[Indices, Scores]:
+    def block(self) -> tuple[Indices, LinkScores]:
         """Return the (m,) items with a slot, and the (m, m) weights between them."""
         size = len(self._items)
         return self._items.copy(), self._weights[:size, :size].copy()
@@ -78,7 +78,7 @@ class ItemItemMatrix:
         self._has_row[:] = False
         self._gather_indices = None
 
-    def scores(self, items: Indices, weights: Sums | Scores, *, out: Scores) -> Scores:
+    def scores(self, items: Indices, weights: Sums | LinkScores, *, out: LinkScores) -> LinkScores:
         """Return the weighted sums of the rows of items, one row of scores for each row of weights.
 
         Args:
@@ -96,7 +96,7 @@ class ItemItemMatrix:
         columns = self._slots_for_gather(out.shape[1])
         return totals.take(columns, axis=1, out=out, mode="clip")  # the default mode makes a copy
 
-    def between(self, items: Indices, others: Indices) -> Scores:
+    def between(self, items: Indices, others: Indices) -> LinkScores:
         """Return the (items, others) weights of each item with each other; 0 without one.
 
         Args:
@@ -104,7 +104,7 @@ class ItemItemMatrix:
             others: Items of the columns.
         """
         rows, columns = self._slots(items), self._slots(others)
-        weights: Scores = self._weights[rows[:, None], columns]
+        weights: LinkScores = self._weights[rows[:, None], columns]
         weights[rows < 0] = 0.0
         weights[:, columns < 0] = 0.0
         return weights

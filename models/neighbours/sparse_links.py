@@ -17,7 +17,7 @@ from models.neighbours import link_kernels
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
-Scores = NDArray[np.float32]
+LinkScores = NDArray[np.float32]
 
 MOST_LINKS, FEWEST_LINKS = 1_024, 128
 """Limits of a row in a small catalogue and in a very large one, in links."""
@@ -35,7 +35,7 @@ class SimilarityQuery(NamedTuple):
     """A weighted sum over the rows of some items."""
 
     channel: int
-    weights: Sums | Scores
+    weights: Sums | LinkScores
     """(queries, m) weights of the first m of the items."""
     damping: float = 0.0
     """Exponent of the popularity penalty: each candidate's sum is divided by this power of its event count, and is 0
@@ -74,7 +74,7 @@ class SparseLinks:
         self._lengths = np.zeros(_START_ITEMS, np.int32)
         self._rooms = np.zeros(_START_ITEMS, np.int32)
         self._event_counts = np.zeros(_START_ITEMS)
-        self._damping: dict[float, Scores] = {}
+        self._damping: dict[float, LinkScores] = {}
         """Cache of event_count^-power by item, keyed by power."""
         self.dropped = 0
         """Links that full rows have dropped."""
@@ -159,7 +159,7 @@ class SparseLinks:
         self._event_counts *= factor
         self._damping.clear()
 
-    def scores(self, items: Indices, *queries: SimilarityQuery, out: Scores) -> Scores:
+    def scores(self, items: Indices, *queries: SimilarityQuery, out: LinkScores) -> LinkScores:
         """Return the weighted sums of the rows of items, one row of scores for each row of weights.
 
         Args:
@@ -186,7 +186,7 @@ class SparseLinks:
             start += len(weights)
         return out
 
-    def between(self, items: Indices, others: Indices, *, channel: int) -> Scores:
+    def between(self, items: Indices, others: Indices, *, channel: int) -> LinkScores:
         """Return the (items, others) links of each item with each other; 0 without a link.
 
         Args:
@@ -259,7 +259,7 @@ class SparseLinks:
         for power, damping in self._damping.items():
             damping[item] = _damping(event_count, power)
 
-    def _damped(self, power: float) -> Scores:
+    def _damped(self, power: float) -> LinkScores:
         if power not in self._damping:
             counts = self._event_counts
             damping = np.where(counts > 0.0, np.maximum(counts, MIN_EVENT_COUNT) ** -power, 0.0)

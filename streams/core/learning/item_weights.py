@@ -27,7 +27,7 @@ _LIKED = 1.0
 _AT_ONCE = 64
 """Items per query of a model: each costs a row of scores over the whole catalog."""
 
-Weights = NDArray[np.float32]
+WeightRows = NDArray[np.float32]
 
 
 class ItemWeightsProvider(Protocol):
@@ -43,7 +43,7 @@ class ItemWeightsProvider(Protocol):
             item: The item as the catalog has it; None if unknown.
         """
 
-    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> WeightRows:
         """Return (items, items): the weight of each item, as a liked one, for the others; 0 for no effect.
 
         Args:
@@ -65,7 +65,7 @@ class EaseItemWeights:
             item: The item as the catalog has it; None if unknown.
         """
 
-    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> WeightRows:
         """Return the weights, fitted to the values.
 
         Args:
@@ -96,7 +96,7 @@ class ModelItemWeights:
         """
         self.model.learn([event])
 
-    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> WeightRows:
         """Return the scores; the row of an item for which the model returns its fallback is 0.
 
         Args:
@@ -143,7 +143,7 @@ class ContentItemWeights(ModelItemWeights):
             self._texts[item.item_id] = text_of(item)
         super().add(event, item)
 
-    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> WeightRows:
         """Return the similarities of the items, new texts included.
 
         Args:

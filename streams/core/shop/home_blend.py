@@ -20,10 +20,10 @@ class HomeMix:
     diverse_weight: float
 
 
-Scores = Mapping[str, float]
+ItemScores = Mapping[str, float]
 
 
-def decay_sums(scores_by_age: Iterable[Scores]) -> dict[str, float]:
+def decay_sums(scores_by_age: Iterable[ItemScores]) -> dict[str, float]:
     """Return the decayed sums of scores, scaled to a maximum of 1.
 
     Args:
@@ -43,7 +43,13 @@ def dcg_weights(items: Sequence[str]) -> dict[str, float]:
 
 
 def blend_home(
-    clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, excluded: Iterable[str] = (), limit: int
+    clicked: ItemScores,
+    searched: ItemScores,
+    diverse: ItemScores,
+    *,
+    mix: HomeMix,
+    excluded: Iterable[str] = (),
+    limit: int,
 ) -> list[str]:
     """Return the best items of a weighted sum of three components, best first.
 

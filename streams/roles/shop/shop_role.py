@@ -25,7 +25,7 @@ from infra.redis.stores.shop_store import MAX_PRODUCTS, RedisShopStore, ShopStor
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
-from streams.core.shop.home_blend import Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.home_blend import ItemScores, blend_home, dcg_weights, decay_sums
 from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
 from streams.runtime.core_params import home_mix
@@ -124,7 +124,7 @@ class ShopProjector:
         user_id: str,
         clicked: list[str],
         events: Sequence[Interaction],
-        similarities: Mapping[str, Scores],
+        similarities: Mapping[str, ItemScores],
         now_ms: int,
     ) -> StoredHome | None:
         """Return a user's home page from their events, newest first; None without clicks and searches in the shop."""

@@ -34,7 +34,7 @@ _TRENDING, _POPULAR = HORIZONS.index("trending"), HORIZONS.index("popular")
 _RECEIVED_HORIZONS = [HORIZONS.index(name) for name in ("day", "week", "lasting")]
 _GROWTH = 1_024
 _DIGITS = 9
-CATEGORIES = 1_000
+MAX_CATEGORIES = 1_000
 """Number of categories with charts of their own: those with the most items."""
 _NAMES = 50_000
 """Number of categories and topics above which those without an item are dropped from time to time."""
@@ -247,9 +247,9 @@ class CatalogSnapshot:
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
         members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
-        if len(members) > CATEGORIES:
-            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
-            self.trimmed["categories"] = len(members) - CATEGORIES
+        if len(members) > MAX_CATEGORIES:
+            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:MAX_CATEGORIES]
+            self.trimmed["categories"] = len(members) - MAX_CATEGORIES
             members = {name: members[name] for name in largest}
         return TopItems(
             trending=self._leading(listed, self.horizon_logs[_TRENDING]),

@@ -21,7 +21,7 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Indices
 from streams.core.ranking.stages.features import LLM, ML
 
-Column = NDArray[np.float64]
+DoubleColumn = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LlmRatings:
     """Scores from 0 to 1, by item id."""
     weights: LlmBlendParams
 
-    def column(self, items: Indices, catalog: CatalogSnapshot) -> Column:
+    def column(self, items: Indices, catalog: CatalogSnapshot) -> DoubleColumn:
         """Return (items,) scores; NaN for an item without one.
 
         Args:
@@ -85,11 +85,11 @@ class LlmScoreCache:
 class CombinedScores:
     """The combined scores of candidates, and their two terms."""
 
-    ml: Column
+    ml: DoubleColumn
     """(items,) scaled scores of the ranking: 0 to 1 for the best items, below 0 for others, -inf if not admissible."""
-    weighted_ml: Column
+    weighted_ml: DoubleColumn
     """(items,) the first term: `ml`, weighed where there is an LLM score."""
-    weighted_llm: Column
+    weighted_llm: DoubleColumn
     """(items,) the second term; 0 where there is no LLM score."""
 
     @property
@@ -99,7 +99,9 @@ class CombinedScores:
         return total
 
 
-def combine(scores: NDArray[np.float32], llm: Column, weights: LlmBlendParams, *, feed_items: int) -> CombinedScores:
+def combine(
+    scores: NDArray[np.float32], llm: DoubleColumn, weights: LlmBlendParams, *, feed_items: int
+) -> CombinedScores:
     """Return combined scores.
 
     >>> scores, llm = np.array([1.0, 3.0, 5.0], np.float32), np.array([0.5, np.nan, 0.0])
@@ -150,7 +152,7 @@ def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scor
     )
 
 
-def _contributions(feed: Feed, weighted_ml: Column, weighted_llm: Column) -> dict[str, Column]:
+def _contributions(feed: Feed, weighted_ml: DoubleColumn, weighted_llm: DoubleColumn) -> dict[str, DoubleColumn]:
     """Return the contributions by group, scaled to add up to the combined scores."""
     columns = {name: np.array(values) for name, values in feed.parts.items()}
     total = sum(columns.values(), np.zeros(len(weighted_ml)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.neighbours.sparse_links import Scores, SimilarityQuery, SparseLinks
+from models.neighbours.sparse_links import LinkScores, SimilarityQuery, SparseLinks
 
 ITEMS, CHANNELS = 40, 2
 POWER = 0.5
@@ -28,7 +28,7 @@ def three_items() -> SparseLinks:
     return links
 
 
-def scores_for(links: SparseLinks, item: int, *, damping: float = 0.0, count: int = 4) -> Scores:
+def scores_for(links: SparseLinks, item: int, *, damping: float = 0.0, count: int = 4) -> LinkScores:
     query = SimilarityQuery(0, np.ones((1, 1)), damping)
     return links.scores(np.array([item], np.int32), query, out=np.empty((1, count), np.float32))[0]
 

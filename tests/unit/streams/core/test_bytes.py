@@ -36,7 +36,7 @@ from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
-from streams.core.ranking.catalog.catalog_snapshot import CATEGORIES, CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import MAX_CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user import user_state
@@ -319,13 +319,13 @@ def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.Monke
 
 def test_the_largest_categories_have_charts() -> None:
     view = CatalogSnapshot()
-    for number in range(CATEGORIES + 200):
+    for number in range(MAX_CATEGORIES + 200):
         view.apply_item(an_item(f"i{number}", category=f"c{number}", topics=[]))
         view.apply_stats(stats(f"i{number}", popularity=1.0, trending=1.0))
     for number in range(5):
         view.apply_item(an_item(f"more-{number}", category="c1199", topics=[]))
     view.refresh()
-    assert len(view.charts.popular_in) == CATEGORIES
+    assert len(view.charts.popular_in) == MAX_CATEGORIES
     assert "c1199" in view.charts.popular_in
     assert view.trimmed["categories"] == 200
 
