@@ -241,7 +241,7 @@ class Child:
             ending.cancel()
             hanging.cancel()
         kill_group(process.pid)
-        return f"wrote no heartbeat for {self._watchdog_timeout_s:g} s and was ended" if hung else self._ending()
+        return f"was silent for {self._watchdog_timeout_s:g} s and was ended" if hung else self._ending()
 
     async def _hangs(self) -> None:
         """Return once the process has written no heartbeat for too long; rotate its log meanwhile.

@@ -157,7 +157,7 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
     await until(lambda: child.pid not in (None, first))
     assert not psutil.pid_exists(first)
     await until(lambda: "ready" in states(steps)[2:])
-    assert "no heartbeat for 0.5 s" in steps[2].detail
+    assert "silent for 0.5 s" in steps[2].detail
     await child.stop()
 
 

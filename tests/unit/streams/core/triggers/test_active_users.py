@@ -53,8 +53,8 @@ def test_everyone_is_woken_by_their_own_clock_and_who_has_not_said_by_the_defaul
 
 
 def test_who_has_been_away_is_not_woken_and_forgotten_until_something_comes() -> None:
-    gone, here = (ActiveUser("", NOON_MS - days * DAY_MS, -1) for days in (15, 13))
-    active_users = users_with(gone=gone, here=here)
+    old, recent = (ActiveUser("", NOON_MS - days * DAY_MS, -1) for days in (15, 13))
+    active_users = users_with(gone=old, here=recent)
     assert [user_id for user_id, *_ in woken(active_users)] == ["here"]
     assert len(active_users) == 1
     active_users.put("gone", ActiveUser("", NOON_MS, -1))
