@@ -25,7 +25,7 @@ from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR
-from streams.core.user import user_state
+from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 
@@ -96,11 +96,11 @@ class BlendCandidate(Model):
         state = UserState(query.user_id)
         for number, event in enumerate(query.history, start=1):
             subject = snapshot.labels(event.item_id) or ItemLabels()
-            user_state.fold(
+            user.fold(
                 state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
             )
         snapshot.refresh_columns()
-        return build_candidates(user_state.snapshot(state, params.user), snapshot, params.rank, at_ms=query.at_ms)
+        return build_candidates(user.snapshot(state, params.user), snapshot, params.rank, at_ms=query.at_ms)
 
 
 class _Ablated(PersonalWeights):

@@ -46,8 +46,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     ablate: Annotated[
         str | None,
         typer.Option(
-            help="sources or parts: compare the blend with itself without each feature group or feature,"
-            " instead of --models."
+            help="sources or parts: compare the blend with itself without each source or feature, instead of --models."
         ),
     ] = None,
     cold: Annotated[
@@ -94,7 +93,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     --cold learns nothing from a fifth of the users, and ranks each of their test events with only the user's last 0,
     1, 2, 3, 5, 10 or all events known. Five seeds hold out every user once.
 
-    --ablate sources shows the contribution of each feature group of the blend: the model blend-neighbors works without
+    --ablate sources shows the contribution of each source of the blend: the model blend-neighbors works without
     neighbours, the model blend-neighbors.near without one feature of them.
 
     A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
