@@ -34,7 +34,7 @@ TOGETHER = (
         "schemas",
         "topics",
         "api/openapi",
-        "cli/commands/test_worker_roles.py",
+        "cli/commands/stack/test_worker_roles.py",
     ),
 )
 """Unit tests that hold a change to all of its places, such as the label of each feature group."""
@@ -104,9 +104,9 @@ def test_the_tests_of_other_places_pass_with_all_recipes_together(tree: Path) ->
     for recipe in RECIPES.values():
         for step in recipe.steps:
             step.apply(tree)
-    for command in dict.fromkeys(command for recipe in RECIPES.values() for command in recipe.commands):
-        if "pytest" not in command:
-            run(command, tree)
+    generators = {command for recipe in RECIPES.values() for command in recipe.commands if "pytest" not in command}
+    for command in sorted(generators, key=lambda command: "schemas" not in command):  # all else reads these types
+        run(command, tree)
     paths = [*(f"tests/unit/{path}" for path in TOGETHER), *(f"tests/contract/{name}.py" for name in CONTRACTS)]
     run(f"python -m pytest -q -p no:cacheprovider {' '.join(paths)}", tree)
 
