@@ -1,6 +1,13 @@
-"""The feed as a list of stages: candidates, filters, features, blend, LLM blend, selection, reasons.
+"""The feed as a list of stages, each in a module of `streams.core.ranking.stages`.
 
-The selection puts trailing items last, calibrates, and diversifies.
+    candidate_sources   SOURCES: the items to consider, in a catalogue too large to score whole
+    filters             FILTERS: the items that may not be shown, and those that come last
+    features            FEATURES: values for each item, with prior weights, labels and reasons
+    models.blend        the weighted sum of the features, with learned weights
+    llm_blend           the language model's scores, as one more term
+    calibration         each interest's share of the feed
+    diversity           the limit of each category
+    reasons             the sentence at each item
 
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
