@@ -366,6 +366,8 @@ def _model_version(version: ModelVersion, now_ms: int) -> None:
     _numbers("weights", version.weights, -_WEIGHT_MAX, _WEIGHT_MAX)
     _numbers("squares", version.squares, 0.0, _SUM_MAX)
     _numbers("scales", version.scales, 0.0, _SUM_MAX)
+    _numbers("leads", version.leads, -_SUM_MAX, _SUM_MAX)
+    _numbers("lead_squares", version.lead_squares, 0.0, _SUM_MAX)
     _time("created_at", version.created_at, now_ms)
     _time("watermark", version.watermark, now_ms)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Column = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Block = tuple[Column, Column]
 """(rows, features) with a 1 where a row holds a feature, and (rows, items) values."""
 
@@ -39,6 +40,40 @@ class FeatureMatrix:
     def column(self, indices: NDArray[np.intp] | slice) -> Column:
         """Return the (features, indices) columns of some items."""
         return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
+
+    def ranks(self, chosen_index: int, *, among: Mask | None = None) -> NDArray[np.float64]:
+        """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
+
+        The rank is infinite where a feature has nothing to say for the item, that is where its value is not positive.
+
+        Args:
+            chosen_index: Index of the item.
+            among: (items,) mask of the items that compete; all by default.
+        """
+        return np.min([_ranks(rows, block, chosen_index, among) for rows, block in self.blocks], axis=0)
+
+
+def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> float:
+    """Return the rank of an item by (items,) scores, from 1; tied items share their mean rank.
+
+    Args:
+        scores: Score of each item.
+        chosen_index: Index of the item.
+        among: (items,) mask of the items that compete; all by default.
+    """
+    rivals = scores if among is None else scores[among]
+    above, tied = np.count_nonzero(rivals > scores[chosen_index]), np.count_nonzero(rivals == scores[chosen_index])
+    return above + (tied + 1) / 2
+
+
+def _ranks(rows: Column, block: Column, chosen_index: int, among: Mask | None) -> NDArray[np.float64]:
+    """Return the ranks of an item by the features of one block, infinite for other features."""
+    ranks = np.full(rows.shape[1], np.inf)
+    held, features = np.nonzero(rows)
+    for row, feature in zip(held.tolist(), features.tolist(), strict=True):
+        if block[row, chosen_index] > 0:
+            ranks[feature] = rank_of(block[row], chosen_index, among=among)
+    return ranks
 
 
 def _sum(arrays: Iterable[Column]) -> Column:
