@@ -32,7 +32,9 @@ _BAD_LINES_SHOWN = 5
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file in a supported format, or sparse-shop-1.")],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="A folder or file in a supported format, or sparse-shop-1.")
+    ],
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; or {_RMSE}, for predicted ratings.")
     ] = "prequential-strict",

@@ -154,12 +154,12 @@ def _sittings(shape: Shape, draw: np.random.Generator) -> Iterator[tuple[int, in
     counts = np.maximum(draw.multinomial(shape.ratings, activity / activity.sum()), _LEAST_RATINGS)
     first = shape.days * draw.random(shape.users) ** (1 / _GROWTH)
     sittings = []
-    for user, left in enumerate(counts.tolist()):
-        day = float(first[user])
-        while left:
-            count = min(left, int(draw.geometric(1 / shape.sitting)))
+    for user, total in enumerate(counts.tolist()):
+        day, rest = float(first[user]), total
+        while rest:
+            count = min(rest, int(draw.geometric(1 / shape.sitting)))
             sittings.append((int(day), user, count))
-            left -= count
+            rest -= count
             day += draw.exponential(_PAUSE_DAYS)
             if day >= shape.days:
                 day = first[user] + (shape.days - first[user]) * draw.random()

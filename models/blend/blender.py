@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blend.fallback import Fallback
-from models.blend.feature_matrix import FeatureMatrix, Mask, rank_of
+from models.blend.feature_matrix import FeatureMatrix, Mask
 
 Weights = NDArray[np.float64]
 Context = tuple[int, ...]

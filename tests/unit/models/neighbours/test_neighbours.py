@@ -11,6 +11,7 @@ from domain.timestamp import HOUR_MS
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.als import Als
 from models.factorization.ease import Ease
+from models.factorization.tale import Tale
 from models.neighbours.cooccurrence import Cooccurrence
 from models.neighbours.itemknn import ItemKnn
 from models.neighbours.sessionknn import SessionKnn
@@ -20,6 +21,7 @@ from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "ease": lambda: Ease(regularization=100.0, refit_every=40),
+    "tale": lambda: Tale(regularization=1_000.0, refit_every=40),
     "item-knn": lambda: ItemKnn(refit_every=40),
     "als": lambda: Als(factors=2, sweeps=5, refit_every=40),
     "user-user": UserUser,
@@ -49,7 +51,7 @@ def test_a_disliked_item_does_not_count_as_much_as_a_liked_one(build: Callable[[
     assert int(model.recommend([query], 1)[0].items[0][1:]) % 2 == 1
 
 
-@pytest.mark.parametrize("build", [Ease, ItemKnn, Als], ids=["ease", "item-knn", "als"])
+@pytest.mark.parametrize("build", [Ease, Tale, ItemKnn, Als], ids=["ease", "tale", "item-knn", "als"])
 def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_gets_the_fallback(
     build: Callable[[], Model],
 ) -> None:
