@@ -21,7 +21,6 @@ from tests.unit.models.builder import ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "ease": lambda: Ease(regularization=100.0, refit_every=40),
-    "tale": lambda: Tale(regularization=1_000.0, refit_every=40),
     "item-knn": lambda: ItemKnn(refit_every=40),
     "als": lambda: Als(factors=2, sweeps=5, refit_every=40),
     "user-user": UserUser,
