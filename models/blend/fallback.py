@@ -52,10 +52,10 @@ class Fallback:
             blend_rank: Its rank by the learned blend.
             outcome_weight: Weight of the outcome, from 0 to 1.
         """
-        kept = 1.0 - outcome_weight / _REMEMBERED
+        decay = 1.0 - outcome_weight / _REMEMBERED
         lead = _gain(feature_ranks) - _gain(np.array(blend_rank))
-        self._leads = kept * self._leads + outcome_weight * lead
-        self._squares = kept * self._squares + outcome_weight * lead**2
+        self._leads = decay * self._leads + outcome_weight * lead
+        self._squares = decay * self._squares + outcome_weight * lead**2
         self._share()
 
     def state(self) -> dict[str, Leads]:

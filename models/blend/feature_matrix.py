@@ -69,8 +69,7 @@ def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> 
 def _ranks(rows: Column, block: Column, chosen_index: int, among: Mask | None) -> NDArray[np.float64]:
     """Return the ranks of an item by the features of one block, infinite for other features."""
     ranks = np.full(rows.shape[1], np.inf)
-    held, features = np.nonzero(rows)
-    for row, feature in zip(held.tolist(), features.tolist(), strict=True):
+    for row, feature in np.argwhere(rows).tolist():
         if block[row, chosen_index] > 0:
             ranks[feature] = rank_of(block[row], chosen_index, among=among)
     return ranks

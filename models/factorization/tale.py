@@ -110,7 +110,7 @@ class Tale(Ease):
         count, at_ms = self._popularity.get(item, (0.0, event.at_ms))
         count = 1.0 + count * math.exp(-abs(event.at_ms - at_ms) / self._popularity_ms)
         self._popularity[item] = (count, event.at_ms)
-        return confidence(event.weight, dislike_confidence=self._dislike_confidence) * count**-self._exponent
+        return confidence(event.weight, dislike_confidence=self._dislike_confidence) / math.pow(count, self._exponent)
 
     def _fit(self, columns: sparse.csr_array) -> NDArray[np.float32]:
         size = len(self.items)
@@ -136,7 +136,14 @@ class _TargetRows:
         self._items, self._values = array("i"), array("f")
 
     def add(self, source_items: Sequence[int], source_values: Sequence[float], item: int, value: float) -> None:
-        """Append a target with its sources."""
+        """Append a target with its sources.
+
+        Args:
+            source_items: Numbers of the source items.
+            source_values: Value of each source.
+            item: Number of the target item.
+            value: Value of the target.
+        """
         self._source_items.extend(source_items)
         self._source_values.extend(source_values)
         self._ends.append(len(self._source_items))
