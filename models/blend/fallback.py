@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 Leads = NDArray[np.float64]
 
-_LISTED = 10
+LISTED = 10
+"""Length of the lists that gains are of."""
 _REMEMBERED = 10_000.0
 """Outcomes in the decayed sums."""
 _PRIOR_SQUARES = 25.0
@@ -79,4 +80,4 @@ class Fallback:
 
 def _gain(ranks: Leads) -> Leads:
     """Return the NDCG@10 of lists in which the chosen item has these ranks."""
-    return np.where(ranks <= _LISTED, 1.0 / np.log2(1.0 + ranks), 0.0)
+    return np.where(ranks <= LISTED, 1.0 / np.log2(1.0 + ranks), 0.0)

@@ -41,16 +41,26 @@ class FeatureMatrix:
         """Return the (features, indices) columns of some items."""
         return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
 
-    def ranks(self, chosen_index: int, *, among: Mask | None = None) -> NDArray[np.float64]:
+    def ranks(self, chosen_index: int, *, listed: int, among: Mask | None = None) -> NDArray[np.float64]:
         """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
 
-        The rank is infinite where a feature has nothing to say for the item, that is where its value is not positive.
+        The rank is infinite where the item is not listed, and where a feature has nothing to say for it, that is where
+        its value is not positive.
 
         Args:
             chosen_index: Index of the item.
+            listed: Number of items in a list.
             among: (items,) mask of the items that compete; all by default.
         """
-        return np.min([_ranks(rows, block, chosen_index, among) for rows, block in self.blocks], axis=0)
+        ranks = np.full(self.blocks[0][0].shape[1], np.inf)
+        for rows, block in self.blocks:
+            above = block > block[:, chosen_index, None]
+            if among is not None:
+                above &= among
+            for row, feature in np.argwhere(rows).tolist():
+                if block[row, chosen_index] > 0 and np.count_nonzero(above[row]) < listed:
+                    ranks[feature] = rank_of(block[row], chosen_index, among=among)
+        return ranks
 
 
 def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> float:
@@ -61,18 +71,10 @@ def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> 
         chosen_index: Index of the item.
         among: (items,) mask of the items that compete; all by default.
     """
-    rivals = scores if among is None else scores[among]
-    above, tied = np.count_nonzero(rivals > scores[chosen_index]), np.count_nonzero(rivals == scores[chosen_index])
-    return above + (tied + 1) / 2
-
-
-def _ranks(rows: Column, block: Column, chosen_index: int, among: Mask | None) -> NDArray[np.float64]:
-    """Return the ranks of an item by the features of one block, infinite for other features."""
-    ranks = np.full(rows.shape[1], np.inf)
-    for row, feature in np.argwhere(rows).tolist():
-        if block[row, chosen_index] > 0:
-            ranks[feature] = rank_of(block[row], chosen_index, among=among)
-    return ranks
+    above, level = scores > scores[chosen_index], scores == scores[chosen_index]
+    if among is not None:
+        above, level = above & among, level & among
+    return float(np.count_nonzero(above) + (np.count_nonzero(level) + 1) / 2)
 
 
 def _sum(arrays: Iterable[Column]) -> Column:

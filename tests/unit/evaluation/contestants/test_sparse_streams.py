@@ -11,6 +11,7 @@ from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext
 from evaluation.protocols.stream import of_dataset
 from loaders.datasets.sparse import Shape, build
+from models.blend.fallback import LISTED
 from models.blend.feature_matrix import rank_of
 from streams.core.ranking.pipeline import Candidates, score, weights_for
 
@@ -34,8 +35,10 @@ class Gains:
         offset = learner.weights.offset(query.features.user_id)
         learned = learner.blender.weights(query.context) + (0.0 if offset is None else offset)
         serving = rank_of(score(seen, weights_for(query, learner.blender)), taken)
-        ranks = np.array([serving, rank_of(score(seen, learned), taken), *seen.features.ranks(taken, among=among)])
-        self.rows.append(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0).tolist())
+        ranks = np.array(
+            [serving, rank_of(score(seen, learned), taken), *seen.features.ranks(taken, listed=LISTED, among=among)]
+        )
+        self.rows.append(np.where(ranks <= LISTED, 1 / np.log2(1 + ranks), 0.0).tolist())
 
     def means(self) -> tuple[float, float, float]:
         """Return the mean gain of what serves, of the learned weights, and of the best feature."""
