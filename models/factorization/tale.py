@@ -42,15 +42,15 @@ class Tale(Ease):
     def __init__(
         self,
         *,
-        regularization: float = 50.0,
+        regularization: float = 2_000.0,
         refit_every: int = 1_000,
         max_items: int = MAX_ITEMS,
-        position_discount: float = 0.8,
+        position_discount: float = 0.95,
         dislike_confidence: float = 0.5,
-        interval_days: float = 0.5,
-        interval_floor: float = 0.4,
+        interval_days: float = 0.01,
+        interval_floor: float = 0.2,
         popularity_days: float = 30.0,
-        popularity_exponent: float = 0.1,
+        popularity_exponent: float = 0.05,
         sources: int = 50,
     ) -> None:
         """Start untrained.

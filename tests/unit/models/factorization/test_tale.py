@@ -56,6 +56,7 @@ def test_the_weights_are_those_of_the_definition_however_often_it_was_refitted(e
         model = Tale(
             regularization=1.0,
             refit_every=refit_every,
+            interval_days=0.5,
             interval_floor=0.2,
             popularity_days=3.0,
             popularity_exponent=exponent,
@@ -67,7 +68,7 @@ def test_the_weights_are_those_of_the_definition_however_often_it_was_refitted(e
 
 
 def test_what_followed_soon_counts_more_than_what_followed_late() -> None:
-    model = Tale(regularization=1.0, interval_floor=0.0)
+    model = Tale(regularization=1.0, interval_days=0.5, interval_floor=0.0)
     model.learn([an_event(user, item, days) for user in range(30) for item, days in ((0, 0.0), (1, 0.1), (2, 5.0))])
     soon, late = (model.scores([ModelQuery("new", (("i0", 1.0),))])[0][item] for item in (1, 2))
     assert soon > 2 * late > 0
