@@ -86,7 +86,8 @@ class Blender:
         if not shares.any():
             return learned
         spread = np.linalg.norm(learned * self.scale)
-        return (1.0 - shares.sum()) * learned + shares * spread / np.maximum(self.scale, _MIN_SCALE)
+        leading: Weights = shares * spread / np.maximum(self.scale, _MIN_SCALE)
+        return (1.0 - float(shares.sum())) * learned + leading
 
     @property
     def scale(self) -> Weights:
