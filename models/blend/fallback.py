@@ -23,8 +23,8 @@ LISTED = 10
 _REMEMBERED = 10_000.0
 """Outcomes in the decayed sums."""
 _PRIOR_SQUARES = 25.0
-"""Prior sum of squared leads, so that a few early hits are no evidence."""
-_LEAST_EVIDENCE, _FULL_EVIDENCE = 0.5, 1.5
+"""Prior sum of squared leads, so that an early hit is no evidence."""
+_LEAST_EVIDENCE, _FULL_EVIDENCE = 0.2, 0.7
 """Standard errors of the strongest lead up to which the leading features have no share of the score, and from which on
 they have all of it."""
 _MAX_EVIDENCE = 30.0

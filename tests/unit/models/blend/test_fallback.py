@@ -31,9 +31,9 @@ def test_features_behind_the_blend_have_no_share() -> None:
     assert not judged(2.0, MISS, blend=2.0, outcomes=500).any()
 
 
-def test_a_few_hits_are_no_evidence() -> None:
-    assert not judged(1.0, blend=MISS, outcomes=2).any()
-    assert judged(1.0, blend=MISS, outcomes=4).sum() < 0.5
+def test_one_hit_is_no_evidence_and_two_are_little() -> None:
+    assert not judged(1.0, blend=MISS, outcomes=1).any()
+    assert 0.0 < judged(1.0, blend=MISS, outcomes=2).sum() < 0.5
 
 
 def test_outcomes_that_count_little_move_little() -> None:
