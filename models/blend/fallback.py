@@ -1,9 +1,9 @@
 """The fallback of the blend: the single features that rank the choices best, where the learned weights do not.
 
-The learned blend and each feature alone are experts (Cesa-Bianchi and Lugosi 2006), judged on every outcome before it
-is learned, by NDCG@10. A feature's lead is the decayed sum of its gains less those of the blend, and the evidence for
-the feature is its lead in standard errors. The leading features' share of the score grows with the strongest evidence,
-from nothing to all of it, and is divided among them by the likelihood ratio of their leads to none.
+The learned blend and each feature alone are experts, judged on every outcome before it is learned, by NDCG@10. A
+feature's lead is the decayed sum of its gains less those of the blend, and the evidence for the feature is its lead in
+standard errors. The leading features' share of the score grows with the strongest evidence, from nothing to all of it,
+and is divided among them exponentially in the evidence for each, as by Hedge (Freund and Schapire 1997).
 
 The logit alone cannot promise that: on a sparse stream most of its probability lies on the long tail of items, so that
 its gradient hardly depends on the ten items that are shown.
@@ -27,8 +27,8 @@ _PRIOR_SQUARES = 25.0
 _LEAST_EVIDENCE, _FULL_EVIDENCE = 0.2, 0.7
 """Standard errors of the strongest lead up to which the leading features have no share of the score, and from which on
 they have all of it."""
-_MAX_EVIDENCE = 30.0
-"""Bound that keeps likelihoods finite."""
+_MAX_EVIDENCE = 100.0
+"""Bound that keeps exponentials finite."""
 
 
 class Fallback:
@@ -74,8 +74,8 @@ class Fallback:
         if reach <= 0.0:
             self.shares = np.zeros_like(evidence)
             return
-        likelihood = np.expm1(evidence**2 / 2.0)
-        self.shares = likelihood * (min(reach, 1.0) / likelihood.sum())
+        exponentials = np.expm1(evidence)
+        self.shares = exponentials * (min(reach, 1.0) / exponentials.sum())
 
 
 def _gain(ranks: Leads) -> Leads:
