@@ -21,10 +21,10 @@ from models.blend.personal import PersonalWeights
 from schemas.types import Feed, Interaction
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.ranking.features import PRIOR, weights_in_order
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
+from streams.core.ranking.stages.features import PRIOR, weights_in_order
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params

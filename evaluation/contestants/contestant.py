@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
 """The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
@@ -84,7 +84,7 @@ def build(name: str, context: EvalContext) -> Model:
 
 def _of_source(feature: str) -> str:
     """Return the name of the blend without all features of a feature's source."""
-    return f"{BLEND}-{FEATURES[feature].source}"
+    return f"{BLEND}-{FEATURES[feature].group.name}"
 
 
 def _of_feature(feature: str) -> str:
@@ -94,7 +94,7 @@ def _of_feature(feature: str) -> str:
 
 def _alone(feature: str) -> str:
     """Return the name of a feature that ranks alone."""
-    return f"{ALONE}-{FEATURES[feature].source}.{feature}"
+    return f"{ALONE}-{FEATURES[feature].group.name}.{feature}"
 
 
 def _feature_alone(name: str) -> str | None:

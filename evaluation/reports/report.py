@@ -41,7 +41,7 @@ def report(
 ) -> Report:
     """Return the report of the outcomes of each model, one outcome per seed."""
     part = split_bounds(stream, spec.part)
-    variety = BeyondAccuracy(stream, part[0])
+    beyond_accuracy = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {
         name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
@@ -49,11 +49,11 @@ def report(
     reference = _best_baseline(accuracies) if spec.ablate is None else BLEND
     return {
         **about(stream, spec),
-        "similarity": variety.similarity,
+        "similarity": beyond_accuracy.similarity,
         "reference": reference,
         "models": {
             name: {
-                **_model(accuracies[name], each, variety, part),
+                **_model(accuracies[name], each, beyond_accuracy, part),
                 "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
                 "against_reference": None
                 if reference is None or reference == name
@@ -84,10 +84,10 @@ def about(stream: Stream, spec: EvaluationSpec) -> Report:
 
 
 def _model(
-    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]
+    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], beyond_accuracy: BeyondAccuracy, part: tuple[int, int]
 ) -> Report:
     first = each[0]
-    varieties = [variety.of(run) for run in each]
+    varieties = [beyond_accuracy.of(run) for run in each]
     by_seed = [accuracy(run).mean() for run in each]
     return {
         "cases": len(model_accuracy.hr),

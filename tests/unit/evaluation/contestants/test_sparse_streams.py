@@ -30,13 +30,17 @@ class Gains:
     model: BlendCandidate
     rows: list[list[float]] = field(default_factory=list)
 
-    def add(self, seen: Candidates, taken: int) -> None:
-        learner, query, among = self.model.learner, seen.query, seen.is_admissible
+    def add(self, candidates: Candidates, chosen_index: int) -> None:
+        learner, query, among = self.model.learner, candidates.query, candidates.is_admissible
         offset = learner.weights.offset(query.features.user_id)
         learned = learner.blender.weights(query.context) + (0.0 if offset is None else offset)
-        serving = rank_of(score(seen, weights_for(query, learner.blender)), taken)
+        serving = rank_of(score(candidates, weights_for(query, learner.blender)), chosen_index)
         ranks = np.array(
-            [serving, rank_of(score(seen, learned), taken), *seen.features.ranks(taken, listed=LISTED, among=among)]
+            [
+                serving,
+                rank_of(score(candidates, learned), chosen_index),
+                *candidates.features.ranks(chosen_index, listed=LISTED, among=among),
+            ]
         )
         self.rows.append(np.where(ranks <= LISTED, 1 / np.log2(1 + ranks), 0.0).tolist())
 

@@ -51,7 +51,7 @@ def weights_by_definition(
 @pytest.mark.parametrize("exponent", [0.0, 0.5])
 def test_the_weights_are_those_of_the_definition_however_often_it_was_refitted(exponent: float) -> None:
     events = some_events()
-    wanted = weights_by_definition(events, tau=0.5, floor=0.2, popularity_days=3.0, exponent=exponent)
+    expected = weights_by_definition(events, tau=0.5, floor=0.2, popularity_days=3.0, exponent=exponent)
     for refit_every in (1, EVENTS - 32):
         model = Tale(
             regularization=1.0,
@@ -64,7 +64,7 @@ def test_the_weights_are_those_of_the_definition_however_often_it_was_refitted(e
         model.learn(events)
         for item, name in enumerate(model.items.names):
             scores = model.scores([ModelQuery("new", ((name, 1.0),))])[0]
-            assert scores == pytest.approx(wanted[item], abs=1e-4)
+            assert scores == pytest.approx(expected[item], abs=1e-4)
 
 
 def test_what_followed_soon_counts_more_than_what_followed_late() -> None:
