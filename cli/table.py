@@ -37,7 +37,7 @@ def print_metrics(report: Report, console: Console) -> None:
 
 
 def print_ablation(report: Report, console: Console) -> None:
-    """Print the metrics of an ablation: the blend without each of its features or sources."""
+    """Print the metrics of an ablation: the blend, and it without each of its features or sources, or these alone."""
     table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
         gaps = figures["against_reference"]

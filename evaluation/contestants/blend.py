@@ -1,4 +1,4 @@
-"""The serving blend as an evaluated model: the pure cores of the ranker and the trainer, driven in memory.
+"""The serving blend as an evaluated model: the pure cores of the rank agent and the trainer, driven in memory.
 
 There are two differences from serving: each list is ranked anew, as after `POST /retrieve`, and the item tables are up
 to date with each event, while those of a worker lag by up to a second.
@@ -24,7 +24,7 @@ from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
-from streams.core.ranking.stages.features import PRIOR
+from streams.core.ranking.stages.features import PRIOR, weights_in_order
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
@@ -39,12 +39,15 @@ class BlendCandidate(Model):
 
     name = "blend"
 
-    def __init__(self, context: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, context: EvalContext, *, without: frozenset[str] = frozenset(), alone: str | None = None
+    ) -> None:
         """Start untrained.
 
         Args:
             context: The catalogue and the seed.
             without: Features to ablate; their weights stay 0.
+            alone: The feature whose values are the scores, instead of the blend's; no weights are learned.
         """
         super().__init__()
         params = learner_params(Settings())
@@ -54,6 +57,7 @@ class BlendCandidate(Model):
         self.learner = Learner(replace(params, rank=rank))
         if without:
             self.learner.weights = _Ablated(without)
+        self._alone = None if alone is None else weights_in_order({alone: 1.0})
         self.items = self.learner.catalog.items
         self._catalogue = {item.item_id: item for item in context.catalogue}
         self._count = 0
@@ -63,7 +67,12 @@ class BlendCandidate(Model):
         for event in events:
             self._count += 1
             position = Position(0, self._count, self._count)
-            self.learner.learn(interaction(event, self._count), position, item=self._catalogue.get(event.item_id))
+            self.learner.learn(
+                interaction(event, self._count),
+                position,
+                item=self._catalogue.get(event.item_id),
+                learn_weights=self._alone is None,
+            )
 
     def feed(self, user_id: str) -> Feed:
         """Return the feed of a user as a worker writes it."""
@@ -84,7 +93,7 @@ class BlendCandidate(Model):
         candidates = (
             self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
         )
-        scores = score(candidates, weights_for(candidates.query, blender))
+        scores = score(candidates, weights_for(candidates.query, blender) if self._alone is None else self._alone)
         row[candidates.items] = scores
         top_items = candidates.items[order(candidates, scores, snapshot, params)]
         if len(top_items):

@@ -1,4 +1,4 @@
-"""Evaluated models: every model of the registry, the serving blend, and the blend with ablated features."""
+"""Evaluated models: those of the registry, the serving blend, the blend with ablated features, and single features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
 """The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
-ABLATIONS = ("sources", "parts")
+ALONE = "alone"
+"""The prefix of a feature that ranks alone: `alone-popular.lasting`."""
+ABLATIONS = ("sources", "parts", ALONE)
+"""The blend against itself without each source or feature, or against each feature alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +43,20 @@ def names() -> list[str]:
 
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
-    """Return the blend and its ablations by source or by feature, limited to features active on the stream."""
+    """Return the blend and its ablations, or its features alone, limited to features active on the stream.
+
+    Args:
+        kind: One of ABLATIONS.
+        repeats: Whether items repeat on the stream.
+    """
     active_features = [name for name, feature in FEATURES.items() if repeats or not feature.needs_repeats]
-    name_of = _of_source if kind == "sources" else _of_feature
+    name_of = {"sources": _of_source, "parts": _of_feature, ALONE: _alone}[kind]
     return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
 def is_known(name: str) -> bool:
     """Return whether a model has this name."""
-    return name in names() or bool(_ablated_features(name))
+    return name in names() or bool(_ablated_features(name)) or _feature_alone(name) is not None
 
 
 def is_baseline(name: str) -> bool:
@@ -68,7 +76,7 @@ def build(name: str, context: EvalContext) -> Model:
     if name not in MODELS:
         from evaluation.contestants.blend import BlendCandidate
 
-        return BlendCandidate(context, without=_ablated_features(name))
+        return BlendCandidate(context, without=_ablated_features(name), alone=_feature_alone(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
@@ -82,6 +90,16 @@ def _of_source(feature: str) -> str:
 def _of_feature(feature: str) -> str:
     """Return the name of the blend without one feature."""
     return f"{_of_source(feature)}.{feature}"
+
+
+def _alone(feature: str) -> str:
+    """Return the name of a feature that ranks alone."""
+    return f"{ALONE}-{FEATURES[feature].group.name}.{feature}"
+
+
+def _feature_alone(name: str) -> str | None:
+    """Return the feature that ranks alone under this name."""
+    return next((feature for feature in FEATURES if name == _alone(feature)), None)
 
 
 def _ablated_features(name: str) -> frozenset[str]:

@@ -32,7 +32,9 @@ _BAD_LINES_SHOWN = 5
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file in a supported format.")],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="A folder or file in a supported format, or sparse-shop-1.")
+    ],
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; or {_RMSE}, for predicted ratings.")
     ] = "prequential-strict",
@@ -47,6 +49,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         str | None,
         typer.Option(
             help="sources or parts: compare the blend with itself without each source or feature, instead of --models."
+            " alone: compare it with each of its features alone."
         ),
     ] = None,
     cold: Annotated[
@@ -89,12 +92,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 
     Formats: MovieLens folders, check-in arrays, Gowalla check-ins, click sessions, and CSV, TSV or Parquet with user,
     item, timestamp and optionally a rating. Ratings of 4 of 5 or more are positive; without ratings all events are.
+    The names sparse-shop-SEED, sparse-fads-SEED, sparse-hauls-SEED and sparse-small-SEED stand for generated streams.
 
     --cold learns nothing from a fifth of the users, and ranks each of their test events with only the user's last 0,
     1, 2, 3, 5, 10 or all events known. Five seeds hold out every user once.
 
     --ablate sources shows the contribution of each source of the blend: the model blend-neighbors works without
-    neighbours, the model blend-neighbors.near without one feature of them.
+    neighbours, the model blend-neighbors.near without one feature of them. --ablate alone compares the blend with each
+    of its features alone: the model alone-popular.lasting ranks by the number of events of an item, decayed by nothing.
 
     A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
     stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
@@ -111,6 +116,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     millrace evaluate --data ml-latest-small --protocol rmse
 
     millrace evaluate --data ml-100k --ablate sources --json ablation.json
+
+    millrace evaluate --data sparse-shop-1 --ablate alone
 
     millrace evaluate --data ml-100k --models blend,popularity --cold --seeds 5 --plots plots
     """

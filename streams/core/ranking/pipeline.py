@@ -123,14 +123,15 @@ def _candidates_of(
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
-    """Return (features,) weights for a user: the shared weights plus the user's own, in a new array.
+    """Return (features,) weights for a user: the shared ones that serve, and the user's own, in a new array.
 
     Args:
         query: The ranking query of the user.
         blender: The shared weights.
     """
-    shared, own = blender.weights(query.context), query.features.weights
-    return np.nan_to_num(shared + weights_in_order(own) if own else shared, posinf=0.0, neginf=0.0)
+    own = query.features.weights
+    weights = blender.serving_weights(query.context, weights_in_order(own) if own else None)
+    return np.nan_to_num(weights, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:

@@ -104,7 +104,7 @@ def test_users_are_held_out_and_their_lists_say_what_was_known(clicks: Path, tmp
         (["--protocol", "guesswork"], "prequential-strict"),
         (["--models", "oracle"], "decayed-popularity"),
         (["--part", "train"], "test, validation, all"),
-        (["--ablate", "whims"], "sources, parts"),
+        (["--ablate", "whims"], "sources, parts, alone"),
         (["--protocol", "rmse"], "no ratings"),
     ],
 )
