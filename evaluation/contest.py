@@ -26,14 +26,19 @@ class RunTask:
     path: Path
     repeats: bool | None
     protocol: str
-    label: str
-    """Name of the outcome in the report."""
     part: Split
     model: str
     seed: int
     cold: bool = False
     rating_scale: float | None = None
     delays: ServingDelays = field(default_factory=ServingDelays)
+    label: str | None = None
+    """Name of the outcome in the report; that of the model if None."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the outcome in the report."""
+        return self.label or self.model
 
 
 @dataclass(slots=True)
@@ -56,9 +61,9 @@ def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnP
     for task in tasks:
         outcome = outcomes[task]
         if isinstance(outcome, str):
-            result.skipped[task.label] = outcome
+            result.skipped[task.name] = outcome
         else:
-            result.runs.setdefault(task.label, []).append(outcome)
+            result.runs.setdefault(task.name, []).append(outcome)
     return result
 
 

@@ -154,7 +154,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 path=data,
                 repeats=repeats,
                 protocol=other,
-                label=name if other == protocol else label_of(name, other),
+                label=None if other == protocol else label_of(name, other),
                 part=options.part,
                 model=name,
                 seed=seed + number,
@@ -249,7 +249,7 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
     """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
-            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.label} {task.seed}", learned)
+            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.name} {task.seed}", learned)
         )
 
 

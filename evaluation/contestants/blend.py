@@ -101,10 +101,10 @@ class BlendCandidate(Model):
         )
 
     def _features(self, user_id: str, history: Sequence[ModelEvent]) -> Features:
-        """Return the features folded from a history; one that goes on is folded on."""
+        """Return the features folded from a history; the state of a history that goes on is folded on."""
         params = self.learner.params.user
         state, folded = self._states.get(user_id, (UserState(user_id), ()))
-        if not (len(folded) <= len(history) and (not folded or history[len(folded) - 1] is folded[-1])):
+        if folded and (len(history) < len(folded) or history[len(folded) - 1] is not folded[-1]):
             state, folded = UserState(user_id), ()
         for number, event in enumerate(history[len(folded) :], start=len(folded) + 1):
             position = Position(0, number, number)
@@ -116,11 +116,9 @@ class BlendCandidate(Model):
 
     def _labels(self, item_id: str) -> ItemLabels:
         item = self._catalogue.get(item_id)
-        return (
-            ItemLabels()
-            if item is None
-            else ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
-        )
+        if item is None:
+            return ItemLabels()
+        return ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
 
     def _new_learner(self, params: LearnerParams) -> Learner:
         return Learner(params)

@@ -28,6 +28,7 @@ class ServedBlend(BlendCandidate):
         self._published, self._period = new_blender(), 0
         """The shared weights at the beginning of a period between publications, and its number."""
         super().__init__(context, without=without)
+        self._published.restore(self.learner.blender.state())
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn from events; the weights are published when an event begins another period."""

@@ -24,7 +24,7 @@ from operator import attrgetter
 import numpy as np
 
 from evaluation.protocols.split import Split, split_bounds
-from evaluation.protocols.step import Indices, Observe, Rank, Step, Train, in_batches, is_target, timestamp_groups
+from evaluation.protocols.step import Observe, Rank, Step, Train, in_batches, is_target, timestamp_groups
 from evaluation.protocols.stream import Stream
 from infra.settings import Settings
 
@@ -70,7 +70,7 @@ def as_served(stream: Stream, part: Split, *, delays: ServingDelays) -> Iterator
 def _feeds(stream: Stream, start: int, end: int, delay_ms: int) -> Iterator[Rank]:
     """Yield the ranking behind each timestamp group with test events, in the order of the groups."""
     order, edges = timestamp_groups(stream, end)
-    is_ranked: Indices = is_target(stream)[order] & (order >= start)
+    is_ranked = is_target(stream)[order] & (order >= start)
     earlier_ms: dict[int, list[int]] = defaultdict(list)
     for begin, stop in pairwise(edges.tolist()):
         user, at_ms = int(stream.user[order[begin]]), int(stream.at_ms[order[begin]])

@@ -46,14 +46,13 @@ class _Holdout(NamedTuple):
 
 def five_core(stream: Stream) -> Stream:
     """Return the 5-core of a stream, with every event as an interaction of the same weight."""
-    kept = _without_repeats(stream, np.arange(len(stream)))
-    while len(kept):
-        frequent = kept[_counts(stream.user, kept) >= _CORE]
+    core = _without_repeats(stream, np.arange(len(stream)))
+    while True:
+        frequent = core[_counts(stream.user, core) >= _CORE]
         frequent = frequent[_counts(stream.item, frequent) >= _CORE]
-        if len(frequent) == len(kept):
-            break
-        kept = _without_repeats(stream, frequent)
-    return _interactions(stream, kept)
+        if len(frequent) == len(core):
+            return _interactions(stream, core)
+        core = _without_repeats(stream, frequent)
 
 
 def successive(stream: Stream, part: Split) -> Iterator[Step]:
