@@ -87,7 +87,7 @@ def test_validation_splits_the_training_data_once_more() -> None:
 
 
 def test_a_single_event_before_the_split_is_history_but_is_not_learned() -> None:
-    stream = a_stream(*STREAM[:40], ("one", "i0", 5.0, 41), *[("u0", f"i{n}", 5.0, 50) for n in (8,)],
+    stream = a_stream(*STREAM[:40], ("one", "i0", 5.0, 39), *[("u0", f"i{n}", 5.0, 50) for n in (8,)],
                       ("one", "i1", 5.0, 60), ("u1", "i8", 5.0, 61), ("u2", "i8", 5.0, 62))  # fmt: skip
     model = Scripted()
     outcome = replay(model, stream, "successive")
