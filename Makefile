@@ -46,12 +46,13 @@ test-fast: $(VENV)/.dev ## Run the unit tests alone, in under two minutes
 watch: $(VENV)/.dev ## Run the unit tests of changed code again at every save (ARGS="-x": handed to pytest)
 	$(BIN)/python -m checks.watch $(ARGS)
 
-check: $(VENV)/.dev ## Install and check style, types, imports, names and generated files
+check: $(VENV)/.dev ## Install and check style, types, imports, names, sizes and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m checks.names
+	$(BIN)/python -m checks.sizes
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python client/generate.py --check
 	$(BIN)/python docs/generate.py --check

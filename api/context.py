@@ -212,15 +212,15 @@ class ApiContext:
         request_context = REQUEST_CONTEXT.get()
         if request_context is not None:
             request_context.user_id = user_id
-        own, everyones = await self.clients.feeds.read((user_id, DEFAULT_FEED))
+        own, default_feed = await self.clients.feeds.read((user_id, DEFAULT_FEED))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
             self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
             return own
-        self.metrics.feed_reads.labels("missing" if everyones is None else "fallback").inc()
-        if everyones is None:
+        self.metrics.feed_reads.labels("missing" if default_feed is None else "fallback").inc()
+        if default_feed is None:
             raise NoFeedError(user_id)
-        return everyones
+        return default_feed
 
     async def serve_feed(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first visible items of a feed, as `visible_feed` does, and record them in the audit log.

@@ -13,7 +13,7 @@ from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params

@@ -23,7 +23,7 @@ async def fold(rig: Rig, load: EventLoad) -> int:
         await rig.wait_until_idle("fold and rank", "feed")
         heartbeat_list = await heartbeat.heartbeats(rig.redis)
     rig.folded = load.size
-    return next(int(sign["ready_at"]) for sign in heartbeat_list if sign["role"] == "feed")
+    return next(int(beat["ready_at"]) for beat in heartbeat_list if beat["role"] == "feed")
 
 
 async def ensure_folded(rig: Rig, load: EventLoad) -> None:

@@ -131,7 +131,7 @@ class EventLoad:
             item_id=f"post-{rank}" if self._posts else slug,
             category=category,
             title=title,
-            description=f"{title}, a favourite of those who know {city}, is back with more of what made it one.",
+            description=f"{title}, a favourite of those who know {city}, is back with more of the same.",
             topics=[INTERESTS[topic].name for topic in topics.tolist()],
             source=f"{category}-guide",
             city=city,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.kafka.offsets import Partition, end_offsets
+from infra.kafka.admin.offsets import Partition, end_offsets
 from topics import Topic
 
 _BATCH = 1_000

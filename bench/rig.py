@@ -18,11 +18,11 @@ from confluent_kafka.admin import AdminClient
 
 from bench.load import Size
 from infra.address import Addresses
-from infra.kafka.idle import NotIdleError, work_left
-from infra.kafka.provision import provision
+from infra.kafka.admin.idle import NotIdleError, work_left
+from infra.kafka.admin.provision import provision
+from infra.kafka.admin.reset import reset_stack
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.kafka.reset import reset_stack
 from infra.local import Child, Command, LocalStack, OnStep, Ports
 from infra.redis.connection import connect
 from infra.settings import Settings, to_env

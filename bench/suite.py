@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cases import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
+from bench.cases import compat, footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
 from bench.load import EventLoad, Size
 from bench.rig import OnProgress, Rig, open_rig
 from infra.local import OnStep
@@ -25,7 +25,7 @@ class Plan:
     size: Size
     freshness_s: float
     read_s: float
-    surfaces: Size
+    compat: Size
     restart_users: int
     ranking: Size
     index_items: int
@@ -44,15 +44,15 @@ class Plan:
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
-            "surfaces": f"Surfaces: as read, while {surfaces.EVENTS_PER_S} events/s flow in and every role runs that"
-            f" writes what is read; {self.surfaces.users:,} users, {self.surfaces.items:,} items.",
+            "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
+            f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
             " running; counted from when an event was due to when its feed was replaced in Redis.",
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
-            " have a feed that knows of what was published after the kill.",
+            " have a feed that reflects an event published after the kill.",
         }.get(case, "")
 
 
@@ -60,7 +60,7 @@ FULL = Plan(
     Size(events=200_000, users=10_000, items=5_000),
     freshness_s=20.0,
     read_s=10.0,
-    surfaces=Size(events=20_000, users=2_000, items=5_000),
+    compat=Size(events=20_000, users=2_000, items=5_000),
     restart_users=100_000,
     ranking=Size(events=100_000, users=5_000, items=10_000),
     index_items=200_000,
@@ -69,7 +69,7 @@ QUICK = Plan(
     Size(events=10_000, users=500, items=500),
     freshness_s=3.0,
     read_s=2.0,
-    surfaces=Size(events=5_000, users=200, items=500),
+    compat=Size(events=5_000, users=200, items=500),
     restart_users=2_000,
     ranking=Size(events=5_000, users=500, items=500),
     index_items=5_000,
@@ -88,9 +88,7 @@ RIG_CASES: dict[str, CaseRunner] = {
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
-    "surfaces": lambda rig, load, plan: surfaces.measure(
-        rig, load.resized(plan.surfaces, posts=True), seconds=plan.read_s
-    ),
+    "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),

@@ -2,7 +2,7 @@
 
     python -m checks.names [PATH …]
 
-Rules, over the product code:
+Rules, over the product code, the third over the tests as well:
 
 1. No two classes have one name. The client is a distribution of its own, with types of its own.
 2. No two modules of one top-level package have one file name.
@@ -10,7 +10,8 @@ Rules, over the product code:
    as `found_items` are fine. Names of wire formats stay: those of
    the generated record types, and lines that end with `# wire`.
 4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` with more than one argument
-   describe their arguments in a section `Args:`.
+   describe their arguments in a section `Args:`. So do public classes whose constructor has several arguments or
+   options, in the class or in its `__init__`; errors need none.
 5. A section `Args:` names parameters of its function, or of its class's `__init__`, and nothing else.
 6. No docstring, of an attribute or a constant either, begins with a clause in place of a noun ("What …", "How long …").
 """
@@ -32,6 +33,7 @@ PACKAGES = (
 )
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""
+TESTS = "tests"
 PARTICIPLES = frozenset(
     [
         "asked",
@@ -94,7 +96,7 @@ FEW = 1
 
 def main() -> int:
     """Write each breach as PATH:LINE: TEXT; return 1 if there is any."""
-    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
+    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in (*PACKAGES, TESTS)]
     breaches = sorted(
         (path.relative_to(ROOT).as_posix(), line, text)
         for path, line, text in _breaches()
@@ -121,31 +123,31 @@ def _breaches() -> Iterator[tuple[Path, int, str]]:
             if len(paths) > 1 and name != "__init__.py":
                 for path in paths:
                     yield path, 1, f"{package} has {len(paths)} modules called {name}"
-    for name, places in classes.items():
-        if len(places) > 1:
-            for path, line in places:
-                yield path, line, f"{len(places)} classes are called {name}"
+    for name, definitions in classes.items():
+        if len(definitions) > 1:
+            for path, line in definitions:
+                yield path, line, f"{len(definitions)} classes are called {name}"
+    for path in sorted((ROOT / TESTS).rglob("*.py")):
+        yield from _participles(path, ast.parse(path.read_text()), path.read_text().splitlines())
 
 
 def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple[Path, int, str]]:
-    for line, name in _bindings(tree):
-        is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
-        if name.lstrip("_") in PARTICIPLES and not is_wire:
-            yield path, line, f"{name} is a bare participle: name the thing"
+    yield from _participles(path, tree, lines)
     for line, docstring in _docstrings(tree):
         if CLAUSE.match(docstring):
             yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
     for line, name in _stale_arguments(tree):
         yield path, line, f"{name} is described, but is no argument"
-    is_described = path.relative_to(ROOT).as_posix().startswith(DESCRIBED)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            if isinstance(node, ast.ClassDef | ast.Module) or not is_described:
-                continue
-            if "Args:" in (ast.get_docstring(node) or ""):
-                continue
-            if _needs_args(node):
-                yield path, node.lineno, f"{node.name} takes {_count(node)} arguments and describes none"
+    if path.relative_to(ROOT).as_posix().startswith(DESCRIBED):
+        for line, name, count in _undescribed(tree):
+            yield path, line, f"{name} takes {count} arguments and describes none"
+
+
+def _participles(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple[Path, int, str]]:
+    for line, name in _bindings(tree):
+        is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
+        if name.lstrip("_") in PARTICIPLES and not is_wire:
+            yield path, line, f"{name} is a bare participle: name the thing"
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -196,9 +198,27 @@ def _count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return len([one for one in arguments if one.arg not in ("self", "cls")])
 
 
-def _needs_args(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    is_overload = any(isinstance(one, ast.Name) and one.id in ("overload", "override") for one in node.decorator_list)
-    return not node.name.startswith("_") and not is_overload and _count(node) > FEW
+def _undescribed(tree: ast.Module) -> Iterator[tuple[int, str, int]]:
+    """Yield line, name and number of arguments of each public function and class that should describe them."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        function = _constructor(node) if isinstance(node, ast.ClassDef) else node
+        if function is None or any("Args:" in (ast.get_docstring(one) or "") for one in (node, function)):
+            continue
+        has_options = function is not node and bool(function.args.kwonlyargs)
+        if not _is_overload(function) and (_count(function) > FEW or has_options):
+            yield function.lineno, node.name, _count(function)
+
+
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    """Return the constructor of a class; None without one, and for errors."""
+    functions = (one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__")
+    return None if node.name.endswith("Error") else next(functions, None)
+
+
+def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(one, ast.Name) and one.id in ("overload", "override") for one in node.decorator_list)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import httpx
 
 from cli.address import api_url
 from infra.address import Addresses
-from infra.fakes import CLAUDE, simulated
-from infra.kafka.provision import provision
+from infra.fakes import CLAUDE, fakes_in_use
+from infra.kafka.admin.provision import provision
 from infra.llm.key import has_key
 from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
 from infra.local.port import require_free
@@ -70,14 +70,14 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
         OperatorError: the start failed for a reason that the operator has to fix.
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
-    async with servers(settings, on_step=on_step) as located:
-        asks = has_key(settings) and CLAUDE not in simulated(settings)  # judgements of a fake model are worthless
+    async with servers(settings, on_step=on_step) as resolved:
+        asks = has_key(settings) and CLAUDE not in fakes_in_use(settings)  # judgements of a fake model are worthless
         roles = ROLES | (LLM_ROLES if asks else {}) | (COLLECT_ROLES if settings.flic_token else {})
-        children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
+        children = [_child(name, arguments, resolved, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down
                 await child.start(within_s=_START_WITHIN_S)
-            yield located
+            yield resolved
         finally:
             for child in reversed(children):
                 await child.stop()

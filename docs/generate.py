@@ -1,6 +1,6 @@
-"""Writer of the generated sections of the documents: `python docs/generate.py [--check]`.
+"""Writer of the generated sections of documents and of the page: `python docs/generate.py [--check]`.
 
-A section lies between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
+A section lies between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a file is written by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import api.app  # noqa: E402, F401 - it imports whatever may fail
 from api.openapi.catalogue import catalogue  # noqa: E402
 from domain.timestamp import DAY_MS  # noqa: E402
 from infra.settings import RENAMED, SECTIONS, title, variable  # noqa: E402
-from infra.settings.server_settings import LocalStackSettings  # noqa: E402
+from infra.settings.sections.server_settings import LocalStackSettings  # noqa: E402
+from streams.core.ranking.stages.features import ALL_GROUPS, FEATURES, ContributionGroup  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
 from topics.topic import FOREVER  # noqa: E402
 
@@ -80,11 +81,28 @@ def decisions() -> str:
     return _table(["number", "decision"], rows)
 
 
+def feature_groups() -> str:
+    """Return the table of the feature groups."""
+
+    def names(group: ContributionGroup) -> str:
+        return ", ".join(f"`{feature.name}`" for feature in FEATURES.values() if feature.group is group)
+
+    rows = ([f"`{group.name}`", group.label, group.description, names(group)] for group in ALL_GROUPS)
+    return _table(["group", "label", "meaning", "features"], rows)
+
+
+def page_groups() -> str:
+    """Return the feature groups as the lines of a JavaScript object: label and description by name."""
+    return "\n".join(f'  {group.name}: ["{group.label}", "{group.description}"],' for group in ALL_GROUPS)
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "topics": ("docs/topics.md", topics),
     "settings": ("docs/settings.md", settings),
     "errors": ("docs/errors.md", errors),
     "decisions": ("docs/adr/README.md", decisions),
+    "feature_groups": ("docs/models.md", feature_groups),
+    "page_groups": ("portal/card.js", page_groups),
     "environment": (".env.example", environment),
     "compose": ("docker-compose.yml", compose),
 }
@@ -94,7 +112,7 @@ def render(name: str) -> tuple[Path, str]:
     """Return a document's path and its text with the named section regenerated."""
     file, content = GENERATED[name]
     path = ROOT / file
-    section = re.compile(rf"(<!-- {name} -->\n).*?((?:# )?<!-- /{name} -->)", re.DOTALL)
+    section = re.compile(rf"(<!-- {name} -->\n).*?((?:# | *// )?<!-- /{name} -->)", re.DOTALL)
     text, count = section.subn(lambda match: f"{match[1]}{content()}\n{match[2]}", path.read_text())
     if count != 1:
         raise ValueError(f"{file} has {count} sections {name} instead of one")

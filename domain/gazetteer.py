@@ -45,7 +45,13 @@ _NAMES = {
 """Names of countries and regions that are missing in GeoNames' tables."""
 
 
-class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class City(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    array_like=True,
+    rename={"country": "countrycode", "state": "admin1code"},  # the names in the file, for `_Entry`
+):
     """A city; its state is a GeoNames code, which is the postal code of the state in the United States."""
 
     geonameid: int
@@ -164,17 +170,9 @@ class _Gazetteer:
         return city_weights
 
 
-class _Entry(msgspec.Struct, gc=False, rename={"country": "countrycode", "state": "admin1code"}):
+class _Entry(City, frozen=True, gc=False, array_like=False):
     """A city in the file."""
 
-    geonameid: int
-    name: str
-    country: str
-    state: str
-    timezone: str
-    population: int
-    latitude: float
-    longitude: float
     alternatenames: list[str]
 
     def city(self) -> City:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,3 +29,13 @@ def min_max_scaled(scores: ArrayLike, *, over: ArrayLike | None = None) -> NDArr
     scale = values if over is None else np.asarray(over, np.float64)
     low, high = scale.min(initial=np.inf), scale.max(initial=-np.inf)
     return (values - low) / (high - low) if high > low else np.full(len(values), _ALL_EQUAL)
+
+
+def shares_of_strongest(sums: Mapping[str, float]) -> dict[str, float]:
+    """Return sums as shares of the largest in magnitude, each from -1 to 1.
+
+    >>> shares_of_strongest({"jazz": 2.0, "rock": -4.0}), shares_of_strongest({"jazz": 0.0})
+    ({'jazz': 0.5, 'rock': -1.0}, {'jazz': 0.0})
+    """
+    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
+    return {name: value / strongest for name, value in sums.items()}

@@ -1,7 +1,7 @@
 """The API with an endpoint of your own, which is guarded, limited and documented like all others.
 
 An endpoint declares its path, types and errors; the app derives route, guard and OpenAPI from that. The stores here are
-in memory, so it runs without servers; `cli/commands/api.py` shows the clients of the real ones.
+in memory, so it runs without servers; `cli/commands/stack/api.py` shows the clients of the real ones.
 
 Run it, then open http://127.0.0.1:8001/categories/alex and http://127.0.0.1:8001/docs:
 

@@ -1,7 +1,7 @@
 """Publish interactions straight to Kafka, with any client library and our codec.
 
-The broker's acknowledgement is the receipt: what is acknowledged is folded once, however often it is sent within a day,
-since each event has an id. The key is the user id, partitioned by murmur2 as all user-keyed topics are.
+The broker's acknowledgement is the receipt: an acknowledged event is folded once, since each event has an id, however
+often it is sent within a day. The key is the user id, partitioned by murmur2 as all user-keyed topics are.
 
 Run it beside `millrace up`:
 

@@ -16,7 +16,7 @@ import typer
 from aiokafka import AIOKafkaConsumer
 
 from infra.address import resolve_addresses
-from infra.kafka.registry import Registry
+from infra.kafka.registry import open_registry
 from infra.settings import Settings, read
 from streams.runtime.decode import Decoder
 from topics.topic import FEEDS
@@ -28,9 +28,6 @@ def main(group: str = "example-feeds", count: int = 0) -> None:
 
 
 async def _print_feeds(settings: Settings, group: str, count: int) -> None:
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    decoder = Decoder(FEEDS, registry, None, stage="example")
     consumer = AIOKafkaConsumer(
         FEEDS.name,
         bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -38,14 +35,14 @@ async def _print_feeds(settings: Settings, group: str, count: int) -> None:
         auto_offset_reset="earliest",
     )
     printed = 0
-    async with consumer:
+    async with open_registry(settings.schema_registry_url) as registry, consumer:
+        decoder = Decoder(FEEDS, registry, None, stage="example")
         async for message in consumer:
             for _, feed in await decoder.decode([message]):
                 print(f"{feed.user_id}: {', '.join(feed.items[:3])} ({feed.reasons[0] if feed.reasons else 'empty'})")
                 printed += 1
             if printed == count != 0:
                 break
-    registry.close()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import Literal
 import msgspec
 from aiokafka import ConsumerRecord
 
-from infra.kafka.event_search import EventCopy, find_copies
 from infra.kafka.folded_header import EventPosition, folded_positions, relation
-from infra.kafka.record_window import WindowReader, partition_of_key
+from infra.kafka.readers.event_search import EventCopy, find_copies
+from infra.kafka.readers.record_window import WindowReader, partition_of_key
 from infra.kafka.registry import Registry
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import StoreError
@@ -99,7 +99,7 @@ async def trace_event(
     archived, original = await _archived(clients.database, source)
     hops += archived
     positions = [source.position, folded.position, *([_position(features)] if features is not None else [])]
-    state, detail = await _verdict(clients, state, positions, original=original, since_ms=source.append_ms)
+    state, detail = await _state(clients, state, positions, original=original, since_ms=source.append_ms)
     return EventTrace(
         event_id=event_id,
         user_id=source.user_id,
@@ -218,7 +218,7 @@ async def _archived(database: LazyPool, source: EventCopy) -> tuple[list[Hop], s
     return [Hop("archived", note=f"in PostgreSQL, as {position}")], str(position)
 
 
-async def _verdict(
+async def _state(
     clients: TraceClients, state: State, positions: Sequence[EventPosition], *, original: str, since_ms: int
 ) -> tuple[State, str]:
     """Return the final state of an event, and the detail; an event that is not served may be a dead letter or a repeat.

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from loaders.tables.cell import printable
 from loaders.tables.encoding import EncodingError, OtherFormatError
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.types import Interaction, Item, Profile
 
 R = TypeVar("R", Interaction, Item, Profile)
@@ -106,12 +106,13 @@ def validate(record: R) -> R:
     """
     record = text.canonical(record)
     if isinstance(record, Item):
-        limit.check(record, now_ms=limit.LAST_MS)
+        record_limit.check(record, now_ms=limit.LAST_MS)
         return record
     if not 0 <= record.occurred_at <= limit.LAST_MS:
         raise ValueError("the time does not lie between the years 1970 and 9999")
     bounded = replace(record, occurred_at=limit.LAST_MS)
-    limit.check(replace(bounded, action="click") if isinstance(bounded, Interaction) else bounded, now_ms=limit.LAST_MS)
+    as_click = replace(bounded, action="click") if isinstance(bounded, Interaction) else bounded
+    record_limit.check(as_click, now_ms=limit.LAST_MS)
     return record
 
 

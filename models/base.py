@@ -92,6 +92,9 @@ def top(items: Sequence[str], scores: Scores, k: int, exclude: frozenset[str] = 
         scores: (len(items),) scores, higher is better.
         k: Number of items, at most.
         exclude: Item ids to leave out.
+
+    >>> top(["a", "b", "c", "d"], np.array([1.0, 3.0, np.nan, 3.0]), 3, exclude=frozenset({"a"})).items
+    ['b', 'd', 'c']
     """
     keep = [index for index, item in enumerate(items) if item not in exclude]
     ranked = np.where(np.isfinite(scores), scores, -np.inf)[keep]

@@ -36,7 +36,12 @@ def factor(half_lives: float, *, max_half_lives: float = _MAX_HALVINGS) -> float
 
 
 def rate_of_hourly(share_left: float) -> float:
-    """Return the decay rate per ms that leaves `share_left` after an hour."""
+    """Return the decay rate per ms that leaves `share_left` after an hour.
+
+    >>> rate = rate_of_hourly(0.5)
+    >>> round(as_of(add(EMPTY, 8.0, at_ms=0, rate=rate), at_ms=2 * HOUR_MS, rate=rate), 6)
+    2.0
+    """
     return -math.log(share_left) / HOUR_MS
 
 
@@ -58,6 +63,11 @@ def add(log_sum: float, weight: float, *, at_ms: int, rate: float) -> float:
         weight: Weight of the signal, positive.
         at_ms: Time of the signal in ms since the epoch.
         rate: Decay rate per ms.
+
+    >>> rate = rate_of_half_life(1.0)
+    >>> early, late = add(EMPTY, 2.0, at_ms=0, rate=rate), add(EMPTY, 1.0, at_ms=DAY_MS, rate=rate)
+    >>> round(late - early, 9)  # half as much, a half-life later
+    0.0
     """
     return add_log(log_sum, math.log(weight) + rate * at_ms)
 
@@ -68,6 +78,9 @@ def add_log(log_sum: float, term: float) -> float:
     Args:
         log_sum: Logarithm of the first.
         term: Logarithm of the second.
+
+    >>> round(math.exp(add_log(math.log(2.0), math.log(3.0))), 9), add_log(EMPTY, EMPTY)
+    (5.0, -inf)
     """
     high, low = (log_sum, term) if log_sum > term else (term, log_sum)
     return high + math.log1p(math.exp(low - high)) if low > EMPTY else high
@@ -80,5 +93,8 @@ def as_of(log_sum: float, *, at_ms: int, rate: float) -> float:
         log_sum: Logarithm of the sum.
         at_ms: The time in ms since the epoch.
         rate: Decay rate per ms.
+
+    >>> as_of(EMPTY, at_ms=0, rate=0.1), as_of(math.log(4.0), at_ms=0, rate=0.1)
+    (0.0, 4.0)
     """
     return math.exp(min(log_sum - rate * at_ms, _MAX_LOG)) if log_sum > EMPTY else 0.0

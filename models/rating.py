@@ -29,6 +29,13 @@ class Frozen(RatingModel):
     """A wrapper that trains a model on its first batch, in several shuffled epochs, and ignores later batches."""
 
     def __init__(self, model: RatingModel, *, epochs: int, seed: int = 0) -> None:
+        """Wrap a model.
+
+        Args:
+            model: The model, before any learning.
+            epochs: Number of passes over the first batch.
+            seed: Seed of the order of each pass.
+        """
         self.name = f"frozen-{model.name}"
         self._model, self._epochs, self._seed = model, epochs, seed
         self._taught = False

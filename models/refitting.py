@@ -35,6 +35,9 @@ def confidence(weight: float, *, dislike_confidence: float) -> float:
     Args:
         weight: Signed weight of the event, from `models.weight`.
         dislike_confidence: Confidence of an event without a positive weight.
+
+    >>> [confidence(weight, dislike_confidence=0.2) for weight in (1.0, 0.25, -0.5)]
+    [1.0, 0.75, 0.2]
     """
     return min(1.0, 0.5 + weight) if weight > 0 else dislike_confidence
 
@@ -55,6 +58,12 @@ def history(
         position_discount: Discount per step back.
         dislike_confidence: Confidence of an event without a positive weight.
         is_fitted: Whether an item is part of the last fit.
+
+    >>> items = Vocabulary()
+    >>> _ = items.add("jazz"), items.add("folk")
+    >>> query = ModelQuery("ann", recent=(("folk", 1.0), ("rock", 1.0), ("jazz", 1.0)))
+    >>> history(query, items, position_discount=0.5, dislike_confidence=0.2)  # rock is unknown, and still a step back
+    {1: 1.0, 0: 0.25}
     """
     values: dict[int, float] = {}
     weight = 1.0
@@ -72,6 +81,12 @@ class EventMatrix:
     """The last events as columns of a user-item matrix; a later event on the same pair replaces the earlier one."""
 
     def __init__(self, items: Vocabulary, *, capacity: int = MATRIX_EVENTS) -> None:
+        """Start empty.
+
+        Args:
+            items: Numbers of the items, shared with the model.
+            capacity: Number of newest events that are kept, at least.
+        """
         self._items, self._users = items, Vocabulary()
         self._capacity = capacity
         self._user, self._item, self._value = array("i"), array("i"), array("f")
@@ -105,6 +120,13 @@ class RefittedModel(FallbackModel):
     """Base class with event matrix and refit schedule."""
 
     def __init__(self, *, refit_every: int, dislike_confidence: float, position_discount: float) -> None:
+        """Start without a fit.
+
+        Args:
+            refit_every: Events between refits, at least; the first refits follow each doubling of the events.
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+        """
         super().__init__()
         self._refit_every, self._dislike_confidence, self._position_discount = (
             refit_every,

@@ -55,6 +55,9 @@ def is_on_scale(action: str, value: float | None, scale: float) -> bool:
         action: The action, such as rate.
         value: The rating.
         scale: The highest rating.
+
+    >>> is_on_scale("rate", 4.0, 5.0), is_on_scale("rate", 9.0, 5.0), is_on_scale("view", 9.0, 5.0)
+    (True, False, True)
     """
     return action != "rate" or value is None or value <= scale
 
@@ -75,6 +78,9 @@ def rating_of(action: str, value: float | None, scale: float = RATING_SCALE) -> 
         action: The action, such as rate.
         value: The rating.
         scale: The highest rating.
+
+    >>> rating_of("rate", 4.0), rating_of("rate", 4.0, scale=10.0), rating_of("click", None)
+    (0.8, 0.4, None)
     """
     if action != "rate" or value is None:
         return None

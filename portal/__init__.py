@@ -46,12 +46,12 @@ class DemoUser(msgspec.Struct, frozen=True):
     label: str = ""
 
 
-def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequence[str] = ()) -> list[BaseRoute]:
+def routes(read_users: Callable[[], Awaitable[bytes | None]], fakes: Sequence[str] = ()) -> list[BaseRoute]:
     """Return the page's routes.
 
     Args:
         read_users: Reads the value of `USERS_KEY`.
-        simulated: Names of the services replaced by fakes; the page displays them.
+        fakes: Names of the services replaced by fakes; the page displays them.
     """
 
     async def users(_: Request) -> Response:
@@ -62,15 +62,15 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequenc
     async def moods(_: Request) -> Response:
         return Response(msgspec.json.encode(MOODS), media_type="application/json", headers=_HEADERS)
 
-    async def fakes(_: Request) -> Response:
+    async def fake_services(_: Request) -> Response:
         return Response(
-            msgspec.json.encode(simulated), media_type="application/json", headers={"Cache-Control": "no-store"}
+            msgspec.json.encode(fakes), media_type="application/json", headers={"Cache-Control": "no-store"}
         )
 
     page = _file("page.html")
     views = [Route(path, page) for path in _VIEWS]
     parts = [Route(f"/portal/{name}", _file(name)) for name in _ASSETS]
-    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": fakes}
+    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": fake_services}
     return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
 
 

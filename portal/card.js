@@ -2,22 +2,24 @@
 
 import { hue, showArt } from "./art.js";
 
-// The label and the description of each feature group.
+// The label and the description of each feature group, from streams/core/ranking/stages/features.py.
 const FEATURE_GROUPS = {
-  affinity: ["preferences", "your preferred topics and categories"],
-  neighbors: ["related", "often chosen together with items that you liked"],
+  // <!-- page_groups -->
+  neighbors: ["related", "often chosen together with liked items"],
+  taste: ["similar users", "chosen by users with a similar history"],
+  affinity: ["preferences", "of preferred categories and topics"],
   trending: ["trending", "popular right now"],
-  popular: ["popular", "popular in your categories"],
-  segment: ["your group", "popular in your demographic group"],
-  fresh: ["new", "new in the catalogue"],
-  taste: ["similar users", "chosen by users with a history like yours"],
-  content: ["similar content", "similar to items that you liked"],
-  ml: ["ranking", "the score of the ranking model"],
-  llm: ["language model", "a language model's score of its relevance to you"],
-  prefetched: ["prefetched", "fetched for you in advance"],
-  soon: ["soon", "takes placement soon"],
-  again: ["again", "you have chosen it before"],
+  popular: ["popular", "popular for a longer time"],
+  segment: ["your group", "popular in the same demographic group"],
   rated: ["rated", "highly rated"],
+  fresh: ["new", "new in the catalogue"],
+  soon: ["soon", "takes place soon"],
+  prefetched: ["prefetched", "fetched in advance"],
+  again: ["again", "chosen before"],
+  content: ["similar content", "described like liked items"],
+  ml: ["ranking", "scored by the ranking model"],
+  llm: ["language model", "scored by a language model"],
+  // <!-- /page_groups -->
 };
 const COLOURS = 9;
 
@@ -81,28 +83,28 @@ export function createCard(itemId, tag = "li") {
   return card;
 }
 
-export function updateCard(card, entry, placement) {
+export function updateCard(card, entry, ranking) {
   const item = entry.item ?? { title: entry.item_id, category: "" };
   card.style.setProperty("--hue", hue(item.category));
-  setText(card, ".rank", placement.rank ? String(placement.rank) : "");
+  setText(card, ".rank", ranking.rank ? String(ranking.rank) : "");
   showArt(card.querySelector(".art"), item);
   setText(card, ".open", item.title || entry.item_id);
   setText(card, ".meta", metaOf(item));
   setText(card, ".description", item.description ?? "");
   card.querySelector(".description").hidden = !item.description;
   for (const selector of [".reason", ".score", ".why"]) card.querySelector(selector).hidden = entry.score === undefined;
-  if (entry.score !== undefined) showScore(card, entry, placement);
+  if (entry.score !== undefined) showScore(card, entry, ranking);
   for (const button of card.querySelectorAll(".action")) {
     const action = ACTIONS.find(({ name }) => name === button.dataset.action);
     button.setAttribute("aria-label", `${action.label} ${item.title || entry.item_id}`);
   }
-  showMove(card, placement);
+  showMove(card, ranking);
 }
 
-function showScore(card, entry, placement) {
+function showScore(card, entry, ranking) {
   card.querySelector(".reason").replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
   setText(card, ".score-value", entry.score.toFixed(3));
-  fillBar(card.querySelector(".bar-track"), entry, placement.topScore);
+  fillBar(card.querySelector(".bar-track"), entry, ranking.topScore);
   fillContributions(card.querySelector(".parts"), entry);
 }
 

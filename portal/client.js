@@ -50,7 +50,7 @@ function messageOf(body) {
 
 export const readUsers = () => request("/demo/users");
 
-export const readSimulated = () => request("/demo/simulated");
+export const readFakes = () => request("/demo/simulated");
 
 export const readFeed = (userId) => request(`/content?user_id=${encodeURIComponent(userId)}`);
 

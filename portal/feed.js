@@ -42,7 +42,7 @@ export class FeedList {
     return [...this.cards.values()].filter((card) => !card.hidden).length;
   }
 
-  placement(itemId) {
+  ranking(itemId) {
     const card = this.cards.get(itemId);
     return card && { entry: card.entry, rank: this.ranks.get(itemId), topScore: this.topScore };
   }

@@ -64,13 +64,13 @@ function refilter() {
 async function showItem() {
   if (openItemId === null) return;
   const itemId = openItemId;
-  const placement = feedList.placement(itemId);
-  if (placement) sheet.show(itemId, placement.entry, { rank: placement.rank, topScore: placement.topScore, first: true });
-  if (placement || sheet.itemId === itemId) return;
+  const ranking = feedList.ranking(itemId);
+  if (ranking) sheet.show(itemId, ranking.entry, { rank: ranking.rank, topScore: ranking.topScore, first: true });
+  if (ranking || sheet.itemId === itemId) return;
   sheet.say(itemId, "Loading …");
   try {
     const item = await readItem(itemId);
-    if (openItemId === itemId && !feedList.placement(itemId)) sheet.show(itemId, { item_id: itemId, item }, { first: true });
+    if (openItemId === itemId && !feedList.ranking(itemId)) sheet.show(itemId, { item_id: itemId, item }, { first: true });
   } catch (error) {
     if (openItemId === itemId) sheet.say(itemId, error.status === 404 ? "There is no such item." : error.message);
   }

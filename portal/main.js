@@ -1,6 +1,6 @@
 // The page: its user, its view, and its colour scheme.
 
-import { readSimulated, readUsers } from "./client.js";
+import { readFakes, readUsers } from "./client.js";
 import * as find from "./find.js";
 import * as home from "./home.js";
 import { watch } from "./notices.js";
@@ -25,7 +25,7 @@ async function begin() {
   picker.setUsers(Array.isArray(users) ? users : [], subject());
   follow(open);
   addEventListener("session", ({ detail }) => picker.pick(detail ?? picker.current));
-  const simulated = await readSimulated().catch(() => []);
+  const simulated = await readFakes().catch(() => []);
   if (!Array.isArray(simulated) || !simulated.length) return;
   $("simulated").textContent = `Simulated here: ${simulated.join(" and ")}. Their suggestions are generated, and no push notification leaves this machine.`;
   $("simulated").hidden = false;

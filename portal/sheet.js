@@ -20,7 +20,7 @@ export class Sheet {
   }
 
   // Show an item of the feed, or from the catalog if it is no longer in the feed.
-  show(itemId, entry, placement) {
+  show(itemId, entry, ranking) {
     if (this.content.firstElementChild?.dataset.item !== itemId) {
       const card = createCard(itemId, "article");
       card.querySelector(".open").replaceWith(element("span", "open"));
@@ -28,7 +28,7 @@ export class Sheet {
       this.content.replaceChildren(card);
     }
     this.itemId = itemId;
-    updateCard(this.content.querySelector(".card"), entry, placement);
+    updateCard(this.content.querySelector(".card"), entry, ranking);
     this.link(entry.item?.url);
     if (!this.dialog.open) this.dialog.showModal();
   }

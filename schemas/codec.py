@@ -9,7 +9,7 @@ The id identifies the writer's schema, ours is the reader's, and Avro's rules re
     ├── unknown_schema    the registry has no schema with that id
     ├── wrong_record      the schema is that of another record, or no Avro schema
     ├── bad_body          the body does not fit its schema, or bytes are left over
-    └── out_of_range      a value breaks a limit of `schemas.limit`
+    └── out_of_range      a value breaks a limit of `schemas.record_limit`
 """
 
 from __future__ import annotations
@@ -51,7 +51,13 @@ class UnseenSchemaError(DecodeError):
 
 
 def avro_schema(record: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the `.avsc` of a record type as JSON data."""
+    """Return the `.avsc` of a record type as JSON data.
+
+    >>> from schemas.types import Location
+    >>> schema = avro_schema(Location)
+    >>> schema["name"], schema["fields"][0]["name"]
+    ('Location', 'event_id')
+    """
     return _SCHEMAS[record.__name__]
 
 
@@ -60,6 +66,9 @@ def schema_id(data: bytes | None) -> int:
 
     Raises:
         DecodeError: empty_value or bad_frame.
+
+    >>> schema_id(b"\\x00\\x00\\x00\\x00\\x07...")
+    7
     """
     if not data:
         raise DecodeError("empty_value", "the message has no value")
@@ -104,10 +113,6 @@ class Codec(Generic[R]):
             max_bytes: Largest size of their encodings together.
         """
         self._most, self._most_bytes = max_records, max_bytes
-
-    def knows(self, schema_id: int) -> bool:
-        """Return whether a writer's schema is known, or known to be missing."""
-        return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
 
     def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:
         """Add a writer's schema.

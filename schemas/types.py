@@ -291,11 +291,11 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scores: list[float]
     """Blended score of each item, higher is better."""
     sources: list[str]
-    """Candidate source with the largest contribution to each item."""
+    """Feature group with the largest contribution to each item."""
     reasons: list[str]
     """Human-readable reason for each item."""
     parts: dict[str, list[float]] = msgspec.field(default_factory=dict)
-    """Contribution of each ranking feature; they add up to the item's score."""
+    """Contribution of each feature group to each item; they add up to its score."""
     propensities: list[float] = msgspec.field(default_factory=list)
     """Propensity of each item under exploration; empty without exploration."""
     ml_scores: list[float] = msgspec.field(default_factory=list)

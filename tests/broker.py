@@ -18,14 +18,14 @@ from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
+from streams.agents.agent_context import AgentContext
 from streams.agents.signal import SOURCES as SIGNAL_SOURCES
 from streams.agents.signal import SignalAgent
 from streams.agents.user import SOURCES as USER_SOURCES
 from streams.agents.user import UserAgent
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from streams.core.triggers.active_users import ActiveUsers
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import signal_params, user_params
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import batch_limits
@@ -67,11 +67,11 @@ class Broker:
 
     logs: dict[Place, list[Record]] = field(default_factory=lambda: defaultdict(list))
     committed: dict[tuple[str, Place], int] = field(default_factory=dict)
-    lost: set[int] = field(default_factory=set)
+    lost_writes: set[int] = field(default_factory=set)
     """Numbers of messages, in the order in which they are sent, that the broker does not take from that producer."""
     refuses: bool = False
     """Whether it refuses those, and does not only leave them without an answer."""
-    sent: int = 0
+    write_count: int = 0
 
     def append(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers | None = None
@@ -83,8 +83,8 @@ class Broker:
     def newest(self, topic: Topic) -> dict[str, Any]:
         """Return the newest record of each key."""
         codec = Codecs().codec(topic.record)
-        found = (record for (name, _), log in sorted(self.logs.items()) if name == topic.name for record in log)
-        return {(record.key or b"").decode(): codec.decode(record.value) for record in found}
+        records = (record for (name, _), log in sorted(self.logs.items()) if name == topic.name for record in log)
+        return {(record.key or b"").decode(): codec.decode(record.value) for record in records}
 
     def producer(self, config: dict[str, Any]) -> Any:
         return Producer(self, waits=bool(config.get("delivery.report.only.error")))
@@ -120,8 +120,8 @@ class Producer:
         while self._waiting:
             topic, partition, key, value, headers, on_delivery = self._waiting[0]
             if not self._stuck:
-                number, self._broker.sent = self._broker.sent, self._broker.sent + 1
-                if number not in self._broker.lost:
+                number, self._broker.write_count = self._broker.write_count, self._broker.write_count + 1
+                if number not in self._broker.lost_writes:
                     offset = self._broker.append(topic, partition, key, value, headers)
                     if not self._waits:
                         on_delivery(None, Delivered(topic, partition, offset))
@@ -182,6 +182,10 @@ class App:
     @property
     def consumer(self) -> App:
         return self
+
+    def process(self, event: Any) -> None:
+        self.ledger.process(event.message.ticket)
+        event.value.free()
 
     def is_full(self, tp: Any, *, share: float = 1.0) -> bool:
         return self.limits.reached(self.ledger.load(tp), share=share)
@@ -331,14 +335,14 @@ class Stepped:
         self, coroutine: Coroutine[Any, Any, None], at: int, fault: Callable[[], BaseException | None]
     ) -> None:
         self._coroutine, self._at, self._fault = coroutine, at, fault
-        self.met = False
+        self.is_reached = False
 
     def __await__(self) -> Generator[Any, Any, None]:
         step = 0
         action: Callable[[], Any] = lambda: self._coroutine.send(None)  # noqa: E731
         while True:
             if step == self._at:
-                self.met = True
+                self.is_reached = True
                 error = self._fault()
                 if error is not None:
                     action = lambda error=error: self._coroutine.throw(error)  # type: ignore[misc] # noqa: E731

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.address import Addresses
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.local import LocalStack, Ports, Step

@@ -40,12 +40,12 @@ class LogConsumer:
     async def offsets_for_times(
         self, times_ms: dict[TopicPartition, int]
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        found: dict[TopicPartition, OffsetAndTimestamp | None] = {}
+        records: dict[TopicPartition, OffsetAndTimestamp | None] = {}
         for tp, at_ms in times_ms.items():
             log = self._broker.logs[tp.topic, tp.partition]
             offset = bisect_left(log, at_ms, key=lambda record: record.timestamp)
-            found[tp] = OffsetAndTimestamp(offset, log[offset].timestamp) if offset < len(log) else None
-        return found
+            records[tp] = OffsetAndTimestamp(offset, log[offset].timestamp) if offset < len(log) else None
+        return records
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
         batches = {}

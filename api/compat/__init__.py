@@ -1,8 +1,8 @@
-"""External API contracts, one module each, mapped to the same topics and read models."""
+"""External API contracts, one module or two each, mapped to the same topics and read models."""
 
 from collections.abc import Callable, Sequence
 
-from api.compat import collect, context_iq, personalization, shop, video
+from api.compat import collect, context_iq, context_iq_recommendations, personalization, shop, video
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
@@ -14,5 +14,6 @@ COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
+    lambda context: context_iq_recommendations.ContextIqRecommendations(context).endpoints(),
 )
 """The contracts."""

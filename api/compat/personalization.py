@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
-from api.endpoints.visibility import VisibleFeed
+from api.endpoints.visibility import VisibleFeed, contributions
 from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
 from api.http.error import (
@@ -29,6 +29,7 @@ from api.http.error import (
 )
 from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
+from domain.scale import shares_of_strongest
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
@@ -263,7 +264,7 @@ _PERSONALIZE = {
     "diversity_params": {"enable_diversity": True, "topic_diversity_threshold": 0.3, "max_results": 10},
 }
 _EXPERIMENT = {
-    "name": "More of what is new",
+    "name": "More new items",
     "arms": [{"name": "as it is"}, {"name": "new", "parameters": {"fresh": 2}}],
 }
 
@@ -416,7 +417,7 @@ class _Personalization:
                     score=feed.scores[position],
                     reason=feed.reasons[position],
                     algorithm=feed.sources[position],
-                    parts={name: part[position] for name, part in feed.parts.items() if part[position]},
+                    parts=contributions(feed, position),
                 )
             )
         return PersonalizeResult(
@@ -425,7 +426,6 @@ class _Personalization:
 
 
 def shares(sums: dict[str, float]) -> dict[str, float]:
-    """Return affinities as fractions of the strongest, in descending order."""
-    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
-    ordered = sorted(sums, key=lambda name: (-sums[name], name))
-    return {name: round(sums[name] / strongest, 4) for name in ordered}
+    """Return affinities as shares of the strongest, in descending order."""
+    by_name = shares_of_strongest(sums)
+    return {name: round(by_name[name], 4) for name in sorted(sums, key=lambda name: (-sums[name], name))}

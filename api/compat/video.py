@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
+from api.endpoints.event_body import InteractionBody
 from api.endpoints.rerank import ranked
-from api.http.body import InteractionBody, new_id, parse_body
+from api.http.body import new_id, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import (
     ApiError,

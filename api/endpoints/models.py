@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.http.body import RetrainBody, parse_body
+from api.endpoints.event_body import RetrainBody
+from api.http.body import parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerUnavailableError, StoreUnavailableError
 from api.http.response import json_response

@@ -11,10 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.http.batch import ANSWERS as BATCH_ANSWERS
-from api.http.batch import ERRORS as BATCH_ERRORS
-from api.http.batch import publish_each
-from api.http.body import (
+from api.endpoints.event_body import (
     BatchBody,
     ImpressionBody,
     InteractionBody,
@@ -24,13 +21,12 @@ from api.http.body import (
     RetrieveBatchBody,
     RetrieveBody,
     changes_of,
-    check_count,
-    decode,
-    new_id,
-    parse_body,
     profile_update,
-    read_body,
 )
+from api.http.batch import ANSWERS as BATCH_ANSWERS
+from api.http.batch import ERRORS as BATCH_ERRORS
+from api.http.batch import publish_each
+from api.http.body import check_count, decode, new_id, parse_body, read_body
 from api.http.endpoint import Endpoint, Handler
 from api.http.error import ApiError, BrokerUnavailableError, InvalidError, MalformedError, TooLargeError
 from api.http.query import validate_user_id

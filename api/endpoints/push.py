@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
+from api.endpoints.event_body import changes_of
 from api.endpoints.publish import EVENT_BYTES
 from api.http.batch import ANSWERS, ERRORS, publish_each
-from api.http.body import changes_of, check_count, new_id, parse_body
+from api.http.body import check_count, new_id, parse_body
 from api.http.endpoint import Endpoint, Handler, Scope
 from api.http.error import (
     ApiError,

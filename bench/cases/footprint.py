@@ -20,16 +20,17 @@ from bench.cases import memory
 from bench.load import EventLoad, Size
 from bench.rig import Rig
 from models.neighbours.cooccurrence import DecayedCooccurrence
-from models.neighbours.item_item_matrix import SLOTS
+from models.neighbours.sparse_links import MOST_LINKS
 from schemas.types import Item, ItemStats
 from streams.core.item.stats import COHORTS, HORIZON_RATES
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.user.user_state import UserState
 
 _GB = 2**30
 _USERS, _ITEMS = 1_000_000, 100_000
 _FEWER, _MORE = 16_384, 32_768
 """Numbers of items of the two compared snapshots, which fill their columns exactly."""
+_LINKED_ITEMS = 10_000
 _FULL_EVENTS = 2_000
 """Events of a user with all lists full."""
 _SEGMENTS = 4
@@ -58,7 +59,7 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
         "events_per_user": round(load.size.events / len(users)),
         "items_100k_view_gb": _scaled(snapshot_item_bytes, _ITEMS),
         "items_100k_index_gb": _scaled(index_item_bytes, _ITEMS),
-        "links_gb": _scaled(_allocated(_full_links)[1], 1),
+        "links_10k_full_gb": _scaled(_allocated(_full_links)[1], 1),
         "items_100k_gb": _scaled(snapshot_item_bytes + index_item_bytes, _ITEMS),
     }
 
@@ -104,10 +105,10 @@ def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
 
 
 def _full_links() -> DecayedCooccurrence:
-    """Return the links of a worker with all slots in use, their largest size for any number of items."""
-    table = DecayedCooccurrence(is_learned=False)
-    for item in range(SLOTS):
-        table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
+    """Return the links of a worker in which every item has as many as a row holds."""
+    table, others = DecayedCooccurrence(is_learned=False), np.arange(MOST_LINKS, dtype=np.int32)
+    for item in range(_LINKED_ITEMS):
+        table.put(item, others, np.ones((2, MOST_LINKS)), mass=1.0, reference_ms=0)
     return table
 
 

@@ -21,7 +21,7 @@ from bench.latency import summary_ms
 from bench.load import EventLoad
 from bench.log import scan
 from bench.rig import BenchError, Rig
-from infra.kafka.offsets import Partition, end_offsets
+from infra.kafka.admin.offsets import Partition, end_offsets
 from infra.redis.stores.feed_codec import VERSION_CHARS
 from infra.redis.stores.feed_pubsub import CHANNEL
 from schemas.types import Interaction

@@ -105,7 +105,7 @@ async def _until_under_way(rig: Rig, count: int) -> None:
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            heartbeat_list = [sign for sign in await heartbeat.heartbeats(rig.redis) if sign["role"] == "fetch"]
-            if heartbeat_list and sum(sign["waiting"] for sign in heartbeat_list) >= count:
+            heartbeat_list = [beat for beat in await heartbeat.heartbeats(rig.redis) if beat["role"] == "fetch"]
+            if heartbeat_list and sum(beat["waiting"] for beat in heartbeat_list) >= count:
                 return
             await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Ranking of 10,000 candidates on one core: a micro-batch of the most recently active users, as in the rank agent.
+"""Ranking of 10,000 candidates on one core: a micro-batch of the most recently active users, as in the ranker.
 
 The case needs no servers: features are precomputed, feeds are discarded. The figure is the processor time of the
 fastest of several rounds, since other work on the machine can only add to it.

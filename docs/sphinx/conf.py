@@ -58,7 +58,7 @@ NAVIGATION = {
         "client/README",
         "docs/importing",
         "docs/models",
-        "docs/surfaces",
+        "docs/compat",
         "docs/performance",
         "docs/debugging",
         "examples/README",

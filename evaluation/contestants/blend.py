@@ -1,4 +1,4 @@
-"""The serving blend as an evaluated model: the pure cores of the rank agent and the trainer, driven in memory.
+"""The serving blend as an evaluated model: the pure cores of the ranker and the trainer, driven in memory.
 
 There are two differences from serving: each list is ranked anew, as after `POST /retrieve`, and the item tables are up
 to date with each event, while those of a worker lag by up to a second. `evaluation.contestants.served_blend` has
@@ -22,10 +22,10 @@ from models.blend.personal import PersonalWeights
 from schemas.types import Features, Feed, Interaction
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
-from streams.core.ranking.features import PRIOR, weights_by_name
+from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
+from streams.core.ranking.stages.features import PRIOR, weights_by_name
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params

@@ -10,7 +10,7 @@ from evaluation.protocols.as_served import ServingDelays
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
 """The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
@@ -81,7 +81,7 @@ def build(name: str, context: EvalContext) -> Model:
 
 def _of_source(feature: str) -> str:
     """Return the name of the blend without all features of a feature's source."""
-    return f"{BLEND}-{FEATURES[feature].source}"
+    return f"{BLEND}-{FEATURES[feature].group.name}"
 
 
 def _of_feature(feature: str) -> str:

@@ -43,7 +43,7 @@ def report(
     """Return the report of the outcomes of each model, one outcome per seed."""
     protocol = PROTOCOLS[spec.protocol]
     part = protocol.bounds(stream, spec.part)
-    variety = BeyondAccuracy(stream, part[0])
+    beyond_accuracy = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {
         name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
@@ -51,11 +51,11 @@ def report(
     reference = BLEND if spec.ablate is not None else protocol.compared_with or _best_baseline(accuracies)
     return {
         **about(stream, spec),
-        "similarity": variety.similarity,
+        "similarity": beyond_accuracy.similarity,
         "reference": reference,
         "models": {
             name: {
-                **_model(accuracies[name], each, variety, part),
+                **_model(accuracies[name], each, beyond_accuracy, part),
                 "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
                 "against_reference": _against(name, reference, means),
             }
@@ -84,10 +84,10 @@ def about(stream: Stream, spec: EvaluationSpec) -> Report:
 
 
 def _model(
-    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]
+    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], beyond_accuracy: BeyondAccuracy, part: tuple[int, int]
 ) -> Report:
     first = each[0]
-    varieties = [variety.of(run) for run in each]
+    varieties = [beyond_accuracy.of(run) for run in each]
     by_seed = [accuracy(run).mean() for run in each]
     return {
         "cases": len(model_accuracy.hr),

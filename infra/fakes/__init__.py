@@ -1,6 +1,6 @@
 """Fakes of external services. They speak the real protocols, errors included, on the loopback address.
 
-Tests and the demo run the production clients against them. All their answers are simulated.
+Tests and the demo run the production clients against them. All their answers are made up.
 """
 
 from infra.settings import Settings
@@ -10,7 +10,7 @@ NAME = "simulated"
 CLAUDE, FIREBASE = "Claude", "Firebase Cloud Messaging"
 
 
-def simulated(settings: Settings) -> list[str]:
+def fakes_in_use(settings: Settings) -> list[str]:
     """Return the names of the services that these settings replace by fakes."""
-    doubles = {CLAUDE: settings.anthropic_api_key == NAME, FIREBASE: f'"{NAME}"' in settings.fcm_service_account}
-    return [service for service, is_double in doubles.items() if is_double]
+    is_fake = {CLAUDE: settings.anthropic_api_key == NAME, FIREBASE: f'"{NAME}"' in settings.fcm_service_account}
+    return [service for service, fake in is_fake.items() if fake]

@@ -92,7 +92,7 @@ class _Subject:
         slug = "-".join(_WORD.findall(f"{self.title} {self.city}".lower()))
         values = {
             "title": f"{self.title}, {self.city}" if self.city else self.title,
-            "description": f"{MARK}{self.title}, for who likes {' and '.join(self.topics)}.",
+            "description": f"{MARK}{self.title}, for fans of {' and '.join(self.topics)}.",
             "reason": f"As you like {self.topics[0]}",
             "url": f"https://example.com/{slug}",
             "topics": list(self.topics),

@@ -22,10 +22,17 @@ class MemoryPublisher:
         self.published: dict[str, list[msgspec.Struct]] = {}
         self.is_unavailable = False
         self.silent = False
+        self._changed = asyncio.Condition()
 
     def values_of(self, topic: Topic) -> list[Any]:
         """Return the records published to a topic."""
         return self.published.get(topic.name, [])
+
+    async def wait_for(self, topic: Topic, count: int = 1) -> list[Any]:
+        """Wait until so many records are published to a topic, and return all of them."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.values_of(topic)) >= count)
+        return self.values_of(topic)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Keep the records.
@@ -37,4 +44,6 @@ class MemoryPublisher:
             await asyncio.Event().wait()
         if self.is_unavailable:
             raise PublishError(topic.name, "the broker is away")
-        self.published.setdefault(topic.name, []).extend(values)
+        async with self._changed:
+            self.published.setdefault(topic.name, []).extend(values)
+            self._changed.notify_all()

@@ -18,9 +18,9 @@ from redis.exceptions import ResponseError
 
 from domain.timestamp import DAY_MS
 from infra import clock
-from infra.kafka import consumer_lag
-from infra.kafka.consumer_lag import ConsumerLag, Counts
-from infra.kafka.provision import APP_ID
+from infra.kafka.admin import consumer_lag
+from infra.kafka.admin.consumer_lag import ConsumerLag, Counts
+from infra.kafka.admin.provision import APP_ID
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, store_errors
 from infra.redis.heartbeat import RoleLife
@@ -150,7 +150,7 @@ async def record_gaps(redis: Redis, gaps: Mapping[str, int]) -> None:
         StoreError: Redis does not answer, or refuses writes.
     """
     if gaps:
-        with store_errors("noting what was deleted unread"):
+        with store_errors("recording unread deletions"):
             await redis.hset(_GAPS_KEY, mapping=cast("dict[Any, Any]", gaps))
             await redis.pexpire(_GAPS_KEY, _GAPS_TTL_MS)
 
@@ -161,7 +161,7 @@ async def read_gaps(redis: Redis) -> Counts:
     Raises:
         StoreError: Redis does not answer.
     """
-    with store_errors("reading what was deleted unread"):
+    with store_errors("reading unread deletions"):
         gaps = cast("dict[bytes, bytes]", await redis.hgetall(_GAPS_KEY))
     counts: Counts = {}
     for name, count in gaps.items():

@@ -22,9 +22,9 @@ from infra.health.pipeline_health import (
     record_gaps,
     writes_refused,
 )
-from infra.kafka import consumer_lag
-from infra.kafka.consumer_lag import ConsumerLag
-from infra.kafka.offsets import partition_offsets
+from infra.kafka.admin import consumer_lag
+from infra.kafka.admin.consumer_lag import ConsumerLag
+from infra.kafka.admin.offsets import partition_offsets
 from infra.redis import event_rates, heartbeat
 from infra.redis.connection import StoreError, connect
 from infra.redis.event_rates import EventRates

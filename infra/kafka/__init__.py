@@ -1,1 +1,1 @@
-"""Kafka and the schema registry: clients, topics, offsets."""
+"""Kafka and the schema registry: consumers, the publisher, the partitioner, headers."""

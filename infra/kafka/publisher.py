@@ -24,9 +24,9 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra import clock
-from infra.kafka.cluster import message_limits
+from infra.kafka.admin.cluster import message_limits
+from infra.kafka.admin.provision import broker_topics
 from infra.kafka.dead_letter_size import fit_to_topic
-from infra.kafka.provision import broker_topics
 from infra.kafka.registry import Registry
 from schemas.types import DeadLetter
 from topics import TOPICS, Topic

@@ -46,10 +46,6 @@ class Registry:
         self._client.set_compatibility(topic.subject, COMPATIBILITY)
         return int(schema_id)
 
-    def compatible(self, topic: Topic, schema: dict[str, Any]) -> bool:
-        """Say whether a schema is compatible with all versions under the topic's subject."""
-        return bool(self._client.test_compatibility_all_versions(topic.subject, Schema(json.dumps(schema), "AVRO")))
-
     def connect(self) -> None:
         """Look up the ids of all our schemas, so that `codec` works for every record type.
 

@@ -1,7 +1,7 @@
 """Cache of answers, at `llm:answer:{hash of the question}`: a repeated question costs nothing.
 
-The source of truth is the topic `llm-calls`: `streams.runtime.answer_cache_refill` fills an empty Redis from it, so
-a replay sends no answered question to the model again.
+The source of truth is the topic `llm-calls`: `streams.runtime.refill.answer_cache_refill` fills an empty Redis from it,
+so a replay sends no answered question to the model again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AnswerCache:
         if left_ms <= 0:
             return
         try:
-            with store_errors("keeping an answer"):
+            with store_errors("storing an answer"):
                 await self._redis.set(KEY + name, answer, px=left_ms)
         except StoreError as error:
             _LOG.warning("%s", error)

@@ -21,11 +21,7 @@ from infra.watchdog import OPTION, Watchdog
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _STEADY_S = 30.0
 """Run time after which the restart backoff is reset."""
-RESTART_WITHIN_S = 180.0
-"""Maximum time until a process serves, or until its first heartbeat."""
 _ASK_EVERY_S = 0.05
-_LOOK_EVERY_S = 1.0
-_CHECK_EVERY_S, _CHECK_WITHIN_S = 5.0, 5.0
 _TAIL_LINES = 8
 
 
@@ -44,6 +40,18 @@ class Command:
     """Whether the program supports `infra.watchdog.OPTION` and writes heartbeats."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Times of the supervision of a running process, in seconds."""
+
+    restart_s: float = 180.0
+    """Longest time until a restarted process serves, or until its first heartbeat."""
+    look_s: float = 1.0
+    """Time between two looks for a heartbeat."""
+    check_s: float = 5.0
+    """Time between two checks of a server, and the longest time for its answer."""
+
+
 class Child:
     """One child process. It ends with this process, even if that is killed; it is restarted after a crash or a hang."""
 
@@ -58,6 +66,7 @@ class Child:
         prepare: Callable[[], Awaitable[None]] | None = None,
         on_restart: Callable[[], Awaitable[None]] | None = None,
         watchdog_timeout_s: float = 0.0,
+        intervals: Intervals = Intervals(),
     ) -> None:
         """Configure a child process.
 
@@ -70,10 +79,14 @@ class Child:
             prepare: Creates the files that the process needs; called at every start, as its folder may be gone.
             on_restart: Called when a process that had died serves again.
             watchdog_timeout_s: Maximum time without a heartbeat in seconds; 0 for no limit.
+            intervals: Times of the supervision.
         """
         self.name = name
         self._command, self._check, self._on_step = command, check, on_step
         self._prepare, self._on_return, self._watchdog_timeout_s = prepare, on_restart, watchdog_timeout_s
+        self._intervals = intervals
+        self.looks = 0
+        """Number of looks at the process, over all of its runs."""
         slug = name.lower().replace(" ", "-").replace(",", "-")
         self._log = ChildLog(home / "logs" / f"{slug}.log")
         self._record = home / "run" / f"{slug}.json"
@@ -202,7 +215,7 @@ class Child:
         """Restart the process once; the watching loop retries if it does not serve."""
         try:
             await self._spawn()
-            async with asyncio.timeout(RESTART_WITHIN_S):
+            async with asyncio.timeout(self._intervals.restart_s):
                 serves = await self._serves()
         except TimeoutError:
             self.kill()
@@ -235,24 +248,25 @@ class Child:
 
         Silence is counted in polls, not by the clock: sleep of the machine, or a stopped supervisor, does not count.
         """
-        silent_s, allowed_s = 0.0, RESTART_WITHIN_S if self._watchdog else self._watchdog_timeout_s
+        silent_s, allowed_s = 0.0, self._intervals.restart_s if self._watchdog else self._watchdog_timeout_s
         while not self._watchdog_timeout_s or silent_s < allowed_s:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(self._intervals.look_s)
+            self.looks += 1
             with suppress(OSError):  # a full disk is no reason to end the process
                 self._log.rotate()
             if self._watchdog is not None and self._watchdog.has_heartbeat():
                 silent_s, allowed_s = 0.0, self._watchdog_timeout_s
             elif self._watchdog is not None:
-                silent_s += _LOOK_EVERY_S
+                silent_s += self._intervals.look_s
             elif self._check is not None and self._watchdog_timeout_s:
-                silent_s = 0.0 if await self._answers() else silent_s + _CHECK_EVERY_S
+                silent_s = 0.0 if await self._answers() else silent_s + self._intervals.check_s
 
     async def _answers(self) -> bool:
         """Check once whether the process serves, then wait until the next check is due."""
         loop = asyncio.get_running_loop()
-        next_s = loop.time() + _CHECK_EVERY_S
+        next_s = loop.time() + self._intervals.check_s
         try:
-            async with asyncio.timeout(_CHECK_WITHIN_S):
+            async with asyncio.timeout(self._intervals.check_s):
                 await self._check()  # type: ignore[misc]
         except Exception:  # each server's client has its own error types
             answers = False

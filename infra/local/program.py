@@ -15,7 +15,7 @@ from typing import Any
 from infra.error import OperatorError
 from infra.settings import unset
 
-_LAUNCH = Path(__file__).with_name("launch.py")
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 async def launch(
@@ -37,7 +37,7 @@ async def launch(
         env: Settings of the program; those of this process are not inherited.
         options: Further options of `create_subprocess_exec`.
     """
-    command = (sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(int(death_signal)), run_as, *argv)
+    command = (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), str(int(death_signal)), run_as, *argv)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command, env=unset(os.environ.copy()) | dict(env or {}), start_new_session=True, **options

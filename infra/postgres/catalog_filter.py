@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from infra.postgres import pool as database
 from infra.postgres.parameters import Parameters
+from infra.postgres.pool import LazyPool
 from infra.postgres.segment import any_word, spaced
-from infra.redis.connection import StoreError
 from schemas.types import Interaction, Item
 
 _FIND = """
@@ -23,16 +21,16 @@ SELECT items.item_id FROM items LEFT JOIN catalogue USING (item_id)
 WHERE starts_with(items.item_id, $1) AND NOT items.private
   AND ($2::text IS NULL OR lower(items.category) = lower($2))
   AND ($3::text IS NULL OR items.attributes ->> 'project_code' = $3)
-  AND {worded}
+  AND {word_condition}
 ORDER BY items.created_at DESC, items.item_id LIMIT $4
 """
-_ALIKE = """
-WITH asked AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
-SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM asked)) AS likeness
+_SIMILAR = """
+WITH subject AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
+SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM subject)) AS similarity
 FROM catalogue JOIN items USING (item_id)
-WHERE catalogue.encoder = (SELECT encoder FROM asked) AND catalogue.embedding IS NOT NULL
+WHERE catalogue.encoder = (SELECT encoder FROM subject) AND catalogue.embedding IS NOT NULL
   AND starts_with(item_id, $2) AND item_id <> $1 AND NOT private
-ORDER BY catalogue.embedding <=> (SELECT embedding FROM asked) LIMIT $3
+ORDER BY catalogue.embedding <=> (SELECT embedding FROM subject) LIMIT $3
 """
 _CATEGORIES = """
 SELECT category, count(*) AS times FROM interactions JOIN items USING (item_id)
@@ -123,7 +121,7 @@ class MemoryCatalogListing:
 class PostgresCatalogListing:
     """The catalog in PostgreSQL."""
 
-    def __init__(self, connections: database.LazyPool) -> None:
+    def __init__(self, connections: LazyPool) -> None:
         self._connections = connections
 
     async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
@@ -131,31 +129,19 @@ class PostgresCatalogListing:
         parameters = Parameters(criteria.prefix, criteria.category, criteria.project_code, limit)
         words = any_word(criteria.words, parameters.bind)
         word_condition = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
-        with _errors("listing items"):
-            pool = await self._connections.pool()
-            rows = await pool.fetch(_FIND.format(worded=word_condition), *parameters.values)
+        async with self._connections.read_connection("listing items") as connection:
+            rows = await connection.fetch(_FIND.format(word_condition=word_condition), *parameters.values)
         return [row["item_id"] for row in rows]
 
     async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another."""
-        with _errors("looking for what is alike"):
-            pool = await self._connections.pool()
-            async with pool.acquire() as connection, connection.transaction(readonly=True):
-                await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-                rows = await connection.fetch(_ALIKE, item_id, prefix, limit)
-        return [(row["item_id"], row["likeness"]) for row in rows if row["likeness"] >= min_similarity]
+        async with self._connections.read_connection("looking for similar items") as connection:
+            await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            rows = await connection.fetch(_SIMILAR, item_id, prefix, limit)
+        return [(row["item_id"], row["similarity"]) for row in rows if row["similarity"] >= min_similarity]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
         """Return the categories that a user interacted with most."""
-        with _errors("counting categories"):
-            pool = await self._connections.pool()
-            rows = await pool.fetch(_CATEGORIES, user_id, limit)
+        async with self._connections.read_connection("counting categories") as connection:
+            rows = await connection.fetch(_CATEGORIES, user_id, limit)
         return [(row["category"], row["times"]) for row in rows]
-
-
-@contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except database.CONNECTION_ERRORS as error:
-        raise StoreError(doing, error) from error

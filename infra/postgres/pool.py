@@ -59,7 +59,7 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
         timeout_s: Maximum wait for a connection in seconds.
 
     Raises:
-        AWAY: the server does not answer.
+        CONNECTION_ERRORS: the server does not answer.
     """
     return await asyncpg.create_pool(
         url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
@@ -86,7 +86,7 @@ class LazyPool:
         """Return the pool.
 
         Raises:
-            AWAY: the server does not answer.
+            CONNECTION_ERRORS: the server does not answer.
         """
         async with self._connecting:
             if self._pool is None:

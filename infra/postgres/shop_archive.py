@@ -78,7 +78,7 @@ class PostgresShopArchive:
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
         """Return the products with the most similar texts, most similar first."""
-        async with self._connections.read_connection("reading what is alike") as connection:
+        async with self._connections.read_connection("reading similar items") as connection:
             return await connection.fetchval(_SIMILAR, item_id, limit) or []
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:

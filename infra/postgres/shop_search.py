@@ -44,7 +44,7 @@ FROM unnest($1::text[]) AS typed
 LEFT JOIN words ON stem = coalesce((ts_lexize('english_stem', typed))[1], typed)
 WHERE ts_lexize('english_stem', typed) <> '{}' GROUP BY typed
 """
-_ALIKE = f"""
+_SIMILAR = f"""
 SELECT word, items FROM words WHERE trigrams && trigrams($1) AND abs(length(word) - length($1)) <= 2 AND word <> $1
 ORDER BY cardinality(ARRAY(SELECT unnest(trigrams) INTERSECT SELECT unnest(trigrams($1)))) DESC, items DESC
 LIMIT {_NEAREST}
@@ -164,7 +164,7 @@ class PostgresShopSearch:
             others, items = synonyms, min(frequencies[word] for word in phrase)
             correction = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
-                similar_words = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
+                similar_words = [(row["word"], row["items"]) for row in await connection.fetch(_SIMILAR, phrase[0])]
                 correction = spelling.correction(
                     phrase[0], [(word, count) for word, count in similar_words if count >= _MORE * items]
                 )

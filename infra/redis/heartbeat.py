@@ -50,7 +50,7 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
         while True:
             report = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
             try:
-                with store_errors("writing a sign of life"):
+                with store_errors("writing a heartbeat"):
                     pipeline = redis.pipeline(transaction=False)
                     pipeline.set(name, msgspec.json.encode(report), ex=_TTL_S)
                     pipeline.zadd(INDEX, {name: clock.now_ms()})
@@ -61,7 +61,7 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
                 _LOG.warning("%s", error)
             await asyncio.sleep(_INTERVAL_S)
     finally:
-        with suppress(StoreError), store_errors("taking back a sign of life"):
+        with suppress(StoreError), store_errors("removing a heartbeat"):
             await redis.delete(name)
 
 
@@ -71,10 +71,10 @@ async def heartbeats(redis: Redis) -> list[dict[str, Any]]:
     Raises:
         StoreError: Redis does not answer.
     """
-    with store_errors("reading signs of life"):
+    with store_errors("reading heartbeats"):
         names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client does not decode
         payloads = await redis.mget(names) if names else []
-    return [msgspec.json.decode(sign) for sign in payloads if sign is not None]
+    return [msgspec.json.decode(payload) for payload in payloads if payload is not None]
 
 
 async def role_lives(redis: Redis) -> list[RoleLife]:
@@ -83,12 +83,12 @@ async def role_lives(redis: Redis) -> list[RoleLife]:
     Raises:
         StoreError: Redis does not answer.
     """
-    with store_errors("reading which roles were heard of"):
+    with store_errors("reading the lives of roles"):
         names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
         heartbeat_list = await redis.mget([name for name, _ in names]) if names else []
     return [
-        RoleLife(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
-        for (name, last_at), sign in zip(names, heartbeat_list, strict=True)
+        RoleLife(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), payload is not None)
+        for (name, last_at), payload in zip(names, heartbeat_list, strict=True)
     ]
 
 
@@ -98,7 +98,7 @@ async def remove_heartbeat(redis: Redis, roles: Iterable[str]) -> None:
     Raises:
         StoreError: Redis does not answer.
     """
-    with store_errors("taking leave"):
+    with store_errors("recording the end of roles"):
         await redis.zrem(INDEX, *map(_name, roles))
 
 

@@ -70,19 +70,19 @@ class RedisProjection:
     async def missing(self, names: Collection[str]) -> set[str]:
         """Return the partitions without a marker."""
         partitions = list(names)
-        with store_errors("looking for what Redis holds"):
+        with store_errors("reading the markers of projections"):
             notes: list[Any] = await self._redis.hmget(KEY, partitions) if partitions else []
         return {name for name, note in zip(partitions, notes, strict=True) if note is None}
 
     async def add(self, names: Collection[str]) -> None:
         """Mark partitions as complete."""
         if names:
-            with store_errors("noting what Redis holds"):
+            with store_errors("storing markers of projections"):
                 await self._redis.hset(KEY, mapping=dict.fromkeys(names, "1"))
 
     async def forget(self, topic: Topic | None = None) -> None:
         """Remove markers."""
-        with store_errors("taking back what Redis holds"):
+        with store_errors("removing markers of projections"):
             if topic is None:
                 await self._redis.delete(KEY)
             else:
@@ -114,5 +114,5 @@ class PostgresProjection:
         try:
             rows: list[Any] = await self._pool.fetch(statement, names)
         except database.CONNECTION_ERRORS as error:
-            raise StoreError("asking for what PostgreSQL holds", error) from error
+            raise StoreError("reading or writing markers of projections", error) from error
         return rows

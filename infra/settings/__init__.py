@@ -8,8 +8,8 @@ A module holds the settings of one section as a dataclass; `Settings` is compose
 """
 
 from infra.settings.environment import RENAMED, SettingsError, read, to_env, unset
-from infra.settings.prefetch_settings import seconds_by_name
-from infra.settings.security_settings import JWT_ALGORITHMS, OFF
+from infra.settings.sections.prefetch_settings import seconds_by_name
+from infra.settings.sections.security_settings import JWT_ALGORITHMS, OFF
 from infra.settings.setting import comma_separated, masked, variable
 from infra.settings.settings import SECTIONS, Settings, specifications, title
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from infra.settings.api_settings import ApiSettings
-from infra.settings.catalog_settings import CatalogSettings
-from infra.settings.event_settings import EventSettings
-from infra.settings.general_settings import GeneralSettings
-from infra.settings.llm_settings import LlmSettings
-from infra.settings.prefetch_settings import PrefetchSettings
-from infra.settings.push_settings import PushSettings
-from infra.settings.ranking_settings import RankingSettings
-from infra.settings.security_settings import SecuritySettings
-from infra.settings.server_settings import LocalStackSettings, ServerSettings
-from infra.settings.shop_settings import ShopSettings
-from infra.settings.training_settings import TrainingSettings
-from infra.settings.worker_settings import WorkerSettings
+from infra.settings.sections.api_settings import ApiSettings
+from infra.settings.sections.catalog_settings import CatalogSettings
+from infra.settings.sections.event_settings import EventSettings
+from infra.settings.sections.general_settings import GeneralSettings
+from infra.settings.sections.llm_settings import LlmSettings
+from infra.settings.sections.prefetch_settings import PrefetchSettings
+from infra.settings.sections.push_settings import PushSettings
+from infra.settings.sections.ranking_settings import RankingSettings
+from infra.settings.sections.security_settings import SecuritySettings
+from infra.settings.sections.server_settings import LocalStackSettings, ServerSettings
+from infra.settings.sections.shop_settings import ShopSettings
+from infra.settings.sections.training_settings import TrainingSettings
+from infra.settings.sections.worker_settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

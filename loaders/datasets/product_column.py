@@ -37,7 +37,7 @@ class ProductFormat:
     decimal_mark: str | None = None
     currency: str = ""
     """ISO code for prices without a sign, or with a sign shared by several currencies."""
-    rating_scale: float = 5.0
+    rating_scale: float
     """The highest rating, for ratings without a scale."""
 
 

@@ -23,7 +23,7 @@ from loaders.datasets.product_value import ProductValues
 from loaders.tables import delimited
 from loaders.tables.cell import is_missing
 from loaders.tables.delimited import Row, Text
-from schemas import limit
+from schemas import limit, record_limit
 from schemas.text import line
 from schemas.types import Item
 
@@ -55,7 +55,7 @@ class Products:
     """Notes on the reading of the file and its assumptions."""
 
 
-def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Products:
+def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
     """Read a file; repeated reads yield the same items.
 
     Args:
@@ -66,7 +66,6 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
     Raises:
         DatasetError: the file or a needed column is missing, or its encoding or rating scale is unclear.
     """
-    form = form or ProductFormat()
     text, columns, places = _opened(path, form)
     rows = list(text.rows(len(columns)))[1:]
     cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]
@@ -82,7 +81,7 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
     for row, row_cells in zip(rows, cells, strict=True):
         try:
             item = values.item(row_cells, at_ms=at_ms) if row_cells is not None else _refuse(row, len(columns))
-            limit.check(item, now_ms=now_ms)
+            record_limit.check(item, now_ms=now_ms)
         except ValueError as error:
             where = BadLine(path.name, row.line, str(error))
             rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(row_cells, values)))

@@ -21,6 +21,11 @@ class Popularity(Model):
     """
 
     def __init__(self, *, half_life_days: float = float("inf")) -> None:
+        """Start empty.
+
+        Args:
+            half_life_days: Half-life of the weights, in days; infinite for no decay.
+        """
         super().__init__()
         self.name = "popularity" if np.isinf(half_life_days) else "decayed-popularity"
         self._rate = decay.rate_of_half_life(half_life_days)

@@ -15,6 +15,11 @@ class RandomModel(Model):
     name = "random"
 
     def __init__(self, *, seed: int = 0) -> None:
+        """Start empty.
+
+        Args:
+            seed: Seed of the scores.
+        """
         super().__init__()
         self._draw = np.random.default_rng(seed)
 

@@ -37,7 +37,17 @@ _BOUND, _EARNED = 1.0, 500.0
 
 
 class Blender:
-    """Feature weights by context."""
+    """Feature weights by context.
+
+    >>> from models.blend.feature_matrix import rows_of
+    >>> blender = Blender({"near": 1.0, "popular": 0.0}, classes=[2])
+    >>> values = np.array([[0.0, 0.0], [1.0, 0.0]], np.float32)  # the first candidate is popular, and neither is near
+    >>> for _ in range(100):
+    ...     blender.learn(FeatureMatrix([(rows_of(blender.features, blender.features), values)]), 0, context=(1,))
+    >>> near, popular = blender.weights((1,)).tolist()
+    >>> near, popular > 0
+    (1.0, True)
+    """
 
     def __init__(self, prior: Mapping[str, float], classes: Sequence[int], *, rate: float = _RATE) -> None:
         """Start from prior weights.
@@ -141,6 +151,11 @@ def gradient(features: FeatureMatrix, chosen_index: int, weights: Weights, *, am
         chosen_index: Index of the chosen candidate.
         weights: (features,) weights of the score.
         among: (n,) mask of the eligible candidates; all by default.
+
+    >>> from models.blend.feature_matrix import rows_of
+    >>> matrix = FeatureMatrix([(rows_of(["near"], ["near"]), np.array([[1.0, 0.0]], np.float32))])
+    >>> gradient(matrix, 0, np.zeros(1)).tolist()  # of the choice: 1, expected: 0.5
+    [0.5]
     """
     scores = features.weighted_sum(weights.astype(np.float32))
     if among is not None:

@@ -18,14 +18,30 @@ def rows_of(names: Sequence[str], features: Iterable[str]) -> Column:
     Args:
         names: Feature name of each row; a row with an unknown name belongs to none.
         features: All feature names.
+
+    >>> rows_of(["far", "unknown"], ["near", "far"]).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
     """
     return np.array([[float(name == feature) for feature in features] for name in names], np.float32)
 
 
 class FeatureMatrix:
-    """A (features, items) matrix, stored in blocks."""
+    """A (features, items) matrix, stored in blocks.
+
+    >>> names, values = ["near", "far"], np.array([[1.0, 2.0, 3.0]], np.float32)
+    >>> matrix = FeatureMatrix([(rows_of(["near"], names), values), (rows_of(["far"], names), 10 * values)])
+    >>> matrix.weighted_sum(np.array([1.0, 0.5], np.float32)).tolist()
+    [6.0, 12.0, 18.0]
+    >>> matrix.column(slice(0, 1)).tolist()
+    [[1.0], [10.0]]
+    """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
+        """Take blocks as they are, without a copy.
+
+        Args:
+            blocks: Blocks of rows over the same items.
+        """
         self.blocks = blocks
 
     def weighted_sum(self, weights: Column) -> Column:

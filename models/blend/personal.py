@@ -26,6 +26,11 @@ class PersonalWeights:
     """Online learner of feature weights: the shared ones in a blender, and an offset for each user."""
 
     def __init__(self, blender: Blender) -> None:
+        """Start without offsets.
+
+        Args:
+            blender: The shared weights, which learn from all users.
+        """
         self.blender = blender
         self._zero: Weights = np.zeros(len(blender.features))
         self._offsets: dict[str, Weights] = {}

@@ -38,6 +38,18 @@ class Als(RefittedModel):
         dislike_confidence: float = 0.5,
         seed: int = 0,
     ) -> None:
+        """Start without factors.
+
+        Args:
+            factors: Length of a factor vector.
+            regularization: Weight of the L2 penalty, scaled with the events of a row.
+            unobserved_weight: Weight of the pairs without an event, where one with an event has its confidence.
+            sweeps: Alternations between users and items per refit.
+            refit_every: Events between refits, at least; the first refits follow each doubling of the events.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+            seed: Seed of the factors of new items.
+        """
         super().__init__(
             refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
         )

@@ -43,6 +43,12 @@ class Offsets:
     """Bias of each user, or of each item, from the mean."""
 
     def __init__(self, *, shrink: float, floor: float) -> None:
+        """Start with biases of 0.
+
+        Args:
+            shrink: Ratings that a bias of 0 counts as, before the first one.
+            floor: Smallest share of an error by which a bias moves, on [0, 1], so that it never stops.
+        """
         self._shrink, self._floor = shrink, floor
         self._offsets: dict[str, float] = {}
         self._counts: dict[str, int] = {}
@@ -68,6 +74,13 @@ class Bias(RatingModel):
     name = "bias"
 
     def __init__(self, *, user_shrink: float = 4.0, item_shrink: float = 5.0, floor: float = 0.04) -> None:
+        """Start with biases of 0.
+
+        Args:
+            user_shrink: Ratings that a user's bias of 0 counts as, before the first one.
+            item_shrink: The same for an item.
+            floor: Smallest share of an error by which a bias moves, on [0, 1], so that it never stops.
+        """
         self._mean = Mean()
         self._users = Offsets(shrink=user_shrink, floor=floor)
         self._items = Offsets(shrink=item_shrink, floor=floor)

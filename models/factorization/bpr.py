@@ -57,6 +57,12 @@ class Bpr(EmbeddingModel):
     name = "bpr"
 
     def __init__(self, config: BprConfig = BprConfig(), *, seed: int = 0) -> None:
+        """Start without embeddings.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the embeddings and of the sampled events and negatives.
+        """
         super().__init__(config.factors, spread=_SPREAD, seed=seed)  # p, q
         self._config = config
         self._steps = torch.tensor([config.position_discount**k for k in range(config.context)])

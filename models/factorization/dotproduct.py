@@ -46,6 +46,12 @@ class DotProduct(EmbeddingModel):
     name = "dot-product"
 
     def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
+        """Start without embeddings.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the embeddings, the order of the batches and the negatives.
+        """
         super().__init__(config.embedding_dim, spread=config.embedding_dim**-0.5, seed=seed)
         self._config = config
         self._history: deque[tuple[int, int, int, float]] = deque()

@@ -34,6 +34,15 @@ class Ease(RefittedModel):
         position_discount: float = 0.9,
         dislike_confidence: float = 0.5,
     ) -> None:
+        """Start without weights.
+
+        Args:
+            regularization: The λ of the ridge regression.
+            refit_every: Events between refits, at least; the first refits follow each doubling of the events.
+            max_items: Number of most popular items in a fit.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+        """
         super().__init__(
             refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
         )
@@ -69,6 +78,12 @@ def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float
     Args:
         matrix: (users, items) values.
         regularization: The λ of the ridge regression.
+
+    >>> together = sparse.csr_array(np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], np.float32))
+    >>> print(abs(weights(together, 1.0)).round(2))
+    [[0.   0.67 0.  ]
+     [0.67 0.   0.  ]
+     [0.   0.   0.  ]]
     """
     gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
     np.fill_diagonal(gram, gram.diagonal() + regularization)

@@ -22,6 +22,13 @@ class Rows:
     """Factors by name, initialised at random on first use."""
 
     def __init__(self, size: int, *, spread: float, draw: np.random.Generator) -> None:
+        """Start empty.
+
+        Args:
+            size: Length of a factor vector.
+            spread: Standard deviation of the factors of a new name; 0 for zeros.
+            draw: The random generator.
+        """
         self._names, self._spread, self._draw = Vocabulary(), spread, draw
         self._table = np.empty((_FIRST_ROWS, size))
 
@@ -59,6 +66,16 @@ class Svd(RatingModel):
         floor: float = 0.04,
         seed: int = 0,
     ) -> None:
+        """Start without factors.
+
+        Args:
+            factors: Length of a factor vector.
+            learning_rate: Step size.
+            regularization: Weight of the L2 penalty on the factors.
+            spread: Standard deviation of the factors of a new user; those of a new item are 0.
+            floor: Smallest share of an error by which a bias moves, on [0, 1], so that it never stops.
+            seed: Seed of the factors.
+        """
         draw = np.random.default_rng(seed)
         self._bias = Bias(floor=floor)
         self._users = Rows(factors, spread=spread, draw=draw)

@@ -21,7 +21,7 @@ from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
 from models.fallback_model import FallbackModel
-from models.neighbours.item_item_matrix import MIN_MASS, Indices, ItemItemMatrix, SimilarityQuery
+from models.neighbours.sparse_links import MIN_MASS, Indices, SimilarityQuery, SparseLinks
 from models.weight import is_positive
 
 HALF_LIFE_DAYS = 60.0
@@ -54,7 +54,7 @@ class DecayedCooccurrence:
             half_life_days: Half-life of the sums.
             is_learned: Whether links are learned here, and not only loaded.
         """
-        self.links = ItemItemMatrix(2, is_learned=is_learned)
+        self.links = SparseLinks(2, is_learned=is_learned)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}
@@ -177,6 +177,11 @@ class Cooccurrence(FallbackModel):
     name = "cooccurrence"
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
+        """Start empty.
+
+        Args:
+            half_life_days: Half-life of the links and of the fallback's popularity, in days.
+        """
         super().__init__(half_life_days=half_life_days)
         self._table = DecayedCooccurrence(half_life_days=half_life_days)
         self._windows: dict[str, deque[tuple[int, int]]] = {}
@@ -223,6 +228,9 @@ def timestamp_groups_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.in
     Args:
         times_ms: Times of earlier events, newest first, in ms since the epoch.
         now_ms: Time of the current event.
+
+    >>> timestamp_groups_back([500, 300, 300, 100], now_ms=500).tolist()
+    [0, 1, 1, 2]
     """
     groups_back, count, later_ms = [], 0, now_ms
     for at_ms in times_ms:  # most histories are short: arrays would take longer

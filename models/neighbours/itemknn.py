@@ -21,7 +21,14 @@ _COST_PER_EVENT = 10_000
 
 
 class ItemKnn(RefittedModel):
-    """The nearest neighbours of each item."""
+    """The nearest neighbours of each item.
+
+    >>> from models.base import ModelEvent, ModelQuery
+    >>> model = ItemKnn(neighbors=2)
+    >>> model.learn([ModelEvent(f"u{number}", item, number, 1.0) for number in range(40) for item in ("tea", "cup")])
+    >>> model.recommend([ModelQuery("new", (("tea", 1.0),), frozenset({"tea"}))], 1)[0].items
+    ['cup']
+    """
 
     def __init__(
         self,
@@ -33,6 +40,16 @@ class ItemKnn(RefittedModel):
         position_discount: float = 0.8,
         dislike_confidence: float = 0.5,
     ) -> None:
+        """Start without neighbours.
+
+        Args:
+            name: Name of the model in reports.
+            neighbors: Number of neighbours of an item.
+            shrink: Number added to the denominator of the cosine: it lowers similarities with little evidence.
+            refit_every: Events between refits, at least; the first refits follow each doubling of the events.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+        """
         super().__init__(
             refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
         )

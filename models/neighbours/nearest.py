@@ -20,6 +20,10 @@ def nearest(vectors: Vectors, limit: int) -> Iterator[tuple[NDArray[np.int64], V
     Args:
         vectors: (n, d) unit vectors.
         limit: Number of neighbours per vector, at most.
+
+    >>> vectors = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], np.float32)
+    >>> [(rows.tolist(), cosines.round(1).tolist()) for rows, cosines in nearest(vectors, 1)]
+    [([1], [0.6...]), ([2], [0.8...]), ([1], [0.8...])]
     """
     limit = min(limit, len(vectors) - 1)
     for start in range(0, len(vectors), _ROWS):

@@ -28,6 +28,10 @@ def mine(baskets: Sequence[Sequence[str]], *, min_support: int = 2) -> list[Asso
     Args:
         baskets: The items of each basket; repeats count once.
         min_support: Smallest number of baskets with both items.
+
+    >>> rules = mine([["tea", "cup"], ["tea", "cup", "jam"], ["tea", "jam"], ["tea", "jam"], ["ink", "pen"]])
+    >>> [(rule.other, round(rule.confidence, 2), round(rule.lift, 2)) for rule in rules if rule.item == "tea"]
+    [('jam', 0.75, 1.25), ('cup', 0.5, 1.25)]
     """
     # Imported here: mlxtend brings pandas, which nothing else needs.
     import pandas as pd

@@ -47,6 +47,20 @@ class SessionKnn(FallbackModel):
         dislike_confidence: float = 0.5,
         damping: float = 0.15,
     ) -> None:
+        """Start empty.
+
+        Args:
+            neighbors: Number of sessions that an item's score is summed over.
+            sample_size: Number of newest events of an item whose sessions are compared.
+            max_sessions: Number of stored sessions; the oldest are overwritten.
+            max_session_events: Events after which a session ends.
+            gap_hours: Time without an event after which a session ends, in hours.
+            position_decay: Exponent of the power law over steps back in the query.
+            half_life_days: Half-life of a session's weight, in days.
+            distance_decay: Exponent of the power law over the distance from the shared item in a session.
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+            damping: Power of an item's number of events that its sum is divided by; 0 for none.
+        """
         super().__init__()
         self._neighbors, self._sampled, self._dislike_confidence = neighbors, sample_size, dislike_confidence
         self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, position_decay, distance_decay

@@ -25,6 +25,11 @@ class PostingLists:
     __slots__ = ("_most", "numbers", "values")
 
     def __init__(self, max_length: int) -> None:
+        """Start empty.
+
+        Args:
+            max_length: Number of newest entries that are kept, at least.
+        """
         self._most = max_length
         self.numbers, self.values = array("i"), array("f")
 
@@ -57,6 +62,17 @@ class UserUser(FallbackModel):
         position_discount: float = 0.8,
         dislike_confidence: float = 0.5,
     ) -> None:
+        """Start empty.
+
+        Args:
+            neighbors: Number of users that an item's score is summed over.
+            sample_size: Number of newest users of an item that are compared.
+            max_history: Number of newest items of a user.
+            shrink: Number added to the denominator of the similarity: it lowers similarities with short histories.
+            damping: Power of an item's number of events that its sum is divided by; 0 for none.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+            dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
+        """
         super().__init__()
         self._neighbors, self._sampled, self._longest = neighbors, sample_size, max_history
         self._shrink, self._damping, self._position_discount, self._dislike_confidence = (

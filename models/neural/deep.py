@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import ModelQuery, Scores
-from models.neural.neural_model import NeuralModel, Window, grow_embedding
+from models.neural.neural_model import NeuralConfig, NeuralModel, Window, grow_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeepConfig:
+class DeepConfig(NeuralConfig):
     """Hyperparameters of the deep network."""
 
     embedding_dim: int = 128
@@ -31,8 +31,6 @@ class DeepConfig:
     dropout: float = 0.2
     user_dropout: float = 0.3
     """Share of users with masked embeddings in a training step."""
-    refit_every: int = 200
-    """Events between refits."""
     steps: int = 10
     """Training steps per refit."""
     batch: int = 128
@@ -43,7 +41,6 @@ class DeepConfig:
     dislike_confidence: float = 0.5
     candidates: int = 4_096
     """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
-    buffer_capacity: int = 1_000_000
 
 
 class DeepNetwork(nn.Module):
@@ -97,12 +94,13 @@ class Deep(NeuralModel):
     name = "deep"
 
     def __init__(self, config: DeepConfig = DeepConfig(), *, seed: int = 0) -> None:
-        super().__init__(
-            refit_every=config.refit_every,
-            dislike_confidence=config.dislike_confidence,
-            buffer_capacity=config.buffer_capacity,
-            seed=seed,
-        )
+        """Start untrained.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the parameters, the sampled events and dropout.
+        """
+        super().__init__(config, seed=seed)
         self._config = config
         with self._drawing():
             self._network = DeepNetwork(config)

@@ -21,6 +21,11 @@ class EventBuffer:
     """A ring buffer of events."""
 
     def __init__(self, capacity: int) -> None:
+        """Start empty.
+
+        Args:
+            capacity: Largest number of events.
+        """
         self.count, self._capacity = 0, capacity
         self._last: dict[int, int] = {}
         self._user, self._item = np.empty(0, np.int32), np.empty(0, np.int32)

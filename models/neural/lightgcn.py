@@ -47,6 +47,12 @@ class LightGcn(RefittedModel):
     name = "lightgcn"
 
     def __init__(self, config: LightGcnConfig = LightGcnConfig(), *, seed: int = 0) -> None:
+        """Start without embeddings.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the embeddings and the sampled pairs.
+        """
         super().__init__(
             refit_every=config.refit_every,
             dislike_confidence=config.dislike_confidence,

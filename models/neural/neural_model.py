@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -34,14 +35,33 @@ class Window(NamedTuple):
     """(B, L + 1), 0 before a user's first event."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralConfig:
+    """Hyperparameters of the event buffer and the refit schedule."""
+
+    refit_every: int = 200
+    """Events between refits."""
+    dislike_confidence: float
+    """Confidence of an event that is not positive, where a click has 1."""
+    buffer_capacity: int = 1_000_000
+    """Number of events kept for sampling; the oldest are overwritten."""
+
+
 class NeuralModel(FallbackModel):
     """Base class with event buffer and refit schedule."""
 
-    def __init__(self, *, refit_every: int, dislike_confidence: float, buffer_capacity: int, seed: int) -> None:
+    def __init__(self, config: NeuralConfig, *, seed: int) -> None:
+        """Start untrained.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the parameters, the sampled events and dropout.
+        """
         super().__init__()
-        self._refit_every, self._dislike_confidence, self._seed, self._fits = refit_every, dislike_confidence, seed, 0
+        self._refit_every, self._dislike_confidence = config.refit_every, config.dislike_confidence
+        self._seed, self._fits = seed, 0
         self._users = Vocabulary()
-        self._buffer = EventBuffer(buffer_capacity)
+        self._buffer = EventBuffer(config.buffer_capacity)
         self._due = FIRST_REFIT_EVENTS
         self._fitted = 0
         """Number of items at the last fit."""

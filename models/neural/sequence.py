@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import ModelQuery, Scores
-from models.neural.neural_model import NeuralModel, Window, grow_embedding
+from models.neural.neural_model import NeuralConfig, NeuralModel, Window, grow_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceConfig:
+class SequenceConfig(NeuralConfig):
     """Hyperparameters of the sequence model."""
 
     dim: int = 64
@@ -30,8 +30,6 @@ class SequenceConfig:
     length: int = 30
     """Number of last items in a window."""
     dropout: float = 0.5
-    refit_every: int = 200
-    """Events between refits."""
     steps: int = 6
     """Training steps per refit."""
     batch: int = 32
@@ -42,7 +40,6 @@ class SequenceConfig:
     dislike_confidence: float = 0.2
     candidates: int = 4_096
     """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
-    buffer_capacity: int = 1_000_000
 
 
 class Block(nn.Module):
@@ -122,12 +119,13 @@ class SelfAttention(NeuralModel):
     name = "sequence"
 
     def __init__(self, config: SequenceConfig = SequenceConfig(), *, seed: int = 0) -> None:
-        super().__init__(
-            refit_every=config.refit_every,
-            dislike_confidence=config.dislike_confidence,
-            buffer_capacity=config.buffer_capacity,
-            seed=seed,
-        )
+        """Start untrained.
+
+        Args:
+            config: Hyperparameters.
+            seed: Seed of the parameters, the sampled events and dropout.
+        """
+        super().__init__(config, seed=seed)
         self._config = config
         with self._drawing():
             self._network = SequenceNetwork(config)

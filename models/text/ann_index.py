@@ -27,6 +27,11 @@ class AnnIndex:
     """Numbered vectors with search for the nearest by cosine."""
 
     def __init__(self, dimensions: int) -> None:
+        """Start empty.
+
+        Args:
+            dimensions: Length of a vector.
+        """
         self._graph = Graph(
             ndim=dimensions,
             metric="cos",

@@ -28,6 +28,13 @@ class ContentModel(FallbackModel):
         *,
         position_discount: float = 0.9,
     ) -> None:
+        """Start with some texts.
+
+        Args:
+            encoder: The text encoder; TF-IDF by default.
+            texts: Texts by item id.
+            position_discount: Discount per step back in the query's history, on (0, 1].
+        """
         super().__init__()
         self._encoder, self._position_discount = encoder or TfIdf(), position_discount
         self.name = f"content-{self._encoder.name}"

@@ -37,6 +37,14 @@ def signature(item_id: str, title: str, category: str, topics: Sequence[str]) ->
         title: Title of the item.
         category: Category, or empty.
         topics: Topics of the item.
+
+    >>> jazz, also_jazz, cooking = (
+    ...     signature("i1", "Blue Night", "music", ["jazz"]),
+    ...     signature("i2", "Night Train", "music", ["jazz"]),
+    ...     signature("i3", "Bread at Home", "food", ["baking"]),
+    ... )
+    >>> bool(jazz @ also_jazz > 0.3 > jazz @ cooking)
+    True
     """
     words = [(f"topic {topic}", _TOPIC) for topic in topics]
     words += [(word, _OTHER) for word in _WORD.findall(title.lower())]

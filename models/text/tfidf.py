@@ -41,16 +41,34 @@ class TextEncoder(Protocol):
 
 
 def text_of(item: Item) -> str:
-    """Return the text of an item: title, description, category and topics."""
+    """Return the text of an item: title, description, category and topics.
+
+    >>> text_of(Item(item_id="i1", title="Blue Night", category="music", topics=["jazz"], created_at=0))
+    'Blue Night\\nmusic\\njazz'
+    """
     return "\n".join(part for part in (item.title, item.description, item.category, *item.topics) if part)
 
 
 class TfIdf:
-    """Encodes by the most common words of the fitted texts; call `fit` first."""
+    """Encodes by the most common words of the fitted texts; call `fit` first.
+
+    >>> encoder = TfIdf(dimensions=2)
+    >>> encoder.fit(["jazz night", "jazz evening", "bread oven"])
+    >>> jazz, bread = encoder.encode(["an evening of jazz", "bread"])
+    >>> bool(jazz @ encoder.encode(["jazz night"])[0] > 0.9 > 0.1 > jazz @ bread)
+    True
+    """
 
     name = "tf-idf"
 
     def __init__(self, *, features: int = FEATURES, dimensions: int = DIMENSIONS, seed: int = 0) -> None:
+        """Start unfitted.
+
+        Args:
+            features: Size of the vocabulary: the words that most texts share.
+            dimensions: Length of a vector.
+            seed: Seed of the randomized singular value decomposition.
+        """
         self._features, self._dimensions, self._seed = features, dimensions, seed
         self._words: dict[str, int] = {}
         self._rarity = np.empty(0)

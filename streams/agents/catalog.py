@@ -7,9 +7,9 @@ from typing import Any
 
 from infra.redis.stores.item_store import ItemStore
 from schemas.types import Item
-from streams.runtime.agent_context import AgentContext
+from streams.agents.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.refill import Projector
+from streams.runtime.refill.store_refill import Projector
 from streams.transport import Batch
 from topics.topic import ITEMS
 

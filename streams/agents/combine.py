@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from schemas.types import Features
+from streams.agents.agent_context import AgentContext
 from streams.agents.rank import Ranker
-from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.runtime.agent_context import AgentContext
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.transport import Batch
 from topics.topic import LLM_SCORES
 

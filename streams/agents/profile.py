@@ -12,7 +12,7 @@ from streams.core.user.stated_profile import FORGOTTEN_AT, ProfileState
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.record_cache import RecordCache
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PARTITIONS, PROFILE_UPDATES, PROFILES
 

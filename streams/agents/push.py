@@ -26,8 +26,8 @@ from streams.core.push.push_state import PushState, due_at, expire_excess, regis
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.record_cache import RecordCache
 from streams.runtime.retry import retry_until_available
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 
@@ -38,7 +38,7 @@ _LAG_S = 0.25
 _ABSENT = 10_000
 _ROWS = 500
 """Rows restored per turn of the event loop."""
-_card = msgspec.json.Decoder(PushItem)
+_item_decoder = msgspec.json.Decoder(PushItem)
 
 
 class Sender(Protocol):
@@ -255,18 +255,18 @@ class PushAgent:
 
     async def _unavailable_items(self, item_ids: Collection[str]) -> set[str]:
         """Return the subset of items that have left the catalogue or are out of stock."""
-        cards = await self._read(list(item_ids))
-        return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
+        items = await self._read(list(item_ids))
+        return {item for item in item_ids if item not in items or is_sold_out(items[item])}
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, PushItem]:
         payloads, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
-        cards: dict[str, PushItem] = {}
+        items: dict[str, PushItem] = {}
         for item in payloads:
             with suppress(msgspec.MsgspecError):  # an invalid item counts as absent
                 if item is not None:
-                    card = _card.decode(item)
-                    cards[card.item_id] = card
-        return cards
+                    push_item = _item_decoder.decode(item)
+                    items[push_item.item_id] = push_item
+        return items
 
 
 def _key(record: Record) -> str:

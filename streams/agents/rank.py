@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
+from streams.agents.agent_context import AgentContext
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
-from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.pipeline import rank
-from streams.runtime.agent_context import AgentContext
+from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.refill import Change, rewrite
+from streams.runtime.refill.store_refill import Change, rewrite
 from streams.runtime.retry import retry_until_available
 from topics.topic import FEEDS
 
@@ -26,8 +26,6 @@ _YIELD = 19.0
 """Time left to folding while a backlog waits, as a multiple of the time just spent on ranking."""
 _LOOK_S = 0.02
 """Interval between two looks at the backlog."""
-_PATIENCE_S = 5.0
-"""Longest time that an item fetched for a user may take from its topic to the catalog snapshot."""
 
 _HERE_MS = 2_000
 """Age of a user's last action up to which the user counts as present."""
@@ -45,7 +43,15 @@ class Ranker:
     present to see the feed.
     """
 
-    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        store: FeedStore,
+        llm_scores: LlmScoreCache,
+        params: RankParams,
+        *,
+        fetched_item_timeout_s: float = 5.0,
+    ) -> None:
         """Create the ranker.
 
         Args:
@@ -53,7 +59,10 @@ class Ranker:
             store: The feed store.
             llm_scores: The newest LLM scores by user; empty without a language model.
             params: Length and rules of a feed.
+            fetched_item_timeout_s: Longest time that an item fetched for a user may take from its topic to the catalog
+                snapshot, in seconds.
         """
+        self._fetched_item_timeout_s = fetched_item_timeout_s
         self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._queue: CoalescingQueue[Callable[[], None], str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
@@ -145,7 +154,7 @@ class Ranker:
         """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
         return bool(self._context.catalog.newer_items(features.prefetched)) and now_s < self._until_s.setdefault(
-            features.user_id, now_s + _PATIENCE_S
+            features.user_id, now_s + self._fetched_item_timeout_s
         )
 
     def _default_feed(self) -> Feed:
@@ -156,12 +165,11 @@ class Ranker:
         return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
-        context = self._context
-        now_ms = context.now_ms()
+        catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        return rank(
-            features, context.catalog, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed
-        )
+        candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))
+        self.removed.update(candidates.removed)
+        return rank_candidates(candidates, catalog, blender, self._params, now_ms=now_ms, llm=llm)
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""

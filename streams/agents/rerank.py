@@ -12,9 +12,9 @@ from msgspec import structs
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from schemas.types import Features, Feed, Trigger
+from streams.agents.agent_context import AgentContext
 from streams.core.params import RankParams
 from streams.core.ranking.candidate_rerank import rerank_candidates
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS

@@ -8,11 +8,11 @@ from typing import Any
 from infra.kafka.partition import partition_of
 from infra.redis.stores.prefetch_store import PrefetchQuestion, PrefetchSlot, PrefetchStore
 from schemas.types import FetchRequest, Trigger
+from streams.agents.agent_context import AgentContext
 from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.user.user_state import UserState
 from streams.fetchers import Fetcher
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.transport import Batch

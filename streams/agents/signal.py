@@ -6,12 +6,12 @@ from collections import Counter
 from typing import Any
 
 from schemas.types import ItemSignals
+from streams.agents.agent_context import AgentContext
 from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.params import SignalParams
-from streams.runtime.agent_context import AgentContext
-from streams.runtime.record_cache import RecordCache
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import ITEM_SIGNALS, ITEM_STATS
 

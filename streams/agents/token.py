@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.core.push.token_owner import TokenState, fold_registration
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.record_cache import RecordCache
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PUSH_REQUESTS, PUSH_TOKENS
 

@@ -16,20 +16,20 @@ from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
+from streams.agents.agent_context import AgentContext
 from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.stats import ItemSignal, to_records
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
 from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
 from streams.core.user import user_state as user
 from streams.core.user.stated_profile import forgotten_at
 from streams.core.user.user_state import UserState
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
-from streams.runtime.record_cache import RecordCache
+from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import (
     CONTENT,

@@ -1,1 +1,1 @@
-"""The scaffold of roles and agents: decoding, checkpoints, caches, retries, dead letters."""
+"""The scaffold of roles and agents: composition, decoding, sinks, retries, dead letters."""

@@ -11,7 +11,7 @@ import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.kafka.registry import Registry
-from schemas import limit, text
+from schemas import record_limit, text
 from schemas.codec import DecodeError, UnseenSchemaError
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from topics import Topic
@@ -72,7 +72,7 @@ class Decoder:
         if self._tombstones and record.value is None and record.key:
             return _deleted(record.key)
         value = text.canonical(self._codec.decode(record.value))
-        limit.check(value, now_ms=record.timestamp)
+        record_limit.check(value, now_ms=record.timestamp)
         if self._topic.key_of(value) != record.key:
             raise DecodeError("wrong_key", f"the key is not the record's {self._topic.key}")
         return value

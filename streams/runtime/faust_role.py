@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote
 
-from infra.kafka.cluster import cluster_id
+from infra.kafka.admin.cluster import cluster_id
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.settings import Settings
-from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
+from streams.runtime.state.checkpoint import Checkpoint
 from streams.transport import App, Limits, batch_topic, faust_app
 from topics import Topic
 
@@ -82,6 +82,7 @@ def batch_limits(settings: Settings) -> Limits:
         batch_bytes=settings.batch_bytes,
         batch_wait_ms=settings.batch_wait_ms,
         max_in_flight_records=settings.max_in_flight_records,
+        max_processed_records=settings.max_processed_records,
     )
 
 

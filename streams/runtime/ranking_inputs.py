@@ -9,16 +9,16 @@ from typing import TypeVar
 import msgspec
 
 from infra.error import OperatorError
-from infra.kafka.record_window import WindowReader
+from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.settings import Settings
 from schemas.types import Features, LlmScores
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import RankingInputs
 from streams.core.ranking.pipeline import new_blender
 from streams.runtime.core_params import llm_blend_params, rank_params
-from streams.runtime.global_tables import GlobalTables
+from streams.runtime.state.global_tables import GlobalTables
 from streams.runtime.supervise import run_until
 from topics.topic import FEATURES, LLM_SCORES, Topic
 

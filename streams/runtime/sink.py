@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, positions, started
-from infra.kafka.record_window import offsets_since
+from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.role import Role

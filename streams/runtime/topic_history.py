@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
-from infra.kafka.record_window import offsets_since
+from infra.kafka.readers.record_window import offsets_since
 from infra.kafka.registry import Registry
 from streams.core.position import Position
 from streams.runtime.decode import Decoder

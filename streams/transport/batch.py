@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
-    """Consecutive records of one partition as undecoded bytes."""
+    """Consecutive records of one partition as undecoded bytes, until their memory is freed."""
 
     topic: str
     partition: int
     records: Sequence[ConsumerRecord]
     remaining: int = 0
     """Records in the broker after this batch, as of its fetch; 0 means caught up."""
+
+    def free(self) -> None:
+        """Free the memory of the records."""
+        self.records = ()
 
     @property
     def first_offset(self) -> int:

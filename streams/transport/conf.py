@@ -30,19 +30,25 @@ class Limits:
     batch_wait_ms: int
     """Time for which the broker may hold back records for a fuller batch."""
     max_in_flight_records: int
-    """Unacknowledged records of a partition above which it is not fetched."""
+    """Records of a partition in memory above which it is not fetched: those neither processed nor acknowledged."""
     max_in_flight_bytes: int = 64 << 20
+    max_processed_records: int
+    """Processed, unacknowledged records of a partition above which it is not fetched: a crash repeats them."""
     drain_s: float = 5.0
     """Time for agents to finish when partitions are revoked or the worker stops."""
 
     def reached(self, load: InFlight, *, share: float = 1.0) -> bool:
-        """Return whether a partition has reached a share of its in-flight limits.
+        """Return whether a partition has reached a share of any of its limits.
 
         Args:
             load: The batches in flight.
             share: The share of the limits, above 0 and up to 1.
         """
-        return load.records >= share * self.max_in_flight_records or load.size_bytes >= share * self.max_in_flight_bytes
+        return (
+            load.records >= share * self.max_in_flight_records
+            or load.size_bytes >= share * self.max_in_flight_bytes
+            or load.processed_records >= share * self.max_processed_records
+        )
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -63,8 +69,12 @@ class App(faust.App):  # type: ignore[misc]
         """Return whether an event is still valid; after its partition was revoked or sought, drop its effects."""
         return bool(self.consumer.is_live(event.message))
 
+    def process(self, event: EventT) -> None:
+        """Free the records of an event that is acknowledged later, when the effects of its processing are durable."""
+        self.consumer.process(event.message)
+
     def is_full(self, tp: TP, *, share: float = 1.0) -> bool:
-        """Return whether the unacknowledged records of a partition have reached a share of the in-flight limits.
+        """Return whether the unacknowledged records of a partition have reached a share of their limits.
 
         Args:
             tp: The partition.

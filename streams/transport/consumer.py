@@ -204,6 +204,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     # Acknowledging and committing
 
+    def process(self, message: BatchMessage) -> None:
+        """Free the records of a message that is acknowledged later."""
+        with ack_lock:
+            self._offset_tracker.process(message.ticket)
+            message.value.free()
+            self._room.set()
+
     def ack(self, message: Message) -> bool:
         """Acknowledge a message; return False for a repeated acknowledgement or a void message."""
         if not isinstance(message, BatchMessage):
@@ -285,10 +292,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def load(self, tp: TP) -> InFlight:
         """Return the batches of a partition that are in flight."""
         return self._offset_tracker.load(tp)
-
-    def batched_partitions(self) -> set[TP]:
-        """Return the assigned partitions of batched topics."""
-        return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
 
 
 class _BlockedCoroutine:

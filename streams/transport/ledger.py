@@ -17,11 +17,15 @@ P = TypeVar("P", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """The delivered, unacknowledged batches of a partition: their number, records and size in bytes."""
+    """The delivered, unacknowledged batches of a partition."""
 
     batches: int = 0
     records: int = 0
+    """Records that their agents may still need."""
     size_bytes: int = 0
+    """Size of these records."""
+    processed_records: int = 0
+    """Records that no agent needs any more."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class _PartitionOffsets:
     batches: int = 0
     records: int = 0
     size_bytes: int = 0
+    processed_records: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +50,7 @@ class InFlightBatch(Generic[P]):
     records: int
     size_bytes: int
     offsets: _PartitionOffsets = field(repr=False)
+    is_processed: bool = False
     is_acknowledged: bool = False
 
 
@@ -93,15 +99,25 @@ class OffsetTracker(Generic[P]):
         elif offsets.ready is None or offsets.ready < position:
             offsets.ready = position
 
+    def process(self, ticket: InFlightBatch[P]) -> None:
+        """Mark the records of a batch as processed: their memory is free, though the batch is not acknowledged yet."""
+        if ticket.is_processed or ticket.is_acknowledged:
+            return
+        ticket.is_processed = True
+        offsets = ticket.offsets
+        offsets.records -= ticket.records
+        offsets.size_bytes -= ticket.size_bytes
+        offsets.processed_records += ticket.records
+
     def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
         """Mark a batch as acknowledged; return False if it is void or already acknowledged."""
         if ticket.is_acknowledged or not self.is_live(ticket):
             return False
+        self.process(ticket)
         ticket.is_acknowledged = True
         offsets = ticket.offsets
         offsets.batches -= 1
-        offsets.records -= ticket.records
-        offsets.size_bytes -= ticket.size_bytes
+        offsets.processed_records -= ticket.records
         while offsets.open and offsets.open[0].is_acknowledged:
             offsets.ready = offsets.open.popleft().end
         return True
@@ -139,4 +155,6 @@ class OffsetTracker(Generic[P]):
     def load(self, partition: P) -> InFlight:
         """Return the batches of a partition that are in flight."""
         offsets = self._partitions.get(partition)
-        return InFlight() if offsets is None else InFlight(offsets.batches, offsets.records, offsets.size_bytes)
+        if offsets is None:
+            return InFlight()
+        return InFlight(offsets.batches, offsets.records, offsets.size_bytes, offsets.processed_records)

@@ -40,13 +40,13 @@ def undocumented(schema: Any) -> Any:
 
 def add(record: type[msgspec.Struct]) -> bool:
     """Add the record's present schema to its versions; say whether it was new."""
-    kept = versions(record)
+    stored_versions = versions(record)
     schema = undocumented(avro_schema(record))
-    if kept and kept[-1].schema == schema:
+    if stored_versions and stored_versions[-1].schema == schema:
         return False
     value = a_sample(record)
     written = Version(schema, msgspec.to_builtins(value), Codec(record, SCHEMA_ID).encode(value).hex())
-    text = json.dumps(msgspec.to_builtins([*kept, written]), indent=1, ensure_ascii=False)
+    text = json.dumps(msgspec.to_builtins([*stored_versions, written]), indent=1, ensure_ascii=False)
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{record.__name__}.json").write_text(text + "\n")
     return True

@@ -44,11 +44,16 @@ class Rig:
     def __init__(self, api: FakeSocialverse, pages: Socialverse) -> None:
         self.api, self.pages = api, pages
         self.publisher, self.store = MemoryPublisher(), MemoryCollectionStore()
-        self.told: list[int] = []
+        self.page_numbers: list[int] = []
 
     async def collect(self, name: str = VIEWED, *, request_id: str = "r1", **options: Any) -> Collection:
         collecting = Collector(
-            self.pages, self.publisher, self.store, now_ms=lambda: T0_MS, on_page=lambda one: self.told.append(one.page)
+            self.pages,
+            self.publisher,
+            self.store,
+            now_ms=lambda: T0_MS,
+            rating_scale=5.0,
+            on_page=lambda one: self.page_numbers.append(one.page),
         )
         return await collecting.collect(name, request_id=request_id, **({"page_size": 2} | options))
 
@@ -81,14 +86,14 @@ def viewed(number: int, **overrides: Any) -> dict[str, Any]:
 async def test_a_list_is_collected_to_its_end_page_by_page(rig: Rig) -> None:
     rig.api.lists[VIEWED] = [viewed(n) for n in range(1, 6)]
     rig.api.lists["all-users"] = [{"id": 7, "username": "kim", "email": "kim@example.com"}]
-    found = await rig.collect()
+    result = await rig.collect()
     assert rig.events() == [f"viewed-posts-{n}" for n in range(1, 6)]
     first = rig.publisher.values_of(INTERACTIONS)[0]
     assert (first.user_id, first.item_id, first.action) == ("kim", "post-101", "view")
     assert first.occurred_at == 1_673_778_645_000
-    assert (found.state, found.page, found.records, found.published) == ("done", 4, 5, 5)
+    assert (result.state, result.page, result.records, result.published) == ("done", 4, 5, 5)
     assert [page for name, page in rig.api.requests if name == VIEWED] == [1, 2, 3, 4]
-    assert (await rig.store.read())[VIEWED] == found
+    assert (await rig.store.read())[VIEWED] == result
     assert b"example.com" not in msgspec.json.encode(rig.publisher.published)
 
 
@@ -146,8 +151,8 @@ async def test_records_that_come_again_are_published_once(rig: Rig) -> None:
 async def test_what_is_no_record_becomes_a_dead_letter_and_the_rest_goes_on(rig: Rig) -> None:
     bad = [{"id": 1}, "text", viewed(2, viewed_at=None), viewed(3, viewed_at="2999-01-01"), viewed(4, post_id="x")]
     rig.api.lists[VIEWED] = [*bad, viewed(5)]
-    found = await rig.collect()
-    assert (rig.events(), found.bad, found.published) == (["viewed-posts-5"], 5, 1)
+    result = await rig.collect()
+    assert (rig.events(), result.bad, result.published) == (["viewed-posts-5"], 5, 1)
     letters = rig.publisher.values_of(DEAD_LETTERS)
     assert {letter.reason for letter in letters} == {"bad_record", "out_of_range"}
     assert {letter.topic for letter in letters} == {"collect.viewed-posts"}
@@ -160,8 +165,8 @@ async def test_what_is_no_record_becomes_a_dead_letter_and_the_rest_goes_on(rig:
 async def test_what_fails_once_is_asked_again(rig: Rig, fault: Fault) -> None:
     rig.api.lists["all-posts"] = [{"id": 1, "created_at": 1}]
     rig.api.faults.append(fault)
-    found = await rig.collect("all-posts")
-    assert (found.state, found.published) == ("done", 1)
+    result = await rig.collect("all-posts")
+    assert (result.state, result.published) == ("done", 1)
     assert rig.api.requests[:2] == [("all-posts", 1)] * 2
 
 
@@ -172,12 +177,12 @@ async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) 
     assert (failed.state, failed.page, failed.published) == ("failed", 2, 2)
     assert "status 500, 5 times" in failed.error
     rig.api.faults.append("refused")
-    asked = len(rig.api.requests)
+    request_count = len(rig.api.requests)
     refused = await rig.collect("all-posts", request_id="r2", page=failed.page)
     assert (refused.state, refused.error, len(rig.api.requests)) == (
         "failed",
         "all-posts, page 2: status 403",
-        asked + 1,
+        request_count + 1,
     )
     assert (await rig.collect("all-posts", request_id="r3", page=2)).published == 2
 
@@ -193,16 +198,18 @@ async def test_an_interrupted_collection_goes_on_with_the_page_it_was_at(rig: Ri
     def fail_at_the_second(state: Collection) -> None:
         rig.publisher.is_unavailable = state.page == 2
 
-    collecting = Collector(rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, on_page=fail_at_the_second)
+    collecting = Collector(
+        rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, rating_scale=5.0, on_page=fail_at_the_second
+    )
     with pytest.raises(PublishError):
         await collecting.collect("all-posts", request_id="r1", page_size=2)
-    assert ((await rig.store.read())["all-posts"].state, rig.told) == ("running", [])
+    assert ((await rig.store.read())["all-posts"].state, rig.page_numbers) == ("running", [])
     rig.publisher.is_unavailable, rig.api.requests[:] = False, []
-    found = await rig.collect("all-posts")
+    result = await rig.collect("all-posts")
     assert [page for _, page in rig.api.requests] == [2, 3, 4]
-    assert (found.state, found.published) == ("done", 6)
+    assert (result.state, result.published) == ("done", 6)
     assert [item.item_id for item in rig.publisher.values_of(ITEMS)] == [f"post-{n}" for n in range(6)]
-    assert await rig.collect("all-posts") == found
+    assert await rig.collect("all-posts") == result
     assert len(rig.api.requests) == 3, "a request that was answered is not done again"
 
 
@@ -259,8 +266,8 @@ async def test_an_address_where_nobody_is_ends_with_why() -> None:
 async def test_how_far_collections_are_is_kept(store: CollectionStore) -> None:
     running = Collection(name=VIEWED, state="running", page=3)
     await store.write(running)
-    found = await store.read()
-    assert (found[VIEWED], found["all-posts"].state, len(found)) == (running, "never", 6)
+    entries = await store.read()
+    assert (entries[VIEWED], entries["all-posts"].state, len(entries)) == (running, "never", 6)
     await store.mark_published(VIEWED, ["1", "2"])
     await store.mark_published(VIEWED, [])
     assert await store.are_new(VIEWED, ["2", "3"]) == [False, True]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from infra.local.servers import kafka, schema_registry
 from topics.topic import PARTITIONS
 
@@ -19,8 +19,8 @@ DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*Dockerfile"))
 def instructions(path: Path) -> list[tuple[str, str]]:
     """Return a Dockerfile's instructions, continued lines joined."""
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    return [(word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines())]
+    text = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [(word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in text.splitlines())]
 
 
 def conditions(service: str) -> dict[str, str]:
@@ -70,10 +70,10 @@ def test_the_application_runs_with_as_little_as_it_can(name: str) -> None:
 
 
 def test_servers_keep_their_data_in_named_volumes() -> None:
-    named = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
     for name in SERVERS - {"registry"}:  # the registry keeps its schemas in Kafka
         assert [volume.partition(":")[0] for volume in SERVICES[name]["volumes"]] == [f"{name}-data"]
-        assert f"{name}-data" in named
+        assert f"{name}-data" in services
 
 
 def test_images_have_a_version() -> None:
@@ -139,9 +139,9 @@ def test_base_images_have_a_version(path: Path) -> None:
 
 def test_what_the_image_is_built_from_reaches_the_builder() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    wanted = {line[1:] for line in lines if line.startswith("!")}
+    names = {line[1:] for line in lines if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"checks", "tests"}
-    assert packages | {"client", "pyproject.toml", "requirements.lock", "README.md", "LICENSE"} == wanted
+    assert packages | {"client", "pyproject.toml", "requirements.lock", "README.md", "LICENSE"} == names
 
 
 def test_the_lock_holds_every_version_and_no_address() -> None:

@@ -41,7 +41,7 @@ def test_no_consumer_of_librdkafka_says_otherwise() -> None:
 
 
 def test_ends_are_asked_for_as_committed() -> None:
-    asked = those_with(r"\.list_offsets\(")
-    assert asked == {"infra/kafka/offsets.py"}
-    assert {path for path in asked if "IsolationLevel.READ_COMMITTED" in SOURCES[path]} == asked
+    paths = those_with(r"\.list_offsets\(")
+    assert paths == {"infra/kafka/admin/offsets.py"}
+    assert {path for path in paths if "IsolationLevel.READ_COMMITTED" in SOURCES[path]} == paths
     assert those_with(r"\.highwater\(|get_watermark_offsets\(") == set(), "they are past what is committed"

@@ -246,8 +246,8 @@ class Worker(MemoryPublisher):
         for value in values:
             if isinstance(value, Trigger) and value.kind == "rerank":
                 items, count = value.candidates, len(value.candidates)
-                told: dict[str, Any] = {"sources": ["affinity"] * count, "reasons": ["You like ai"] * count}
-                feed = a_feed(user_id=reranked(value), items=items, scores=[0.5] * count, parts={}, **told)
+                fields: dict[str, Any] = {"sources": ["affinity"] * count, "reasons": ["You like ai"] * count}
+                feed = a_feed(user_id=reranked(value), items=items, scores=[0.5] * count, parts={}, **fields)
                 await self._feeds.write([feed])
 
 
@@ -259,11 +259,11 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         an_item("post-1234", category="Motivation", attributes={"project_code": "flic"}),
         an_item("jazz-night"),
     ]
-    done: list[Interaction] = [an_interaction(user_id="user123", item_id=item.item_id) for item in items]
+    events: list[Interaction] = [an_interaction(user_id="user123", item_id=item.item_id) for item in items]
     feeds, store, portraits, charts = MemoryFeedStore(), MemoryItemStore(), MemoryUserProfileStore(), MemoryChartStore()
     await store.write(items)
-    said = {"ml_scores": [0.87, 0.5, 0.1], "llm_scores": {"article_xyz": 0.92}}
-    await feeds.write([a_feed(user_id="user123", items=[item.item_id for item in items], **said)])
+    scores = {"ml_scores": [0.87, 0.5, 0.1], "llm_scores": {"article_xyz": 0.92}}
+    await feeds.write([a_feed(user_id="user123", items=[item.item_id for item in items], **scores)])
     counts = {"view": 30, "like": 10, "save": 5}
     await portraits.write_inferred([features(user_id="user123", event_count=45, counts=counts)])
     await charts.write({"post-1234": 1.0}, {"post-1234": "Motivation"})
@@ -274,8 +274,8 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
     worker = Worker(feeds)
     pushes, prefetched = MemoryPushStore(), MemoryPrefetchStore()
     await pushes.write_devices([Devices(user_id="user123", devices=[], preferences=PushPreferences(), changed_at=0)])
-    asked = PrefetchQuestion(category="music", prompt_version="1", system="", user="")
-    await prefetched.write_questions({"user123": [asked]})
+    question = PrefetchQuestion(category="music", prompt_version="1", system="", user="")
+    await prefetched.write_questions({"user123": [question]})
     clients = Clients(
         publisher=worker,
         feeds=feeds,
@@ -284,7 +284,7 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         charts=charts,
         push_store=pushes,
         prefetch_store=prefetched,
-        catalog_listing=MemoryCatalogListing(items, done),
+        catalog_listing=MemoryCatalogListing(items, events),
         health_checks=dict.fromkeys(("kafka", "registry", "redis", "database"), up),
     )
     async with serve_app(create_app(Settings(flic_token=TOKEN, admin_token=ADMIN), clients)) as url:
@@ -296,27 +296,30 @@ async def sent(url: str, example: str) -> httpx.Response:
     head, _, body = example.partition("\n\n")
     line, *headers = head.splitlines()
     method, _, target = line.partition(" ")
-    told = dict(header.split(": ", 1) for header in headers) | {"Flic-Token": TOKEN, "Authorization": f"Bearer {ADMIN}"}
+    headers_by_name = dict(header.split(": ", 1) for header in headers) | {
+        "Flic-Token": TOKEN,
+        "Authorization": f"Bearer {ADMIN}",
+    }
     if body:
-        told.setdefault("Content-Type", "application/json")
+        headers_by_name.setdefault("Content-Type", "application/json")
     async with httpx.AsyncClient(base_url=url) as http:
-        return await http.request(method, target, headers=told, content=body)
+        return await http.request(method, target, headers=headers_by_name, content=body)
 
 
-def has_the_keys_of(found: Any, example: Any) -> None:
+def has_the_keys_of(found_value: Any, example: Any) -> None:
     """Hold an answer against an example: it has all its keys, with values of their kinds."""
     if isinstance(example, dict):
         for key, value in example.items():
-            assert key in found
-            has_the_keys_of(found[key], value)
+            assert key in found_value
+            has_the_keys_of(found_value[key], value)
     elif isinstance(example, list):
-        assert found
-        has_the_keys_of(found[0], example[0])
+        assert found_value
+        has_the_keys_of(found_value[0], example[0])
     elif isinstance(example, bool | str):
-        assert type(found) is type(example)
+        assert type(found_value) is type(example)
     else:
-        assert isinstance(found, int | float)
-        assert not isinstance(found, bool)
+        assert isinstance(found_value, int | float)
+        assert not isinstance(found_value, bool)
 
 
 @pytest.mark.parametrize("example", [*PERSONALIZATION, *VIDEO, *CONTENT_ENGINE])

@@ -27,12 +27,12 @@ async def double() -> AsyncIterator[tuple[FakeFcm, str]]:
 
 @pytest.fixture
 def google(double: tuple[FakeFcm, str]) -> FakeFcm:
-    found = double[0]
-    found.faults.clear()
-    found.delivered.clear()
-    found.unregistered_tokens.clear()
-    found.attempts, found.retry_after, found.refuses_grants = 0, "1", False
-    return found
+    fake = double[0]
+    fake.faults.clear()
+    fake.delivered.clear()
+    fake.unregistered_tokens.clear()
+    fake.attempts, fake.retry_after, fake.refuses_grants = 0, "1", False
+    return fake
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ async def sender(double: tuple[FakeFcm, str], google: FakeFcm) -> AsyncIterator[
         fcm_timeout_s=0.3,
         fcm_concurrency=1,
     )
-    found = fcm.connect(settings)
-    assert found is not None
-    yield found
-    await found.close()
+    found_sender = fcm.connect(settings)
+    assert found_sender is not None
+    yield found_sender
+    await found_sender.close()
 
 
 async def send(sender: fcm.Fcm, token: str = "phone") -> fcm.SendAnswer:
@@ -80,7 +80,7 @@ async def test_one_access_token_serves_many_pushes(google: FakeFcm, sender: fcm.
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "told"),
+    ("fault", "kind", "text"),
     [
         ("unauthorized", "later", "401"),
         ("forbidden", "refused", "SENDER_ID_MISMATCH"),
@@ -96,12 +96,12 @@ async def test_one_access_token_serves_many_pushes(google: FakeFcm, sender: fcm.
     ],
 )
 async def test_each_fault_is_distinguished(
-    google: FakeFcm, sender: fcm.Fcm, fault: Fault, kind: str, told: str
+    google: FakeFcm, sender: fcm.Fcm, fault: Fault, kind: str, text: str
 ) -> None:
     google.faults.extend([fault] * 2)  # the second is for the one attempt with a new access token
     answer = await send(sender)
     assert answer.kind == kind
-    assert told in answer.reason
+    assert text in answer.reason
     assert google.attempts == (2 if fault == "unauthorized" else 1), (
         "whether there is another attempt is not ours to say"
     )
@@ -129,6 +129,7 @@ async def test_a_revoked_access_token_is_renewed_unnoticed(google: FakeFcm, send
     assert (await send(sender)).kind == "delivered"
     google.revoke()
     assert (await send(sender)).kind == "delivered"
+    assert google.attempts == 3  # the second message was refused once, for its access token
 
 
 async def test_an_account_that_gets_no_access_token_is_tried_later_and_says_why(

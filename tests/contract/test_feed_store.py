@@ -46,10 +46,10 @@ async def read_one(feeds: FeedStore, user_id: str = "u1") -> Any:
 async def test_feed_comes_back(feeds: FeedStore) -> None:
     written = a_feed(propensities=[0.5, 0.25, 0.125])
     assert await feeds.write([written]) == 1
-    found = await read_one(feeds)
-    assert found.parts["trending"] == pytest.approx([0.9, 0.0, 0.1], abs=1e-3)
-    assert found.parts["popular"] == pytest.approx([0.0, 0.5, 0.0], abs=1e-3)
-    assert replace(found, parts={}) == replace(written, parts={})
+    stored_feed = await read_one(feeds)
+    assert stored_feed.parts["trending"] == pytest.approx([0.9, 0.0, 0.1], abs=1e-3)
+    assert stored_feed.parts["popular"] == pytest.approx([0.0, 0.5, 0.0], abs=1e-3)
+    assert replace(stored_feed, parts={}) == replace(written, parts={})
 
 
 async def test_what_the_language_model_said_comes_back(feeds: FeedStore) -> None:
@@ -60,9 +60,16 @@ async def test_what_the_language_model_said_comes_back(feeds: FeedStore) -> None
 
 async def test_feeds_come_back_in_the_order_asked(feeds: FeedStore) -> None:
     await feeds.write([a_feed(user_id=f"user {number} ü") for number in range(120)])
-    asked = ["user 7 ü", "missing", "user 119 ü", DEFAULT_FEED, "user 7 ü", "user 0 ü"]
-    found = await feeds.read(asked)
-    assert [feed and feed.user_id for feed in found] == ["user 7 ü", None, "user 119 ü", None, "user 7 ü", "user 0 ü"]
+    user_ids = ["user 7 ü", "missing", "user 119 ü", DEFAULT_FEED, "user 7 ü", "user 0 ü"]
+    stored_feeds = await feeds.read(user_ids)
+    assert [feed and feed.user_id for feed in stored_feeds] == [
+        "user 7 ü",
+        None,
+        "user 119 ü",
+        None,
+        "user 7 ü",
+        "user 0 ü",
+    ]
 
 
 async def test_no_feeds_are_written_and_read(feeds: FeedStore) -> None:
@@ -111,18 +118,18 @@ async def test_numbers_of_any_size_come_back(feeds: FeedStore) -> None:
     scores = [1e300, -1e300, 5e299]
     parts = {"large": [1e6, -1e6, 0.5], "huge": [1e300, 1.0, -2.0], "small": [1e-4, 2e-4, 0.0]}
     await feeds.write([a_feed(scores=scores, parts=parts)])
-    found = await read_one(feeds)
-    assert found.scores == scores
-    assert found.parts["large"] == [1e6, -1e6, 0.5]
-    assert found.parts["huge"] == [1e300, 1.0, -2.0]
-    assert found.parts["small"] == pytest.approx([1e-4, 2e-4, 0.0], rel=1e-3)
+    stored_feed = await read_one(feeds)
+    assert stored_feed.scores == scores
+    assert stored_feed.parts["large"] == [1e6, -1e6, 0.5]
+    assert stored_feed.parts["huge"] == [1e300, 1.0, -2.0]
+    assert stored_feed.parts["small"] == pytest.approx([1e-4, 2e-4, 0.0], rel=1e-3)
 
 
 async def test_scores_that_are_no_numbers_come_back(feeds: FeedStore) -> None:
     await feeds.write([a_feed(scores=[math.inf, 0.5, math.nan])])
-    found = (await read_one(feeds)).scores
-    assert found[:2] == [math.inf, 0.5]
-    assert math.isnan(found[2])
+    scores = (await read_one(feeds)).scores
+    assert scores[:2] == [math.inf, 0.5]
+    assert math.isnan(scores[2])
 
 
 async def test_hundreds_of_reasons_come_back(feeds: FeedStore) -> None:
@@ -176,18 +183,18 @@ async def heard(event: asyncio.Event, feeds: FeedStore, feed: Any) -> None:
 
 async def test_items_come_back_as_json(items: ItemStore) -> None:
     await items.write([an_item("i1"), an_item("i2"), an_item("i2", title="newer")])
-    found = await items.read(["i2", "missing", "i1"])
-    assert [data and b'"title":"newer"' in data for data in found] == [True, None, False]
-    assert found[2] is not None
-    assert b'"item_id":"i1"' in found[2]
+    stored_items = await items.read(["i2", "missing", "i1"])
+    assert [data and b'"title":"newer"' in data for data in stored_items] == [True, None, False]
+    assert stored_items[2] is not None
+    assert b'"item_id":"i1"' in stored_items[2]
 
 
 async def test_items_that_are_deleted_are_gone(items: ItemStore) -> None:
     await items.write([an_item("i1"), an_item("i2")])
     await items.delete(["i1", "missing"])
-    found = await items.read(["i1", "i2"])
-    assert found[0] is None
-    assert found[1] is not None
+    stored_items = await items.read(["i1", "i2"])
+    assert stored_items[0] is None
+    assert stored_items[1] is not None
 
 
 async def test_no_items_are_written_deleted_and_read(items: ItemStore) -> None:
@@ -222,9 +229,9 @@ def a_full_feed(reasons: list[str]) -> Any:
 )
 async def test_feed_of_50_items_takes_2_kb_of_redis(redis: Redis, reasons: list[str]) -> None:
     await RedisFeedStore(redis).write([a_full_feed(reasons)])
-    used = await redis.memory_usage(f"{KEY}u1", samples=0)
-    assert used is not None
-    assert used <= 2048
+    size_bytes = await redis.memory_usage(f"{KEY}u1", samples=0)
+    assert size_bytes is not None
+    assert size_bytes <= 2048
 
 
 async def test_feed_lives_as_long_as_was_set(redis: Redis) -> None:
@@ -245,10 +252,10 @@ async def test_reads_of_one_tick_are_one_command(redis: Redis) -> None:
     feeds = RedisFeedStore(redis)
     await feeds.write([a_feed(user_id=f"u{number}") for number in range(40)])
     before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"] if await redis.mget(["x"]) else 0
-    found = await asyncio.gather(*(feeds.read([f"u{number}", DEFAULT_FEED]) for number in range(40)))
+    entries = await asyncio.gather(*(feeds.read([f"u{number}", DEFAULT_FEED]) for number in range(40)))
     after = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
     assert after == before + 1
-    assert [own.user_id for own, _ in found if own] == [f"u{number}" for number in range(40)]
+    assert [own.user_id for own, _ in entries if own] == [f"u{number}" for number in range(40)]
 
 
 async def test_listener_hears_again_after_its_connection_was_cut(redis: Redis) -> None:
@@ -261,9 +268,9 @@ async def test_listener_hears_again_after_its_connection_was_cut(redis: Redis) -
 
 
 async def test_store_that_is_away_says_so(redis: Redis, unused_tcp_port: int) -> None:
-    gone = connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
-    feeds, items = RedisFeedStore(gone), RedisItemStore(gone)
+    unreachable_redis = connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    feeds, items = RedisFeedStore(unreachable_redis), RedisItemStore(unreachable_redis)
     for doing in (feeds.read(["u1"]), feeds.write([a_feed()]), items.read(["i1"]), items.write([an_item()])):
         with pytest.raises(StoreError):
             await doing
-    await gone.aclose()
+    await unreachable_redis.aclose()

@@ -84,9 +84,9 @@ def a_world(client: Redis) -> World:
     )
 
 
-async def timed(http: httpx.AsyncClient, path: str, **asked: Any) -> tuple[httpx.Response, float]:
+async def timed(http: httpx.AsyncClient, path: str, **value: Any) -> tuple[httpx.Response, float]:
     began_s = time.monotonic()
-    answer = await http.get(path, **asked)
+    answer = await http.get(path, **value)
     return answer, time.monotonic() - began_s
 
 

@@ -1,4 +1,4 @@
-"""The page has a label for each group of contributions that a feed can hold, and for no other; documents have a row."""
+"""Each feature group and each model has a row in the documents, and the page has each group under its label."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from pathlib import Path
 import pytest
 
 from models.registry import MODELS, RATING_MODELS
-from streams.core.ranking.candidate_rerank import AFFINITY, CONTENT
-from streams.core.ranking.features import SOURCES
-from streams.core.ranking.llm_blend import LLM, ML
+from streams.core.ranking.stages.features import ALL_GROUPS
 
 ROOT = Path(__file__).parents[2]
-CARD = ROOT / "portal" / "card.js"
 
 
-def test_each_contribution_has_a_label() -> None:
-    table = CARD.read_text().partition("const FEATURE_GROUPS = {")[2].partition("};")[0]
-    labels = set(re.findall(r"^ *(\w+): \[", table, re.MULTILINE))
-    assert labels == {*SOURCES, AFFINITY, CONTENT, LLM, ML}
+def test_the_page_has_the_labels_of_the_feature_groups() -> None:
+    table = (ROOT / "portal" / "card.js").read_text().partition("const FEATURE_GROUPS = {")[2].partition("};")[0]
+    labels = re.findall(r'^ *(\w+): \["(.*)", "(.*)"\],$', table, re.MULTILINE)
+    assert labels == [(group.name, group.label, group.description) for group in ALL_GROUPS]
 
 
-@pytest.mark.parametrize("name", [*SOURCES, *MODELS, *RATING_MODELS])
+@pytest.mark.parametrize("name", [*(group.name for group in ALL_GROUPS), *MODELS, *RATING_MODELS])
 def test_each_feature_group_and_model_is_documented(name: str) -> None:
     rows = re.findall(r"^\| (`[^|]+) \|", (ROOT / "docs" / "models.md").read_text(), re.MULTILINE)
     assert f"`{name}`" in {cell for row in rows for cell in row.split(", ")}

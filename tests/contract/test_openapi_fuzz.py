@@ -70,8 +70,8 @@ class Worker(MemoryPublisher):
 
 def document() -> dict[str, Any]:
     context = a_context()
-    made = openapi(endpoints(context, Guard(context)), version="1", is_strict=False)
-    return msgspec.json.decode(msgspec.json.encode(made), type=dict[str, Any])
+    api_document = openapi(endpoints(context, Guard(context)), version="1", is_strict=False)
+    return msgspec.json.decode(msgspec.json.encode(api_document), type=dict[str, Any])
 
 
 schema = schemathesis.openapi.from_dict(document()).exclude(path=ENDLESS)
@@ -82,7 +82,7 @@ schema.config.phases.coverage.enabled = EXAMPLES >= 100  # each bound of each va
 def url(stack: Addresses) -> Iterator[str]:
     """A served API, in a thread of its own, that knows some users, over a PostgreSQL that holds no items."""
     ready: Future[str] = Future()
-    done = asyncio.Event()
+    stop = asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
@@ -102,7 +102,7 @@ def url(stack: Addresses) -> Iterator[str]:
         )
         async with serve_app(create_app(Settings(admin_token="sesame"), clients)) as address:
             ready.set_result(address)
-            await done.wait()
+            await stop.wait()
         await clients.close()
 
     def run() -> None:
@@ -116,7 +116,7 @@ def url(stack: Addresses) -> Iterator[str]:
     thread = threading.Thread(target=run)
     thread.start()
     yield ready.result()
-    loops[0].call_soon_threadsafe(done.set)
+    loops[0].call_soon_threadsafe(stop.set)
     thread.join()
 
 

@@ -32,8 +32,8 @@ def test_all_data_of_the_local_stack_can_be_removed(tmp_path: Path) -> None:
     (tmp_path / "api" / "app.py").touch()
     (tmp_path / ".env").touch()
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
-    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert left == [".env", "Makefile", "api/app.py"]
+    leftovers = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert leftovers == [".env", "Makefile", "api/app.py"]
 
 
 def test_the_licence_is_mit() -> None:

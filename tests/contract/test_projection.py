@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.redis.connection import StoreError, connect
@@ -26,7 +26,7 @@ NAMES = [partition_name(ITEMS, number) for number in range(3)]
 
 
 @dataclass
-class Held:
+class ProjectionUnderTest:
     """A store's notes, and how to lose them."""
 
     notes: Projection
@@ -34,41 +34,41 @@ class Held:
 
 
 @pytest.fixture(params=["redis", "postgresql"])
-async def held(stack: Addresses, request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+async def projection(stack: Addresses, request: pytest.FixtureRequest) -> AsyncIterator[ProjectionUnderTest]:
     if request.param == "redis":
         redis = connect(stack.redis_url.removesuffix("/0") + "/9")
         await redis.flushdb()
-        yield Held(RedisProjection(redis), redis.flushdb)
+        yield ProjectionUnderTest(RedisProjection(redis), redis.flushdb)
         await redis.aclose()
     else:
         pool = await database.connect(stack.database_url)
         await pool.execute("DELETE FROM projected")
-        yield Held(PostgresProjection(pool), lambda: pool.execute("TRUNCATE projected"))
+        yield ProjectionUnderTest(PostgresProjection(pool), lambda: pool.execute("TRUNCATE projected"))
         await pool.execute("DELETE FROM projected")
         await pool.close()
 
 
-async def test_what_was_noted_is_not_missing(held: Held) -> None:
-    assert await held.notes.missing(NAMES) == set(NAMES)
-    await held.notes.add(NAMES[:2])
-    await held.notes.add(NAMES[:2])
-    assert await held.notes.missing(NAMES) == {NAMES[2]}
-    await held.lose()
-    assert await held.notes.missing(NAMES) == set(NAMES)
+async def test_what_was_noted_is_not_missing(projection: ProjectionUnderTest) -> None:
+    assert await projection.notes.missing(NAMES) == set(NAMES)
+    await projection.notes.add(NAMES[:2])
+    await projection.notes.add(NAMES[:2])
+    assert await projection.notes.missing(NAMES) == {NAMES[2]}
+    await projection.lose()
+    assert await projection.notes.missing(NAMES) == set(NAMES)
 
 
-async def test_nothing_is_asked_and_noted_without_names(held: Held) -> None:
-    assert await held.notes.missing([]) == set()
-    await held.notes.add([])
+async def test_nothing_is_asked_and_noted_without_names(projection: ProjectionUnderTest) -> None:
+    assert await projection.notes.missing([]) == set()
+    await projection.notes.add([])
 
 
-async def test_a_topic_or_all_can_be_forgotten(held: Held) -> None:
+async def test_a_topic_or_all_can_be_forgotten(projection: ProjectionUnderTest) -> None:
     feed = partition_name(FEEDS, 0)
-    await held.notes.add([*NAMES, feed])
-    await held.notes.forget(ITEMS)
-    assert await held.notes.missing([*NAMES, feed]) == set(NAMES)
-    await held.notes.forget()
-    assert await held.notes.missing([feed]) == {feed}
+    await projection.notes.add([*NAMES, feed])
+    await projection.notes.forget(ITEMS)
+    assert await projection.notes.missing([*NAMES, feed]) == set(NAMES)
+    await projection.notes.forget()
+    assert await projection.notes.missing([feed]) == {feed}
 
 
 async def test_a_store_that_is_away_says_so() -> None:

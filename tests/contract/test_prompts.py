@@ -16,12 +16,12 @@ PERSONAL: dict[str, set[PromptField]] = {
 
 @pytest.mark.parametrize("category", FETCHERS)
 def test_a_prompt_is_the_one_that_was_agreed(category: str) -> None:
-    kept = (FOLDER / f"{category}.txt").read_text()
+    stored_prompt = (FOLDER / f"{category}.txt").read_text()
     now = text(FETCHERS[category])
-    if now != kept:
-        same_version = now.partition("-")[0] == kept.partition("-")[0]
+    if now != stored_prompt:
+        same_version = now.partition("-")[0] == stored_prompt.partition("-")[0]
         assert not same_version, f"raise the version of {category}"
-    assert now == kept, "python -m tests.contract.prompts"
+    assert now == stored_prompt, "python -m tests.contract.prompts"
 
 
 def test_a_prompt_contains_only_the_permitted_fields_of_a_user() -> None:

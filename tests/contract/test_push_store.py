@@ -46,25 +46,25 @@ async def test_devices_come_back_and_the_last_hold(pushes: PushStore) -> None:
 
 
 async def test_decisions_come_back_newest_first(pushes: PushStore) -> None:
-    told = [a_notification(decided_at=T0_MS + n, notification_id=f"n{n}") for n in range(5)]
-    await pushes.add_notifications(told[:3])
-    await pushes.add_notifications([*told[3:], a_notification(user_id="u2")])
-    assert await pushes.read_notifications("u1", 100) == told[::-1]
-    assert await pushes.read_notifications("u1", 2) == told[:2:-1]
+    notifications = [a_notification(decided_at=T0_MS + n, notification_id=f"n{n}") for n in range(5)]
+    await pushes.add_notifications(notifications[:3])
+    await pushes.add_notifications([*notifications[3:], a_notification(user_id="u2")])
+    assert await pushes.read_notifications("u1", 100) == notifications[::-1]
+    assert await pushes.read_notifications("u1", 2) == notifications[:2:-1]
     assert await pushes.read_notifications("nobody", 2) == []
 
 
 async def test_a_decision_read_again_is_there_once(pushes: PushStore) -> None:
-    told = [a_notification(decided_at=T0_MS + n) for n in range(3)]
+    notifications = [a_notification(decided_at=T0_MS + n) for n in range(3)]
     for _ in range(2):
-        await pushes.add_notifications(told)
-    assert await pushes.read_notifications("u1", 100) == told[::-1]
+        await pushes.add_notifications(notifications)
+    assert await pushes.read_notifications("u1", 100) == notifications[::-1]
 
 
 async def test_only_the_newest_are_kept(pushes: PushStore) -> None:
-    told = [a_notification(decided_at=T0_MS + n) for n in range(MAX_NOTIFICATIONS + 5)]
-    await pushes.add_notifications(told)
-    assert await pushes.read_notifications("u1", 2 * MAX_NOTIFICATIONS) == told[:4:-1]
+    notifications = [a_notification(decided_at=T0_MS + n) for n in range(MAX_NOTIFICATIONS + 5)]
+    await pushes.add_notifications(notifications)
+    assert await pushes.read_notifications("u1", 2 * MAX_NOTIFICATIONS) == notifications[:4:-1]
 
 
 async def test_decisions_do_not_stay_for_ever(redis: Redis) -> None:

@@ -73,10 +73,10 @@ async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserP
     await portraits.write_inferred([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
     stated = a_profile(categories=["music"])
     await portraits.write_stated([a_profile(), stated])
-    found, said = await portraits.read("u1")
-    assert found is not None
-    assert (found.version, found.topics, len(found.recent)) == (2, {"jazz": 1.5}, 20)
-    assert said == stated
+    profile, stated_profile = await portraits.read("u1")
+    assert profile is not None
+    assert (profile.version, profile.topics, len(profile.recent)) == (2, {"jazz": 1.5}, 20)
+    assert stated_profile == stated
     assert await portraits.read("nobody") == UserProfile(None, None)
 
 
@@ -155,7 +155,9 @@ async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis:
 @pytest.mark.parametrize("store", [RedisUserProfileStore, RedisExperimentStore, RedisChartStore])
 async def test_an_away_store_is_a_store_error(store: Any) -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
-    asked = {"RedisUserProfileStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[store.__name__]
+    arguments = {"RedisUserProfileStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[
+        store.__name__
+    ]
     with pytest.raises(StoreError):
-        await store(away).read(*asked, **({"limit": 1} if store is RedisChartStore else {}))
+        await store(away).read(*arguments, **({"limit": 1} if store is RedisChartStore else {}))
     await away.aclose()

@@ -21,11 +21,24 @@ CHECKS = (
     "ruff format --check {paths}",
     "lint-imports --no-logo",
     "python -m checks.names",
+    "python -m checks.sizes",
     "python -m schemas.generate --check",
     "python docs/generate.py --check",
     "python -m mypy --cache-dir {cache} {product}",
 )
 """The parts of `make check`, over the files of the recipe where a part takes files."""
+TOGETHER = (
+    *(
+        "streams/core/ranking",
+        "streams/core/item",
+        "schemas",
+        "topics",
+        "api/openapi",
+        "cli/commands/test_worker_roles.py",
+    ),
+)
+"""Unit tests that hold a change to all of its places, such as the label of each feature group."""
+CONTRACTS = ("test_labels", "test_settings_names", "test_setting_defaults", "test_compose")
 
 
 def run(command: str, folder: Path) -> str:
@@ -85,3 +98,26 @@ def test_a_recipe_works_as_it_is_written(recipe: recipes.Recipe, tree: Path, cac
     for check in CHECKS:
         run(check.format(paths=" ".join(sources), product=" ".join(product) or "topics", cache=cache), tree)
     assert [path for path in recipe.paths if path.startswith("tests/unit/")], "a recipe has a test of its own"
+
+
+def test_the_tests_of_other_places_pass_with_all_recipes_together(tree: Path) -> None:
+    for recipe in RECIPES.values():
+        for step in recipe.steps:
+            step.apply(tree)
+    for command in dict.fromkeys(command for recipe in RECIPES.values() for command in recipe.commands):
+        if "pytest" not in command:
+            run(command, tree)
+    paths = [*(f"tests/unit/{path}" for path in TOGETHER), *(f"tests/contract/{name}.py" for name in CONTRACTS)]
+    run(f"python -m pytest -q -p no:cacheprovider {' '.join(paths)}", tree)
+
+
+def test_constants_that_the_document_names_exist() -> None:
+    """Former names of settings do not count: `RENAMED` lists them."""
+    names = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", DOCUMENT))
+    sources = subprocess.run(
+        ["git", "grep", "-hE", "|".join(names), "--", "*.py", ".env.example", ":!tests"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    current = re.sub(r'^ *"[A-Z_]+": "[A-Z_]+",?$', "", sources, flags=re.MULTILINE)
+    assert len(names) > 8
+    assert names - set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", current)) == set()

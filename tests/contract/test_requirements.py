@@ -47,18 +47,18 @@ def test_only_what_is_proved_works() -> None:
 
 
 def test_no_row_is_there_twice() -> None:
-    said = Counter((document, cells[0], cells[1]) for _, document, cells in rows())
-    assert [row for row, times in said.items() if times > 1] == []
+    stated_counts = Counter((document, cells[0], cells[1]) for _, document, cells in rows())
+    assert [row for row, times in stated_counts.items() if times > 1] == []
 
 
 def test_the_counts_are_those_of_the_rows() -> None:
-    found = {document: Counter[str]() for document in (*DOCUMENTS, "all")}
+    counts_by_document = {document: Counter[str]() for document in (*DOCUMENTS, "all")}
     for _, document, (_, _, state, _) in rows():
-        found[document][state] += 1
-        found["all"][state] += 1
+        counts_by_document[document][state] += 1
+        counts_by_document["all"][state] += 1
     table = [
         f"| {document} | {count['works']} | {count['partly']} | {count['not yet']} | {count.total()} |"
-        for document, count in found.items()
+        for document, count in counts_by_document.items()
     ]
     assert "\n".join(table) in TEXT
 
@@ -82,9 +82,9 @@ PROOFS = sorted({proof for _, _, cells in rows() for proof in re.findall(r"`([^`
 
 @pytest.mark.parametrize("proof", PROOFS)
 def test_every_proof_is_there_and_runs(proof: str) -> None:
-    found = re.fullmatch(r"(tests/[\w/]+\.py)(?:::(\w+))?|make (\w+).*|millrace ([\w-]+).*", proof)
-    assert found, "a proof is a test's path, a make target or a millrace command"
-    path, name, target, command = found.groups()
+    matches = re.fullmatch(r"(tests/[\w/]+\.py)(?:::(\w+))?|make (\w+).*|millrace ([\w-]+).*", proof)
+    assert matches, "a proof is a test's path, a make target or a millrace command"
+    path, name, target, command = matches.groups()
     if path:
         proving = collected(ROOT / path)
         if name is not None:
@@ -112,6 +112,6 @@ def is_skipped(part: ast.AST) -> bool:
 
 
 def test_a_test_that_skips_itself_is_no_proof() -> None:
-    found = collected(ROOT / "tests" / "pipeline" / "test_catalogue_search.py")
-    assert is_skipped(found["test_distances_are_the_same_with_and_without_postgis"])
-    assert not is_skipped(found["test_without_words_the_newest_are_found"])
+    tests = collected(ROOT / "tests" / "pipeline" / "test_catalogue_search.py")
+    assert is_skipped(tests["test_distances_are_the_same_with_and_without_postgis"])
+    assert not is_skipped(tests["test_without_words_the_newest_are_found"])

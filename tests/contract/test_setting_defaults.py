@@ -9,11 +9,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from cli.commands.stack.demo.plan import with_new_ids
 from infra.local.process import Child
 from infra.postgres.hybrid_search import HybridSearch
 from infra.postgres.shop_search import PostgresShopSearch
 from infra.settings import Settings, specifications
+from loaders.datasets.product_column import ProductFormat
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS
+from streams.core.item.socialverse_mapping import interaction
+from streams.core.learning.item_weights import model_event
+from streams.roles.collect.collector import Collector
+from streams.roles.shop.similarity_fit import fit, fit_model
 from streams.roles.trainer.learner_params import learner_params
 from streams.runtime import core_params
 from streams.runtime.faust_role import batch_limits
@@ -89,9 +95,16 @@ def test_items_out_of_stock_are_hidden_or_ranked_last_as_set() -> None:
         (faust_app, {"store", "limits", "commit_interval_s"}),
         (PostgresShopSearch, {"radius_km", "hides_out_of_stock"}),
         (HybridSearch, {"radius_km", "hides_out_of_stock"}),
+        (Collector, {"rating_scale"}),
+        (ProductFormat, {"rating_scale"}),
+        (interaction, {"rating_scale"}),
+        (model_event, {"rating_scale"}),
+        (with_new_ids, {"rating_scale"}),
+        (fit_model, {"features"}),
+        (fit, {"features"}),
     ],
 )
-def test_constructors_have_no_default_of_a_setting(function: Callable[..., Any], names: set[str]) -> None:
+def test_functions_have_no_default_of_a_setting(function: Callable[..., Any], names: set[str]) -> None:
     parameters = inspect.signature(function).parameters
     assert {name for name in names if parameters[name].default is not inspect.Parameter.empty} == set()
 

@@ -20,7 +20,7 @@ NOT_IN_CONTAINERS = {
 def example() -> dict[str, str]:
     """Return every variable of .env.example, commented out or not."""
     lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(found.groups() for line in lines if (found := re.fullmatch(r"(?:# )?([A-Z][A-Z0-9_]*)=(.*)", line)))
+    return dict(matches.groups() for line in lines if (matches := re.fullmatch(r"(?:# )?([A-Z][A-Z0-9_]*)=(.*)", line)))
 
 
 def test_the_example_names_every_setting_and_nothing_else() -> None:
@@ -59,16 +59,16 @@ def test_compose_hands_every_setting_to_the_application() -> None:
 def test_documents_and_compose_group_the_settings_by_section(file: str, line: str) -> None:
     hidden = NOT_IN_CONTAINERS if file == "docker-compose.yml" else set()
     groups = {title(section): [variable(spec) for spec in fields(section)] for section in SECTIONS}
-    shown = {heading: [name for name in names if name not in hidden] for heading, names in groups.items()}
-    expected = [word for heading, names in shown.items() if names for word in (heading, *names)]
-    words = ["".join(found) for found in re.findall(rf"^(?:{line})$", (ROOT / file).read_text(), re.MULTILINE)]
+    items = {heading: [name for name in names if name not in hidden] for heading, names in groups.items()}
+    expected = [word for heading, names in items.items() if names for word in (heading, *names)]
+    words = ["".join(matches) for matches in re.findall(rf"^(?:{line})$", (ROOT / file).read_text(), re.MULTILINE)]
     assert [word for word in words if word in expected] == expected
 
 
 def test_a_section_is_a_module_and_settings_have_one_section() -> None:
     assert [variable(spec) for spec in specifications()] == list(SETTINGS)
     assert len(SETTINGS) == len(fields(Settings))
-    modules = {path.stem for path in (ROOT / "infra" / "settings").glob("*_settings.py")}
+    modules = {path.stem for path in (ROOT / "infra" / "settings" / "sections").glob("*_settings.py")}
     assert {section.__module__.rpartition(".")[2] for section in SECTIONS} == modules
 
 
@@ -90,8 +90,8 @@ def test_what_compose_interpolates_is_a_setting_or_its_own() -> None:
 
 def test_what_compose_sets_can_be_read() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    given = {name: str(value) for name, value in compose["services"]["api"]["environment"].items() if value is not None}
-    assert read(given).api_port == 8000
+    items = {name: str(value) for name, value in compose["services"]["api"]["environment"].items() if value is not None}
+    assert read(items).api_port == 8000
 
 
 def test_no_other_module_reads_the_environment() -> None:

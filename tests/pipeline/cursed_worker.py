@@ -8,7 +8,7 @@ import signal
 import uvloop
 
 from infra import settings
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.roles.feed.feed_role import run
 
 

@@ -23,12 +23,12 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.idle import wait_until_idle, work_left
-from infra.kafka.offsets import committed_offsets, end_offsets
-from infra.kafka.provision import PUSH_APP_ID, provision
+from infra.kafka.admin.idle import wait_until_idle, work_left
+from infra.kafka.admin.offsets import committed_offsets, end_offsets
+from infra.kafka.admin.provision import PUSH_APP_ID, provision
+from infra.kafka.admin.reset import reset_stack
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.kafka.reset import reset_stack
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.model_status import ModelStatus, RedisModelStatusStore, Version
@@ -175,10 +175,10 @@ class Pipeline:
 
     @property
     def _environment(self) -> dict[str, str]:
-        told = {name.upper(): value for name, value in msgspec.to_builtins(self.addresses).items()}
-        told["MILLRACE_HOME"] = str(self.home)
-        told["TRIGGER_WINDOW_S"] = "0"  # what tests ask for again is to be done again
-        return os.environ | told
+        environment = {name.upper(): value for name, value in msgspec.to_builtins(self.addresses).items()}
+        environment["MILLRACE_HOME"] = str(self.home)
+        environment["TRIGGER_WINDOW_S"] = "0"  # what tests ask for again is to be done again
+        return os.environ | environment
 
     async def board(self) -> ModelStatus:
         """Return what the trainer has written of the models."""
@@ -198,8 +198,8 @@ class Pipeline:
             versions = (await self.board()).versions
             return next((version for version in versions if event_id in version.request_ids), None)
 
-        found: Version = await until(answer, timeout_s=timeout_s, what="an answer to the call for a fit")
-        return found
+        result: Version = await until(answer, timeout_s=timeout_s, what="an answer to the call for a fit")
+        return result
 
     async def roles(self) -> list[dict[str, Any]]:
         """Return the signs of life."""
@@ -226,11 +226,11 @@ class Pipeline:
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)
-            found: list[tuple[bytes, bytes | None]] = []
+            found_records: list[tuple[bytes, bytes | None]] = []
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    found.extend((record.key, record.value) for record in records)
-            return found
+                    found_records.extend((record.key, record.value) for record in records)
+            return found_records
         finally:
             await consumer.stop()
 
@@ -256,11 +256,11 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = 60.0, what: 
     """Poll a condition, plain or awaitable, until it holds, and return what it gave."""
     deadline_s = asyncio.get_running_loop().time() + timeout_s
     while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
         if asyncio.get_running_loop().time() > deadline_s:
             raise TimeoutError(f"not within {timeout_s:g} s: {what or condition}")
         await asyncio.sleep(0.05)

@@ -88,8 +88,8 @@ class Alex:
         await self.pipeline.publish(INTERACTIONS, rated)
 
         async def counted() -> bool:
-            known = await self.pipeline.stats()
-            return all(item_id in known and known[item_id].rating_count >= neighbours for item_id in item_ids)
+            stats = await self.pipeline.stats()
+            return all(item_id in stats and stats[item_id].rating_count >= neighbours for item_id in item_ids)
 
         async def viewed() -> bool:
             return not any(what.endswith(("to view", "to draw")) for what in await self.pipeline.work_left())
@@ -110,9 +110,9 @@ class Alex:
             return cached if all(slot in cached and cached[slot]["reason"] == reason for slot in slots) else None
 
         cached = await until(there, what=f"the cache for {reason}")
-        found = {slot: cached[slot] for slot in slots}
-        assert {(one["source"], one["fallback"]) for one in found.values()} == {("llm", "")}
-        return found
+        contents = {slot: cached[slot] for slot in slots}
+        assert {(one["source"], one["fallback"]) for one in contents.values()} == {("llm", "")}
+        return contents
 
     async def a_night_passes(self) -> None:
         """Let what was cached expire, as Redis does by its own clock."""
@@ -122,13 +122,15 @@ class Alex:
         """Wait for a decision on an item."""
 
         async def found() -> dict[str, Any] | None:
-            told = [one for one in await self.told() if one["item_id"] == item_id and one["status"] != "not_worth_it"]
-            return told[-1] if told and status in ("", told[-1]["status"]) else None
+            decisions = [
+                one for one in await self.decisions() if one["item_id"] == item_id and one["status"] != "not_worth_it"
+            ]
+            return decisions[-1] if decisions and status in ("", decisions[-1]["status"]) else None
 
         decided: dict[str, Any] = await until(found, what=f"a decision on {item_id}")
         return decided
 
-    async def told(self) -> list[dict[str, Any]]:
+    async def decisions(self) -> list[dict[str, Any]]:
         """Return what was decided on pushes, oldest first."""
         answer = await self.http.get("/notifications/alex")
         return list(reversed(answer.json()["notifications"]))
@@ -140,7 +142,7 @@ async def alex(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
     async with AsyncExitStack() as exits:
         pipeline = await exits.enter_async_context(a_pipeline(stack, tmp_path_factory.mktemp("alex")))
         claude, fcm = FakeClaude(), FakeFcm()
-        asked, pushed = [await exits.enter_async_context(double.serve()) for double in (claude, fcm)]
+        services, pushed = [await exits.enter_async_context(double.serve()) for double in (claude, fcm)]
         (port,) = free_ports(1)
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
         alex = Alex(pipeline, claude, fcm, await exits.enter_async_context(http))
@@ -149,7 +151,7 @@ async def alex(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
         await pipeline.start_module(
             "tests.pipeline.push_worker", FCM_BASE_URL=pushed, FCM_SERVICE_ACCOUNT=fcm.service_account(pushed)
         )
-        await pipeline.start("fetch", LLM_BASE_URL=asked, ANTHROPIC_API_KEY=KEY)
+        await pipeline.start("fetch", LLM_BASE_URL=services, ANTHROPIC_API_KEY=KEY)
         await pipeline.start_api(port, ADMIN_TOKEN="admins-only")
         await pipeline.publish(ITEMS, guide())
         await alex.town([item.item_id for item in guide()], value=3.0)
@@ -190,7 +192,7 @@ async def test_alexs_friday_evening(alex: Alex) -> None:
 
     alex.at("2023-11-17 17:00")
     cached = await alex.finds("friday-evening", *HERE, "music", "movies")
-    fetched = {found["item_id"] for one in cached.values() for found in one["items"]}
+    fetched = {listed_item["item_id"] for one in cached.values() for listed_item in one["items"]}
 
     friday = await alex.feed(lambda feed: fetched <= {entry["item_id"] for entry in feed["items"]})
     offered = [entry for entry in friday["items"] if entry["source"] == "prefetched"]
@@ -215,24 +217,24 @@ async def test_alexs_friday_evening(alex: Alex) -> None:
     await alex.a_night_passes()
     alex.claude.gate.clear()  # the morning's feed is ranked before its content comes
     alex.at("2023-11-18 09:00")
-    held = await alex.decision("jazz-gala")
-    assert (held["status"], held["due_at"]) == ("quiet_hours", ms("2023-11-18 10:00"))
+    decision = await alex.decision("jazz-gala")
+    assert (decision["status"], decision["due_at"]) == ("quiet_hours", ms("2023-11-18 10:00"))
     alex.claude.gate.set()
     await alex.finds("saturday-morning", *HERE, "music", "movies")
     alex.at("2023-11-18 09:59")
     await alex.pipeline.pushed()
     assert alex.fcm.delivered == []
     alex.at("2023-11-18 10:00")
-    sent = await alex.decision("jazz-gala", "sent")
-    assert (sent["title"], sent["link"]) == (gala.title, "/item/jazz-gala")
+    sent_decision = await alex.decision("jazz-gala", "sent")
+    assert (sent_decision["title"], sent_decision["link"]) == (gala.title, "/item/jazz-gala")
     await alex.does("view", "film-art")
     await alex.pipeline.pushed()
-    assert [found.message["data"]["item_id"] for found in alex.fcm.delivered] == ["jazz-gala"]
+    assert [listed_item.message["data"]["item_id"] for listed_item in alex.fcm.delivered] == ["jazz-gala"]
 
     alex.at("2023-11-18 20:00")
     await alex.sends("/location", **ROSSIO, occurred_at=alex.now_ms)
     cached = await alex.finds("new-city", *THERE)
-    there = {found["item_id"] for one in cached.values() for found in one["items"]}
+    there = {listed_item["item_id"] for one in cached.values() for listed_item in one["items"]}
     landed = await alex.feed(lambda feed: there <= {entry["item_id"] for entry in feed["items"]})
     assert {entry["item"]["city"] for entry in landed["items"]} == {None, "Lisbon"}
     assert len(alex.claude.requests) == len(await alex.pipeline.read(LLM_CALLS)) == 5 + 5 + 3

@@ -63,7 +63,7 @@ async def serving(clients: Clients, **settings: Any) -> AsyncIterator[httpx.Asyn
 
 
 def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any) -> Clients:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "feeds": RedisFeedStore(redis),
         "items": RedisItemStore(redis),
         "health_checks": {
@@ -73,27 +73,27 @@ def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any
             "database": health_check.database(stack.database_url),
         },
     } | overrides
-    if "publisher" not in given:
+    if "publisher" not in fields:
         publisher = Publisher(stack.kafka_bootstrap_servers, registry, timeout_s=10)
-        given |= {"publisher": publisher, "closers": (publisher.close,)}
-    return Clients(**given)
+        fields |= {"publisher": publisher, "closers": (publisher.close,)}
+    return Clients(**fields)
 
 
 def records_of(stack: Addresses, registry: Registry, topic: Topic, user_id: str, count: int) -> list[Any]:
     """Return a user's first records of a topic, in order, once there are so many."""
     consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap_servers, "group.id": uuid.uuid4().hex})
     consumer.assign([TopicPartition(topic.name, number, OFFSET_BEGINNING) for number in range(topic.partitions)])
-    found: list[Any] = []
+    answers: list[Any] = []
     until_s = time.monotonic() + DEADLINE_S
     try:
-        while len(found) < count:
-            assert time.monotonic() < until_s, f"{len(found)} of {count} records arrived in {topic.name}"
+        while len(answers) < count:
+            assert time.monotonic() < until_s, f"{len(answers)} of {count} records arrived in {topic.name}"
             message = consumer.poll(0.5)
             if message is not None and message.error() is None and message.key() == user_id.encode():
-                found.append(registry.codec(topic.record).decode(message.value()))
+                answers.append(registry.codec(topic.record).decode(message.value()))
     finally:
         consumer.close()
-    return found
+    return answers
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ async def test_batch_answered_with_202_is_in_the_topic_in_order(
     stack: Addresses, registry: Registry, redis: Redis
 ) -> None:
     user_id = f"user-{uuid.uuid4()}"
-    sent = [{"user_id": user_id, "item_id": f"i{place}", "action": "view"} for place in range(500)]
+    payloads = [{"user_id": user_id, "item_id": f"i{place}", "action": "view"} for place in range(500)]
     async with serving(clients(stack, registry, redis)) as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent})
+        answer = await http.post("/interaction/batch", json={"interactions": payloads})
         assert answer.status_code == 202, answer.text
         events = await asyncio.to_thread(records_of, stack, registry, INTERACTIONS, user_id, 500)
     assert [event.item_id for event in events] == [f"i{place}" for place in range(500)]
@@ -135,7 +135,7 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
 ) -> None:
     nowhere = f"127.0.0.1:{unused_tcp_port}"
     publisher = Publisher(nowhere, registry, timeout_s=1)
-    given = clients(
+    api_clients = clients(
         stack,
         registry,
         redis,
@@ -143,8 +143,8 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
         closers=(publisher.close,),
         health_checks={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
     )
-    await given.feeds.write([a_feed()])
-    async with serving(given, api_publish_timeout_s=1) as http:
+    await api_clients.feeds.write([a_feed()])
+    async with serving(api_clients, api_publish_timeout_s=1) as http:
         began_s = time.monotonic()
         publishing = asyncio.create_task(
             http.post("/interaction", json={"user_id": "u1", "item_id": "i1", "action": "click"})
@@ -170,11 +170,11 @@ async def test_health_is_ok_when_every_server_answers(stack: Addresses, registry
 
 
 async def test_redis_away_is_503_and_down(stack: Addresses, registry: Registry, unused_tcp_port: int) -> None:
-    gone = connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
-    async with serving(clients(stack, registry, gone)) as http:
+    unreachable_redis = connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    async with serving(clients(stack, registry, unreachable_redis)) as http:
         feed = await http.get("/content", params={"user_id": "u1"})
         health = await http.get("/health")
-    await gone.aclose()
+    await unreachable_redis.aclose()
     assert (feed.status_code, feed.json()["error"]["code"]) == (503, "store_away")
     assert "Retry-After" in feed.headers
     assert (health.status_code, health.json()["status"]) == (503, "down")
@@ -183,10 +183,10 @@ async def test_redis_away_is_503_and_down(stack: Addresses, registry: Registry, 
 async def test_content_of_real_stores_falls_back_to_everyones(
     stack: Addresses, registry: Registry, redis: Redis
 ) -> None:
-    given = clients(stack, registry, redis)
-    await given.feeds.write([a_feed(), a_feed(user_id=DEFAULT_FEED, model="everyones")])
-    await given.items.write([an_item("i1"), an_item("i3")])
-    async with serving(given) as http:
+    api_clients = clients(stack, registry, redis)
+    await api_clients.feeds.write([a_feed(), a_feed(user_id=DEFAULT_FEED, model="everyones")])
+    await api_clients.items.write([an_item("i1"), an_item("i3")])
+    async with serving(api_clients) as http:
         own = (await http.get("/content", params={"user_id": "u1", "limit": 2})).json()
         fallback = (await http.get("/content", params={"user_id": "u2"})).json()
     assert [(entry["item_id"], entry["item"]["title"]) for entry in own["items"]] == [
@@ -235,10 +235,10 @@ async def test_stream_delivers_each_newer_feed(stack: Addresses, registry: Regis
 
 
 async def test_stream_is_refused_when_enough_listen(stack: Addresses, registry: Registry, redis: Redis) -> None:
-    given = clients(stack, registry, redis)
-    await given.feeds.write([a_feed()])
+    api_clients = clients(stack, registry, redis)
+    await api_clients.feeds.write([a_feed()])
     async with (
-        serving(given, api_max_listeners=1) as http,
+        serving(api_clients, api_max_listeners=1) as http,
         http.stream("GET", "/content/stream", params={"user_id": "u1"}) as answer,
     ):
         await anext(feeds_of(answer))

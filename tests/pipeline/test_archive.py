@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from infra.address import Addresses
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.local import LocalStack, Ports
 from infra.settings import Settings
@@ -46,11 +46,11 @@ async def until_rows(url: str, query: str, value: Any, true: Callable[[list[Any]
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
-                found = await rows(url, query, value)
+                stored_rows = await rows(url, query, value)
             except (OSError, asyncpg.PostgresError):
-                found = []
-            if true(found):
-                return found
+                stored_rows = []
+            if true(stored_rows):
+                return stored_rows
             await asyncio.sleep(0.05)
 
 
@@ -75,9 +75,13 @@ async def test_events_are_kept_once_and_bad_ones_passed_over(stack: Addresses, p
     publisher.produce(INTERACTIONS, late)
     await publisher.flush()
     query = 'SELECT event_id, item_id, context, topic, "offset" FROM interactions WHERE user_id = $1 ORDER BY "offset"'
-    found = await until_rows(stack.database_url, query, user_id, lambda found: len(found) >= 51)
-    assert [row[0] for row in found] == [event.event_id for event in [*events, late]]
-    assert (found[-1][1], found[-1][2], found[-1][3]) == ("last", '{"surface": "home"}', INTERACTIONS.name)
+    stored_rows = await until_rows(stack.database_url, query, user_id, lambda stored_rows: len(stored_rows) >= 51)
+    assert [row[0] for row in stored_rows] == [event.event_id for event in [*events, late]]
+    assert (stored_rows[-1][1], stored_rows[-1][2], stored_rows[-1][3]) == (
+        "last",
+        '{"surface": "home"}',
+        INTERACTIONS.name,
+    )
 
 
 @pytest.mark.usefixtures("archiving")
@@ -87,8 +91,10 @@ async def test_the_newest_version_of_an_item_is_kept(stack: Addresses, publisher
     for title in ("first", "second", "third"):
         await publisher.publish(ITEMS, [replaced(item, title=title)])
     query = "SELECT title, topics, attributes FROM items WHERE item_id = $1"
-    found = await until_rows(stack.database_url, query, item_id, lambda found: bool(found) and found[0][0] == "third")
-    assert found == [("third", ["a", "b"], '{"k": "v"}')]
+    stored_rows = await until_rows(
+        stack.database_url, query, item_id, lambda stored_rows: bool(stored_rows) and stored_rows[0][0] == "third"
+    )
+    assert stored_rows == [("third", ["a", "b"], '{"k": "v"}')]
 
 
 async def test_an_older_version_of_an_item_never_replaces_a_newer_one(stack: Addresses) -> None:
@@ -119,11 +125,13 @@ async def test_what_comes_while_the_database_is_away_is_written_when_it_is_back(
         query = "SELECT event_id FROM interactions WHERE user_id = $1 ORDER BY event_id"
         events = [an_interaction(event_id=str(uuid.uuid4()), user_id=user_id) for _ in range(2)]
         await publisher.publish(INTERACTIONS, events[:1])
-        await until_rows(addresses.database_url, query, user_id, lambda found: len(found) == 1)
+        await until_rows(addresses.database_url, query, user_id, lambda stored_rows: len(stored_rows) == 1)
         (postgres,) = away.children
         postgres.kill()
         await publisher.publish(INTERACTIONS, events[1:])
-        found = await until_rows(addresses.database_url, query, user_id, lambda found: len(found) == 2)
-        assert [row[0] for row in found] == sorted(event.event_id for event in events)
+        stored_rows = await until_rows(
+            addresses.database_url, query, user_id, lambda stored_rows: len(stored_rows) == 2
+        )
+        assert [row[0] for row in stored_rows] == sorted(event.event_id for event in events)
         stop.set()
         await asyncio.wait_for(running, DEADLINE_S)

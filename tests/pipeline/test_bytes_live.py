@@ -91,8 +91,8 @@ async def test_twelve_hundred_groups_make_no_record_too_large(pipeline: Pipeline
     await pipeline.publish(INTERACTIONS, clicks(USERS))
     await pipeline.settle()
     await assert_fresh(pipeline, 1)
-    found = (await pipeline.stats())["i1"]
-    assert (found.counts, len(found.segments)) == ({"click": 1_224}, SEGMENTS)
+    stats = (await pipeline.stats())["i1"]
+    assert (stats.counts, len(stats.segments)) == ({"click": 1_224}, SEGMENTS)
     assert await pipeline.dead_letters() == []
     assert (worker.returncode, others.returncode) == (None, None)
 
@@ -102,8 +102,8 @@ async def test_stated_and_fetched_lists_make_no_record_too_large(pipeline: Pipel
     half = LONG[:400]
     profile = a_profile(event_id="p", user_id=HOSTILE, categories=half, muted=half[::-1], topics=half[:100])
     await pipeline.publish(PROFILES, [profile])
-    found = [{"item_id": item_id, "reason": ""} for item_id in LONG]
-    items = [a_content().items[0].__class__(**one) for one in found]
+    found_items = [{"item_id": item_id, "reason": ""} for item_id in LONG]
+    items = [a_content().items[0].__class__(**one) for one in found_items]
     contents = [
         a_content(user_id=HOSTILE, category=f"c{n}", items=items[:900], requested_at=clock.now_ms() + n)
         for n in range(12)
@@ -128,8 +128,8 @@ def limited(servers: str, topic: Topic, size: int) -> None:
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": servers})
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(30)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
 
 
 async def test_a_record_that_the_broker_refuses_becomes_a_dead_letter_for_its_key_alone(pipeline: Pipeline) -> None:
@@ -150,8 +150,8 @@ async def test_a_record_that_the_broker_refuses_becomes_a_dead_letter_for_its_ke
     assert (letter.topic, letter.key, letter.reason) == (FEATURES.name, HOSTILE.encode(), "too_large")
     assert len(letter.value or b"") > 8_000
     assert worker.returncode is None
-    shown = (await pipeline.stats())[NOISE[-1]].counts
-    assert shown == {"click": 1}, "what the events meant for their items is not lost with it"
+    action_counts = (await pipeline.stats())[NOISE[-1]].counts
+    assert action_counts == {"click": 1}, "what the events meant for their items is not lost with it"
 
     async def counted() -> bool:
         return any(role.get("rejected", {}).get(FEATURES.name, 0) > 0 for role in await pipeline.roles())

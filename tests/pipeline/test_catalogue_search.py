@@ -53,8 +53,8 @@ async def put(pool: asyncpg.Pool, *items: Item, offset: int = 0) -> None:
 
 async def found(catalogue: HybridSearch, *words: str, **query: Any) -> list[str]:
     vector = Subword().encode([" ".join(words)])[0].tolist() if words else None
-    given = {"category": "events", "words": words, "vector": vector, "limit": 3}
-    return [match.item_id for match in await catalogue.search(HybridQuery(**(given | query)))]
+    fields = {"category": "events", "words": words, "vector": vector, "limit": 3}
+    return [match.item_id for match in await catalogue.search(HybridQuery(**(fields | query)))]
 
 
 async def test_words_in_title_topics_or_description_are_found(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
@@ -177,8 +177,10 @@ async def test_what_is_private_or_sold_out_is_not_found_but_recognised(
     )
     catalogue = HybridSearch(pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=hides_out_of_stock)
     assert set(await found(catalogue, limit=9)) == {"ours"} | (set() if hides_out_of_stock else {"sold", "told"})
-    known = await catalogue.known("events", ["jazz night"])
-    assert [one.item_id for one in known] == ["ours", "mine"], "an item of the catalogue comes before a private one"
+    known_items = await catalogue.known("events", ["jazz night"])
+    assert [one.item_id for one in known_items] == ["ours", "mine"], (
+        "an item of the catalogue comes before a private one"
+    )
 
 
 async def test_a_changed_item_is_indexed_anew_and_a_deleted_one_found_no_more(
@@ -186,8 +188,8 @@ async def test_a_changed_item_is_indexed_anew_and_a_deleted_one_found_no_more(
 ) -> None:
     await put(pool, an_item("i1", category="events", title="Jazz Night"))
     await put(pool, an_item("i1", category="events", title="Poetry Slam"), offset=1)
-    [known] = await catalogue.known("events", ["poetry slam", "jazz night"])
-    assert (known.item_id, known.title_key) == ("i1", "poetry slam")
+    [known_items] = await catalogue.known("events", ["poetry slam", "jazz night"])
+    assert (known_items.item_id, known_items.title_key) == ("i1", "poetry slam")
     await pool.execute("DELETE FROM items")
     assert await found(catalogue, "poetry") == []
 

@@ -40,7 +40,7 @@ def indexes_of(plan: Any) -> set[str]:
         pytest.param(shop_archive._DONE, ["u1", LONG_AGO], "interactions_of_user", id="by user and time"),
         pytest.param(_OF_ITEM, ["i1"], "interactions_with_item", id="by item and time"),
         pytest.param(_SINCE, [LONG_AGO], "interactions_in_time", id="by time"),
-        pytest.param(catalog_filter._ALIKE, ["i1", "", 10], "catalogue_by_likeness", id="similar items"),
+        pytest.param(catalog_filter._SIMILAR, ["i1", "", 10], "catalogue_by_likeness", id="similar items"),
         pytest.param(_NEAREST, [str([0.1] * 384)], "catalogue_by_likeness", id="nearest vectors"),
         pytest.param(_TEXT, ["jazz"], "catalogue_by_text", id="by text"),
     ],
@@ -51,8 +51,8 @@ async def test_a_query_can_be_served_by_its_index(
     async with (await connections.pool()).acquire() as connection, connection.transaction():
         for way in ("seqscan", "sort"):  # the tables of a test are so small that reading them whole is cheaper
             await connection.execute(f"SET LOCAL enable_{way} = off")
-        told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *values)
-    assert index in indexes_of(json.loads(told)[0]["Plan"])
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *values)
+    assert index in indexes_of(json.loads(plan)[0]["Plan"])
 
 
 async def test_many_requests_share_a_few_connections(connections: LazyPool) -> None:

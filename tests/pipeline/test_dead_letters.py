@@ -42,9 +42,9 @@ async def test_a_letter_is_listed_shown_and_sent_again(pipeline: Pipeline) -> No
 
     (line,) = (await millrace(pipeline, "dead-letters", "list", "--reason", "unknown_schema", "--json")).splitlines()
     letter_id = json.loads(line)["letter_id"]
-    shown = await millrace(pipeline, "dead-letters", "show", letter_id)
-    assert "unknown_schema" in shown
-    assert too_early[:4].hex(" ") in shown
+    output = await millrace(pipeline, "dead-letters", "show", letter_id)
+    assert "unknown_schema" in output
+    assert too_early[:4].hex(" ") in output
     assert letter_id in await millrace(pipeline, "dead-letters", "replay", letter_id, "--dry-run")
 
     assert "1 sent again" in await millrace(pipeline, "dead-letters", "replay", letter_id)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.address import Addresses
-from infra.kafka.reset import reset_stack
+from infra.kafka.admin.reset import reset_stack
 from infra.local import Ports
 from infra.local.port import free_ports
 
@@ -43,17 +43,17 @@ async def demo(environment: dict[str, str], *arguments: str) -> tuple[int | None
         stderr=PIPE,
     )
     try:
-        out, told = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        out, output = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     finally:
         if process.returncode is None:
             process.terminate()
             await process.communicate()
     lines = out.decode().splitlines()
-    return process.returncode, json.loads(lines[-1]) if lines else {}, told.decode()
+    return process.returncode, json.loads(lines[-1]) if lines else {}, output.decode()
 
 
-def check(code: int | None, proof: dict[str, Any], told: str, *, users: int) -> None:
-    assert code == 0, told
+def check(code: int | None, proof: dict[str, Any], output: str, *, users: int) -> None:
+    assert code == 0, output
     assert proof["ok"], proof["error"]
     assert proof["published"] == proof["processed"] + proof["dead_lettered"]
     assert proof["published"] == sum(proof["published_by"].values())
@@ -70,12 +70,12 @@ def check(code: int | None, proof: dict[str, Any], told: str, *, users: int) -> 
 async def test_the_demo_proves_itself_and_does_so_again_on_the_same_home(environment: dict[str, str]) -> None:
     first = await demo(environment, "--users", "20")
     check(*first, users=20)
-    _, proof, told = first
+    _, proof, output = first
     assert proof["user"] == "alex"
     assert all(proof["published_by"][way] > 0 for way in ("kafka", "api", "click"))
-    assert "after one click" in told
+    assert "after one click" in output
     assert proof["simulated"] == ["Claude", "Firebase Cloud Messaging"]
-    assert told.count("simulated") == 3, "with what it did for either, and at the end"
+    assert output.count("simulated") == 3, "with what it did for either, and at the end"
     assert set(proof["prefetched"]) == {"events", "movies", "music", "places", "workshops"}
     assert proof["fetched_by"] == ["llm"]
     assert proof["push"] == "sent: 1 device reached"
@@ -100,15 +100,15 @@ async def test_a_movielens_folder_is_played_and_its_bad_lines_are_reported(
     ]
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows, "1,2,loved it,3"]))
     servers = {name.upper(): address for name, address in asdict(stack).items()}
-    code, proof, told = await demo(environment | servers, "--movielens", str(tmp_path))
-    check(code, proof, told, users=8)
+    code, proof, output = await demo(environment | servers, "--movielens", str(tmp_path))
+    check(code, proof, output, users=8)
     assert proof["published"] == 8 * 12 + 1
     assert proof["bad_lines"] == 1
-    assert "ratings.csv:98" in told
+    assert "ratings.csv:98" in output
 
 
 async def test_a_folder_without_a_data_set_ends_with_what_to_do(environment: dict[str, str], tmp_path: Path) -> None:
-    code, _, told = await demo(environment, "--movielens", str(tmp_path))
+    code, _, output = await demo(environment, "--movielens", str(tmp_path))
     assert code == 1
-    assert "not a MovieLens folder" in told
-    assert "grouplens.org" in told
+    assert "not a MovieLens folder" in output
+    assert "grouplens.org" in output

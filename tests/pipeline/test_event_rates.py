@@ -50,16 +50,16 @@ async def test_a_flood_is_seen_with_its_user_and_item_and_metrics_name_nobody(pi
     async with httpx.AsyncClient(base_url=url) as http:
 
         async def rates() -> Any:
-            found = (await http.get("/admin/event-rates", headers=ADMIN)).json()
-            first = [found[kind][0] for kind in ("users", "items") if found[kind]]
-            return found if len(first) == 2 and all(one["events_per_minute"] > SURELY for one in first) else None
+            answer = (await http.get("/admin/event-rates", headers=ADMIN)).json()
+            first = [answer[kind][0] for kind in ("users", "items") if answer[kind]]
+            return answer if len(first) == 2 and all(one["events_per_minute"] > SURELY for one in first) else None
 
-        found = await until(rates, what="the flood in the answer for admins")
+        answer = await until(rates, what="the flood in the answer for admins")
         refused = await http.get("/admin/event-rates")
         metrics = (await http.get("/metrics")).text
-    assert (found["users"][0]["id"], found["items"][0]["id"]) == ("flooder", "target")
-    assert found["users"][0]["events_per_minute"] <= CLICKS
-    assert all(one["events_per_minute"] <= 1.0 for kind in ("users", "items") for one in found[kind][1:])
+    assert (answer["users"][0]["id"], answer["items"][0]["id"]) == ("flooder", "target")
+    assert answer["users"][0]["events_per_minute"] <= CLICKS
+    assert all(one["events_per_minute"] <= 1.0 for kind in ("users", "items") for one in answer[kind][1:])
     assert refused.status_code == 403
     assert "flooder" not in metrics
     values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))

@@ -95,7 +95,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator[Rig]:
+async def a_rig(pool: asyncpg.Pool, redis: Redis, **value: Any) -> AsyncIterator[Rig]:
     claude = FakeClaude(slow_s=0.6)
     claude.retry_after_s = 0.0
     async with AsyncExitStack() as exits:
@@ -104,7 +104,7 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
             Settings(
                 llm_base_url=url, anthropic_api_key=KEY, llm_max_retries=1, llm_timeout_s=0.3, fetch_deadline_s=5.0
             ),
-            **given,
+            **value,
         )
         rig = Rig(claude, redis, MemoryPublisher())
         rig.llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
@@ -129,7 +129,7 @@ async def test_the_model_answers_with_new_items_which_are_cached(pool: asyncpg.P
         new = {item.item_id: item for item in rig.publisher.values_of(ITEMS)}
         [cached] = await rig.store.read("u1")
     assert (content.source, content.fallback, content.request_id) == ("llm", "", "r1")
-    assert [found.item_id for found in content.items] == list(new)
+    assert [suggested.item_id for suggested in content.items] == list(new)
     assert {(item.city, item.private) for item in new.values()} == {("New York", True)}
     assert (cached.items, cached.place, cached.request_id) == (content.items, NEW_YORK, "r1")
     assert content.prompt_version == FETCHERS["events"].prompt_version
@@ -155,16 +155,16 @@ TABLE: list[tuple[Fault, dict[str, Any], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "given", "reason", "requests"), TABLE, ids=[f"{row[0]}-{row[2]}" for row in TABLE])
+@pytest.mark.parametrize(("fault", "fields", "reason", "requests"), TABLE, ids=[f"{row[0]}-{row[2]}" for row in TABLE])
 async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
-    pool: asyncpg.Pool, redis: Redis, fault: Fault, given: dict[str, Any], reason: str, requests: int
+    pool: asyncpg.Pool, redis: Redis, fault: Fault, fields: dict[str, Any], reason: str, requests: int
 ) -> None:
-    async with a_rig(pool, redis, **given) as rig:
+    async with a_rig(pool, redis, **fields) as rig:
         rig.claude.permanent_fault = fault
         content = await rig.answer(words=["jazz"])
         [cached] = await rig.store.read("u1")
     assert (content.source, content.fallback) == ("catalogue", reason)
-    assert [(found.item_id, found.reason) for found in content.items] == [
+    assert [(item.item_id, item.reason) for item in content.items] == [
         *(("big-band", "You like jazz"), ("marathon", "Near you")),
     ]
     assert (cached.source, cached.fallback, cached.items) == ("catalogue", reason, content.items)
@@ -219,8 +219,8 @@ async def test_what_comes_too_late_is_only_noted(pool: asyncpg.Pool, redis: Redi
     async with a_rig(pool, redis) as rig:
         await rig.fetching.answer(a_fetch_request(), asked_at=clock.now_ms() - 6_000)
         await rig.fetching.answer(a_fetch_request(category="podcasts"), asked_at=clock.now_ms())
-    told = [(content.source, content.fallback, content.items) for content in rig.publisher.values_of(CONTENT)]
-    assert told == [("none", "late", []), ("none", "off", [])]
+    outcomes = [(content.source, content.fallback, content.items) for content in rig.publisher.values_of(CONTENT)]
+    assert outcomes == [("none", "late", []), ("none", "off", [])]
     assert (rig.claude.requests, await rig.store.read("u1")) == ([], [])
 
 
@@ -231,16 +231,16 @@ async def test_without_permission_for_locations_no_places_are_requested(pool: as
 
 
 async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool: asyncpg.Pool, redis: Redis) -> None:
-    known = [
+    catalogue_items = [
         an_item("ours", category="events", title="JAZZ at the Ferry House, New York!", cell=NEW_YORK),
         an_item("theirs", category="events", title="Midnight Big Band, New York", cell=LISBON, city="Lisbon"),
     ]
-    await index(pool, known)
+    await index(pool, catalogue_items)
     async with a_rig(pool, redis) as rig:
         content = await rig.answer()
         new = [item.title for item in rig.publisher.values_of(ITEMS)]
     assert content.items[0].item_id == "ours"
-    assert "theirs" not in [found.item_id for found in content.items]
+    assert "theirs" not in [suggested.item_id for suggested in content.items]
     assert "Midnight Big Band, New York" in new
     assert len(new) == len(content.items) - 1
 
@@ -251,7 +251,7 @@ async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: R
         first, *_ = mine = rig.publisher.values_of(ITEMS)
         await rig.items.write([*mine[1:], replace(first, title="As the catalogue has it", private=False)])
         content = await rig.answer(user_id="u2")
-    assert [found.item_id for found in content.items] == [item.item_id for item in mine]
+    assert [suggested.item_id for suggested in content.items] == [item.item_id for item in mine]
     assert rig.publisher.values_of(ITEMS) == mine, "neither published anew nor made private again"
 
 
@@ -271,16 +271,16 @@ async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncp
             params=replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
         ):
             await rig.fetching.answer(request, asked_at=clock.now_ms())
-    told = [item.title + item.description for item in rig.publisher.values_of(ITEMS)]
-    asked = [str(request) for request in rig.claude.requests]
-    assert [text for text in (*told, *asked) if re.search(r"latitude|longitude|59\.3|18\.0", text)] == []
+    texts = [item.title + item.description for item in rig.publisher.values_of(ITEMS)]
+    requests = [str(request) for request in rig.claude.requests]
+    assert [text for text in (*texts, *requests) if re.search(r"latitude|longitude|59\.3|18\.0", text)] == []
     assert {item.city for item in rig.publisher.values_of(ITEMS)} == {"Stockholm", None}
 
 
 async def test_what_the_user_knows_is_not_offered_again(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis, anthropic_api_key="") as rig:
         content = await rig.answer(known=["big-band"])
-    assert [found.item_id for found in content.items] == ["marathon"]
+    assert [item.item_id for item in content.items] == ["marathon"]
 
 
 async def test_nothing_found_is_remembered_for_a_short_while(pool: asyncpg.Pool, redis: Redis) -> None:

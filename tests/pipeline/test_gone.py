@@ -175,8 +175,8 @@ async def test_a_validator_holds_until_anything_changes(shop: Shop) -> None:
 
     first: httpx.Response = await until(held, what="a feed that nothing changes")
     headers = {"If-None-Match": first.headers["ETag"]}
-    shown = first.json()["items"][-1]["item_id"]
-    [item] = [one for one in products() if one.item_id == shown] or [an_item("concert", category="events")]
+    last_id = first.json()["items"][-1]["item_id"]
+    [item] = [one for one in products() if one.item_id == last_id] or [an_item("concert", category="events")]
     await shop.pipeline.publish(ITEMS, [a_product(item.item_id, "Another title", price=1.0)])
 
     async def changed() -> bool:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from infra.address import Addresses
-from infra.kafka.item_log import newest_items
+from infra.kafka.readers.item_log import newest_items
 from schemas.types import Item
 from tests.pipeline.pipeline import Pipeline, a_pipeline
 from topics.topic import ITEMS

@@ -58,7 +58,7 @@ def listing(request: pytest.FixtureRequest, connections: database.LazyPool) -> C
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("fields", "expected"),
     [
         ({"prefix": "post-"}, ["post-2", "post-1", "post-3"]),
         ({}, ["i1", "post-2", "post-1", "post-3"]),
@@ -70,16 +70,16 @@ def listing(request: pytest.FixtureRequest, connections: database.LazyPool) -> C
     ],
 )
 async def test_what_is_looked_for_is_found_newest_first(
-    listing: CatalogListing, wanted: dict[str, Any], expected: list[str]
+    listing: CatalogListing, fields: dict[str, Any], expected: list[str]
 ) -> None:
-    assert await listing.find(CatalogFilter(**wanted), limit=10) == expected
-    assert await listing.find(CatalogFilter(**wanted), limit=1) == expected[:1]
+    assert await listing.find(CatalogFilter(**fields), limit=10) == expected
+    assert await listing.find(CatalogFilter(**fields), limit=1) == expected[:1]
 
 
 async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: CatalogListing) -> None:
-    found = await listing.similar("post-1", prefix="post-", min_similarity=0.3, limit=10)
-    assert [item for item, _ in found] == ["post-3"]
-    assert 0.3 <= found[0][1] <= 1
+    matches = await listing.similar("post-1", prefix="post-", min_similarity=0.3, limit=10)
+    assert [item for item, _ in matches] == ["post-3"]
+    assert 0.3 <= matches[0][1] <= 1
     assert len(await listing.similar("post-1", prefix="", min_similarity=0.3, limit=10)) == 2
     assert await listing.similar("nowhere", prefix="", min_similarity=0.0, limit=10) == []
 

@@ -39,7 +39,7 @@ class World:
 
     async def ask(self, name: str) -> list[str]:
         """Have content asked for some users, and wait until every question is at the model."""
-        users, asked = [f"{name}-{n}" for n in range(USERS)], len(self.claude.requests)
+        users, request_count = [f"{name}-{n}" for n in range(USERS)], len(self.claude.requests)
         self.claude.gate.clear()
         profiles = [a_profile(user_id=user_id, topics=[user_id], occurred_at=clock.now_ms()) for user_id in users]
         await self.pipeline.publish(PROFILES, profiles)
@@ -50,7 +50,7 @@ class World:
         await until(known, what="the users are known")
         triggers = [a_trigger(user_id=user_id, occurred_at=clock.now_ms()) for user_id in users]
         await self.pipeline.publish(TRIGGERS, triggers)
-        await until(lambda: len(self.claude.requests) == asked + USERS, what="every question at the model")
+        await until(lambda: len(self.claude.requests) == request_count + USERS, what="every question at the model")
         return users
 
     async def act(self, user_id: str) -> int:
@@ -90,8 +90,8 @@ class World:
     async def health(self) -> tuple[int, str, dict[str, str]]:
         """Return status, word, and what is down."""
         answer = await self.http.get("/health")
-        found = {name: one["status"] for name, one in answer.json()["dependencies"].items()}
-        return answer.status_code, answer.json()["status"], found
+        statuses = {name: one["status"] for name, one in answer.json()["dependencies"].items()}
+        return answer.status_code, answer.json()["status"], statuses
 
     @asynccontextmanager
     async def gone(self, relay: Relay, name: str, status: tuple[int, str]) -> AsyncIterator[None]:
@@ -101,8 +101,8 @@ class World:
         self.claude.gate.set()
 
         async def told() -> bool:
-            code, word, found = await self.health()
-            return (code, word, found[name]) == (*status, "down")
+            code, word, health = await self.health()
+            return (code, word, health[name]) == (*status, "down")
 
         await until(told, what=f"{name} is told to be down")
         yield

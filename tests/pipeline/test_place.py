@@ -69,8 +69,8 @@ def cell(place: tuple[float, float], resolution: int = RESOLUTION) -> str:
 
 async def test_a_walk_along_a_border_triggers_once_and_a_flight_at_once(pipeline: Pipeline) -> None:
     assert h3.are_neighbor_cells(cell(HOME), cell(NEXT_DOOR))
-    found = await pipeline.read(TRIGGERS)
-    assert [(trigger.user_id, trigger.kind, trigger.reason, trigger.occurred_at) for trigger in found] == [
+    entries = await pipeline.read(TRIGGERS)
+    assert [(trigger.user_id, trigger.kind, trigger.reason, trigger.occurred_at) for trigger in entries] == [
         ("alex", "location", "new-city", T0_MS),
         ("alex", "location", "new-city", LAST_MS),
     ]
@@ -81,10 +81,10 @@ async def test_no_coordinate_is_anywhere_but_in_the_request(
 ) -> None:
     assert {ping.cell for ping in await pipeline.read(LOCATIONS)} == {cell(place) for place in PLACES}
     needles = list(chain.from_iterable(traces(place) for place in PLACES))
-    found: set[str] = set()
+    matches: set[str] = set()
     async for where, data in everything(pipeline, tmp_path_factory.getbasetemp()):
-        found |= {f"{needle!r} in {where}" for needle in needles if needle in data}
-    assert not found
+        matches |= {f"{needle!r} in {where}" for needle in needles if needle in data}
+    assert not matches
 
 
 def traces(place: tuple[float, float]) -> Iterator[bytes]:

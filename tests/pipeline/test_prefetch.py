@@ -50,8 +50,8 @@ class Story:
         await self.pipeline.publish(PROFILES, [profile])
 
         async def is_known() -> bool:
-            known = (await self.pipeline.newest(FEATURES)).get("alex")
-            return known is not None and known.preferred == ["jazz", "hiking"]
+            user_features = (await self.pipeline.newest(FEATURES)).get("alex")
+            return user_features is not None and user_features.preferred == ["jazz", "hiking"]
 
         await until(is_known, timeout_s=DEADLINE_S, what="alex is known")
 
@@ -64,8 +64,8 @@ class Story:
         )
 
         async def is_there() -> bool:
-            known = (await self.pipeline.newest(FEATURES)).get("alex")
-            return known is not None and known.cell == cell
+            user_features = (await self.pipeline.newest(FEATURES)).get("alex")
+            return user_features is not None and user_features.cell == cell
 
         await until(is_there, timeout_s=DEADLINE_S, what=f"alex is at {place}")
 
@@ -78,8 +78,8 @@ class Story:
         """Wait for so many contents, and return them by category."""
 
         async def answered() -> list[Content]:
-            found: list[Content] = await self.pipeline.read(CONTENT)
-            return found if len({one.request_id for one in found}) >= count else []
+            contents: list[Content] = await self.pipeline.read(CONTENT)
+            return contents if len({one.request_id for one in contents}) >= count else []
 
         return {one.category: one for one in await until(answered, timeout_s=DEADLINE_S, what=f"{count} contents")}
 
@@ -87,13 +87,13 @@ class Story:
         """Wait for so many answers in the cache, and return them by category."""
 
         async def is_there() -> list[Prefetched]:
-            found = await self.cache.read("alex")
-            return found if len(found) >= count else []
+            result = await self.cache.read("alex")
+            return result if len(result) >= count else []
 
-        found = await until(is_there, timeout_s=DEADLINE_S, what=f"{count} cached")
-        return {one.category: one for one in found}
+        result = await until(is_there, timeout_s=DEADLINE_S, what=f"{count} cached")
+        return {one.category: one for one in result}
 
-    async def feed_with(self, wanted: set[str]) -> Feed:
+    async def feed_with(self, names: set[str]) -> Feed:
         """Wait for a feed that holds some items as fetched for Alex, and return it."""
 
         async def is_served() -> Feed | None:
@@ -101,9 +101,9 @@ class Story:
             if feed is None:
                 return None
             fetched = {item for item, source in zip(feed.items, feed.sources, strict=True) if source == "prefetched"}
-            return feed if wanted <= fetched else None
+            return feed if names <= fetched else None
 
-        feed: Feed = await until(is_served, timeout_s=DEADLINE_S, what=f"a feed with {wanted}")
+        feed: Feed = await until(is_served, timeout_s=DEADLINE_S, what=f"a feed with {names}")
         return feed
 
 
@@ -126,9 +126,9 @@ async def test_a_trigger_becomes_content_in_the_cache_and_items_in_the_feed(pipe
         cached = await story.cached(2)
         assert set(cached) == set(content) == {"places", "music"}
         assert {(one.source, one.fallback, one.reason) for one in content.values()} == {("llm", "", "new-city")}
-        found = {one.item_id for one in content["places"].items}
-        feed = await story.feed_with(found)
-        assert set(feed.items[: len(found)]) <= found | {one.item_id for one in content["music"].items}
+        items = {one.item_id for one in content["places"].items}
+        feed = await story.feed_with(items)
+        assert set(feed.items[: len(items)]) <= items | {one.item_id for one in content["music"].items}
         assert "castle" not in feed.items
         keys = {key.decode() for key in await pipeline.redis.keys("prefetch:alex:*")}
         assert keys == {"prefetch:alex:music", f"prefetch:alex:places:{around(BROADWAY)}"}
@@ -138,7 +138,7 @@ async def test_a_trigger_becomes_content_in_the_cache_and_items_in_the_feed(pipe
         moved = await story.content(3)
         assert moved["places"].cell == around(ROSSIO)
         there = await story.feed_with({one.item_id for one in moved["places"].items})
-        assert not found & set(there.items)
+        assert not items & set(there.items)
         assert not {"museum"} & set(there.items)
         assert len(claude.requests) == 3  # music is cached still, wherever alex is
 

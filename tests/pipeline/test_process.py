@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Child, Command, Step, log, process, stale_process
+from infra.local import Child, Command, Step, log, stale_process
+from infra.local.process import Intervals
 from infra.local.program import run_program
 
 WAITS = "import time\nwhile True: time.sleep(1)"
@@ -135,17 +136,22 @@ while True:
 
 @pytest.mark.parametrize("code", [BEATS, "import time\ntime.sleep(600)"], ids=["stopped", "never gave a sign"])
 async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_started_again(
-    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, code: str
 ) -> None:
-    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(process, "RESTART_WITHIN_S", 1.0)
     steps: list[Step] = []
-    child = Child("thing", python(code, has_watchdog=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
+    child = Child(
+        "thing",
+        python(code, has_watchdog=True),
+        home=tmp_path,
+        on_step=steps.append,
+        watchdog_timeout_s=0.5,
+        intervals=Intervals(look_s=0.1, restart_s=1.0),
+    )
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     assert first is not None
     if code is BEATS:
-        await asyncio.sleep(1.5)  # three times what is allowed
+        await until(lambda: child.looks >= 15)  # three times as many as may be silent
         assert child.pid == first
         psutil.Process(first).suspend()
     await until(lambda: child.pid not in (None, first))
@@ -155,12 +161,7 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
     await child.stop()
 
 
-async def test_a_server_that_answers_no_more_is_ended_and_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(process, "_CHECK_EVERY_S", 0.1)
-    monkeypatch.setattr(process, "_CHECK_WITHIN_S", 0.1)
+async def test_a_server_that_answers_no_more_is_ended_and_started_again(tmp_path: Path) -> None:
     hung: set[int] = set()
     returned: list[int | None] = []
 
@@ -177,11 +178,12 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
         on_step=lambda _: None,
         on_restart=come_back,
         watchdog_timeout_s=0.5,
+        intervals=Intervals(look_s=0.01, check_s=0.1),
     )
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     assert first is not None
-    await asyncio.sleep(1.0)
+    await until(lambda: child.looks >= 10)  # twice as many checks as may fail
     assert child.pid == first
     hung.add(first)
     await until(lambda: bool(returned))
@@ -189,17 +191,27 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
     await child.stop()
 
 
-async def test_a_supervisor_that_slept_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_slept_ends_nobody(tmp_path: Path) -> None:
     """Looks are counted: one look after a long sleep is one, however long it was."""
-    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
     child = Child(
-        "thing", python(BEATS, has_watchdog=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5
+        "thing",
+        python(BEATS, has_watchdog=True),
+        home=tmp_path,
+        on_step=lambda _: None,
+        watchdog_timeout_s=1.0,
+        intervals=Intervals(look_s=0.1),
     )
     await child.start(within_s=DEADLINE_S)
-    first = child.pid
-    await asyncio.sleep(0.5)
-    time.sleep(1.0)  # noqa: ASYNC251 - the loop is to stand still
-    await asyncio.sleep(0.5)
+    first, looks = child.pid, child.looks
+    await until(lambda: child.looks > looks)
+    sleeper = psutil.Process(first)
+    sleeper.suspend()
+    looks = child.looks
+    await until(lambda: child.looks >= looks + 2)  # the heartbeats before the sleep are read
+    time.sleep(1.5)  # noqa: ASYNC251 - the loop is to stand still
+    sleeper.resume()
+    looks = child.looks
+    await until(lambda: child.looks >= looks + 15)
     assert child.pid == first
     await child.stop()
 
@@ -283,9 +295,8 @@ WRITES = "import time\nwhile True:\n    print('x' * 999, flush=True)\n    time.s
 
 
 async def test_a_log_is_kept_short_while_its_process_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(log, "MAX_BYTES", 100_000)
-    child = Child("thing", python(WRITES), home=tmp_path, on_step=lambda _: None)
+    child = Child("thing", python(WRITES), home=tmp_path, on_step=lambda _: None, intervals=Intervals(look_s=0.02))
     await child.start(within_s=DEADLINE_S)
     pid = child.pid
     parts = [child.log, *(child.log.with_suffix(f".log.{number}") for number in (1, 2, 3))]

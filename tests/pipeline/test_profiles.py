@@ -60,8 +60,14 @@ class World:
 
     async def known(self, user_id: str) -> tuple[str, list[str], list[str], str | None, str]:
         """Return what feeds are ranked by of what a user has stated."""
-        found = (await self.pipeline.features())[user_id]
-        return found.segment, found.preferred, found.muted, found.city, found.timezone
+        user_features = (await self.pipeline.features())[user_id]
+        return (
+            user_features.segment,
+            user_features.preferred,
+            user_features.muted,
+            user_features.city,
+            user_features.timezone,
+        )
 
 
 @pytest.fixture

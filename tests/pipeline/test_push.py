@@ -71,14 +71,14 @@ class World:
         answer = await self.http.get(f"/push/preferences/{user_id}")
         return list(answer.json()["devices"]) if answer.status_code == 200 else []
 
-    async def told(self, user_id: str) -> list[dict[str, Any]]:
+    async def decisions(self, user_id: str) -> list[dict[str, Any]]:
         """Return what was decided, newest first."""
         answer = await self.http.get(f"/notifications/{user_id}")
         return list(answer.json()["notifications"])
 
     async def statuses(self, user_id: str) -> list[str]:
         """Return the decisions, oldest first."""
-        return [told["status"] for told in reversed(await self.told(user_id))]
+        return [notification["status"] for notification in reversed(await self.decisions(user_id))]
 
     async def comes_to(self, user_id: str, *statuses: str) -> None:
         """Wait until just these decisions were made."""
@@ -108,7 +108,9 @@ class World:
 
     def delivered(self, user_id: str) -> list[str]:
         """Return the items, or titles, that reached a user's phone."""
-        messages = [found.message for found in self.fcm.delivered if found.token == f"phone of {user_id}"]
+        messages = [
+            push_message.message for push_message in self.fcm.delivered if push_message.token == f"phone of {user_id}"
+        ]
         return [message["data"].get("item_id", message["notification"]["title"]) for message in messages]
 
 
@@ -157,8 +159,8 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     world.at("2023-11-17 19:00")
     stands_out = await world.publish("alex", **{"jazz-tonight": 14.0})
     await world.comes_to("alex", "not_worth_it", "sent")
-    told = (await world.told("alex"))[0]
-    assert (told["item_id"], told["link"], told["body"]) == (
+    decision = (await world.decisions("alex"))[0]
+    assert (decision["item_id"], decision["link"], decision["body"]) == (
         *("jazz-tonight", "/item/jazz-tonight"),
         "Because you like jazz",
     )
@@ -171,7 +173,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     world.at("2023-11-17 23:00")
     await world.publish("alex", **{"jazz-tomorrow": 30.0})
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours")
-    assert (await world.told("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
+    assert (await world.decisions("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
     world.at("2023-11-18 07:59")
     await world.pipeline.pushed()
     await world.kill()
@@ -184,8 +186,8 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours", "sent")
     await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
-    assert len({found.notification_id for found in world.fcm.delivered}) == 2
-    assert await world.told("bo") == [], "of those without a device nothing is decided"
+    assert len({message.notification_id for message in world.fcm.delivered}) == 2
+    assert await world.decisions("bo") == [], "of those without a device nothing is decided"
 
 
 async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_the_same_id(world: World) -> None:
@@ -196,12 +198,12 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     await world.pipeline.publish(PUSH_REQUESTS, hellos)
     await until(lambda: len(world.delivered("kim")) == 2, what="both pushes to arrive, the answer to one lost")
     await world.kill()
-    assert "Hello again" not in [told["title"] for told in await world.told("kim")]
+    assert "Hello again" not in [notification["title"] for notification in await world.decisions("kim")]
     await world.start()
     await world.comes_to("kim", "sent", "sent")
     await world.pipeline.pushed()
     assert world.delivered("kim") == ["Hello", "Hello again", "Hello again"]
-    ids = [found.notification_id for found in world.fcm.delivered if found.token == "phone of kim"]
+    ids = [message.notification_id for message in world.fcm.delivered if message.token == "phone of kim"]
     assert ids[1] == ids[2] != ids[0]
 
 
@@ -233,7 +235,7 @@ async def test_a_device_belongs_to_its_last_user_though_workers_are_killed(world
         await world.http.post("/push/send", json={"user_id": user_id, "title": f"For {user_id}"})
     for user_id in users:
         await world.comes_to(user_id, "sent" if user_id == "ada" else "unregistered")
-    messages = [found.message for found in world.fcm.delivered if found.token == phone["token"]]
+    messages = [push_message.message for push_message in world.fcm.delivered if push_message.token == phone["token"]]
     assert [message["notification"]["title"] for message in messages] == ["For ada"]
     await world.http.post("/push/unregister", json={"user_id": "ada", "token": phone["token"]})
 
@@ -247,10 +249,10 @@ async def test_preferences_that_are_changed_one_by_one_add_up(world: World) -> N
     await world.register("pat", value_threshold=2.0)
     for body in ({"categories": ["jazz"]}, NIGHT, {"value_threshold": 3.0}):
         assert (await world.http.patch("/push/preferences/pat", json=body)).status_code == 202
-    wanted = {"categories": ["jazz"], "value_threshold": 3.0, **NIGHT}
+    fields = {"categories": ["jazz"], "value_threshold": 3.0, **NIGHT}
 
     async def merged() -> bool:
-        return bool((await world.http.get("/push/preferences/pat")).json()["preferences"] == wanted)
+        return bool((await world.http.get("/push/preferences/pat")).json()["preferences"] == fields)
 
     await until(merged, what="the preferences to add up")
 
@@ -293,7 +295,7 @@ async def test_what_is_put_off_is_tried_again_when_the_pause_is_over_and_says_wh
     await world.http.post("/push/send", json={"user_id": user_id, "title": "Hello"})
     first = "retrying" if then else "failed"
     await world.comes_to(user_id, first)
-    assert reason in (await world.told(user_id))[0]["reason"]
+    assert reason in (await world.decisions(user_id))[0]["reason"]
     assert (world.delivered(user_id), world.fcm.attempts - before) == ([], attempts)
     world.at("2023-11-18 13:01:30")
     await world.comes_to(user_id, first, *then)
@@ -321,7 +323,7 @@ async def test_a_push_that_waits_is_withdrawn_when_its_item_is_deleted(world: Wo
         return len(await world.statuses("pat")) == 6
 
     await until(decided, what="what became of all three")
-    became = {one["item_id"]: one["status"] for one in reversed(await world.told("pat"))}
+    became = {one["item_id"]: one["status"] for one in reversed(await world.decisions("pat"))}
     assert became == {"night-jazz": "withdrawn", "night-rock": "sent", None: "sent"}
     await world.pipeline.pushed()
     assert sorted(world.delivered("pat")) == ["Hello", "night-rock"]

@@ -15,7 +15,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.provision import provision
+from infra.kafka.admin.provision import provision
 from infra.local import LocalStack, Ports
 from infra.postgres import pool as database
 from infra.redis.projection import KEY
@@ -52,8 +52,8 @@ async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -
         await pipeline.publish(PROFILES, [a_profile(event_id=new_id(), user_id=user, topics=["t1"]) for user in USERS])
         await pipeline.publish(EXPERIMENTS, [an_experiment()])
         await pipeline.publish(PUSH_REQUESTS, [a_push_request(event_id=new_id(), user_id=user) for user in USERS])
-        wanted = {"kind": "send", "title": "Tonight", "body": "A trio"}
-        await pipeline.publish(PUSH_REQUESTS, [a_push_request(event_id=new_id(), user_id=USERS[0], **wanted)])
+        fields = {"kind": "send", "title": "Tonight", "body": "A trio"}
+        await pipeline.publish(PUSH_REQUESTS, [a_push_request(event_id=new_id(), user_id=USERS[0], **fields)])
         await act(pipeline)
         yield pipeline
 
@@ -106,8 +106,8 @@ async def whole(pipeline: Pipeline) -> dict[str, Any]:
         stated = all(portrait.inferred and portrait.stated for portrait in now["portraits"].values())
         return now if charted and stated and all(parts) and all(now["logged"].values()) else None
 
-    seen: dict[str, Any] = await until(found, what="everything in Redis")
-    return seen
+    snapshot: dict[str, Any] = await until(found, what="everything in Redis")
+    return snapshot
 
 
 async def back(pipeline: Pipeline, before: dict[str, Any]) -> None:
@@ -137,8 +137,8 @@ async def test_a_redis_that_was_emptied_is_filled_again_by_itself(pipeline: Pipe
 
 
 async def test_deleted_items_do_not_come_back(pipeline: Pipeline) -> None:
-    gone = an_item("gone")
-    await pipeline.publish(ITEMS, [gone])
+    item = an_item("gone")
+    await pipeline.publish(ITEMS, [item])
     pipeline.publisher.produce_bytes(ITEMS, b"gone", None)
     await pipeline.publisher.flush()
     await pipeline.settle()
@@ -226,13 +226,13 @@ async def held(addresses: Addresses, counts: tuple[int, int, int]) -> bool:
     """Say whether the archive holds so many interactions, items and items that are indexed."""
     try:
         pool = await database.connect(addresses.database_url)
-        found = await pool.fetchrow(
+        rows = await pool.fetchrow(
             "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM items), (SELECT count(*) FROM catalogue)"
         )
         await pool.close()
     except database.CONNECTION_ERRORS:
         return False
-    return tuple(found) == counts
+    return tuple(rows) == counts
 
 
 def remove(folder: Path) -> None:

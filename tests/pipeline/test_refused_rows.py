@@ -72,20 +72,20 @@ async def rows(pipeline: Pipeline, query: str, *values: Any) -> list[Any]:
 
 async def until_rows(pipeline: Pipeline, query: str, count: int) -> list[Any]:
     async def there() -> list[Any]:
-        found = await rows(pipeline, query)
-        return found if len(found) >= count else []
+        result = await rows(pipeline, query)
+        return result if len(result) >= count else []
 
-    found: list[Any] = await until(there, what=f"{count} rows of {query}")
-    return found
+    result: list[Any] = await until(there, what=f"{count} rows of {query}")
+    return result
 
 
 async def letters(pipeline: Pipeline, count: int) -> list[DeadLetter]:
     async def there() -> list[DeadLetter]:
-        found = await pipeline.dead_letters()
-        return found if len(found) >= count else []
+        result = await pipeline.dead_letters()
+        return result if len(result) >= count else []
 
-    found: list[DeadLetter] = await until(there, what=f"{count} letters")
-    return found
+    result: list[DeadLetter] = await until(there, what=f"{count} letters")
+    return result
 
 
 def clicks(count: int, *, bad: tuple[int, ...] = (), user_id: str = "u1") -> list[Interaction]:
@@ -107,10 +107,12 @@ async def test_a_row_that_postgresql_refuses_becomes_a_dead_letter(pipeline: Pip
     async with refusing(pipeline, "interactions", "NEW.item_id = 'refused'", error):
         await pipeline.publish(INTERACTIONS, events)
         await until_rows(pipeline, "SELECT item_id FROM interactions", 57)
-        found = await letters(pipeline, 3)
+        new_letters = await letters(pipeline, 3)
     codec = pipeline.registry.codec(Interaction)
-    assert {letter.value for letter in found} == {codec.encode(event) for event in events if event.item_id == "refused"}
-    assert {(letter.stage, letter.reason) for letter in found} == {("archive.write", "store_refused")}
+    assert {letter.value for letter in new_letters} == {
+        codec.encode(event) for event in events if event.item_id == "refused"
+    }
+    assert {(letter.stage, letter.reason) for letter in new_letters} == {("archive.write", "store_refused")}
     await pipeline.publish(INTERACTIONS, clicks(5, user_id="later"))
     await until_rows(pipeline, "SELECT item_id FROM interactions", 62)
     status, out, _ = await pipeline.millrace("dead-letters", "replay", "--stage", "archive.write")
@@ -210,10 +212,10 @@ async def test_keys_that_redis_refuses_to_write_stop_no_role(pipeline: Pipeline)
     assert (feed.returncode, others.returncode) == (None, None)
 
 
-def refused_stages(pipeline: Pipeline, wanted: set[str]) -> Callable[[], Any]:
+def refused_stages(pipeline: Pipeline, names: set[str]) -> Callable[[], Any]:
     async def stages() -> set[str]:
-        found = {letter.stage for letter in await pipeline.dead_letters()}
-        return found if wanted <= found else set()
+        new_letters = {letter.stage for letter in await pipeline.dead_letters()}
+        return new_letters if names <= new_letters else set()
 
     return stages
 
@@ -225,13 +227,15 @@ async def test_ids_of_events_are_unique_per_user(pipeline: Pipeline) -> None:
     for _ in range(2):
         await pipeline.publish(INTERACTIONS, events)
     await pipeline.settle()
-    assert {user: found.event_count for user, found in (await pipeline.features()).items()} == dict.fromkeys(users, 1)
+    assert {user: entries.event_count for user, entries in (await pipeline.features()).items()} == dict.fromkeys(
+        users, 1
+    )
     assert (await pipeline.stats())["i1"].counts == {"click": len(users)}
     assert sorted(await until_rows(pipeline, "SELECT user_id FROM interactions", len(users))) == users
 
     async def logged() -> bool:
-        found = [await RedisInteractionLog(pipeline.redis).read(user) for user in users]
-        return [len(mine) for mine in found] == [1] * len(users)
+        entries = [await RedisInteractionLog(pipeline.redis).read(user) for user in users]
+        return [len(mine) for mine in entries] == [1] * len(users)
 
     await until(logged, what="one event of each user in the log")
     assert (feed.returncode, others.returncode) == (None, None)

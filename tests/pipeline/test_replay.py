@@ -117,16 +117,16 @@ def data() -> Dataset:
 
 def rated(data: Dataset) -> Dataset:
     """Return what evaluation takes from a data set: who rated or clicked what and when, and what that is."""
-    heard = [event for event in data.interactions if event.item_id is not None]
-    told = [
-        msgspec.structs.replace(interaction(event, number), event_id=known.event_id)
-        for number, (event, known) in enumerate(zip(of_dataset(data).events, heard, strict=True), start=1)
+    events = [event for event in data.interactions if event.item_id is not None]
+    replayed_events = [
+        msgspec.structs.replace(interaction(event, number), event_id=known_item.event_id)
+        for number, (event, known_item) in enumerate(zip(of_dataset(data).events, events, strict=True), start=1)
     ]
-    first = {event.item_id: event.occurred_at for event in reversed(told)}
+    first = {event.item_id: event.occurred_at for event in reversed(replayed_events)}
     items = [
         msgspec.structs.replace(item, created_at=first[item.item_id]) for item in data.items if item.item_id in first
     ]
-    return replace(data, interactions=told, items=items)
+    return replace(data, interactions=replayed_events, items=items)
 
 
 # Each of these goes on where the one before has come to; the first ends before the next begins, as they share servers.
@@ -190,14 +190,14 @@ async def test_the_pipeline_ends_with_the_lists_of_the_evaluation(
     The catalogue and the profiles are there from the start on both sides; a fit lets an item in once the stream has
     passed the time it was created, which in this data is that of its first rating, when evaluation lets it in.
     """
-    lists, found = await asyncio.wrap_future(expected), fitted.feeds
-    assert found.keys() == lists.keys()
-    others = [user_id for user_id, feed in lists.items() if found[user_id].items != feed.items]
-    unlike = [user_id for user_id in others if not alike(found[user_id], lists[user_id])]
+    lists, feeds = await asyncio.wrap_future(expected), fitted.feeds
+    assert feeds.keys() == lists.keys()
+    others = [user_id for user_id, feed in lists.items() if feeds[user_id].items != feed.items]
+    unlike = [user_id for user_id in others if not alike(feeds[user_id], lists[user_id])]
     furthest = max(
         abs(one - other)
         for user_id, feed in lists.items()
-        for one, other in zip(found[user_id].scores, feed.scores, strict=True)
+        for one, other in zip(feeds[user_id].scores, feed.scores, strict=True)
     )
     print(
         f"{len(lists)} feeds: {len(lists) - len(others)} the same, {len(others) - len(unlike)} with ties"
@@ -210,15 +210,15 @@ async def test_publishing_everything_twice_changes_nothing(repeated: End, fitted
     assert_same(repeated, fitted)
 
 
-def assert_same(found: End, expected: End) -> None:
-    assert found.dead_letters == expected.dead_letters
+def assert_same(actual_end: End, expected: End) -> None:
+    assert actual_end.dead_letters == expected.dead_letters
     for name in ("features", "stats"):
-        assert getattr(found, name).keys() == getattr(expected, name).keys()
+        assert getattr(actual_end, name).keys() == getattr(expected, name).keys()
         for key, record in getattr(expected, name).items():
-            assert close(comparable(getattr(found, name)[key]), comparable(record)), f"{name} of {key}"
-    assert found.feeds.keys() == expected.feeds.keys()
+            assert close(comparable(getattr(actual_end, name)[key]), comparable(record)), f"{name} of {key}"
+    assert actual_end.feeds.keys() == expected.feeds.keys()
     for user_id, feed in expected.feeds.items():
-        assert alike(found.feeds[user_id], feed, within=max(SAME, stored_step(feed))), f"feed of {user_id}"
+        assert alike(actual_end.feeds[user_id], feed, within=max(SAME, stored_step(feed))), f"feed of {user_id}"
 
 
 def stored_step(feed: Feed) -> float:
@@ -245,12 +245,12 @@ def close(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def alike(found: Feed, expected: Feed, *, within: float = EQUAL) -> bool:
+def alike(feed: Feed, expected: Feed, *, within: float = EQUAL) -> bool:
     """Say whether two feeds are the same but for the order of equal scores, and what they push off the end."""
     scores = dict(zip(expected.items, expected.scores, strict=True))
     last = min(expected.scores)
     return all(
         isclose(score, other, rel_tol=within, abs_tol=within)
         and isclose(score, scores.get(item, last), rel_tol=within, abs_tol=within)
-        for item, score, other in zip(found.items, found.scores, expected.scores, strict=True)
+        for item, score, other in zip(feed.items, feed.scores, expected.scores, strict=True)
     )

@@ -34,8 +34,8 @@ def registered(client: SchemaRegistryClient, subject: str, schema: Any, *referen
 def refers(field: str, name: str) -> tuple[Any, Any]:
     """Return a field's type under a name of its own, and the schema of an interaction that refers to it."""
     schema = copy.deepcopy(avro_schema(Interaction))
-    told = next(one for one in schema["fields"] if one["name"] == field)
-    part, told["type"] = told["type"], name
+    told_field = next(one for one in schema["fields"] if one["name"] == field)
+    part, told_field["type"] = told_field["type"], name
     return part, schema
 
 
@@ -66,7 +66,7 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
     await pipeline.settle()
     folded = (await pipeline.features())["u1"]
     assert (folded.event_count, folded.counts) == (2, {"save": 2})
-    assert {found.item_id for found in folded.recent} == {f"i{direct}", f"i{nested}"}
+    assert {recent_item.item_id for recent_item in folded.recent} == {f"i{direct}", f"i{nested}"}
     letters = [(letter.stage, letter.reason, letter.detail) for letter in await pipeline.dead_letters()]
     assert letters == [("user.decode", "wrong_record", "'millrace.Thing' is not a millrace.Interaction")]
     assert worker.returncode is None

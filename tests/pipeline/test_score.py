@@ -40,8 +40,8 @@ async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -
 @asynccontextmanager
 async def scoring(pipeline: Pipeline, url: str, **settings: Any) -> AsyncIterator[None]:
     """Run the role that asks the model."""
-    told = {"anthropic_api_key": KEY, "llm_base_url": url, "llm_max_retries": 0, "llm_timeout_s": 60.0}
-    configured = pipeline.addresses.apply_to(replace(Settings(), **(told | {"llm_score_interval_s": 0.0} | settings)))
+    fields = {"anthropic_api_key": KEY, "llm_base_url": url, "llm_max_retries": 0, "llm_timeout_s": 60.0}
+    configured = pipeline.addresses.apply_to(replace(Settings(), **(fields | {"llm_score_interval_s": 0.0} | settings)))
     stop = asyncio.Event()
     running = asyncio.create_task(score.run(configured, stop))
     try:
@@ -86,7 +86,7 @@ async def circuit(pipeline: Pipeline) -> str:
 async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline: Pipeline) -> None:
     double = FakeClaude()
     double.gate.clear()
-    known = LlmScoreStore(pipeline.redis, ttl_s=60)
+    stored_scores = LlmScoreStore(pipeline.redis, ttl_s=60)
     first = await appear(pipeline, "alex", "jazz")
     assert first.llm_scores == {}
     async with double.serve() as url:
@@ -98,7 +98,7 @@ async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline
             double.gate.set()
 
             async def judged() -> Any:
-                scores = await known.read("alex")
+                scores = await stored_scores.read("alex")
                 return scores if scores and scores.features_version == second.features_version else None
 
             scores = (await until(judged, what="scores by the newest features")).scores
@@ -111,11 +111,11 @@ async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline
             assert combined == pytest.approx(ml if llm is None else 0.6 * ml + 0.4 * llm, abs=1e-3)
         assert {item for item, llm in scores.items() if llm > 0.4} == JAZZ & set(scores)
 
-        asked = len(double.requests)
+        request_count = len(double.requests)
         async with scoring(pipeline, url):  # started anew it reads the same feeds again
             await appear(pipeline, "bea", "rock")
             await a_feed(pipeline, "bea", lambda feed: feed.llm_scores)
-        assert len(double.requests) == asked + 1
+        assert len(double.requests) == request_count + 1
         for key in [key async for key in pipeline.redis.scan_iter("llm:*")]:
             await pipeline.redis.delete(key)
         async with scoring(pipeline, url):  # what Redis has lost is on the topic

@@ -121,7 +121,7 @@ async def test_what_says_nothing_finds_nothing(connections: LazyPool, query: str
 async def test_what_is_alike_is_learned_once_and_searched_by(connections: LazyPool) -> None:
     pool = await connections.pool()
     assert await similarity_fit.is_due(pool, 86_400, NOW)
-    await similarity_fit.fit(pool, NOW)
+    await similarity_fit.fit(pool, NOW, features=10_000)
     assert not await similarity_fit.is_due(pool, 86_400, NOW)
     assert await pool.fetchval("SELECT count(*) FROM words WHERE meaning IS NOT NULL") > 10
     assert (await found(connections, "red shoes"))[0] == "REDSHOES01"
@@ -179,13 +179,13 @@ async def test_nothing_found_and_nothing_trending_is_not_found(connections: Lazy
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_match")
 
 
-@pytest.mark.parametrize(("limit", "found"), [(-1, 1), (3, 3), (None, 7), (10**9, 7)])
+@pytest.mark.parametrize(("limit", "number"), [(-1, 1), (3, 3), (None, 7), (10**9, 7)])
 async def test_the_limit_of_a_shops_search_is_held_to_1_to_6000(
-    connections: LazyPool, limit: int | None, found: int
+    connections: LazyPool, limit: int | None, number: int
 ) -> None:
     items = MemoryItemStore()
     await items.write(SHELF)
     params = {"query": " mic "} | ({} if limit is None else {"response_limit": limit})
     async with World(items=items, clients={"search": a_shop_search(connections)}).http() as http:
         answer = await http.get("/recommendations/search", params=params)
-    assert len(answer.json()["results"]) == found
+    assert len(answer.json()["results"]) == number

@@ -111,8 +111,8 @@ QUERIES = [
 
 @pytest.mark.parametrize(("query", "expected"), QUERIES)
 async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, expected: list[str]) -> None:
-    found = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
-    assert found.item_ids == expected
+    found_matches = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
+    assert found_matches.item_ids == expected
     listed = await PostgresCatalogListing(connections).find(CatalogFilter(words=[query]), limit=50)
     assert sorted(listed) == sorted(expected)
     catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
@@ -134,8 +134,8 @@ async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, 
 async def test_a_run_that_nothing_holds_is_found_by_what_most_of_it_is_in(
     connections: LazyPool, query: str, first: str
 ) -> None:
-    found = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
-    assert found.item_ids[0] == first
+    matches = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
+    assert matches.item_ids[0] == first
 
 
 @pytest.mark.parametrize("query", ["北極", "龍", "ๆ", "뷁", "🦄", "\u200d", "\u00ad", "　", "'自'転':*"[:1]])

@@ -103,7 +103,7 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         return await pool.fetchval(counted, 2 * USERS)
 
     await until(kept, what="products and clicks in the archive")
-    await similarity_fit.fit(pool, datetime.now(UTC))
+    await similarity_fit.fit(pool, datetime.now(UTC), features=10_000)
     await pipeline.start("shop")
     url = await pipeline.start_api(unused_tcp_port)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
@@ -117,10 +117,8 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
             return await got("/recommendations/home", user_id=user_id)
 
         async def stocked() -> Any:
-            found = await home("new")
-            return (
-                found["trending"] and found["trending"][0]["id"] in (product("audio", 0), product("home", 0)) and found
-            )
+            page = await home("new")
+            return page["trending"] and page["trending"][0]["id"] in (product("audio", 0), product("home", 0)) and page
 
         new = await until(stocked, what="charts")
         assert new["personalized"] == []
@@ -133,9 +131,9 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         [rule] = (await got(f"/recommendations/product/{product('audio', 0)}/rules"))["rules"]
         assert (rule["product"]["id"], rule["confidence"]) == (product("home", 0), 1.0)
 
-        found = await got("/recommendations/search", query="hedphones")
-        assert set(ids(found["results"])) >= {product("audio", number) for number in range(8)}
-        assert "fallback_reason" not in found
+        page = await got("/recommendations/search", query="hedphones")
+        assert set(ids(page["results"])) >= {product("audio", number) for number in range(8)}
+        assert "fallback_reason" not in page
         nothing = await got("/recommendations/search", query="qwxzzyk", response_limit=3)
         assert (ids(nothing["results"]), nothing["fallback_reason"]) == (ids(new["trending"])[:3], "no_search_matches")
 
@@ -146,9 +144,9 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
             assert (await http.post("/interactions", json={"user_id": "user123"} | body)).status_code == 200
 
         async def personal() -> Any:
-            found = await home("user123")
-            shown = {item[:5] for item in ids(found["personalized"])}
-            return {"AUDIO", "SHOES"} <= shown and found
+            page = await home("user123")
+            shown_categories = {item[:5] for item in ids(page["personalized"])}
+            return {"AUDIO", "SHOES"} <= shown_categories and page
 
         mine = await until(personal, what="a home of their own")
         personalized = ids(mine["personalized"])
@@ -157,10 +155,10 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         assert product("home", 0) in personalized[:8], "it goes with what was clicked"
 
         async def done() -> Any:
-            found = (await got("/api/v1/interactions/interactions/user123"))["interactions"]
-            return len(found) == 2 and found
+            page = (await got("/api/v1/interactions/interactions/user123"))["interactions"]
+            return len(page) == 2 and page
 
-        told = ("event_type", "product_id", "query")
+        columns = ("event_type", "product_id", "query")
         second, first = await until(done, what="both events in the archive")
-        assert [first[name] for name in told] == ["product_click", product("audio", 0), None]
-        assert [second[name] for name in told] == ["search_query", None, "running shoes"]
+        assert [first[name] for name in columns] == ["product_click", product("audio", 0), None]
+        assert [second[name] for name in columns] == ["search_query", None, "running shoes"]

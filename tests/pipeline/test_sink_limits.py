@@ -29,7 +29,7 @@ from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -105,13 +105,13 @@ class World:
         await asyncio.wait_for(self.logging.write(topic.name, cast(Any, self.records(topic, values))), 60)
 
     def records(self, topic: Topic, values: Sequence[Any]) -> Any:
-        codec, found = Codecs().codec(topic.record), []
+        codec, results = Codecs().codec(topic.record), []
         for value in map(text.canonical, values):
-            limit.check(value, now_ms=clock.now_ms())
+            record_limit.check(value, now_ms=clock.now_ms())
             self._offset += 1
             key = topic.key_of(value)
-            found.append(Record(topic.name, 0, self._offset, key, codec.encode(value), clock.now_ms()))
-        return found
+            results.append(Record(topic.name, 0, self._offset, key, codec.encode(value), clock.now_ms()))
+        return results
 
     def letters(self) -> list[str]:
         return [f"{letter.stage}: {letter.detail}" for letter in self.broker.newest(DEAD_LETTERS).values()]
@@ -164,12 +164,12 @@ def an_extreme_item(text: str, id_text: str, *, first: str = "") -> Item:
 def extreme_events(text: str, id_text: str) -> list[Interaction]:
     names = [filled(id_text, limit.ID_CHARS, f"{uuid.uuid4().hex[:8]}{n}-") for n in range(4)]
     long, line = filled(text, limit.TEXT_CHARS), filled(text, limit.LINE_CHARS)
-    told: dict[str, Any] = {"user_id": names[0], "session_id": names[1], "request_id": names[2], "query": line}
-    told |= {"context": {names[3]: long, "controls": CONTROLS}, "occurred_at": clock.now_ms() - 5_000}
+    fields: dict[str, Any] = {"user_id": names[0], "session_id": names[1], "request_id": names[2], "query": line}
+    fields |= {"context": {names[3]: long, "controls": CONTROLS}, "occurred_at": clock.now_ms() - 5_000}
     return [
-        an_interaction(event_id=names[1], item_id=names[2], action="rate", value=10.0, **told),
-        an_interaction(event_id=names[2], item_id=names[3], action="purchase", value=-1e6, **told),
-        an_interaction(event_id=names[3], item_id=None, action="search", **told),
+        an_interaction(event_id=names[1], item_id=names[2], action="rate", value=10.0, **fields),
+        an_interaction(event_id=names[2], item_id=names[3], action="purchase", value=-1e6, **fields),
+        an_interaction(event_id=names[3], item_id=None, action="search", **fields),
     ]
 
 
@@ -184,12 +184,12 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     await world.indexing.rebuild_dictionary()
     assert (world.letters(), world.refused) == ([], [])
     catalogue = HybridSearch(world.pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
-    found = await catalogue.search(HybridQuery(category="music", words=["train"], limit=1_000))
-    assert plain.item_id in {match.item_id for match in found}
+    matches = await catalogue.search(HybridQuery(category="music", words=["train"], limit=1_000))
+    assert plain.item_id in {match.item_id for match in matches}
     documents = "SELECT count(*) FROM catalogue WHERE item_id = $1 AND document <> ''"
     assert await world.pool.fetchval(documents, plain.item_id) == 1
-    known = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
-    assert all(one.item_id for one in known)
+    known_items = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
+    assert all(one.item_id for one in known_items)
     await catalogue.search(
         HybridQuery(category=item.category, words=[item.title], user=GeoLocation(city=item.title), limit=3)
     )
@@ -226,14 +226,16 @@ async def test_the_read_models_take_anything_of_users_and_items(world: World, ki
         attributes=dict.fromkeys(names[:100], long),
     )
     numbers = dict(zip(names, (1e12, -1e12, 0.0, 5e-324), strict=False))
-    told = features(user_id=names[0], categories=numbers, topics=numbers, sources=numbers, segment=line, queries=[line])
+    user_features = features(
+        user_id=names[0], categories=numbers, topics=numbers, sources=numbers, segment=line, queries=[line]
+    )
     arms = [Arm(name=name, share=0.5, parameters=dict.fromkeys(names[:50], long)) for name in names[:2]]
     experiment = an_experiment(experiment_id=names[0], name=line, description=long, metric=line, arms=arms)
     item = an_item(names[1], category=names[2])
     await RedisItemStore(world.redis).write([item, an_extreme_item(text, id_text)])
     for topic, value in (
         (PROFILES, profile),
-        (FEATURES, told),
+        (FEATURES, user_features),
         (EXPERIMENTS, experiment),
         (ITEM_STATS, stats(names[1], trending=-745.0, segments={line: 1.0})),
         (ITEM_STATS, stats(names[3], trending=float("-inf"))),
@@ -324,9 +326,9 @@ async def test_any_events_within_the_limits_are_archived(
     world: World, rows: list[tuple[str, str, str, str, float]]
 ) -> None:
     names = ("event_id", "user_id", "item_id", "query", "value")
-    told = [dict(zip(names, row, strict=True)) for row in rows]
+    records = [dict(zip(names, row, strict=True)) for row in rows]
     events = [
-        an_interaction(action="rate", **one | {"user_id": str(one["user_id"]).lstrip("~") or "x"}) for one in told
+        an_interaction(action="rate", **one | {"user_id": str(one["user_id"]).lstrip("~") or "x"}) for one in records
     ]
     await world.archived(INTERACTIONS, events)
     await world.logged(INTERACTIONS, events)

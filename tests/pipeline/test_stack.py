@@ -18,10 +18,10 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.kafka.provision import BrokerTopic, broker_topics, create, provision
+from infra.kafka.admin.provision import BrokerTopic, broker_topics, create, provision
 from infra.kafka.publisher import Publisher
+from infra.kafka.readers.topic_tail import last
 from infra.kafka.registry import Registry
-from infra.kafka.topic_tail import last
 from infra.local import Child, LocalStack, Ports, Step, unprivileged
 from infra.local.port import HOST, free_ports
 from infra.local.program import run_program
@@ -171,9 +171,9 @@ async def test_what_a_stack_holds_outlives_a_kill_of_every_process_and_a_stop(tm
 
 async def test_a_stack_has_all_topics_with_leaders(stack: Addresses) -> None:
     admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap_servers})
-    found = (await asyncio.to_thread(admin.list_topics, timeout=10)).topics
+    topics = (await asyncio.to_thread(admin.list_topics, timeout=10)).topics
     for topic in broker_topics():
-        assert len(found[topic.name].partitions) == topic.partitions, topic.name
+        assert len(topics[topic.name].partitions) == topic.partitions, topic.name
 
 
 async def test_a_stack_has_all_subjects(stack: Addresses, registry: Registry) -> None:
@@ -182,24 +182,24 @@ async def test_a_stack_has_all_subjects(stack: Addresses, registry: Registry) ->
 
 
 async def test_the_database_can_hold_vectors(stack: Addresses) -> None:
-    found = await sql(stack.database_url, "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
-    assert found == 1
+    rows = await sql(stack.database_url, "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
+    assert rows == 1
 
 
 async def test_servers_listen_on_the_loopback_address_only(stack: Addresses) -> None:
     listening = set()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # PostgreSQL's workers come and go
-            found = child.net_connections(kind="inet")
-            listening |= {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+            connections = child.net_connections(kind="inet")
+            listening |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
     assert {ip.removeprefix("::ffff:") for ip in listening} == {HOST}
 
 
 async def test_provisioning_again_changes_nothing(stack: Addresses) -> None:
-    told: dict[str, str] = {}
-    await provision(stack, on_result=told.__setitem__)
-    assert told["topics"].endswith("of which 0 are new")
-    assert told["tables"] == "as they should be"
+    names: dict[str, str] = {}
+    await provision(stack, on_result=names.__setitem__)
+    assert names["topics"].endswith("of which 0 are new")
+    assert names["tables"] == "as they should be"
 
 
 async def test_servers_whose_addresses_are_set_are_used(stack: Addresses, tmp_path: Path) -> None:
@@ -298,9 +298,9 @@ async def test_redis_lets_nobody_in_without_the_password(stack: Addresses, login
 
 async def test_redis_is_recent_enough(stack: Addresses) -> None:
     redis = connect(stack.redis_url)
-    told = await redis.info("server")
+    info = await redis.info("server")
     await redis.aclose()
-    version = told.get("valkey_version", told["redis_version"])
+    version = info.get("valkey_version", info["redis_version"])
     assert tuple(map(int, version.split(".")))[:2] >= OLDEST
 
 

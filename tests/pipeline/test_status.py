@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 from infra.address import Addresses
 from infra.health import status
 from infra.health.pipeline_health import PipelineReader
-from infra.kafka.provision import APP_ID, BrokerTopic, create
+from infra.kafka.admin.provision import APP_ID, BrokerTopic, create
 from infra.kafka.publisher import Publisher
+from infra.kafka.readers.topic_tail import follow, last
 from infra.kafka.registry import Registry
-from infra.kafka.topic_tail import follow, last
 from infra.local.port import free_ports
 from infra.redis import heartbeat
 from infra.redis.connection import connect
@@ -45,10 +45,10 @@ async def test_running_servers_are_up_and_a_stopped_one_is_named(stack: Addresse
     (port,) = free_ports(1)
     settings = stack.apply_to(Settings())
     assert (await status.read(settings)).up
-    found = await status.read(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0"))
-    assert not found.up
-    assert [name for name, server in found.servers.items() if not server.up] == ["redis"]
-    assert "Connect" in found.servers["redis"].problem
+    current_status = await status.read(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0"))
+    assert not current_status.up
+    assert [name for name, server in current_status.servers.items() if not server.up] == ["redis"]
+    assert "Connect" in current_status.servers["redis"].problem
 
 
 async def test_nothing_up_is_an_answer_too() -> None:
@@ -59,10 +59,10 @@ async def test_nothing_up_is_an_answer_too() -> None:
         f"redis://127.0.0.1:{ports[2]}/0",
         f"postgresql://postgres:secret@127.0.0.1:{ports[3]}/x",
     )
-    found = await status.read(nowhere.apply_to(Settings()))
-    assert {server.up for server in found.servers.values()} == {False}
-    assert "secret" not in found.servers["database"].address
-    assert (found.lag, found.roles, found.newest_feed_at) == ({}, [], None)
+    current_status = await status.read(nowhere.apply_to(Settings()))
+    assert {server.up for server in current_status.servers.values()} == {False}
+    assert "secret" not in current_status.servers["database"].address
+    assert (current_status.lag, current_status.roles, current_status.newest_feed_at) == ({}, [], None)
 
 
 async def test_the_lag_of_a_group_is_what_it_has_not_read(
@@ -81,11 +81,11 @@ async def test_the_lag_of_a_group_is_what_it_has_not_read(
 async def test_the_age_of_the_newest_feed_is_measured(stack: Addresses, publisher: Publisher) -> None:
     await publisher.publish(FEEDS, [a_feed()])
     at_s = time.time()
-    found = await status.read(stack.apply_to(Settings()))
-    assert found.newest_feed_at is not None
-    assert abs(found.newest_feed_at / 1000 - at_s) < 5
-    assert found.newest_feed_age_s is not None
-    assert found.newest_feed_age_s < 10
+    current_status = await status.read(stack.apply_to(Settings()))
+    assert current_status.newest_feed_at is not None
+    assert abs(current_status.newest_feed_at / 1000 - at_s) < 5
+    assert current_status.newest_feed_age_s is not None
+    assert current_status.newest_feed_age_s < 10
 
 
 async def test_roles_are_seen_by_their_signs_of_life(stack: Addresses) -> None:
@@ -116,9 +116,9 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-def of(stack: Addresses, **given: Any) -> Settings:
+def of(stack: Addresses, **value: Any) -> Settings:
     """Return settings of the stack with the database that the fixture empties."""
-    return replace(stack.apply_to(Settings()), redis_url=stack.redis_url.removesuffix("/0") + "/10", **given)
+    return replace(stack.apply_to(Settings()), redis_url=stack.redis_url.removesuffix("/0") + "/10", **value)
 
 
 async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_order_is_not_missed(
@@ -137,14 +137,14 @@ async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_orde
     await until(is_up)
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
-    found = await status.read(settings)
-    assert found.pipeline is not None
-    assert (found.up, found.pipeline.status) == (True, "degraded")
-    assert [problem.partition(" ")[0] for problem in found.problems] == ["juggler", "clown"]
-    assert found.pipeline.roles["juggler"].crashes == 1
+    current_status = await status.read(settings)
+    assert current_status.pipeline is not None
+    assert (current_status.up, current_status.pipeline.status) == (True, "degraded")
+    assert [problem.partition(" ")[0] for problem in current_status.problems] == ["juggler", "clown"]
+    assert current_status.pipeline.roles["juggler"].crashes == 1
     await heartbeat.remove_heartbeat(redis, ["juggler"])
-    found = await status.read(of(stack))
-    assert (found.problems, found.pipeline.roles if found.pipeline else None) == ([], {})
+    current_status = await status.read(of(stack))
+    assert (current_status.problems, current_status.pipeline.roles if current_status.pipeline else None) == ([], {})
 
 
 async def test_a_redis_that_is_out_of_memory_is_not_well(stack: Addresses, redis: Redis) -> None:
@@ -152,9 +152,9 @@ async def test_a_redis_that_is_out_of_memory_is_not_well(stack: Addresses, redis
     assert (await reader.read()).redis_writes == "ok"
     await redis.config_set("maxmemory", 1)
     try:
-        found = await reader.read()
-        assert (found.status, found.redis_writes) == ("degraded", "refused")
-        assert "OutOfMemory" in found.problems[0]
+        entries = await reader.read()
+        assert (entries.status, entries.redis_writes) == ("degraded", "refused")
+        assert "OutOfMemory" in entries.problems[0]
         assert "OutOfMemory" in (await status.read(of(stack))).problems[0]
     finally:
         await redis.config_set("maxmemory", 0)
@@ -177,11 +177,11 @@ async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
     await asyncio.to_thread(deleted.result)
     count = high - 2 - (low + 3)
 
-    found = await status.read(of(stack))
-    assert found.lag[group] == {AUDITS.name: 2}, "what was deleted is not what waits"
-    assert found.pipeline is not None
-    assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
-    assert f"{count:,} records of {AUDITS.name} were deleted by retention" in found.problems[-1]
+    current_status = await status.read(of(stack))
+    assert current_status.lag[group] == {AUDITS.name: 2}, "what was deleted is not what waits"
+    assert current_status.pipeline is not None
+    assert current_status.pipeline.deleted_unread[group] == {AUDITS.name: count}
+    assert f"{count:,} records of {AUDITS.name} were deleted by retention" in current_status.problems[-1]
 
     reader = PipelineReader(of(stack), redis)
 
@@ -193,10 +193,10 @@ async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
 
     await asyncio.to_thread(consumer.commit, offsets=[TopicPartition(AUDITS.name, number, high)], asynchronous=False)
     consumer.close()
-    found = await status.read(of(stack))
-    assert not any(group in problem for problem in found.problems)
-    assert found.pipeline is not None
-    assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
+    current_status = await status.read(of(stack))
+    assert not any(group in problem for problem in current_status.problems)
+    assert current_status.pipeline is not None
+    assert current_status.pipeline.deleted_unread[group] == {AUDITS.name: count}
 
 
 @pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "No problems."), ("clown", 2, "clown has not been")])
@@ -232,10 +232,10 @@ async def test_a_tail_shows_the_last_events_in_order_and_what_cannot_be_decoded(
         await publisher.publish(INTERACTIONS, [an_interaction(user_id=f"{user_id}-{n}", item_id=f"i{n}")])
     publisher.produce_bytes(INTERACTIONS, user_id.encode(), b"not a record")
     await publisher.flush()
-    found = await last(stack.kafka_bootstrap_servers, registry, INTERACTIONS, count=5)
-    assert [entry.value.item_id for entry in found[:4]] == ["i8", "i9", "i10", "i11"]
-    assert (found[4].key, found[4].value) == (user_id.encode(), None)
-    assert found[4].problem.startswith("bad_frame")
+    result = await last(stack.kafka_bootstrap_servers, registry, INTERACTIONS, count=5)
+    assert [entry.value.item_id for entry in result[:4]] == ["i8", "i9", "i10", "i11"]
+    assert (result[4].key, result[4].value) == (user_id.encode(), None)
+    assert result[4].problem.startswith("bad_frame")
 
 
 async def test_a_tail_of_an_empty_topic_is_empty(stack: Addresses, registry: Registry) -> None:

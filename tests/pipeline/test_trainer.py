@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 import uuid
@@ -42,14 +41,16 @@ WITHIN_S = 120.0
 def events() -> list[Interaction]:
     """Return a stream in which each user keeps to the even items or to the odd ones."""
     draw = random.Random(0)
-    left = {user: draw.sample(range(user % 2, ITEM_COUNT, 2), ITEM_COUNT // 2) for user in range(USERS)}
-    told = []
+    items_by_user = {user: draw.sample(range(user % 2, ITEM_COUNT, 2), ITEM_COUNT // 2) for user in range(USERS)}
+    replayed_events = []
     for number in range(EVENTS):
-        user = draw.choice([user for user in left if left[user]])
+        user = draw.choice([user for user in items_by_user if items_by_user[user]])
         at_ms = T0_MS + 60_000 * number
-        item_id = f"i{left[user].pop()}"
-        told.append(an_interaction(event_id=str(uuid.uuid4()), user_id=f"u{user}", item_id=item_id, occurred_at=at_ms))
-    return told
+        item_id = f"i{items_by_user[user].pop()}"
+        replayed_events.append(
+            an_interaction(event_id=str(uuid.uuid4()), user_id=f"u{user}", item_id=item_id, occurred_at=at_ms)
+        )
+    return replayed_events
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 
 async def in_service(pipeline: Pipeline) -> ModelVersion:
-    found: ModelVersion = (await pipeline.newest(MODEL_VERSIONS))[MODEL]
-    return found
+    version: ModelVersion = (await pipeline.newest(MODEL_VERSIONS))[MODEL]
+    return version
 
 
 async def tastes_of(pipeline: Pipeline) -> set[str]:
@@ -89,8 +90,8 @@ async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeli
     assert (version.status, version.events) == (SERVING, EVENTS)
     assert "of the weights before any fit" in version.reason
     assert version.metrics["hr@10"] > 2 * 10 / ITEM_COUNT
-    told = await in_service(pipeline)
-    assert (told.version, told.status) == (version.version, SERVING)
+    told_version = await in_service(pipeline)
+    assert (told_version.version, told_version.status) == (version.version, SERVING)
     assert await tastes_of(pipeline) == {version.version}
     assert "taste" in await sources(pipeline)
     assert (await pipeline.board()).serving == version.version
@@ -129,14 +130,14 @@ async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline
 def clairvoyant() -> ModelVersion:
     """Return weights that were told the outcomes over and over."""
     learner = Learner(learner_params(Settings()))
-    seen: list[Any] = []
-    learner.on_outcome = lambda look, taken: seen.append((look, taken))
+    outcomes: list[Any] = []
+    learner.on_outcome = lambda look, chosen: outcomes.append((look, chosen))
     for number in range(ITEM_COUNT):
         learner.catalog.apply_item(an_item(f"i{number}", category=f"c{number % 5}", topics=[], created_at=T0_MS - 1))
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
-    for look, taken in 30 * seen[-180:]:
-        learner.blender.learn(look.features, taken, look.query.context, among=look.is_admissible)
+    for look, chosen in 30 * outcomes[-180:]:
+        learner.blender.learn(look.features, chosen, look.query.context, among=look.is_admissible)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
     )
@@ -153,10 +154,10 @@ async def test_one_command_rolls_back_and_the_trainer_goes_on_from_there(pipelin
 
     status, out, err = await pipeline.millrace("models", "rollback", "--reason", "a test", "--json")
     assert status == 0, err
-    told = msgspec.json.decode(out)
-    assert (told["version"], told["reason"]) == (first.version, f"rolled back from {second.version}: a test")
+    body = msgspec.json.decode(out)
+    assert (body["version"], body["reason"]) == (first.version, f"rolled back from {second.version}: a test")
     serving = await in_service(pipeline)
-    assert (serving.version, serving.reason) == (first.version, told["reason"])
+    assert (serving.version, serving.reason) == (first.version, body["reason"])
     assert await tastes_of(pipeline) == {first.version}
 
     async def followed() -> bool:
@@ -185,11 +186,11 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
         called = await http.post("/retrain")
         assert called.status_code == 202
         version = await pipeline.fitted(called.json()["event_id"])
-        shown = (await http.get("/metrics/models")).json()
-    assert (shown["model"], shown["serving"]) == (MODEL, version.version)
-    assert shown["versions"][0]["metrics"] == shown["metrics"] == version.metrics
-    assert 0 <= shown["age_s"] < WITHIN_S
-    assert shown["training"]["state"] == "idle"
+        body = (await http.get("/metrics/models")).json()
+    assert (body["model"], body["serving"]) == (MODEL, version.version)
+    assert body["versions"][0]["metrics"] == body["metrics"] == version.metrics
+    assert 0 <= body["age_s"] < WITHIN_S
+    assert body["training"]["state"] == "idle"
 
 
 async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline) -> None:
@@ -243,8 +244,8 @@ async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_secon
     store = RedisFeedStore(pipeline.redis)
 
     async def feed() -> list[str]:
-        (found,) = await store.read(["newcomer"])
-        return [] if found is None else found.items
+        (entries,) = await store.read(["newcomer"])
+        return [] if entries is None else entries.items
 
     async def acted(item_id: str) -> list[str]:
         before = await feed()
@@ -272,7 +273,6 @@ async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_secon
             TRIGGERS,
             [Trigger(event_id=str(uuid.uuid4()), user_id="newcomer", kind="refresh", occurred_at=now_ms)],
         )
-        await asyncio.sleep(0.2)
         return "new" in await feed()
 
     await until(shown, timeout_s=10, what="the new item in a feed")

@@ -15,10 +15,10 @@ from confluent_kafka import Producer
 from infra import clock
 from infra.address import Addresses
 from infra.health import status
-from infra.kafka import dead_letter_replay
-from infra.kafka.dead_letter_replay import DeadLetterFilter
 from infra.kafka.partition import partition_of
-from infra.kafka.topic_tail import last
+from infra.kafka.readers import dead_letter_replay
+from infra.kafka.readers.dead_letter_replay import DeadLetterFilter
+from infra.kafka.readers.topic_tail import last
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.settings import Settings
 from schemas.types import Interaction
@@ -113,8 +113,8 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     everywhere = [an_item(f"i{n}") for n in range(60)]
     await asyncio.to_thread(out.commit, ITEMS, everywhere)
     # Each partition of each topic that is read ends in what was aborted, before anybody reads it.
-    gone = [an_item(f"gone-{n}") for n in range(60)]
-    await asyncio.to_thread(out.abort, ITEMS, gone)
+    items = [an_item(f"gone-{n}") for n in range(60)]
+    await asyncio.to_thread(out.abort, ITEMS, items)
     await asyncio.to_thread(out.abort, ITEM_STATS, [stats(f"gone-{n}", counts={"like": 9}) for n in range(60)])
     await asyncio.to_thread(out.abort, PROFILES, [a_profile(user_id=user, segment="gone") for user in USERS])
     await asyncio.to_thread(out.abort, TRIGGERS, [a_trigger(user_id=user) for user in USERS])
@@ -123,7 +123,9 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone", 3))
     feed, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log,shop,push,fetch,collect")
     await pipeline.settle()
-    assert {user: found.event_count for user, found in (await pipeline.features()).items()} == dict.fromkeys(USERS, 1)
+    assert {user: entries.event_count for user, entries in (await pipeline.features()).items()} == dict.fromkeys(
+        USERS, 1
+    )
     # While all read along, too: aborted after the last committed one, and before the next.
     for number in (2, 3):
         await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone", 2))
@@ -133,7 +135,7 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     folded = await pipeline.features()
     assert {user: folded[user].event_count for user in USERS} == dict.fromkeys(USERS, 3)
     assert {user: folded[user].segment for user in USERS} == dict.fromkeys(USERS, "")
-    counted = {item: found.counts for item, found in (await pipeline.stats()).items() if item.startswith("tx")}
+    counted = {item: entries.counts for item, entries in (await pipeline.stats()).items() if item.startswith("tx")}
     assert counted == {f"tx-{n}": {"click": len(USERS)} for n in (1, 2, 3)}
 
     async def in_the_archive() -> bool:
@@ -142,8 +144,8 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     await until(in_the_archive, what="the archive holds what was committed")
 
     async def in_the_log() -> bool:
-        found = [await RedisInteractionLog(pipeline.redis).read(user) for user in USERS]
-        return [sorted(str(event.item_id) for event in mine) for mine in found] == [["tx-1", "tx-2", "tx-3"]] * 8
+        entries = [await RedisInteractionLog(pipeline.redis).read(user) for user in USERS]
+        return [sorted(str(event.item_id) for event in mine) for mine in entries] == [["tx-1", "tx-2", "tx-3"]] * 8
 
     await until(in_the_log, what="the log holds what was committed")
 
@@ -167,11 +169,11 @@ async def test_an_open_transaction_is_not_waited_for(pipeline: Pipeline) -> None
     await pipeline.settle()
     await asyncio.to_thread(out.begin, INTERACTIONS, clicks(USERS, "tx-open", 400))
     await pipeline.settle()
-    assert {found.event_count for found in (await pipeline.features()).values()} == {1}
+    assert {user_features.event_count for user_features in (await pipeline.features()).values()} == {1}
     await asyncio.to_thread(out.producer.abort_transaction, DEADLINE_S)
     await pipeline.publish(INTERACTIONS, clicks(USERS, "tx-2"))
     await pipeline.settle()
-    assert {found.event_count for found in (await pipeline.features()).values()} == {2}
+    assert {user_features.event_count for user_features in (await pipeline.features()).values()} == {2}
 
 
 async def test_a_worker_starts_over_logs_that_end_in_what_was_aborted(pipeline: Pipeline) -> None:
@@ -194,7 +196,7 @@ async def test_a_worker_starts_over_logs_that_end_in_what_was_aborted(pipeline: 
     await pipeline.start("trainer")
     await pipeline.publish(INTERACTIONS, clicks(USERS, "tx-2"))
     await pipeline.settle()
-    assert {found.event_count for found in (await pipeline.features()).values()} == {2}
+    assert {user_features.event_count for user_features in (await pipeline.features()).values()} == {2}
 
 
 async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: Pipeline) -> None:
@@ -203,8 +205,8 @@ async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: 
     await asyncio.to_thread(out.commit, INTERACTIONS, clicks(USERS, "tx-1"))
     await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone"))
     async with asyncio.timeout(20):
-        found = await last(servers, pipeline.registry, INTERACTIONS, count=None)
-    assert [entry.value.item_id for entry in found] == ["tx-1"] * len(USERS)
+        result = await last(servers, pipeline.registry, INTERACTIONS, count=None)
+    assert [entry.value.item_id for entry in result] == ["tx-1"] * len(USERS)
     pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", b"no record")
     await pipeline.publisher.flush()
     worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")

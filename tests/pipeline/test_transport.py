@@ -61,16 +61,16 @@ def test_no_record_is_lost_through_joins_kills_and_stops(stack: Stack, tmp_path:
         alive = fleet.start(homes[0])
         alive.wait_working()
         for _ in range(ROUNDS):
-            joined = fleet.start(homes[1])  # join
-            joined.wait_working()
+            joined_worker = fleet.start(homes[1])  # join
+            joined_worker.wait_working()
             alive.wait_working()
             alive.kill()  # kill -9
-            joined.wait_working()
+            joined_worker.wait_working()
             alive = fleet.start(homes[0])  # join again
             alive.wait_working()
-            joined.wait_working()
+            joined_worker.wait_working()
             assert load.is_alive(), "the load ended early"
-            assert joined.stop() == 0, joined.tail()  # SIGTERM
+            assert joined_worker.stop() == 0, joined_worker.tail()  # SIGTERM
             alive.wait_working()
         load.hurry.set()
         load.join()
@@ -84,9 +84,9 @@ def test_no_record_is_lost_through_joins_kills_and_stops(stack: Stack, tmp_path:
 
     expected = {(partition, offset) for partition, end in ends(servers, topic).items() for offset in range(end)}
     assert len(expected) == RECORDS
-    seen = processed(*homes)
-    assert set(seen) == expected, f"{len(expected - set(seen))} records were lost"
-    repeats = seen.total() - RECORDS
+    records = processed(*homes)
+    assert set(records) == expected, f"{len(expected - set(records))} records were lost"
+    repeats = records.total() - RECORDS
     print(f"{RECORDS} records, {ROUNDS} rounds: 0 lost, {repeats} repeats ({repeats / RECORDS:.2%})")
     assert repeats <= RECORDS * 0.05
 

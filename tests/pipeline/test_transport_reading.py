@@ -12,13 +12,13 @@ from pathlib import Path
 import faust
 import pytest
 from aiokafka import ConsumerRecord
-from confluent_kafka import TopicPartition
+from confluent_kafka import OFFSET_INVALID, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from infra.settings import Settings
 from streams.runtime.faust_role import batch_limits
-from streams.transport import App, Limits, StaleEventError, as_current, batch_topic, faust_app, run
+from streams.transport import App, InFlight, Limits, StaleEventError, as_current, batch_topic, faust_app, run
 from tests.pipeline.transport_fleet import PARTITIONS, Stack, committed, create_topics, ends, producer
 
 LIMITS = batch_limits(Settings())
@@ -91,22 +91,22 @@ async def test_every_byte_arrives_whatever_the_codec(stack: Stack, tmp_path: Pat
     topic, group = named("bytes")
     create_topics(servers, topic)
     out = producer(servers, **{"compression.type": codec})
-    sent = [
+    payloads = [
         (b"\xff\xfe not utf-8", b"\x00\x01 binary \xff", [("trace", b"\x00\xff"), ("empty", b"")]),
         (None, b"null key", []),
         (b"null value", None, []),
         (b"", b"", []),
         *[(b"key", b"compressible " * 200, [])] * 50,
     ]
-    for key, value, headers in sent:
+    for key, value, headers in payloads:
         out.produce(topic, value, key, partition=3, headers=headers)
     out.flush()
     async with reading(servers, group, topic, tmp_path) as reader:
-        await until(lambda: len(reader.records) >= len(sent), "all records are read")
+        await until(lambda: len(reader.records) >= len(payloads), "all records are read")
         batch = reader.events[0].value
         assert (batch.topic, batch.partition, batch.first_offset) == (topic, 3, 0)
-        assert batch.remaining == len(sent) - len(batch)
-    assert [(record.key, record.value, list(record.headers)) for record in reader.records] == sent
+        assert batch.remaining == len(payloads) - len(batch)
+    assert [(record.key, record.value, list(record.headers)) for record in reader.records] == payloads
 
 
 async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: Stack, tmp_path: Path) -> None:
@@ -132,6 +132,37 @@ async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: S
         # What came in the meantime comes in as many fetches as it was written in, each after what was before it.
         await until(lambda: reader.acknowledge() or len(reader.records) == 4_002, "fetched again once acknowledged")
     assert max(len(event.value) for event in reader.events) <= 50
+
+
+async def test_processed_records_free_their_memory_and_stop_reading_at_a_limit_of_their_own(
+    stack: Stack, tmp_path: Path
+) -> None:
+    servers = stack.kafka_bootstrap_servers
+    topic, group = named("processed")
+    create_topics(servers, topic)
+    out = producer(servers)
+
+    def write(text: bytes) -> None:
+        for _ in range(100):
+            out.produce(topic, text, partition=0)
+        out.flush()
+
+    limits = replace(LIMITS, batch_records=50, max_in_flight_records=100, max_processed_records=200)
+    async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
+        for text in (b"a", b"b"):
+            write(text)
+            await until(lambda: len(reader.records) == 100, "a processed partition is fetched again")
+            for event in reader.events:
+                reader.app.process(event)
+            assert not reader.records
+        assert reader.app.consumer.load(TP(topic, 0)) == InFlight(len(reader.events), 0, 0, 200)
+        assert committed(servers, group, topic)[0] == OFFSET_INVALID, "processed is not acknowledged"
+        write(b"c")
+        out.produce(topic, b"more", partition=1)
+        out.flush()
+        await until(lambda: reader.records and reader.records[-1].value == b"more", "the other partition is fetched")
+        assert len(reader.records) == 1
+        await until(lambda: reader.acknowledge() or len(reader.records) == 101, "fetched again once acknowledged")
 
 
 async def test_small_batches_of_a_hot_partition_leave_room_for_the_others(stack: Stack, tmp_path: Path) -> None:
@@ -162,22 +193,22 @@ async def test_what_is_held_when_partitions_are_taken_is_read_again(stack: Stack
     limits = replace(LIMITS, batch_records=100)
     async with reading(servers, group, topic, tmp_path, limits=limits, table=True) as first:
         await until(lambda: len(first.records) == 8_000, "all records are read")
-        done = {}
+        names = {}
         for event in [event for event in first.events if event.value.first_offset < 300]:
             assert event.ack()
-            done[event.value.partition] = event.value.last_offset + 1
-        held = [event for event in first.events if event.value.first_offset >= 300]
+            names[event.value.partition] = event.value.last_offset + 1
+        held_events = [event for event in first.events if event.value.first_offset >= 300]
         first.events = []
         async with reading(servers, group, topic, tmp_path, limits=limits, table=True) as second:
             await until(
-                lambda: len(first.records) + len(second.records) == 8_000 - sum(done.values()),
+                lambda: len(first.records) + len(second.records) == 8_000 - sum(names.values()),
                 "what was not acknowledged is read again by both",
             )
             assert {e.value.partition for e in first.events}.isdisjoint({e.value.partition for e in second.events})
             assert second.events
-            assert not any(event.ack() for event in held), "acknowledged from before the rebalance"
-            assert committed(servers, group, topic) == done
-            with pytest.raises(StaleEventError), as_current(held[0]):
+            assert not any(event.ack() for event in held_events), "acknowledged from before the rebalance"
+            assert committed(servers, group, topic) == names
+            with pytest.raises(StaleEventError), as_current(held_events[0]):
                 pytest.fail("a stale event may not write")
             first.acknowledge()
             second.acknowledge()

@@ -29,8 +29,8 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 async def told(pipeline: Pipeline) -> Counter[tuple[str, str, str]]:
     """Return the triggers on the topic: user, kind and reason of each, and how often it is there."""
-    found: list[Trigger] = await pipeline.read(TRIGGERS)
-    return Counter((trigger.user_id, trigger.kind, trigger.reason) for trigger in found)
+    triggers: list[Trigger] = await pipeline.read(TRIGGERS)
+    return Counter((trigger.user_id, trigger.kind, trigger.reason) for trigger in triggers)
 
 
 async def known(pipeline: Pipeline) -> int:
@@ -65,7 +65,7 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
         await until(woken, what=f"{users} woken at {now} in {zone}")
 
     async def folded() -> bool:
-        return not {what: left for what, left in (await pipeline.work_left()).items() if "triggers" in what}
+        return not {what: remainder for what, remainder in (await pipeline.work_left()).items() if "triggers" in what}
 
     await until(folded, what="the triggers folded and committed")
     await pipeline.kill(worker)
@@ -109,11 +109,11 @@ async def test_a_given_list_is_ranked_by_a_worker_and_the_feed_stays(pipeline: P
         await until(logged, what="the interactions in the log")
         await until(ranked, what="a feed")
         before = await get("/content")
-        given = ["i1", "nowhere", "i9", "i2"]
-        answer = await post("/results/re-rank", candidates=given, event_id=str(uuid.uuid4()))
+        candidate_ids = ["i1", "nowhere", "i9", "i2"]
+        answer = await post("/results/re-rank", candidates=candidate_ids, event_id=str(uuid.uuid4()))
         assert answer.status_code == 200, answer.text
         body = answer.json()
-        assert sorted(item["item_id"] for item in body["items"]) == sorted(given)
+        assert sorted(item["item_id"] for item in body["items"]) == sorted(candidate_ids)
         assert (body["items"][0]["item_id"], body["items"][-1]["item_id"]) == ("i9", "nowhere")
         assert body["items"][0]["item"]["category"] == "c0"
         key = KEY + reranked(Trigger(event_id=body["event_id"], user_id="alex", kind="rerank", occurred_at=0))
@@ -125,5 +125,5 @@ async def test_a_given_list_is_ranked_by_a_worker_and_the_feed_stays(pipeline: P
         assert {group["category"] for group in by_category} == {"c0", "c1", "c2"}
 
         assert await pipeline.stop(worker) == 0
-        late = await post("/results/re-rank", candidates=given)
+        late = await post("/results/re-rank", candidates=candidate_ids)
         assert (late.status_code, late.json()["error"]["code"]) == (504, "not_in_time")

@@ -31,8 +31,10 @@ DEADLINE_S = 60.0
 def settings(stack: Addresses, tmp_path: Path) -> Settings:
     """Settings under which Redis and PostgreSQL are run, and the slower two are those of the session's stack."""
     ports = Ports.free()
-    given = stack.apply_to(Settings(millrace_home=tmp_path, redis_port=ports.redis, database_port=ports.database))
-    return replace(given, redis_url="", database_url="")
+    given_settings = stack.apply_to(
+        Settings(millrace_home=tmp_path, redis_port=ports.redis, database_port=ports.database)
+    )
+    return replace(given_settings, redis_url="", database_url="")
 
 
 @asynccontextmanager
@@ -59,17 +61,17 @@ async def addresses_of(up: Process) -> dict[str, str]:
         line = await up.stdout.readline()
     assert line, (await up.communicate())[1].decode()
     printed: dict[str, str] = json.loads(line)
-    found: dict[str, str] = json.loads(await asyncio.to_thread(Path(printed["addresses"]).read_bytes))
-    for name, url in found.items():
+    body: dict[str, str] = json.loads(await asyncio.to_thread(Path(printed["addresses"]).read_bytes))
+    for name, url in body.items():
         assert printed[name] == masked(url)
-    return printed | found
+    return printed | body
 
 
 def passwords(home: Path) -> list[str]:
     """Return the passwords of a home's servers."""
-    found = list(json.loads((home / "secrets.json").read_bytes()).values())
-    assert all(len(password) >= 40 for password in found)
-    return found
+    secrets = list(json.loads((home / "secrets.json").read_bytes()).values())
+    assert all(len(password) >= 40 for password in secrets)
+    return secrets
 
 
 async def status_of(settings: Settings) -> tuple[int, dict[str, Any]]:
@@ -82,8 +84,8 @@ async def status_of(settings: Settings) -> tuple[int, dict[str, Any]]:
 
 async def health_of(url: str) -> dict[str, Any]:
     async with httpx.AsyncClient() as http:
-        told: dict[str, Any] = (await http.get(f"{url}/health")).json()
-    return told
+        body: dict[str, Any] = (await http.get(f"{url}/health")).json()
+    return body
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -95,18 +97,20 @@ async def until(true: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_stops_everything_in_order(settings: Settings, number: signal.Signals) -> None:
     async with millrace(settings, "up", "--servers-only", "--json") as up:
-        found = await addresses_of(up)
+        running_settings = await addresses_of(up)
         children = psutil.Process(up.pid).children(recursive=True)
         assert len(children) >= 2
-        assert found["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
-        assert found["redis_url"].endswith(f"@127.0.0.1:{settings.redis_port}/0")
-        shown = [part for child in [psutil.Process(up.pid), *children] for part in child.cmdline()]
-        assert not [part for part in shown if any(password in part for password in passwords(settings.millrace_home))]
+        assert running_settings["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
+        assert running_settings["redis_url"].endswith(f"@127.0.0.1:{settings.redis_port}/0")
+        arguments = [part for child in [psutil.Process(up.pid), *children] for part in child.cmdline()]
+        assert not [
+            part for part in arguments if any(password in part for password in passwords(settings.millrace_home))
+        ]
         up.send_signal(number)
-        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
-    assert up.returncode == 0, told.decode()
-    assert "Traceback" not in told.decode()
-    assert not any(password in told.decode() for password in passwords(settings.millrace_home))
+        _, output = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, output.decode()
+    assert "Traceback" not in output.decode()
+    assert not any(password in output.decode() for password in passwords(settings.millrace_home))
     assert [child for child in children if child.is_running()] == []
     assert not (settings.millrace_home / "addresses.json").exists()
 
@@ -156,23 +160,23 @@ async def test_a_second_up_on_one_home_says_who_is_there(settings: Settings) -> 
     async with millrace(settings, "up", "--servers-only", "--json") as up:
         await addresses_of(up)
         async with millrace(settings, "up", "--servers-only") as second:
-            _, told = await asyncio.wait_for(second.communicate(), DEADLINE_S)
+            _, output = await asyncio.wait_for(second.communicate(), DEADLINE_S)
         assert second.returncode == 1
-        assert f"process {up.pid}" in told.decode()
-        assert "Traceback" not in told.decode()
+        assert f"process {up.pid}" in output.decode()
+        assert "Traceback" not in output.decode()
         up.terminate()
         await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0
 
 
 async def test_a_busy_port_is_one_message_and_exit_code_1(settings: Settings) -> None:
-    taken = int(settings.kafka_bootstrap_servers.rpartition(":")[2])
-    async with millrace(replace(settings, redis_port=taken), "up", "--servers-only") as up:
-        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    port = int(settings.kafka_bootstrap_servers.rpartition(":")[2])
+    async with millrace(replace(settings, redis_port=port), "up", "--servers-only") as up:
+        _, output = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 1
-    assert f"Port {taken}, which Redis needs, is taken by java" in told.decode()
-    assert "REDIS_PORT" in told.decode()
-    assert "Traceback" not in told.decode()
+    assert f"Port {port}, which Redis needs, is taken by java" in output.decode()
+    assert "REDIS_PORT" in output.decode()
+    assert "Traceback" not in output.decode()
 
 
 async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> None:
@@ -180,8 +184,8 @@ async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> No
         await until(lambda: bool(psutil.Process(up.pid).children()))
         children = psutil.Process(up.pid).children(recursive=True)
         up.terminate()
-        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
-    assert up.returncode == 0, told.decode()
+        _, output = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, output.decode()
     assert [child for child in children if child.is_running()] == []
 
 
@@ -189,8 +193,8 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
     (api_port,) = free_ports(1)
     whole = replace(settings, api_port=api_port, watchdog_timeout_s=25.0)
     async with millrace(whole, "up", "--json") as up:
-        found = await addresses_of(up)
-        assert found["api_url"] == f"http://127.0.0.1:{api_port}"
+        running_settings = await addresses_of(up)
+        assert running_settings["api_url"] == f"http://127.0.0.1:{api_port}"
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
         roles = {role.partition(f" {OPTION}")[0] for role in roles}
@@ -198,31 +202,31 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 
         everyone = {"feed", "trainer", "archive", "log", "fetch", "push", "shop"}
-        redis = connect(found["redis_url"])
+        redis = connect(running_settings["redis_url"])
         async with asyncio.timeout(DEADLINE_S):
             while {sign["role"] for sign in await heartbeat.heartbeats(redis)} != everyone:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await redis.aclose()
-        code, said = await status_of(whole)
-        assert (code, said["pipeline"]["problems"]) == (0, [])
-        assert all(server["up"] for server in said["servers"].values())
-        assert {role["role"] for role in said["roles"]} == everyone == set(said["pipeline"]["roles"])
+        code, status = await status_of(whole)
+        assert (code, status["pipeline"]["problems"]) == (0, [])
+        assert all(server["up"] for server in status["servers"].values())
+        assert {role["role"] for role in status["roles"]} == everyone == set(status["pipeline"]["roles"])
 
         [pusher] = [child for child in children if "push" in child.cmdline() and "cli.main" in child.cmdline()]
         pusher.suspend()
         async with asyncio.timeout(DEADLINE_S):
-            while (await health_of(found["api_url"]))["status"] == "ok":  # noqa: ASYNC110
+            while (await health_of(running_settings["api_url"]))["status"] == "ok":  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        told = await health_of(found["api_url"])
-        assert (told["status"], told["pipeline"]["roles"]["push"]["state"]) == ("degraded", "late")
-        code, said = await status_of(whole)
+        health = await health_of(running_settings["api_url"])
+        assert (health["status"], health["pipeline"]["roles"]["push"]["state"]) == ("degraded", "late")
+        code, status = await status_of(whole)
         assert code == 2
-        assert "push has been silent" in said["pipeline"]["problems"][0]
+        assert "push has been silent" in status["pipeline"]["problems"][0]
         async with asyncio.timeout(DEADLINE_S):  # it is ended, and another starts in its place
-            while (await health_of(found["api_url"]))["status"] != "ok":  # noqa: ASYNC110
+            while (await health_of(running_settings["api_url"]))["status"] != "ok":  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert not pusher.is_running()
         up.terminate()
-        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
-    assert up.returncode == 0, told.decode()
+        _, health = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, health.decode()
     assert [child for child in children if child.is_running()] == []

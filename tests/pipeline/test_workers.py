@@ -57,11 +57,11 @@ async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> N
     await until(alone, what="one worker with all partitions")
     await pipeline.settle()
     features = await pipeline.features()
-    assert {user_id: found.event_count for user_id, found in features.items()} == {
+    assert {user_id: user_features.event_count for user_id, user_features in features.items()} == {
         f"u{n}": len(events) // USERS for n in range(USERS)
     }
     stats = await pipeline.stats()
-    assert sum(found.counts["click"] for found in stats.values()) == len(events)
+    assert sum(user_features.counts["click"] for user_features in stats.values()) == len(events)
     feeds = await RedisFeedStore(pipeline.redis).read(sorted(features))
     assert all(feed is not None and feed.features_version == features[feed.user_id].version for feed in feeds)
     assert await pipeline.dead_letters() == []
@@ -80,6 +80,6 @@ async def test_an_event_in_a_wrong_partition_is_sent_to_the_right_one(pipeline: 
         INTERACTIONS, [an_interaction(event_id=str(uuid.uuid4()), user_id=f"w{n}") for n in range(20)]
     )
     await pipeline.settle()
-    assert {user_id: found.event_count for user_id, found in (await pipeline.features()).items()} == {
+    assert {user_id: user_features.event_count for user_id, user_features in (await pipeline.features()).items()} == {
         f"w{n}": 2 for n in range(20)
     }

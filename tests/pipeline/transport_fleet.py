@@ -25,13 +25,16 @@ class Stack(Protocol):
 def create_topics(servers: str, *names: str, **config: str) -> None:
     topics = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
     admin = AdminClient({"bootstrap.servers": servers})
-    for made in admin.create_topics(topics, operation_timeout=30).values():
-        made.result(30)
+    for creation in admin.create_topics(topics, operation_timeout=30).values():
+        creation.result(30)
 
     def led() -> bool:
         """A worker that joins before the broker knows of a topic has none of its partitions for minutes."""
-        known = admin.list_topics(timeout=30).topics
-        return all(name in known and all(p.leader >= 0 for p in known[name].partitions.values()) for name in names)
+        known_topics = admin.list_topics(timeout=30).topics
+        return all(
+            name in known_topics and all(p.leader >= 0 for p in known_topics[name].partitions.values())
+            for name in names
+        )
 
     until(led, within_s=30, what="the topics have leaders")
 
@@ -51,10 +54,10 @@ def producer(servers: str, **config: Any) -> Producer:
 def until(condition: Callable[[], Any], *, within_s: float, what: str, log: Callable[[], str] = str) -> Any:
     """Wait for a condition and return what it returned; fail with what was waited for, and the end of a log."""
     end_s = time.monotonic() + within_s
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < end_s, f"not within {within_s} s: {what}\n{log()}"
         time.sleep(0.02)
-    return found
+    return value
 
 
 class Worker:
@@ -122,20 +125,20 @@ class Fleet:
 
 def processed(*homes: Path) -> Counter[tuple[int, int]]:
     """Count how often each (partition, offset) was processed."""
-    seen: Counter[tuple[int, int]] = Counter()
+    counts: Counter[tuple[int, int]] = Counter()
     for home in homes:
         notes = home / "processed"
         for line in notes.read_text().splitlines() if notes.exists() else ():
             partition, offset = line.split()
-            seen[int(partition), int(offset)] += 1
-    return seen
+            counts[int(partition), int(offset)] += 1
+    return counts
 
 
 def committed(servers: str, group: str, topic: str) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
     try:
-        found = consumer.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=30)
-        return {tp.partition: tp.offset for tp in found}
+        offsets = consumer.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=30)
+        return {tp.partition: tp.offset for tp in offsets}
     finally:
         consumer.close()
 
@@ -153,18 +156,18 @@ def ends(servers: str, topic: str) -> dict[int, int]:
 
 def latest_values(servers: str, topic: str) -> dict[bytes, bytes]:
     """Read a changelog: the newest value of each key."""
-    left = {number: end for number, end in ends(servers, topic).items() if end}
+    remaining_ends = {number: end for number, end in ends(servers, topic).items() if end}
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "unused", "enable.auto.commit": False})
     try:
-        consumer.assign([TopicPartition(topic, number, 0) for number in left])
+        consumer.assign([TopicPartition(topic, number, 0) for number in remaining_ends])
         values: dict[bytes, bytes] = {}
-        while left:
+        while remaining_ends:
             message = consumer.poll(30)
-            assert message is not None, f"the changelog ended early: {left}"
+            assert message is not None, f"the changelog ended early: {remaining_ends}"
             assert message.error() is None
             values[message.key()] = message.value()
-            if message.offset() + 1 >= left.get(message.partition(), 0):
-                left.pop(message.partition(), None)
+            if message.offset() + 1 >= remaining_ends.get(message.partition(), 0):
+                remaining_ends.pop(message.partition(), None)
         return values
     finally:
         consumer.close()

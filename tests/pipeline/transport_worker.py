@@ -41,7 +41,7 @@ def build(options: dict[str, Any]) -> App:
     topic = batch_topic(app, options["topic"])
     counts = app.bytes_table("counts", partitions=options["partitions"]) if options.get("table") else None
     notes = os.open(home / "processed", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    held: list[faust.Event] = []
+    held_events: list[faust.Event] = []
 
     def write(event: faust.Event) -> None:
         batch: Batch = event.value
@@ -55,7 +55,7 @@ def build(options: dict[str, Any]) -> App:
 
     @app.on_drain
     async def checkpoint() -> None:
-        events, held[:] = list(held), []
+        events, held_events[:] = list(held_events), []
         for event in events:
             if app.is_live(event):
                 write(event)
@@ -64,7 +64,7 @@ def build(options: dict[str, Any]) -> App:
     @app.agent(topic)
     async def reader(stream: faust.Stream) -> None:
         async for event in stream.noack().events():
-            held.append(event)
+            held_events.append(event)
 
     @app.task
     async def checkpoints() -> None:

@@ -82,8 +82,8 @@ class Browser:
     async def barriers(self) -> list[str]:
         """Return what axe finds that keeps people out, gravely, once nothing fades in any more."""
         await self.until("document.getAnimations().every(a => a.effect.getComputedTiming().iterations === Infinity)")
-        found = (await Axe().run(self._now)).response["violations"]
-        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in _GRAVE]
+        result = (await Axe().run(self._now)).response["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in result if one["impact"] in _GRAVE]
 
     @property
     def _now(self) -> Page:

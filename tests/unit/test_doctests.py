@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("client/src/millrace_client", "domain", "infra", "loaders", "models", "schemas", "streams", "topics")
+PACKAGES = (
+    *(
+        "api",
+        "bench",
+        "checks",
+        "cli",
+        "client/src/millrace_client",
+        "domain",
+        "evaluation",
+        "infra",
+        "loaders",
+        "models",
+    ),
+    *("portal", "schemas", "streams", "topics"),
+)
 MODULES = [
     path.relative_to((ROOT / package).parent).with_suffix("").as_posix().replace("/", ".")
     for package in PACKAGES

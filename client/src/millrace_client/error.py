@@ -52,6 +52,13 @@ class MillraceError(Exception):
     """
 
     def __init__(self, status_code: int | None, detail: ErrorDetail, *, retry_after_s: float | None = None) -> None:
+        """Create an error.
+
+        Args:
+            status_code: The HTTP status; None if there was no response.
+            detail: The error in the response's body.
+            retry_after_s: The pause that the API demands, in seconds.
+        """
         self.status_code = status_code
         self.code = detail.code
         self.message = detail.message or f"status {status_code}"
@@ -82,6 +89,12 @@ class PartialFailureError(InvalidRequestError):
     """Some events are invalid, which `problems` identify by index; the others are published."""
 
     def __init__(self, problems: Sequence[Problem], count: int) -> None:
+        """Create an error.
+
+        Args:
+            problems: The invalid events, by index.
+            count: Number of events in the batch.
+        """
         message = f"{len(problems)} of {count} events are invalid; the others are published"
         super().__init__(207, ErrorDetail(code="partly_accepted", message=message, problems=problems))
 

@@ -140,7 +140,12 @@ _accepted_decoder = msgspec.json.Decoder(_Accepted)
 
 
 def publish_requests(events: Iterable[Event]) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and body of each request needed to publish events in order; runs of interactions form batches."""
+    """Yield the path and body of each request needed to publish events in order; runs of interactions form batches.
+
+    >>> clicks = [Interaction(user_id="ann", item_id=item, action="click") for item in ("i1", "i2")]
+    >>> [path for path, _ in publish_requests([*clicks, Profile(user_id="ann"), clicks[0]])]
+    ['/interaction/batch', '/profile', '/interaction']
+    """
     for is_batched, run in groupby(events, lambda event: isinstance(event, Interaction)):
         while batch := list(islice(run, BATCH if is_batched else 1)):
             if len(batch) == 1:

@@ -42,5 +42,8 @@ def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:
     Args:
         user_id: The user.
         limit: Maximum number of items (1 to 1,000); None for all.
+
+    >>> feed_query("ann", 5), feed_query("ann", None)
+    ({'user_id': 'ann', 'limit': 5}, {'user_id': 'ann'})
     """
     return {"user_id": user_id} if limit is None else {"user_id": user_id, "limit": limit}

@@ -145,7 +145,7 @@ class RedisCollectionStore:
         """
         if not record_ids:
             return []
-        with store_errors("looking for what was published"):
+        with store_errors("reading the published records"):
             memberships = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
         return [not is_member for is_member in memberships]
 
@@ -157,13 +157,13 @@ class RedisCollectionStore:
             record_ids: Ids of the records.
         """
         if record_ids:
-            with store_errors("noting what was published"):
+            with store_errors("recording the published records"):
                 await self._redis.sadd(PUBLISHED + name, *record_ids)
 
     async def write_usernames(self, usernames: Mapping[str, str]) -> None:
         """Store the names of users by their numeric ids."""
         if usernames:
-            with store_errors("keeping users' names"):
+            with store_errors("storing users' names"):
                 await self._redis.hset(USERS, items=[part for pair in usernames.items() for part in pair])
 
     async def usernames(self, numbers: Sequence[str]) -> list[str | None]:

@@ -126,7 +126,12 @@ class RedisFeedStore:
     """Feeds in Redis: writes in one pipeline, reads of one event loop tick in one MGET."""
 
     def __init__(self, redis: Redis, *, ttl_days: float = 0.0) -> None:
-        """Create a store; feeds that are not replaced expire after `ttl_days` days, 0 for never."""
+        """Create a store.
+
+        Args:
+            redis: The client.
+            ttl_days: Time after which a feed that is not replaced expires, in days; 0 for never.
+        """
         self._redis = redis
         self._ttl_s = round(ttl_days * DAY_S)
         self._reads: Coalescer[Feed | None] = Coalescer(self._fetch)

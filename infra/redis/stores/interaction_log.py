@@ -38,6 +38,11 @@ class MemoryInteractionLog:
     """The log in memory."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
+        """Start empty.
+
+        Args:
+            clock_s: The clock, in seconds since the epoch.
+        """
         self._clock_s = clock_s
         self._events: dict[tuple[str, str], Interaction] = {}
 
@@ -56,6 +61,12 @@ class RedisInteractionLog:
     """The log in Redis: one sorted set by time per user, which expires a day after the last event."""
 
     def __init__(self, redis: Redis, *, clock_s: Callable[[], float] = time.time) -> None:
+        """Create a log.
+
+        Args:
+            redis: The client.
+            clock_s: The clock, in seconds since the epoch.
+        """
         self._redis, self._clock_s = redis, clock_s
 
     async def write(self, events: Sequence[Interaction]) -> None:

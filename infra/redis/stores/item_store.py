@@ -157,6 +157,14 @@ class ItemCache:
         capacity: int = 100_000,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start empty.
+
+        Args:
+            items: The store that is read at a miss.
+            ttl_s: Time for which an entry is served, in seconds.
+            capacity: Largest number of entries.
+            clock_s: A monotonic clock, in seconds.
+        """
         self._items = items
         self._ttl_s = ttl_s
         self._capacity = capacity
@@ -229,6 +237,12 @@ class ItemReader(Generic[T]):
     """Parses the JSON of items, each object once: an `ItemCache` returns the same object while it is cached."""
 
     def __init__(self, read: Callable[[msgspec.Raw], T], *, capacity: int = 50_000) -> None:
+        """Start empty.
+
+        Args:
+            read: Parses the JSON of an item.
+            capacity: Number of parsed items at which all are dropped.
+        """
         self._read, self._capacity = read, capacity
         self._entries: dict[str, tuple[msgspec.Raw, T]] = {}
 

@@ -17,6 +17,12 @@ class LlmScoreStore:
     """The newest scores of each user. All methods raise `StoreError` if Redis does not answer."""
 
     def __init__(self, redis: Redis, *, ttl_s: float) -> None:
+        """Create a store.
+
+        Args:
+            redis: The client.
+            ttl_s: Time after which scores expire, in seconds.
+        """
         self._redis, self._ttl_ms = redis, round(ttl_s * 1_000)
 
     async def write(self, scores: LlmScores) -> None:

@@ -124,11 +124,11 @@ class RedisModelStatusStore:
 
     async def write(self, status: ModelStatus) -> None:
         """Replace the status."""
-        with store_errors("writing what is known of the models"):
+        with store_errors("writing the status of the models"):
             await self._redis.set(KEY, msgspec.json.encode(status))
 
     async def read(self) -> ModelStatus:
         """Return the status."""
-        with store_errors("reading what is known of the models"):
+        with store_errors("reading the status of the models"):
             document = cast("bytes | None", await self._redis.get(KEY))
         return ModelStatus() if document is None else msgspec.json.decode(document, type=ModelStatus)

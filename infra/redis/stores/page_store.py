@@ -107,5 +107,5 @@ class RedisPageStore:
         pipeline.lpush(KEY + owner, self._encoder.encode(session))
         pipeline.ltrim(KEY + owner, 0, MAX_SESSIONS - 1)
         pipeline.expire(KEY + owner, TTL_S)
-        with store_errors("keeping pages"):
+        with store_errors("storing pages"):
             await pipeline.execute()

@@ -120,6 +120,11 @@ class MemoryPrefetchStore:
     """Prefetched content in memory."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
+        """Start empty.
+
+        Args:
+            clock_s: The clock, in seconds since the epoch.
+        """
         self._clock_s = clock_s
         self._answers: dict[PrefetchSlot, Prefetched] = {}
         self._pending_until_s: dict[PrefetchSlot, float] = {}
@@ -197,7 +202,7 @@ class RedisPrefetchStore:
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
             pipeline.exists(_key(KEY, slot), _key(ASKED, slot))
-        with store_errors("looking for what was fetched"):
+        with store_errors("reading the fetched content"):
             return [not count for count in await pipeline.execute()]
 
     async def mark_pending(self, slots: Sequence[PrefetchSlot], *, deadline_s: float) -> None:
@@ -211,7 +216,7 @@ class RedisPrefetchStore:
         for slot in slots:
             pipeline.set(_key(ASKED, slot), b"", px=round(deadline_s * 1_000))
             self._name(pipeline, slot)
-        with store_errors("noting what is asked"):
+        with store_errors("recording a fetch request"):
             await pipeline.execute()
 
     async def write(self, user_id: str, answer: Prefetched) -> None:
@@ -227,7 +232,7 @@ class RedisPrefetchStore:
         pipeline.delete(_key(ASKED, slot))
         pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_TTL_S)
         self._name(pipeline, slot)
-        with store_errors("keeping what was fetched"):
+        with store_errors("storing fetched content"):
             await pipeline.execute()
 
     async def count_attempt(self, request_id: str) -> int:
@@ -242,14 +247,14 @@ class RedisPrefetchStore:
 
     async def read(self, user_id: str) -> list[Prefetched]:
         """Return a user's answers, ordered by the names of their slots."""
-        with store_errors("reading what was fetched"):
+        with store_errors("reading fetched content"):
             names = sorted(await self._names(user_id))
             documents = await self._redis.mget([f"{KEY}{user_id}:{name}" for name in names]) if names else []
         return [self._decoder.decode(data) for data in documents if data is not None]
 
     async def clear(self, user_id: str) -> int:
         """Remove a user's answers and pending marks."""
-        with store_errors("forgetting what was fetched"):
+        with store_errors("removing fetched content"):
             names = await self._names(user_id)
             keys = [[f"{prefix}{user_id}:{name}" for prefix in (KEY, ASKED)] for name in names]
             pipeline = self._redis.pipeline(transaction=True)
@@ -263,7 +268,7 @@ class RedisPrefetchStore:
         pipeline = self._redis.pipeline(transaction=False)
         for user_id, user_questions in questions.items():
             pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_TTL_S)
-        with store_errors("keeping questions"):
+        with store_errors("storing questions"):
             await pipeline.execute()
 
     async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:

@@ -125,7 +125,7 @@ class RedisUserProfileStore:
             pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_TTL_S)
             if one.cell is not None:
                 pipeline.set(PLACE + one.user_id, one.cell, ex=_TTL_S)
-        with store_errors("writing portraits"):
+        with store_errors("writing user profiles"):
             await pipeline.execute()
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
@@ -137,7 +137,7 @@ class RedisUserProfileStore:
     async def forget_stated(self, user_ids: Sequence[str]) -> None:
         """Remove stated profiles."""
         if user_ids:
-            with store_errors("forgetting profiles"):
+            with store_errors("removing profiles"):
                 await self._redis.delete(*(STATED + user_id for user_id in user_ids))
 
     async def read(self, user_id: str) -> UserProfile:
@@ -156,7 +156,7 @@ class RedisUserProfileStore:
         )
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
-        with store_errors("reading portraits"):
+        with store_errors("reading user profiles"):
             documents = await self._redis.mget(list(keys))
         return cast("list[bytes | None]", documents)  # the client does not decode
 

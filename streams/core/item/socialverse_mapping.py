@@ -12,7 +12,7 @@ import msgspec
 from domain.post import post_item_id
 from domain.timestamp import epoch_ms
 from schemas.codec import DecodeError
-from schemas.limit import LINE_CHARS, RATING_SCALE, TEXT_CHARS
+from schemas.limit import LINE_CHARS, TEXT_CHARS
 from schemas.text import cleaned
 from schemas.types import Action, Interaction, Item
 
@@ -127,9 +127,7 @@ def engagement(data: msgspec.Raw) -> EngagementRecord:
     return record
 
 
-def interaction(
-    collection: str, record: EngagementRecord, username: str | None, *, rating_scale: float = RATING_SCALE
-) -> Interaction:
+def interaction(collection: str, record: EngagementRecord, username: str | None, *, rating_scale: float) -> Interaction:
     """Return the interaction of an engagement; the same engagement always gets the same event id.
 
     Args:

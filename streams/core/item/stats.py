@@ -138,7 +138,11 @@ def _date(state: ItemState, times_ms: Sequence[int]) -> None:
 
 def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:
     """Add the signals with a positive weight to the sums."""
-    liked = [(math.log(weight), at_ms, segment, nth) for at_ms, _, weight, _, segment, nth in rows if weight > 0]
+    liked = [
+        (math.log(weight), at_ms, segment, user_event_index)
+        for at_ms, _, weight, _, segment, user_event_index in rows
+        if weight > 0
+    ]
     if not liked:
         return
 
@@ -149,8 +153,8 @@ def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None
     state.trending = _added(state.trending, grown(params.trending_rate))
     lasting = grown(params.popularity_rate)
     state.popularity = _added(state.popularity, lasting)
-    for (_, _, segment, nth), term in zip(liked, lasting, strict=True):
-        cohort = cohort_of(nth)
+    for (_, _, segment, user_event_index), term in zip(liked, lasting, strict=True):
+        cohort = cohort_of(user_event_index)
         state.cohorts[cohort] = _added(state.cohorts[cohort], (term,))
         if segment:
             state.segments[segment] = _added(state.segments.get(segment), (term,))

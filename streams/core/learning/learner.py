@@ -24,12 +24,12 @@ from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
+from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.features import weights_by_name
-from streams.core.ranking.item_weights import ItemWeightsProvider, model_event
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
+from streams.core.ranking.stages.features import weights_by_name
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 
@@ -135,12 +135,12 @@ class Learner:
         scale = self.params.user.rating_scale
         if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
-        liking = is_positive(weight_of(event.action, event.value, scale))
-        if learn_weights and liking:
+        is_liked = is_positive(weight_of(event.action, event.value, scale))
+        if learn_weights and is_liked:
             self._weigh(event)
         if self.catalog.labels(event.item_id) is None:
             self.catalog.apply_item(item or _unlisted(event.item_id, event.occurred_at))
-        self._fold(event, position, item=item, liking=liking)
+        self._fold(event, position, item=item, is_liked=is_liked)
         self.events += 1
         if self.refits_item_weights and self.events >= self._fit_due:
             self.fit()
@@ -160,9 +160,7 @@ class Learner:
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
-        self.catalog.item_weights.fill(
-            items, self.item_weights.weights(matrix[:, items], names)[None].astype(np.float64)
-        )
+        self.catalog.item_weights.fill(items, self.item_weights.weights(matrix[:, items], names).astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
@@ -249,7 +247,7 @@ class Learner:
                 outcome_weight=self._share(event),
             )
 
-    def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
+    def _fold(self, event: Interaction, position: Position, *, item: Item | None, is_liked: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
@@ -265,11 +263,11 @@ class Learner:
         window = self.catalog.items.encode_known(name for name, _, _ in before)
         groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
         self.catalog.neighbors.learn(
-            index, window, groups_back, at_ms=event.occurred_at, is_positive=liking, share=share
+            index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
-        self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
+        self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
-            self.item_weights.add(model_event(event, self.params.user.rating_scale), item)
+            self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

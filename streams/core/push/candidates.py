@@ -103,10 +103,10 @@ def fold_feed(
     decisions = list(_outdated(state, set(feed.items), now_ms))
     usual = []
     for item_id, lead, reason in top_items(feed):
-        card = items.get(item_id)
-        if card is None:
+        item = items.get(item_id)
+        if item is None:
             continue
-        if now_ms - card.created_at > params.item_max_age_ms:
+        if now_ms - item.created_at > params.item_max_age_ms:
             usual.append(lead)
         else:
             candidate = _candidate(
@@ -114,8 +114,8 @@ def fold_feed(
                 item_id,
                 now_ms,
                 item_id=item_id,
-                category=card.category,
-                title=card.title,
+                category=item.category,
+                title=item.title,
                 body=reason,
                 value=state.baseline.value(lead),
             )
@@ -210,7 +210,7 @@ def _considered(state: PushState, candidate: Notification, params: PushParams, n
     value, own = candidate.value or 0.0, state.preferences.value_threshold
     threshold = params.value_threshold if own is None else own
     if value < threshold:
-        reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
+        reason = f"it stands out {value:.2f} times as far as the usual leader, of {threshold:g} asked for"
         yield from decide(state, candidate, ("not_worth_it", reason), now_ms)
     else:
         yield from _admitted(state, candidate, params, now_ms, is_listed=True)

@@ -58,7 +58,7 @@ def due_items(state: PushState, now_ms: int) -> set[str]:
 
 
 def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_items: Collection[str] = ()) -> Release:
-    """Release due notifications, the most valuable first: each is handed out for delivery, waits on or is given up.
+    """Release due notifications in place, the most valuable first: each is handed out, waits on or is given up.
 
     A notification handed out keeps waiting until its delivery is recorded, so that a crash in between releases it
     again.
@@ -70,13 +70,14 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
         unavailable_items: Those of `due_items` that have left the catalog or are out of stock.
     """
     released = Release([], [])
+    state.sent_at = [at_ms for at_ms in state.sent_at if at_ms > now_ms - DAY_MS]
     gate = _Gate(state, params, now_ms)
     for waiting in sorted(gate.due, key=_value, reverse=True):
         tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
         outcome = (
             _withdrawn(waiting, unavailable_items)
             or rejection_reason(state, waiting.notification, tokens)
-            or gate.check(waiting)
+            or gate.admit(waiting)
         )
         if outcome is None:
             released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
@@ -89,7 +90,7 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
 def record_delivery(
     state: PushState, delivery: Delivery, answers: Mapping[str, SendResult] | None, *, params: PushParams, now_ms: int
 ) -> list[Notification]:
-    """Record the results of a delivery, by token; `answers` is None without a push service."""
+    """Record the results of a delivery in place, by token; `answers` is None without a push service."""
     waiting = state.pending[delivery.notification.notification_id]
     if answers is None:
         state.sent_at.append(now_ms)
@@ -110,7 +111,6 @@ class _Gate:
     """The limits on sending to a user at a time."""
 
     def __init__(self, state: PushState, params: PushParams, now_ms: int) -> None:
-        state.sent_at = [at_ms for at_ms in state.sent_at if at_ms > now_ms - DAY_MS]
         self._params, self._now_ms = params, now_ms
         self._room = params.daily_cap - len(state.sent_at)
         hours = state.preferences.quiet_hours
@@ -119,8 +119,8 @@ class _Gate:
         self._slots = params.daily_cap - (len(state.pending) - len(self.due))
         """No more notifications are held than could be sent afterwards."""
 
-    def check(self, waiting: PendingPush) -> Outcome | None:
-        """Return the outcome that forbids sending a notification now; None if it may be sent.
+    def admit(self, waiting: PendingPush) -> Outcome | None:
+        """Count a notification against the limits, or hold it in place; return the outcome that forbids it, or None.
 
         A notification that has reached a device does not count again.
         """

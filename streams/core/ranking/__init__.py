@@ -1,1 +1,1 @@
-"""The feed as a list of stages: candidate sources, filters, features, blend, diversity, reasons."""
+"""The ranking of feeds: a pipeline of stages, over the catalog and for one query."""

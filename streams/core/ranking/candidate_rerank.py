@@ -6,31 +6,32 @@ stands in for the `near` feature. Its affinity is computed as for any item, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from domain.scale import shares_of_strongest
 from models.blend.blender import Blender
 from models.neighbours.cooccurrence import STEP
 from models.text.signature import signature
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
 from streams.core.ranking.pipeline import rank, weights_for
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
+from streams.core.ranking.stages.features import CONTENT, FEATURES
 
-CONTENT, AFFINITY = "content", "affinity"
-"""Sources of items that are not in the catalog: similar to liked items, or of liked categories and topics."""
-_STANDS_FOR = "near"
-_WEIGHED = (list(FEATURES).index(_STANDS_FOR), list(FEATURES).index(AFFINITY))
+_GROUPS = (CONTENT.name, FEATURES["affinity"].group.name)
+"""Groups of the contributions to items that are not in the catalog."""
+_FEATURES = [list(FEATURES).index(name) for name in ("near", "affinity")]
+"""Indices of the features whose weights these contributions have."""
 _LIKED = 20
 """Number of last liked items that a new item is compared with."""
 _CHANCE_SIMILARITY = 0.2
 """Similarity of two items by chance: three standard deviations of the cosine of signatures that share no word."""
-_DIGITS = 6
 _PUNCTUATION = ' []"'
 """Characters stripped from the words of a context, where lists are encoded as JSON."""
 
@@ -94,16 +95,16 @@ def _with_new(
     feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
     """Return a feed with new items merged in by score."""
-    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
-    names, none = (CONTENT, AFFINITY), [0.0] * len(new)
-    sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
+    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[_FEATURES][:, None]
+    none = [0.0] * len(new)
+    sources = [_GROUPS[index] for index in contributions.argmax(axis=0).tolist()]
     reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
-    added = dict(zip(names, contributions.round(_DIGITS).tolist(), strict=True))
+    added = dict(zip(_GROUPS, contributions.round(SCORE_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
     joined_feed = structs.replace(
         feed,
         items=[one.item_id for one in new] + feed.items,
-        scores=contributions.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
+        scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist() + feed.scores,
         sources=sources + feed.sources,
         reasons=reasons + feed.reasons,
         parts={
@@ -125,7 +126,8 @@ def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: Cata
         similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
     features = query.features
     categories, topics, sources = (
-        _shares(sums, features.preferred) for sums in (features.categories, features.topics, features.sources)
+        shares_of_strongest(sums) | dict.fromkeys(features.preferred, 1.0)
+        for sums in (features.categories, features.topics, features.sources)
     )
     affinity = [
         (
@@ -143,12 +145,6 @@ def _signature(item_id: str, catalog: CatalogSnapshot) -> NDArray[np.float32]:
     if subject is None:
         return signature(item_id, "", "", ())
     return signature(item_id, catalog.title(item_id), subject.category, subject.topics)
-
-
-def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, float]:
-    """Return affinities as shares of the strongest one; stated interests have 1."""
-    strongest = max((abs(affinity) for affinity in sums.values()), default=0.0) or 1.0
-    return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
 
 
 def _reason(one: Candidate, values: Sequence[float], query: RankingQuery) -> str:
@@ -188,8 +184,8 @@ def _spread_topics(feed: Feed, topics: Sequence[set[str]], distance: float) -> l
     chosen: list[int] = []
     similar: list[int] = []
     for index in order[:end]:
-        far = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
-        (chosen if far else similar).append(index)
+        is_distant = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
+        (chosen if is_distant else similar).append(index)
     return chosen + similar + order[end:]
 
 

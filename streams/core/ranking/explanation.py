@@ -15,29 +15,23 @@ from models.blend.blender import Blender, Weights
 from models.vocabulary import MISSING
 from schemas.types import Features, Feed, LlmScores
 from streams.core.params import LlmBlendParams, RankParams
-from streams.core.ranking.calibration import quotas
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.features import FEATURES, feature_matrix, weights_in_order
-from streams.core.ranking.filters import FILTERS, UNLISTED
-from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.pipeline import Candidates, build_candidates, lifted, rank, score, weights_for
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
+from streams.core.ranking.pipeline import (
+    SELECTION_STEPS,
+    Candidates,
+    build_candidates,
+    lifted,
+    rank,
+    score,
+    stream_time_ms,
+    weights_for,
+)
 from streams.core.ranking.ranking_query import RankingQuery
-
-GROUP_LABELS = {
-    "neighbors": "goes with items of the user's history",
-    "taste": "chosen by users with such a history",
-    "affinity": "of the user's categories and topics",
-    "trending": "much used lately",
-    "popular": "popular",
-    "segment": "popular in the user's demographic group",
-    "rated": "well rated",
-    "fresh": "new in the catalogue",
-    "soon": "takes place soon",
-    "prefetched": "fetched for the user in advance",
-    "again": "the user comes back to it",
-}
-"""The meaning of each feature group, for people."""
-_DIGITS = 6
+from streams.core.ranking.stages.calibration import quotas
+from streams.core.ranking.stages.features import FEATURES, feature_matrix, weights_in_order
+from streams.core.ranking.stages.filters import FILTERS, UNLISTED
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 
 Outcome = Literal["ranked", "filled_up", "removed", "no_candidate", "outranked"]
 
@@ -48,6 +42,8 @@ class FeatureShare(msgspec.Struct, frozen=True):
     feature: str
     group: str
     label: str
+    """The label of the group, a word or two."""
+    description: str
     """The meaning of the group."""
     value: float
     weight: float
@@ -87,6 +83,8 @@ class ItemExplanation(msgspec.Struct, frozen=True):
     """Length of the feed."""
     score: float
     """Score of the ranking, without the language model."""
+    steps: list[str]
+    """The steps of `SELECTION_STEPS` that the feed took between the scores and the positions, in their order."""
     is_calibrated: bool
     """Whether the user's stated interests have minimum shares of the feed."""
     is_trailing: bool
@@ -134,18 +132,19 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
     index = catalog.items.get(item_id)
     if index == MISSING or index >= catalog.columns.count:
         raise KeyError(item_id)
-    at_ms = max(catalog.watermark, inputs.features.watermark)
+    at_ms = stream_time_ms(inputs.features, catalog)
     candidates = build_candidates(inputs.features, catalog, params, at_ms=at_ms)
     weights = weights_for(candidates.query, inputs.blender)
     scores, weights = lifted(candidates, score(candidates, weights), weights, catalog)
     best_first = np.flatnonzero(np.isfinite(scores))
     ties = catalog.tie_breakers[candidates.items[best_first]]
     best_first = best_first[np.lexsort((ties, -scores[best_first], candidates.is_trailing[best_first]))]
-    place = int(np.searchsorted(candidates.items, index))
-    is_candidate = place < len(candidates.items) and int(candidates.items[place]) == index
+    row = int(np.searchsorted(candidates.items, index))
+    is_candidate = row < len(candidates.items) and int(candidates.items[row]) == index
     shares = _feature_shares(index, inputs, candidates, weights)
     removed_by = removing_filters(index, candidates.query, catalog, params)
     position = feed.items.index(item_id) if item_id in feed.items else None
+    is_calibrated = bool(quotas(candidates.query, candidates.items, catalog, params))
     return ItemExplanation(
         item_id=item_id,
         title=catalog.titles[index],
@@ -153,12 +152,13 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         outcome=_outcome(removed_by, is_candidate=is_candidate, is_in_feed=position is not None),
         removed_by=removed_by,
         position=None if position is None else position + 1,
-        position_by_score=best_first.tolist().index(place) + 1 if is_candidate and np.isfinite(scores[place]) else None,
+        position_by_score=best_first.tolist().index(row) + 1 if is_candidate and np.isfinite(scores[row]) else None,
         candidates=len(best_first),
         feed_items=len(feed.items),
-        score=round(sum(share.contribution for share in shares), _DIGITS),
-        is_calibrated=bool(quotas(candidates.query, candidates.items, catalog, params)),
-        is_trailing=is_candidate and bool(candidates.is_trailing[place]),
+        score=round(sum(share.contribution for share in shares), SCORE_DIGITS),
+        steps=_steps(candidates, feed, is_calibrated=is_calibrated),
+        is_calibrated=is_calibrated,
+        is_trailing=is_candidate and bool(candidates.is_trailing[row]),
         reason="" if position is None else feed.reasons[position],
         llm=_llm_share(item_id, position, feed, inputs.combine),
         features=shares,
@@ -174,7 +174,7 @@ def removing_filters(index: int, query: RankingQuery, catalog: CatalogSnapshot, 
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    removed_items = {name: filter_(query, catalog, params) for name, filter_ in FILTERS.items()}
+    removed_items = {name: filter_.items(query, catalog, params) for name, filter_ in FILTERS.items()}
     is_listed = bool(catalog.visible_to(query.features.prefetched)[index])
     names = [name for name, items in removed_items.items() if index in items]
     return names if is_listed else [UNLISTED, *names]
@@ -190,8 +190,8 @@ def _feature_shares(index: int, inputs: RankingInputs, candidates: Candidates, w
         column.tolist() for column in (values, weights, weights_in_order(inputs.features.weights), contributions)
     )
     shares = [
-        FeatureShare(name, feature.source, GROUP_LABELS[feature.source], *numbers)
-        for (name, feature), *numbers in zip(FEATURES.items(), *columns, strict=True)
+        FeatureShare(feature.name, feature.group.name, feature.group.label, feature.group.description, *numbers)
+        for feature, *numbers in zip(FEATURES.values(), *columns, strict=True)
         if numbers[0]
     ]
     return sorted(shares, key=lambda share: -abs(share.contribution))
@@ -203,6 +203,15 @@ def _outcome(removed_by: list[str], *, is_candidate: bool, is_in_feed: bool) -> 
     if removed_by:
         return "removed"
     return "outranked" if is_candidate else "no_candidate"
+
+
+def _steps(candidates: Candidates, feed: Feed, *, is_calibrated: bool) -> list[str]:
+    skipped = {
+        "llm_blend": not feed.ml_scores,
+        "trailing": not candidates.is_trailing.any(),
+        "calibration": not is_calibrated,
+    }
+    return [name for name in SELECTION_STEPS if not skipped.get(name)]
 
 
 def _category(index: int, catalog: CatalogSnapshot) -> str:

@@ -31,6 +31,11 @@ def compare(served: Feed, ranked: Feed) -> FeedComparison:
     Args:
         served: The feed that was served.
         ranked: The feed of the same user that was ranked again.
+
+    >>> feed = Feed(user_id="ann", features_version=1, generated_at=0, watermark=0, model="m", items=["a", "b"],
+    ...             scores=[0.9, 0.8], sources=["popular"] * 2, reasons=["Popular"] * 2)
+    >>> compare(feed, msgspec.structs.replace(feed, items=["a", "c"], features_version=2))
+    FeedComparison(is_equal=False, differing_positions=1, largest_score_difference=0.0, has_newer_features=True)
     """
     differing = sum(one != other for one, other in zip_longest(served.items, ranked.items))
     gaps = [abs(one - other) for one, other in zip(served.scores, ranked.scores, strict=False)]

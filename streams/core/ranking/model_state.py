@@ -14,18 +14,18 @@ def restore_blender(blender: Blender, version: ModelVersion) -> bool:
 
     A feature that the version does not name keeps the blender's weights, and features that only the version names are
     ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See
-    `unmatched_features`.
+    `unmatched_features`, and `mismatch` for versions of which nothing fits.
 
     Args:
         blender: The blender, which continues from the version.
         version: The version in service.
 
     Returns:
-        Whether any weights were loaded; false for another model, another number of contexts, or no feature in common.
+        Whether any weights were loaded.
     """
-    names, rows = version.parts, len(blender.table)
-    if version.model != MODEL or len(version.weights) != rows * len(names) or not set(names) & set(blender.features):
+    if mismatch(blender, version):
         return False
+    names, rows = version.parts, len(blender.table)
     state = blender.state()
     here = [number for number, name in enumerate(blender.features) if name in names]
     there = [names.index(blender.features[number]) for number in here]
@@ -46,6 +46,21 @@ def restore_blender(blender: Blender, version: ModelVersion) -> bool:
         }
     )
     return True
+
+
+def mismatch(blender: Blender, version: ModelVersion) -> str:
+    """Return the reason why no weight of a version can be loaded; empty where some can.
+
+    Args:
+        blender: The blender.
+        version: A version of any model.
+    """
+    names, rows = version.parts, len(blender.table)
+    if version.model != MODEL:
+        return f"it is of the model {version.model}, and this one is {MODEL}"
+    if len(version.weights) != rows * len(names):
+        return f"it has {len(version.weights)} weights, not one for each of {len(names)} features in {rows} contexts"
+    return "" if set(names) & set(blender.features) else "its features all have other names"
 
 
 def unmatched_features(blender: Blender, version: ModelVersion) -> str:

@@ -1,12 +1,13 @@
 """The feed as a list of stages: candidates, filters, features, blend, LLM blend, selection, reasons.
 
+The selection puts trailing items last, calibrates, and diversifies.
+
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,30 +19,37 @@ from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
-from streams.core.ranking import reasons
-from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import candidate_items
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
-from streams.core.ranking.filters import apply_filters, removed_items, trailing
-from streams.core.ranking.item_columns import Column, Indices
-from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
+from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
+from streams.core.ranking.stages.candidate_sources import candidate_items
+from streams.core.ranking.stages.diversity import diversify
+from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix, weights_in_order
+from streams.core.ranking.stages.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, combine
+from streams.core.ranking.stages.reasons import leading_groups, write_reasons
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
-"""The source of requested items that are not in the catalog."""
-_DIGITS = 6
-"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
+"""The group of requested items that are not in the catalog."""
+_FILL_GROUP = FEATURES["popular"].group.name
+"""The group of items without a positive contribution, and of items that only fill up a feed."""
 _SHORTLIST = 4
 """Size of the shortlist that diversity chooses from, in feeds."""
 _SAMPLED, _SAMPLE_MARGIN = 8, 2
 """Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
 _FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
 """The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
-_SOURCES_BY_FEATURE = np.array(
-    [[float(feature.source == source) for feature in FEATURES.values()] for source in SOURCES]
+SELECTION_STEPS = {
+    "llm_blend": "scores of the language model",
+    "trailing": "items without a known distance or out of stock last",
+    "calibration": "stated interests of a newcomer",
+    "diversity": "diversity",
+}
+"""The steps from the scores of the blend to the positions, in their order, with labels for people."""
+_FEATURES_BY_GROUP = np.array(
+    [[float(feature.group is group) for feature in FEATURES.values()] for group in GROUPS.values()]
 )
 
 
@@ -65,6 +73,16 @@ class Candidates:
     """The number of items of the catalog that were removed, by filter."""
 
 
+def stream_time_ms(features: Features, catalog: CatalogSnapshot) -> int:
+    """Return the time in the stream at which a user is ranked, in ms since the epoch: that of the newest event.
+
+    Args:
+        features: The features of the user.
+        catalog: The catalog snapshot.
+    """
+    return max(catalog.watermark, features.watermark)
+
+
 def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
     """Return the candidates for a user at a time in the stream, with their features.
 
@@ -75,13 +93,13 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
         at_ms: The stream's time, in ms since the epoch.
     """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
-    whole = len(columns.listing.listed) <= params.exact_items
-    items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
-    where = slice(None) if whole else items
+    is_exact = len(columns.listing.listed) <= params.exact_items
+    items = columns.listing.all_items if is_exact else candidate_items(query, catalog, params)
+    where = slice(None) if is_exact else items
     filtered = apply_filters(query, catalog, params)
-    parts = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
+    matrix = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.is_kept[where], parts, last, filtered.removed)
+    return Candidates(query, items, filtered.is_kept[where], matrix, last, filtered.removed)
 
 
 def _candidates_of(
@@ -93,8 +111,8 @@ def _candidates_of(
     items = items[items < catalog.columns.count]
     items = items[catalog.visible_to(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    parts = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
-    return Candidates(query, items, np.ones(len(items), bool), parts, last)
+    matrix = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
+    return Candidates(query, items, np.ones(len(items), bool), matrix, last)
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
@@ -115,7 +133,7 @@ def score(candidates: Candidates, weights: Weights) -> Column:
         candidates: The candidates.
         weights: (features,) weights.
     """
-    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(SCORE_DIGITS)
     scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
     return scores
 
@@ -158,7 +176,6 @@ def rank(
     now_ms: int,
     llm: LlmRatings | None = None,
     among: Sequence[str] | None = None,
-    removed: Counter[str] | None = None,
 ) -> Feed:
     """Return the feed of one user. It is empty only if the catalog is.
 
@@ -171,44 +188,47 @@ def rank(
         llm: The language model's scores for the user, if there are any.
         among: Ids of the items to rank, each once; the user's past actions exclude none. Items that are not in the
             catalog follow in the given order. None ranks the whole catalog.
-        removed: Counts the removed items by filter; it is changed in place.
     """
-    at_ms = max(catalog.watermark, features.watermark)
+    at_ms = stream_time_ms(features, catalog)
     if among is None:
         candidates = build_candidates(features, catalog, params, at_ms=at_ms)
-        if removed is not None:
-            removed.update(candidates.removed)
-        return _feed(candidates, catalog, blender, params, llm, now_ms=now_ms)
+        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
     whole = replace(params, max_recommendations=len(candidates.items))
-    feed = _feed(candidates, catalog, blender, whole, llm, now_ms=now_ms)
+    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm)
     return _with_unknown(feed, among)
 
 
-def _feed(
+def rank_candidates(
     candidates: Candidates,
     catalog: CatalogSnapshot,
     blender: Blender,
     params: RankParams,
-    llm: LlmRatings | None,
     *,
     now_ms: int,
+    llm: LlmRatings | None = None,
 ) -> Feed:
+    """Return the feed of one user, from the user's candidates.
+
+    Args:
+        candidates: The candidates.
+        catalog: The catalog snapshot, as it was when they were built.
+        blender: The shared weights.
+        params: The parameters of the ranking.
+        now_ms: The time of generation, in ms since the epoch.
+        llm: The language model's scores for the user, if there are any.
+    """
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
         scores, weights = lifted(candidates, scores, weights, catalog)
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
-    sources = (
-        reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
-        if len(items)
-        else []
-    )
+    items, contributions = candidates.items[chosen], _by_group(weights, candidates.features.column(chosen))
+    groups = _leading_groups(candidates, weights, contributions) if len(items) else []
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
+        groups += [_FILL_GROUP] * (len(items) - len(groups))
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -216,13 +236,18 @@ def _feed(
         watermark=query.features.watermark,
         model=MODEL,
         items=[catalog.items.names[index] for index in items.tolist()],
-        scores=contributions.sum(axis=0).round(_DIGITS).tolist(),
-        sources=sources,
-        reasons=reasons.reasons(items, sources, query, catalog),
-        parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},
+        scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist(),
+        sources=groups,
+        reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
+        parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
         trailing=_trailing(candidates, chosen, len(items)),
     )
     return feed if llm is None or combined is None else blended(feed, combined, chosen, llm.scores)
+
+
+def _leading_groups(candidates: Candidates, weights: Weights, contributions: NDArray[np.float64]) -> list[str]:
+    baseline = _by_group(weights, _mean_features(candidates))
+    return leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
 
 
 def _combined(
@@ -294,9 +319,9 @@ def _mean_features(candidates: Candidates) -> Column:
     return candidates.features.expectation(shares)[:, None]
 
 
-def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
-    """Return (sources, items): the contribution of each source to a score; 0 where it is not finite."""
-    return np.asarray(_SOURCES_BY_FEATURE @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
+def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
+    """Return (groups, items): the contribution of each feature group to a score; 0 where it is not finite."""
+    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
 
 
 def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:

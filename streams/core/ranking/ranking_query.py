@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
-from models.neighbours.item_item_matrix import SimilarityQuery
+from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
 from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.event_time import local_ms
-from streams.core.ranking.item_columns import LOG_SHARE_UNIT, Column, Indices
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.event_time import local_ms
+from streams.core.ranking.catalog.item_columns import LOG_SHARE_UNIT, Column, Indices
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """Item-item features: each scores all items by their links with the user's history."""
@@ -65,7 +65,7 @@ class RankingQuery:
 
     features: Features
     local_ms: int
-    """The time of the ranking by the user's clock; see `streams.core.ranking.event_time`."""
+    """The time of the ranking by the user's clock; see `streams.core.ranking.catalog.event_time`."""
     context: tuple[int, int, int, int]
     """Classes of the history's length, of the time since the last event, of the last item's event count, and of the
     share of returns."""
@@ -142,7 +142,7 @@ def _history_scores(
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=shares[:4],
     )
-    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=shares[4:])
+    catalog.item_weights.scores(history, weights, out=shares[4:])
     highest = shares.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(shares, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)

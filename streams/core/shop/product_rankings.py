@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _PRIOR_REVIEWS = 50.0
 _CATEGORIES = 5
-_SHELF = 20
+_TOP_ITEMS = 20
 """Number of top products per category that diverse picks are drawn from."""
 
 
@@ -76,7 +76,7 @@ class ProductRankings:
         def strength(category: str) -> tuple[float, float]:
             items = self._by_category[category]
             trend = sum(math.exp(self._trending[item] - high) for item in items if item in self._trending)
-            return trend, sum(self.popularity_score(self.products[item]) for item in items[:_SHELF])
+            return trend, sum(self.popularity_score(self.products[item]) for item in items[:_TOP_ITEMS])
 
         leading = sorted(sorted(self._by_category), key=strength, reverse=True)[:_CATEGORIES]
         return {
@@ -91,8 +91,9 @@ class ProductRankings:
         rng.shuffle(categories)
         categories.sort(key=counts.__getitem__)
         least = categories[: max(1, len(categories) - len(counts))]
-        shelves = [rng.sample(shelf, len(shelf)) for name in least for shelf in [self._by_category[name][:_SHELF]]]
-        rounds = (shelf[turn] for turn in range(_SHELF) for shelf in shelves if turn < len(shelf))
+        tops = (self._by_category[name][:_TOP_ITEMS] for name in least)
+        rankings = [rng.sample(top, len(top)) for top in tops]
+        rounds = (ranking[turn] for turn in range(_TOP_ITEMS) for ranking in rankings if turn < len(ranking))
         return [item for _, item in zip(range(limit), rounds, strict=False)]
 
     def _led(self, products: Iterable[RankedProduct], limit: int) -> list[str]:

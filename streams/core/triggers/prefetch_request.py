@@ -123,7 +123,7 @@ def build_fetch_requests(
         if fetcher.depends_on_location and not location.key:
             continue
         about = {
-            fact: fields[fact] for fact in fetcher.prompt_fields if fact in params.prompt_fields and fact in fields
+            field: fields[field] for field in fetcher.prompt_fields if field in params.prompt_fields and field in fields
         }
         requests.append(
             FetchRequest(
@@ -159,7 +159,7 @@ def prompt_fields(
         "travel_history": _line(state.about.get("travel_history", "")),
         "relationship_status": _line(state.about.get("relationship_status", "")),
     }
-    return {fact: value for fact, value in fields.items() if value}
+    return {field: value for field, value in fields.items() if value}
 
 
 def local_time(at_ms: int, zone: ZoneInfo) -> str:

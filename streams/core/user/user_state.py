@@ -19,14 +19,14 @@ from domain.timestamp import DAY_MS, HOUR_MS
 from domain.zone import zone_named
 from models import decay
 from models.weight import rating_of, weight_of
-from schemas.limit import check_rating
+from schemas.record_limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
 from streams.core.dedup import fingerprint, remember_event
 from streams.core.item.stats import ItemSignal
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.triggers import trigger_id
 from streams.core.user import geofence
 

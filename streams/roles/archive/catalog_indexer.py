@@ -61,7 +61,7 @@ SELECT word, ndoc FROM ts_stat($$
     SELECT to_tsvector('simple', words) FROM catalogue JOIN items USING (item_id) WHERE NOT private
 $$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
 """
-_SPELL = f"""
+_REBUILD_DICTIONARY = f"""
 WITH counted AS MATERIALIZED ({_COUNTED}),
      gone AS (DELETE FROM words WHERE word NOT IN (SELECT word FROM counted))
 INSERT INTO words (word, items, stem, trigrams)
@@ -119,7 +119,7 @@ class CatalogIndexer:
         Raises:
             StoreError: PostgreSQL does not answer.
         """
-        with database.write_errors("reading what is to be indexed"):
+        with database.write_errors("reading items to index"):
             stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
@@ -155,7 +155,7 @@ class CatalogIndexer:
         began_s = time.monotonic()
         self._is_dictionary_stale = False
         with database.write_errors("counting words"):
-            await self._pool.execute(_SPELL)
+            await self._pool.execute(_REBUILD_DICTIONARY)
         ended_s = time.monotonic()
         self._not_before_s = ended_s + _REST * (ended_s - began_s)
 

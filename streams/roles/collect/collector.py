@@ -18,8 +18,7 @@ from infra.kafka.dead_letter_size import fit_to_topic
 from infra.kafka.publisher import RecordPublisher
 from infra.redis.stores.collection_store import Collection, CollectionStore
 from infra.socialverse import CollectError
-from schemas import limit
-from schemas.limit import RATING_SCALE
+from schemas import record_limit
 from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core.item import socialverse_mapping
@@ -61,7 +60,7 @@ class Collector:
         store: CollectionStore,
         *,
         now_ms: Callable[[], int],
-        rating_scale: float = RATING_SCALE,
+        rating_scale: float,
         on_page: Callable[[Collection], None] = lambda _: None,
     ) -> None:
         """Create a collector.
@@ -181,12 +180,12 @@ class Collector:
 
     def _event(self, name: str, engagement: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
         event = canonical(socialverse_mapping.interaction(name, engagement, username, rating_scale=self._rating_scale))
-        limit.check(event, now_ms=self._now_ms())
+        record_limit.check(event, now_ms=self._now_ms())
         return event
 
     def _item(self, data: msgspec.Raw) -> Item:
         item = canonical(socialverse_mapping.post(data))
-        limit.check(item, now_ms=self._now_ms())
+        record_limit.check(item, now_ms=self._now_ms())
         return item
 
     def _parse(

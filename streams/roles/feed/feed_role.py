@@ -29,7 +29,7 @@ from redis.asyncio import Redis
 
 from domain.timestamp import DAY_MS
 from infra import clock
-from infra.kafka.provision import APP_ID, TABLES
+from infra.kafka.admin.provision import APP_ID, TABLES
 from infra.redis import event_rates
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
@@ -37,12 +37,12 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings
 from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.agents.agent_context import AgentContext
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
     fetchers,
     llm_blend_params,
@@ -52,9 +52,9 @@ from streams.runtime.core_params import (
     user_params,
 )
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, register_agent
-from streams.runtime.global_tables import GlobalTables
-from streams.runtime.refill import Refills
+from streams.runtime.refill.store_refill import Refills
 from streams.runtime.role import open_role
+from streams.runtime.state.global_tables import GlobalTables
 from streams.transport import App
 from streams.transport import run as run_app
 from topics.topic import FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS

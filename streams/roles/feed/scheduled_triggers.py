@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 
 from infra.kafka.publisher import Publisher
@@ -31,6 +31,7 @@ class ScheduledTriggerPublisher:
         params: The schedule, and the largest delay of a trigger.
         now_ms: The clock, in ms since the epoch.
         tick_s: Time between two looks at the schedule, in seconds.
+        sleep: Waits for so many seconds.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class ScheduledTriggerPublisher:
         params: TriggerParams,
         now_ms: Callable[[], int],
         tick_s: float = 2.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._active_users, self._rows, self._publisher = active_users, rows, publisher
-        self._params, self._now_ms, self._tick_s = params, now_ms, tick_s
+        self._params, self._now_ms, self._tick_s, self._sleep = params, now_ms, tick_s, sleep
         self._reached_ms: int | None = None
         self._rebalances = 0
         self._restored = asyncio.Event()
@@ -66,7 +68,7 @@ class ScheduledTriggerPublisher:
             await self._restored.wait()
             if self._reached_ms is not None or await self._load_users():
                 await self._publish_due()
-            await asyncio.sleep(self._tick_s)
+            await self._sleep(self._tick_s)
 
     async def _load_users(self) -> bool:
         """Read the users of the table; return False when a rebalance interrupts it."""

@@ -18,8 +18,8 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock
+from infra.kafka.admin.provision import FETCH_GROUP
 from infra.kafka.consumer import kafka_consumer, positions
-from infra.kafka.provision import FETCH_GROUP
 from infra.kafka.publisher import PublishError
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
@@ -31,9 +31,9 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from models.text.encoders import ENCODERS
 from streams.roles.fetch.service import FetchService
-from streams.runtime.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.core_params import fetchers
 from streams.runtime.decode import Decoder
+from streams.runtime.refill.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.role import Role, open_role
 from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
@@ -102,10 +102,10 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             fetched = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
             for tp, records in fetched.items():
                 for record in records:
-                    ticket = self._offset_tracker.deliver(
+                    in_flight = self._offset_tracker.deliver(
                         tp, record.offset + 1, records=1, size_bytes=len(record.value or b"")
                     )
-                    self._begin(self._answer(record, ticket))
+                    self._begin(self._answer(record, in_flight))
             for tp, position in (await positions(self._consumer)).items():
                 self._offset_tracker.skip_to(tp, position)
         for task in [task for task in self._under_way if task.done()]:
@@ -115,7 +115,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way.add(asyncio.ensure_future(work))
 
-    async def _answer(self, record: ConsumerRecord, ticket: Any) -> None:
+    async def _answer(self, record: ConsumerRecord, in_flight: Any) -> None:
         for _, request in await self._decoder.decode([record]):
             try:
                 await self._service.answer(request, asked_at=record.timestamp)
@@ -123,7 +123,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             except Exception as error:
                 self._dead_letters.put(record, error, stage="fetch.answer")
-        self._offset_tracker.acknowledge(ticket)
+        self._offset_tracker.acknowledge(in_flight)
 
     async def _commit(self) -> None:
         """Commit finished requests, once their results are acknowledged."""

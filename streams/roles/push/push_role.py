@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from infra import clock, fcm
-from infra.kafka.provision import PUSH_APP_ID, PUSH_TABLES
+from infra.kafka.admin.provision import PUSH_APP_ID, PUSH_TABLES
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
 from infra.redis.stores.push_store import MAX_AGE_MS, RedisPushStore
@@ -23,7 +23,7 @@ from infra.settings import Settings
 from streams.agents import inbox, push, token
 from streams.runtime.core_params import push_params
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, register_agent
-from streams.runtime.refill import Refills
+from streams.runtime.refill.store_refill import Refills
 from streams.runtime.role import open_role
 from streams.transport import run as run_app
 from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS

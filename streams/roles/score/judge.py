@@ -41,7 +41,7 @@ _RETRY_S = 2.0
 _TOKENS, _TOKENS_PER_ITEM = 100, 30
 """Limit of an answer: a base, and tokens per item, of which some 20 are used."""
 _LOG = logging.getLogger(__name__)
-_card = msgspec.json.Decoder(ItemSummary)
+_summaries = msgspec.json.Decoder(ItemSummary)
 
 
 @dataclass(slots=True)
@@ -206,4 +206,4 @@ class LlmJudge:
         """Return the catalogue entries of items; unknown items are left out."""
         names = sorted(items)
         payloads = await self._items.read(names)
-        return {name: _card.decode(data) for name, data in zip(names, payloads, strict=True) if data is not None}
+        return {name: _summaries.decode(data) for name, data in zip(names, payloads, strict=True) if data is not None}

@@ -15,14 +15,14 @@ from aiokafka import ConsumerRebalanceListener
 
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, started
-from infra.kafka.record_window import offsets_since
+from infra.kafka.readers.record_window import offsets_since
 from infra.llm.client import connect
 from infra.llm.key import has_key
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.llm_score_store import LlmScoreStore
 from infra.settings import Settings
 from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
-from streams.runtime.answer_cache_refill import restore_when_available, watch_answer_cache
+from streams.runtime.refill.answer_cache_refill import restore_when_available, watch_answer_cache
 from streams.runtime.role import Role, open_role
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 

@@ -57,7 +57,7 @@ _DONE = """
 SELECT event_id, user_id, item_id, action, query, occurred_at FROM unnest($1::text[]) AS wanted, LATERAL (
     SELECT * FROM interactions WHERE user_id = wanted AND occurred_at > $2 ORDER BY occurred_at DESC LIMIT 200) AS done
 """
-_ALIKE = """
+_SIMILAR = """
 SELECT item_id, others, scores FROM likeness WHERE item_id = ANY($1)
 UNION ALL
 SELECT item_id, array_agg(other), array_agg(confidence) FROM association_rules WHERE item_id = ANY($1) GROUP BY item_id
@@ -155,7 +155,7 @@ class ShopProjector:
     async def _similarities(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
         """Return for each product the scores of similar and of associated products."""
         scores_by_item: dict[str, dict[str, float]] = {item: {} for item in clicked}
-        for row in await self._pool.fetch(_ALIKE, list(scores_by_item)):
+        for row in await self._pool.fetch(_SIMILAR, list(scores_by_item)):
             scores = scores_by_item[row["item_id"]]
             for other, score in zip(row["others"], row["scores"], strict=True):
                 scores[other] = scores.get(other, 0.0) + score
@@ -216,7 +216,7 @@ def _home_writer(role: Role, shop: ShopProjector) -> Write:
     decoder = role.decoder(INTERACTIONS)
 
     async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
-        with database.write_errors("making homes"):
+        with database.write_errors("building home pages"):
             await shop.write_homes([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:

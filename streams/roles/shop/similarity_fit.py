@@ -16,7 +16,7 @@ from infra.postgres.segment import spaced
 from infra.redis.stores.shop_store import MAX_PRODUCTS
 from models.neighbours.nearest import nearest
 from models.neighbours.rules import AssociationRule, mine
-from models.text.tfidf import FEATURES, TfIdf, Vectors
+from models.text.tfidf import TfIdf, Vectors
 from schemas.limit import PRODUCT
 
 DIMENSIONS = 128
@@ -32,7 +32,7 @@ WHERE left(kind, 256) = $1 AND occurred_at > $2 AND action <> ALL($3)
 GROUP BY user_id, coalesce(session_id, date_trunc('day', occurred_at)::text)
 HAVING count(DISTINCT item_id) > 1
 """
-_ALIKE = """
+_SIMILAR = """
 INSERT INTO likeness (item_id, meaning, others, scores)
 SELECT $1, $2::text::vector, $3, $4 WHERE EXISTS (SELECT FROM items WHERE item_id = $1)
 """
@@ -53,7 +53,7 @@ class ShopModel:
     neighbours: list[tuple[list[str], list[float]]]
 
 
-def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
+def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int) -> ShopModel:
     """Fit TF-IDF to texts and find the nearest neighbours of each.
 
     Args:
@@ -93,7 +93,7 @@ async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     return bool(abs(products - last["products"]) > last["products"] / 10)
 
 
-async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) -> None:
+async def fit(pool: asyncpg.Pool, now: datetime, *, features: int) -> None:
     """Fit to all products and the recent baskets, in one transaction: searches see the old fit until it ends.
 
     Args:
@@ -123,7 +123,7 @@ async def _write(
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
     text_flags = [bool(vector.any()) for vector in learned.products]
     await connection.executemany(
-        _ALIKE,
+        _SIMILAR,
         [
             (item_id, vector_text(vector.tolist()) if has_text else None, *neighbours)
             for item_id, vector, has_text, neighbours in zip(

@@ -31,7 +31,7 @@ MAX_OUTCOMES = 0.2
 K = 10
 MIN_OUTCOMES = 50
 """Outcomes required to evaluate a fit."""
-_CHANCE = 1.96
+_Z_95 = 1.96
 """Standard errors of the 95 % confidence interval of a difference."""
 _REFRESH_EVENTS = 1_000
 
@@ -194,9 +194,9 @@ class CandidateFit:
         else:
             metrics |= {"serving_hr@10": incumbent_hr}
         metrics |= {"serving_ndcg@10": incumbent}
-        serving = "the weights before any fit" if self._serving is None else "what was in service"
+        serving = "the weights before any fit" if self._serving is None else "the version in service then"
         summary = f"NDCG@{K} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
-        if delta < -max(tolerance * incumbent, _CHANCE * error):
+        if delta < -max(tolerance * incumbent, _Z_95 * error):
             return PromotionDecision(REFUSED, f"worse: {summary}", metrics)
         return PromotionDecision(SERVING, summary, metrics)
 

@@ -11,7 +11,12 @@ from models.neural.network import network
 from models.registry import MODELS
 from models.text.content import ContentModel
 from models.text.tfidf import TfIdf
-from streams.core.ranking.item_weights import ContentItemWeights, EaseItemWeights, ItemWeightsProvider, ModelItemWeights
+from streams.core.learning.item_weights import (
+    ContentItemWeights,
+    EaseItemWeights,
+    ItemWeightsProvider,
+    ModelItemWeights,
+)
 
 _AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "sequence")
 """Models without settings. Models that cannot score from a single item, or that only know users, are left out."""

@@ -50,7 +50,7 @@ def name_of(at_ms: int) -> str:
 def fitted_version(version: Version, learner: Learner) -> FittedVersion:
     """Return the state of a learner as a version."""
     catalog = learner.catalog
-    numbers, item_weights = catalog.item_weights.block(0)
+    numbers, item_weights = catalog.item_weights.block()
     state = {name: array.copy() for name, array in learner.blender.state().items()}
     return FittedVersion(
         version,

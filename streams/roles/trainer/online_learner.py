@@ -14,10 +14,10 @@ from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profil
 from streams.core.byte_budget import strongest
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import weights_by_name
+from streams.core.ranking.stages.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
-from streams.runtime.model_restore import restore_and_log
+from streams.runtime.state.model_restore import restore_and_log
 
 _LINK_BYTES = 20
 """Bytes of the two sums of a link and of the length prefix of its id."""

@@ -21,15 +21,15 @@ from aiokafka import TopicPartition
 from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
-from infra.kafka.record_window import offsets_since
+from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import weights_in_order
 from streams.core.ranking.pipeline import MODEL
+from streams.core.ranking.stages.features import weights_in_order
 from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
@@ -235,7 +235,7 @@ class Trainer:
         return {
             "positions": self.positions,
             "waiting": waiting,
-            "trimmed": dict(self.live.trimmed),
+            "trimmed": {**self.live.trimmed, "row_links": self.live.learner.catalog.neighbors.links.dropped},
         }
 
 

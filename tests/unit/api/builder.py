@@ -1,5 +1,6 @@
 """What the API's tests start from: an app over memory stores, and one builder per type."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from infra.redis.stores.interaction_log import MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from tests.build import T0_MS
+from topics import Topic
 
 NOW_MS = T0_MS + 2_000
 
@@ -38,7 +40,7 @@ class World:
 
     def app(self, **settings: Any) -> Starlette:
         """Return an app over them."""
-        given = {
+        clients = {
             "publisher": self.publisher,
             "feeds": self.feeds,
             "items": self.items,
@@ -46,7 +48,7 @@ class World:
             "health_checks": self.health_checks,
             "now_ms": lambda: NOW_MS,
         }
-        return create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))
+        return create_app(replace(Settings(), **settings), Clients(**(clients | self.clients)))
 
     @asynccontextmanager
     async def http(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
@@ -58,6 +60,14 @@ class World:
             httpx.AsyncClient(transport=transport, base_url="http://api") as client,
         ):
             yield client
+
+
+async def published(world: World, topic: Topic, request: asyncio.Task[httpx.Response]) -> list[Any]:
+    """Return the records of a topic once there is one, or once a request has ended without any."""
+    publishing = asyncio.ensure_future(world.publisher.wait_for(topic))
+    await asyncio.wait({publishing, request}, return_when=asyncio.FIRST_COMPLETED)
+    publishing.cancel()
+    return world.publisher.values_of(topic)
 
 
 def a_context(**settings: Any) -> ApiContext:

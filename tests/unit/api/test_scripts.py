@@ -40,8 +40,8 @@ async def test_an_address_means_the_same_id_as_a_body() -> None:
             item = await http.get(f"/items/{quote(user_id)}")
             assert feed.status_code == 200, feed.text
             assert (feed.json()["user_id"], item.json()["item_id"]) == (COMPOSED, COMPOSED)
-        kept = await http.get("/search?q=a%26b%3Dc%20%2B&category=")
-    assert kept.json()["query"] == "a&b=c +"
+        answer = await http.get("/search?q=a%26b%3Dc%20%2B&category=")
+    assert answer.json()["query"] == "a&b=c +"
 
 
 @pytest.mark.parametrize("sub", [COMPOSED, DECOMPOSED])
@@ -101,7 +101,7 @@ async def test_a_whole_surrogate_pair_is_a_character() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("text", "expected_text"),
     [
         ("Maison\u00a0& Jardin", "Maison\u00a0& Jardin"),
         ("本\u3000雑誌", "本\u3000雑誌"),
@@ -110,16 +110,21 @@ async def test_a_whole_surrogate_pair_is_a_character() -> None:
         ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
     ],
 )
-async def test_labels_hold_what_people_read_in_their_one_form(given: str, kept: str) -> None:
+async def test_labels_hold_what_people_read_in_their_one_form(text: str, expected_text: str) -> None:
     world = World()
-    stated: dict[str, Any] = {name: [given] for name in ("categories", "topics", "muted")}
+    stated: dict[str, Any] = {name: [text] for name in ("categories", "topics", "muted")}
     async with world.http() as http:
-        assert (await http.post("/profile", json={"user_id": "ann", "city": given} | stated)).status_code == 202
+        assert (await http.post("/profile", json={"user_id": "ann", "city": text} | stated)).status_code == 202
         put = await http.put("/api/v1/user-profile/ann/preferences", json=stated)
-        sent = {"user_id": "ann", "title": given, "category": given}
-        assert (await http.post("/push/send", json=sent)).status_code == 202
+        fields = {"user_id": "ann", "title": text, "category": text}
+        assert (await http.post("/push/send", json=fields)).status_code == 202
     profile, _ = world.publisher.values_of(PROFILE_UPDATES)
-    assert (profile.categories, profile.topics, profile.muted, profile.city) == ([kept], [kept], [kept], kept)
-    assert put.json()["categories"] == [kept]
+    assert (profile.categories, profile.topics, profile.muted, profile.city) == (
+        [expected_text],
+        [expected_text],
+        [expected_text],
+        expected_text,
+    )
+    assert put.json()["categories"] == [expected_text]
     [request] = world.publisher.values_of(PUSH_REQUESTS)
-    assert (request.title, request.category) == (kept, kept)
+    assert (request.title, request.category) == (expected_text, expected_text)

@@ -10,27 +10,27 @@ from infra.settings import Settings
 LOAD = EventLoad(Size(events=2_000, users=60, items=80), now_ms=1_700_000_000_000)
 
 
-def silent(_what: str, _done: float, _of: float) -> None:
+def silent(_what: str, __share: float, _of: float) -> None:
     """Tell nobody."""
 
 
 def test_what_is_ranked_with_knows_every_item_and_everyone_who_acted() -> None:
-    known = folded(LOAD, Settings(), on_progress=silent)
-    assert set(known.snapshot.items.names) == {item.item_id for item in LOAD.items}
-    assert set(known.users) == {event.user_id for event in LOAD.history()}
-    assert list(known.users)[-1] == list(LOAD.history())[-1].user_id
-    assert known.blender.outcomes > 0
-    assert known.snapshot.neighbors.links.row(known.snapshot.items.get(LOAD.items[0].item_id))[0].size
+    sizes = folded(LOAD, Settings(), on_progress=silent)
+    assert set(sizes.snapshot.items.names) == {item.item_id for item in LOAD.items}
+    assert set(sizes.users) == {event.user_id for event in LOAD.history()}
+    assert list(sizes.users)[-1] == list(LOAD.history())[-1].user_id
+    assert sizes.blender.outcomes > 0
+    assert sizes.snapshot.neighbors.links.row(sizes.snapshot.items.get(LOAD.items[0].item_id))[0].size
 
 
 def test_the_ranking_benchmark_reports_its_number_of_candidates() -> None:
-    told = ranking.measure(LOAD, Settings(), on_progress=silent)
-    assert told["ms_per_user"] > 0
-    assert told["candidates"] == 80
-    assert told["events_per_user"] > 1
+    figures = ranking.measure(LOAD, Settings(), on_progress=silent)
+    assert figures["ms_per_user"] > 0
+    assert figures["candidates"] == 80
+    assert figures["events_per_user"] > 1
 
 
 def test_an_index_that_looks_at_nearly_everything_finds_all_that_is_nearest() -> None:
-    told = index.measure(LOAD.resized(Size(events=1, users=1, items=300)), on_progress=silent)
-    assert told["items"] == 300
-    assert told["recall_at_100"] >= 0.99
+    figures = index.measure(LOAD.resized(Size(events=1, users=1, items=300)), on_progress=silent)
+    assert figures["items"] == 300
+    assert figures["recall_at_100"] >= 0.99

@@ -54,8 +54,8 @@ def test_what_is_logged_of_us_and_of_libraries_is_as_set(debug: str, levels: str
         "import logging; from cli.log import set_up; from infra.settings import read; set_up(read());"
         "print(*(logging.getLevelName(logging.getLogger(name).getEffectiveLevel()) for name in ('api', 'aiokafka')))"
     )
-    told = subprocess.check_output([sys.executable, "-c", program], env=os.environ | {"DEBUG": debug}, text=True)
-    assert told.strip() == levels
+    output = subprocess.check_output([sys.executable, "-c", program], env=os.environ | {"DEBUG": debug}, text=True)
+    assert output.strip() == levels
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])

@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cli.commands.worker import ROLES
+from cli.commands.stack.worker import ROLES
 from cli.main import COMMANDS, app
 from topics import TOPICS
 
@@ -12,9 +12,9 @@ RUN = CliRunner()
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
-    done = RUN.invoke(app, [name, "--help"])
-    assert done.exit_code == 0
-    assert done.output.count(f"millrace {name}") >= 2, "only the usage line shows it"
+    result = RUN.invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert result.output.count(f"millrace {name}") >= 2, "only the usage line shows it"
 
 
 def test_an_unknown_command_is_refused() -> None:
@@ -22,23 +22,23 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_an_operator_error_is_one_message_without_a_traceback() -> None:
-    done = RUN.invoke(app, ["worker", "--roles", "feed,juggler"])
-    assert done.exit_code == 1
-    assert "There is no role juggler" in done.stderr
-    assert all(role in done.stderr for role in ROLES)
-    assert "Traceback" not in done.output
+    result = RUN.invoke(app, ["worker", "--roles", "feed,juggler"])
+    assert result.exit_code == 1
+    assert "There is no role juggler" in result.stderr
+    assert all(role in result.stderr for role in ROLES)
+    assert "Traceback" not in result.output
 
 
 def test_bad_settings_are_one_message_without_a_traceback() -> None:
-    done = RUN.invoke(app, ["status"], env={"KAFKA_PORT": "many"})
-    assert done.exit_code == 1
-    assert "KAFKA_PORT='many'" in done.stderr
-    assert "Traceback" not in done.output
+    result = RUN.invoke(app, ["status"], env={"KAFKA_PORT": "many"})
+    assert result.exit_code == 1
+    assert "KAFKA_PORT='many'" in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_topics_are_listed_as_json() -> None:
-    done = RUN.invoke(app, ["topics", "--json"])
-    rows = [json.loads(line) for line in done.output.splitlines()]
+    result = RUN.invoke(app, ["topics", "--json"])
+    rows = [json.loads(line) for line in result.output.splitlines()]
     assert [row["name"] for row in rows] == [topic.name for topic in TOPICS]
     assert rows[0] == {
         "name": "interactions.v1",
@@ -52,9 +52,9 @@ def test_topics_are_listed_as_json() -> None:
 
 
 def test_an_unknown_topic_is_refused_with_the_known_ones() -> None:
-    done = RUN.invoke(app, ["topics", "tail", "nonsense"])
-    assert done.exit_code == 1
-    assert "interactions" in done.stderr
+    result = RUN.invoke(app, ["topics", "tail", "nonsense"])
+    assert result.exit_code == 1
+    assert "interactions" in result.stderr
 
 
 def test_collecting_needs_a_token_and_a_list_that_there_is() -> None:

@@ -25,12 +25,15 @@ class Failing:
 
     def __init__(self, app: ASGIApp, faults: list[int | str]) -> None:
         self._app, self._faults = app, faults
-        self.asked = 0
+        self.request_count = 0
+        self._changed = asyncio.Condition()
         self.headers = Headers()
         """Those of the newest request."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked += 1
+        async with self._changed:
+            self.request_count += 1
+            self._changed.notify_all()
         self.headers = Headers(scope=scope)
         fault = self._faults.pop(0) if self._faults else None
         if isinstance(fault, int):
@@ -45,8 +48,8 @@ class Failing:
 
     async def until_asked(self, times: int) -> None:
         """Wait until so many requests have come."""
-        while self.asked < times:  # noqa: ASYNC110 - there is nothing else to wait for
-            await asyncio.sleep(0)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.request_count >= times)
 
 
 def _lost(send: Send) -> Send:

@@ -46,23 +46,25 @@ Follow = Callable[..., AbstractAsyncContextManager[NextFeed]]
 def do(request: pytest.FixtureRequest) -> Do:
     """A call of one method of a client of either kind."""
 
-    async def asynchronous(url: str, method: str, *args: Any, **named: Any) -> Any:
-        async with AsyncMillrace(url, **options(named)) as millrace:
-            return await getattr(millrace, method)(*args, **named)
+    async def asynchronous(url: str, method: str, *args: Any, **name: Any) -> Any:
+        async with AsyncMillrace(url, **options(name)) as millrace:
+            return await getattr(millrace, method)(*args, **name)
 
-    async def synchronous(url: str, method: str, *args: Any, **named: Any) -> Any:
+    async def synchronous(url: str, method: str, *args: Any, **name: Any) -> Any:
         def call() -> Any:
-            with Millrace(url, **options(named)) as millrace:
-                return getattr(millrace, method)(*args, **named)
+            with Millrace(url, **options(name)) as millrace:
+                return getattr(millrace, method)(*args, **name)
 
         return await asyncio.to_thread(call)
 
     return synchronous if request.param == "sync" else asynchronous
 
 
-def options(named: dict[str, Any]) -> dict[str, Any]:
+def options(named_name: dict[str, Any]) -> dict[str, Any]:
     """Take the client's own options out of those of a call."""
-    return {"retry": QUICK} | {name: named.pop(name) for name in ("retry", "token", "timeout_s") if name in named}
+    return {"retry": QUICK} | {
+        name: named_name.pop(name) for name in ("retry", "token", "timeout_s") if name in named_name
+    }
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -100,9 +102,9 @@ async def test_events_are_published_in_order_under_their_own_ids(do: Do) -> None
     assert [one.event_id for one in world.publisher.values_of(INTERACTIONS)] == [ids[0], ids[1], ids[4]]
     assert world.publisher.values_of(LOCATIONS)[0].cell
     assert world.publisher.values_of(PROFILE_UPDATES)[0].categories == ["music"]
-    [shown] = world.publisher.values_of(IMPRESSIONS)
-    assert [(one.item_id, one.position) for one in shown.items] == [("i1", 0), ("i2", 1)]
-    assert app.asked == 5
+    [impressions] = world.publisher.values_of(IMPRESSIONS)
+    assert [(one.item_id, one.position) for one in impressions.items] == [("i1", 0), ("i2", 1)]
+    assert app.request_count == 5
 
 
 @pytest.mark.parametrize("fault", [429, 502, 503, 504])
@@ -110,7 +112,7 @@ async def test_what_fails_for_a_moment_is_tried_again(do: Do, fault: int) -> Non
     world = World()
     async with served(world, fault, fault) as (url, app):
         await do(url, "publish", a_click())
-    assert (app.asked, len(world.publisher.values_of(INTERACTIONS))) == (3, 1)
+    assert (app.request_count, len(world.publisher.values_of(INTERACTIONS))) == (3, 1)
 
 
 async def test_an_answer_that_is_lost_has_the_event_sent_again_under_its_id(do: Do) -> None:
@@ -125,7 +127,7 @@ async def test_it_gives_up_after_so_many_attempts(do: Do, fault: int | str, kind
     async with served(World(), *[fault] * 9) as (url, app):
         with pytest.raises(kind):
             await do(url, "publish", a_click())
-    assert app.asked == QUICK.max_attempts
+    assert app.request_count == QUICK.max_attempts
 
 
 async def test_nobody_there_is_said(do: Do) -> None:
@@ -156,7 +158,7 @@ async def test_what_cannot_do_better_is_not_tried_again(do: Do) -> None:
         assert refusal.value.request_id
         with pytest.raises(NotFoundError, match="no_feed"):
             await do(url, "feed", "ann")
-    assert app.asked == 2
+    assert app.request_count == 2
 
 
 async def test_what_a_batch_cannot_use_is_named_once_the_rest_is_published(do: Do) -> None:
@@ -212,7 +214,7 @@ async def test_updates_come_as_feeds_change_and_through_a_break(follow: Follow) 
             await world.feeds.write([newer(2)])
             third = await next_feed()
     assert [feed.generated_at - T0_MS for feed in (first, second, third)] == [0, 1, 2]
-    assert app.asked == 3
+    assert app.request_count == 3
 
 
 async def test_a_stream_that_breaks_off_goes_on_without_a_repeat(follow: Follow) -> None:
@@ -240,7 +242,7 @@ async def test_a_stream_that_the_api_keeps_refusing_ends_with_its_error(follow: 
     async with served(World(), *[503] * 9) as (url, app), follow(url) as next_feed:
         with pytest.raises(ServerError, match="status 503"):
             await next_feed()
-    assert app.asked == QUICK.max_attempts
+    assert app.request_count == QUICK.max_attempts
 
 
 TITLES = [*(f"A{char}B" for char in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"), "x" * 2**21]

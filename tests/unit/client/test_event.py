@@ -9,8 +9,8 @@ def a_click() -> Interaction:
 
 
 def test_many_interactions_go_in_batches_the_api_takes() -> None:
-    found = [path for path, _ in publish_requests(a_click() for _ in range(2 * BATCH + 1))]
-    assert found == ["/interaction/batch", "/interaction/batch", "/interaction"]
+    results = [path for path, _ in publish_requests(a_click() for _ in range(2 * BATCH + 1))]
+    assert results == ["/interaction/batch", "/interaction/batch", "/interaction"]
 
 
 def test_an_event_keeps_its_id_and_hides_where_somebody_is() -> None:

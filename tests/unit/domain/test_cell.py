@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain import cell
 from domain.cell import is_cell
-from schemas import limit
+from schemas import record_limit
 from schemas.codec import DecodeError
 from tests.build import LISBON, NEW_YORK, T0_MS, a_ping
 
@@ -35,4 +35,4 @@ def test_anything_else_is_none_and_raises_nothing(text: str | None) -> None:
 def test_a_ping_from_no_cell_is_refused(text: str) -> None:
     ping = replace(a_ping(), cell=text)
     with pytest.raises(DecodeError, match="must be an H3 cell"):
-        limit.check(ping, now_ms=T0_MS)
+        record_limit.check(ping, now_ms=T0_MS)

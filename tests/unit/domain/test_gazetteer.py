@@ -154,9 +154,9 @@ def test_labels_of_large_cities_mean_these_cities_everywhere() -> None:
     points = [(city.point, city) for name in NAMES if (city := find_city(name)) is not None]
     assert len(points) == len(NAMES)
     for point, city in random.Random(7).sample(points, len(points)):
-        found = nearest_city(*point, radius_km=10.0)
-        assert found is not None
-        assert find_city(found.label) == found == city
+        found_city = nearest_city(*point, radius_km=10.0)
+        assert found_city is not None
+        assert find_city(found_city.label) == found_city == city
 
 
 NAMES = (

@@ -9,7 +9,7 @@ from tests.build import an_item
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"stock": 0},
         {"stock": 0, "attributes": {"stock": "5"}},
@@ -24,12 +24,12 @@ from tests.build import an_item
         {"attributes": {"availability": "discontinued"}},
     ],
 )
-def test_an_item_that_cannot_be_had_is_sold_out(told: dict[str, Any]) -> None:
-    assert is_sold_out(an_item(**told))
+def test_an_item_that_cannot_be_had_is_sold_out(fields: dict[str, Any]) -> None:
+    assert is_sold_out(an_item(**fields))
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {},
         {"stock": 1},
@@ -43,5 +43,5 @@ def test_an_item_that_cannot_be_had_is_sold_out(told: dict[str, Any]) -> None:
         {"attributes": {"availability": ""}},
     ],
 )
-def test_an_item_without_a_tracked_stock_is_available(told: dict[str, Any]) -> None:
-    assert not is_sold_out(an_item(**told))
+def test_an_item_without_a_tracked_stock_is_available(fields: dict[str, Any]) -> None:
+    assert not is_sold_out(an_item(**fields))

@@ -8,7 +8,7 @@ from domain.zone import zone_of
 
 
 @pytest.mark.parametrize(
-    ("name", "default", "held"),
+    ("name", "default", "zone"),
     [
         ("Europe/Lisbon", "Asia/Tokyo", "Europe/Lisbon"),
         ("", "Asia/Tokyo", "Asia/Tokyo"),
@@ -18,5 +18,5 @@ from domain.zone import zone_of
         ("localtime", "Asia/Tokyo", "UTC"),
     ],
 )
-def test_what_a_user_says_holds_then_the_default_then_utc(name: str, default: str, held: str) -> None:
-    assert zone_of(name, default).key == held
+def test_what_a_user_says_holds_then_the_default_then_utc(name: str, default: str, zone: str) -> None:
+    assert zone_of(name, default).key == zone

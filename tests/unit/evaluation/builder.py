@@ -40,7 +40,7 @@ class Scripted(Model):
 
     def __init__(self, scores: Mapping[str, float] | None = None) -> None:
         super().__init__()
-        self._told = scores or {}
+        self._scores = scores or {}
         self.log: list[str] = []
         self.queries: list[ModelQuery] = []
 
@@ -52,5 +52,5 @@ class Scripted(Model):
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         self.queries += queries
         self.log += [f"rank {query.user_id}" for query in queries]
-        row = [self._told.get(item, 0.0) for item in self.items.names]
+        row = [self._scores.get(item, 0.0) for item in self.items.names]
         return np.tile(np.array(row), (len(queries), 1))

@@ -17,8 +17,8 @@ def test_what_a_stack_left_is_found(tmp_path: Path) -> None:
 
 def test_a_set_address_holds(tmp_path: Path) -> None:
     address.write(tmp_path, LOCAL)
-    found = resolve_addresses(Settings(millrace_home=tmp_path, redis_url="redis://elsewhere/0"))
-    assert (found.redis_url, found.database_url) == ("redis://elsewhere/0", LOCAL.database_url)
+    settings = resolve_addresses(Settings(millrace_home=tmp_path, redis_url="redis://elsewhere/0"))
+    assert (settings.redis_url, settings.database_url) == ("redis://elsewhere/0", LOCAL.database_url)
 
 
 def test_without_a_stack_the_missing_settings_are_named(tmp_path: Path) -> None:
@@ -30,8 +30,8 @@ def test_without_a_stack_the_missing_settings_are_named(tmp_path: Path) -> None:
 
 
 def test_with_every_address_set_no_stack_is_asked_for(tmp_path: Path) -> None:
-    given = LOCAL.apply_to(Settings(millrace_home=tmp_path))
-    assert resolve_addresses(given) is given
+    settings = LOCAL.apply_to(Settings(millrace_home=tmp_path))
+    assert resolve_addresses(settings) is settings
 
 
 def test_a_stopped_stack_is_forgotten(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from infra.event_trace import EventTrace, TraceClients, trace_event
-from infra.kafka.dead_letter_replay import REPLAYED_HEADER
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header, folded_positions, relation
 from infra.kafka.partition import partition_of
-from infra.kafka.record_window import WindowReader
+from infra.kafka.readers.dead_letter_replay import REPLAYED_HEADER
+from infra.kafka.readers.record_window import WindowReader
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import MemoryFeedStore
 from schemas.types import DeadLetter, Feed, Interaction
@@ -58,8 +58,8 @@ class Stack:
     def put(self, event: Interaction, *, partition: int = HOME, **headers: bytes) -> EventPosition:
         """Append an interaction."""
         value, names = self.registry.codec(Interaction).encode(event), {"from": REPLAYED_HEADER}
-        named = {names[name]: header for name, header in headers.items()}
-        offset = self.broker.append(INTERACTIONS.name, partition, event.user_id.encode(), value, named)
+        headers_by_name = {names[name]: header for name, header in headers.items()}
+        offset = self.broker.append(INTERACTIONS.name, partition, event.user_id.encode(), value, headers_by_name)
         return EventPosition(INTERACTIONS.name, partition, offset)
 
     def write(self, topic: Topic, key: bytes, record: Any) -> None:

@@ -16,17 +16,17 @@ from infra.local.stack import require_space
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def occupied_port() -> Iterator[int]:
     with socket.socket() as server:
         server.bind((HOST, 0))
         server.listen()
         yield server.getsockname()[1]
 
 
-def test_a_taken_port_is_refused_with_what_to_do_and_who_holds_it(taken: int) -> None:
+def test_a_taken_port_is_refused_with_what_to_do_and_who_holds_it(occupied_port: int) -> None:
     with pytest.raises(OperatorError) as caught:
-        require_free(taken, name="Redis", port_setting="REDIS_PORT", url_setting="REDIS_URL")
-    assert str(taken) in caught.value.problem
+        require_free(occupied_port, name="Redis", port_setting="REDIS_PORT", url_setting="REDIS_URL")
+    assert str(occupied_port) in caught.value.problem
     assert f"(pid {os.getpid()})" in caught.value.problem
     assert "REDIS_PORT" in caught.value.remedy
     assert "REDIS_URL" in caught.value.remedy
@@ -38,15 +38,15 @@ def test_a_free_port_is_accepted() -> None:
 
 
 def test_a_port_is_given_out_once_though_nobody_listens_on_it_yet() -> None:
-    given = [port for _ in range(300) for port in free_ports(4)]
-    assert len(set(given)) == len(given)
+    free_port_list = [port for _ in range(300) for port in free_ports(4)]
+    assert len(set(free_port_list)) == len(free_port_list)
 
 
 def test_free_ports_differ_and_are_free() -> None:
     ports = Ports.free()
-    found = {ports.kafka, ports.schema_registry, ports.redis, ports.database}
-    assert len(found) == 4
-    assert all(is_free(port) for port in found)
+    port_numbers = {ports.kafka, ports.schema_registry, ports.redis, ports.database}
+    assert len(port_numbers) == 4
+    assert all(is_free(port) for port in port_numbers)
 
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path: Path) -> None:

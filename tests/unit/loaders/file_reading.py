@@ -21,11 +21,12 @@ from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 from loaders.tables import column, delimited
 from loaders.tables.encoding import decode
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.codec import Codec
 from schemas.types import Interaction, Item, Profile
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 ALLOWED_S = 5.0
 """Processor time for one file."""
 MESSAGE_CHARS = 2_000
@@ -48,14 +49,14 @@ def valid(record: Item | Interaction | Profile) -> None:
     codec = CODECS[type(record)]
     assert codec.decode(codec.encode(record)) == record
     if isinstance(record, Item):
-        limit.check(record, now_ms=limit.LAST_MS)
+        record_limit.check(record, now_ms=limit.LAST_MS)
         return
     assert 0 <= record.occurred_at <= limit.LAST_MS
     bounded = msgspec.structs.replace(record, occurred_at=NOW_MS)
     if isinstance(bounded, Interaction) and bounded.action == "rate":
         assert bounded.value is not None
         bounded = msgspec.structs.replace(bounded, value=min(max(bounded.value, 0.0), limit.RATING_MAX))
-    limit.check(bounded, now_ms=NOW_MS)
+    record_limit.check(bounded, now_ms=NOW_MS)
 
 
 @contextmanager
@@ -70,44 +71,44 @@ def lines_of(content: str, separator: str) -> int:
     return sum(bool(line.replace(separator, "").strip()) for line in content.split("\n"))
 
 
-def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
+def catalogue(path: Path, form: ProductFormat = STARS) -> Products | None:
     """Read a table of products, and return its content; nothing where it is refused."""
     try:
         with in_time():
-            found = products.read(path, now_ms=NOW_MS, form=form)
+            found_column = products.read(path, now_ms=NOW_MS, form=form)
     except DatasetError as error:
         clear(str(error))
         return None
-    for item in found.items:
+    for item in found_column.items:
         valid(item)
-        limit.check(item, now_ms=NOW_MS)
-    for row in found.rejected:
+        record_limit.check(item, now_ms=NOW_MS)
+    for row in found_column.rejected:
         clear(str(row.where))
-    for remark in found.notes:
+    for remark in found_column.notes:
         clear(remark)
-    assert found.rows == len(found.items) + found.repeated + len(found.rejected)
-    assert len({item.item_id for item in found.items}) == len(found.items)
+    assert found_column.rows == len(found_column.items) + found_column.repeated + len(found_column.rejected)
+    assert len({item.item_id for item in found_column.items}) == len(found_column.items)
     content = delimited.read(
         path,
-        lambda names: len(products.product_column.find(names, form or ProductFormat())),
-        name=form and form.encoding,
-        separator=form and form.separator,
+        lambda names: len(products.product_column.find(names, form)),
+        name=form.encoding,
+        separator=form.separator,
     )
     if '"' not in content.content:
-        assert found.rows == lines_of(content.content, content.separator) - 1
-    reported(path, found)
-    return found
+        assert found_column.rows == lines_of(content.content, content.separator) - 1
+    reported(path, found_column)
+    return found_column
 
 
-def reported(path: Path, found: Products) -> None:
+def reported(path: Path, parsed_products: Products) -> None:
     """Assert that the rejected rows are all set aside, and that the report can be written."""
     aside = path.with_name("aside.csv")
-    write_rejected_rows(found, aside)
+    write_rejected_rows(parsed_products, aside)
     with aside.open(encoding="utf-8", errors="surrogateescape", newline="") as rows:
-        assert len(list(csv.reader(rows))) == 1 + len(found.rejected)
+        assert len(list(csv.reader(rows))) == 1 + len(parsed_products.rejected)
     aside.unlink()
-    changes = change(found, {}, source="fuzz")
-    msgspec.json.encode(Report.of(path, aside, found, changes, source="fuzz", removed=0, took_s=0.0))
+    changes = change(parsed_products, {}, source="fuzz")
+    msgspec.json.encode(Report.of(path, aside, parsed_products, changes, source="fuzz", removed=0, took_s=0.0))
 
 
 def events(path: Path) -> Dataset | None:
@@ -143,7 +144,7 @@ def rows_of(path: Path) -> int | None:
         read = [delimited.read(file, lambda names: column.find(names) is not None) for file in files]
         texts, marks = [text.content for text in read], [text.separator for text in read]
         columns = [column.find(delimited.first_row(text).fields) for text in read]
-        headers = [found is not None and found.has_names for found in columns]
+        headers = [found_column is not None and found_column.has_names for found_column in columns]
     else:
         return None
     if any('"' in text for text in texts):

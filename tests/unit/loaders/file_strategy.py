@@ -89,8 +89,8 @@ def _text(draw: st.DrawFn, header: list[str], columns: list[st.SearchStrategy[st
         lines.append(row)
 
     def written(cell: str) -> str:
-        needed = quoting == "needed" and any(mark in cell for mark in (separator, '"', "\n", "\r"))
-        return '"' + cell.replace('"', '""') + '"' if needed or quoting == "all" else cell
+        needs_quotes = quoting == "needed" and any(mark in cell for mark in (separator, '"', "\n", "\r"))
+        return '"' + cell.replace('"', '""') + '"' if needs_quotes or quoting == "all" else cell
 
     end = draw(st.sampled_from(LINE_ENDS))
     content = end.join(separator.join(map(written, row)) for row in lines)
@@ -120,11 +120,15 @@ _words = st.sampled_from(("Lamp", "Café", "Kettle, red", "x"))
 def tables(draw: st.DrawFn) -> tuple[str, bytes]:
     """Return the name and the bytes of a table of products or events."""
     of_products = draw(st.booleans())
-    known = PRODUCT_NAMES if of_products else EVENT_NAMES
-    needed = ["name", "main_category"] if of_products else draw(st.sampled_from((["user", "item", "timestamp"], [])))
-    header = draw(st.permutations([*needed, *draw(st.lists(st.sampled_from((*known, "x")), max_size=5))]))
+    known_names = PRODUCT_NAMES if of_products else EVENT_NAMES
+    required_columns = (
+        ["name", "main_category"] if of_products else draw(st.sampled_from((["user", "item", "timestamp"], [])))
+    )
+    header = draw(
+        st.permutations([*required_columns, *draw(st.lists(st.sampled_from((*known_names, "x")), max_size=5))])
+    )
     columns = [_typical.get(name, _words) for name in header]
-    if not of_products and not needed and draw(st.booleans()):
+    if not of_products and not required_columns and draw(st.booleans()):
         header, columns = [], [_ids, _ids, _typical["rating"], _times]
     separator = draw(st.sampled_from(SEPARATORS))
     content = draw(_text(header, columns, separator))
@@ -185,9 +189,9 @@ def arrays(draw: st.DrawFn) -> bytes:
     with np.errstate(all="ignore"):
         floats = np.array(rows, "f8").reshape(-1, width) if width else np.zeros(3)
         try:
-            found = np.nan_to_num(floats, posinf=9e9).astype(kind) if kind[0] in "iu?M" else floats.astype(kind)
+            values = np.nan_to_num(floats, posinf=9e9).astype(kind) if kind[0] in "iu?M" else floats.astype(kind)
         except (OverflowError, ValueError):
-            found = floats
-        (np.savez if draw(st.integers(0, 19)) == 0 else np.save)(out, found)
+            values = floats
+        (np.savez if draw(st.integers(0, 19)) == 0 else np.save)(out, values)
     data = out.getvalue()
     return draw(mutated(data)) if draw(st.integers(0, 2)) == 0 else data

@@ -47,11 +47,11 @@ def table(rng: random.Random) -> pyarrow.Table:
     for name in ("user_id", "item_id", *rng.choice(([], ["rating"])), "timestamp"):
         kind = rng.choice((*CELLS[:2], CELLS[11])) if rng.random() < 0.6 else rng.choice(CELLS)
         columns[name] = [rng.choice(kind) for _ in range(rows)]
-    made = pyarrow.table(columns)
+    parquet_table = pyarrow.table(columns)
     if rng.random() < 0.2:
         odd = pyarrow.array([rng.choice((0, 1, 10**14, -(10**14))) for _ in range(rows)], pyarrow.timestamp("s"))
-        made = made.set_column(made.num_columns - 1, "timestamp", odd)
-    return made
+        parquet_table = parquet_table.set_column(parquet_table.num_columns - 1, "timestamp", odd)
+    return parquet_table
 
 
 def broken(rng: random.Random, data: bytes) -> bytes:
@@ -80,13 +80,13 @@ def main(count: int, first: int) -> None:
     file = Path(tempfile.mkdtemp()) / "t.parquet"
     for seed in range(first, first + count):
         rng = random.Random(seed)
-        made = table(rng)
-        parquet.write_table(made, file)
+        parquet_table = table(rng)
+        parquet.write_table(parquet_table, file)
         is_whole = rng.random() < 0.5
         if not is_whole:
             file.write_bytes(broken(rng, file.read_bytes()))
         try:
-            assert_read(file, made.num_rows if is_whole else None)
+            assert_read(file, parquet_table.num_rows if is_whole else None)
         except Exception:
             print(seed, traceback.format_exc())
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from loaders.change import SOURCE, Change, change
 from loaders.datasets import products
+from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 from schemas.types import Item
 
@@ -16,12 +17,12 @@ HEADER = "id,name,main_category,price,created_at"
 
 def read(folder: Path, *rows: str, now_ms: int = NOW_MS) -> Products:
     (folder / "shop.csv").write_text("\n".join([HEADER, *rows]))
-    return products.read(folder / "shop.csv", now_ms=now_ms)
+    return products.read(folder / "shop.csv", now_ms=now_ms, form=ProductFormat(rating_scale=5.0))
 
 
-def applied(known: dict[str, Item], changes: Change) -> dict[str, Item]:
+def applied(items: dict[str, Item], changes: Change) -> dict[str, Item]:
     """Return the catalogue after changes."""
-    return {item_id: item for item_id, item in known.items() if item_id not in changes.absent} | {
+    return {item_id: item for item_id, item in items.items() if item_id not in changes.absent} | {
         item.item_id: item for item in changes.changed
     }
 

@@ -159,13 +159,13 @@ def test_quotes_that_close_in_the_next_line_of_a_wide_table() -> None:
     header = PRODUCTS + ",x" * 8_000
     data = f"{header}\n" + 'a",",b\n' * 8_000
     with folder({"t.csv": data.encode()}) as path:
-        found = catalogue(path / "t.csv")
-    assert found is not None
-    assert len(found.rejected) == 8_000
+        products = catalogue(path / "t.csv")
+    assert products is not None
+    assert len(products.rejected) == 8_000
 
 
 def test_parquet() -> None:
     seed = "0" if EXAMPLES < 100 else str(time.time_ns() % 10**9)
     command = [sys.executable, "-m", "tests.unit.loaders.parquet_fuzz", str(EXAMPLES), seed]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parents[3])
-    assert done.stdout == ""
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parents[3])
+    assert process.stdout == ""

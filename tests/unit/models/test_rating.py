@@ -38,20 +38,20 @@ def test_ratings_are_predicted_within_their_bounds(build: Callable[[], RatingMod
     model = build()
     assert model.predict([("u1", "i1"), ("nobody", "nothing")]).tolist() == [UNINFORMED, UNINFORMED]
     model.learn([rated(n % 3, n % 5, float(n % 2)) for n in range(60)])
-    found = model.predict([(f"u{n % 4}", f"i{n}") for n in range(9)])
-    assert found.shape == (9,)
-    assert found.dtype == np.float64
-    assert ((found >= 0) & (found <= 1)).all()
+    scores = model.predict([(f"u{n % 4}", f"i{n}") for n in range(9)])
+    assert scores.shape == (9,)
+    assert scores.dtype == np.float64
+    assert ((scores >= 0) & (scores <= 1)).all()
     assert model.predict([]).shape == (0,)
 
 
 @every_model
 def test_events_without_a_rating_teach_nothing(build: Callable[[], RatingModel]) -> None:
-    told, asked = build(), build()
-    told.learn([event for pair in zip(additive(), _unrated(), strict=False) for event in pair])
-    asked.learn(additive()[: len(_unrated())])
+    trained_model, queried_model = build(), build()
+    trained_model.learn([event for pair in zip(additive(), _unrated(), strict=False) for event in pair])
+    queried_model.learn(additive()[: len(_unrated())])
     pairs = [(f"u{n}", f"i{n}") for n in range(20)]
-    assert told.predict(pairs) == pytest.approx(asked.predict(pairs), abs=0.05)
+    assert trained_model.predict(pairs) == pytest.approx(queried_model.predict(pairs), abs=0.05)
 
 
 @pytest.mark.parametrize("build", [Mean, Bias, Svd])
@@ -67,8 +67,8 @@ def test_a_batch_of_ratings_teaches_what_its_ratings_teach_one_by_one(build: Cal
 def test_biases_are_found() -> None:
     model = Bias()
     model.learn(additive())
-    found = model.predict([("u0", "i0"), ("u0", "i1"), ("u1", "i0"), ("u1", "i1"), ("u1", "new"), ("new", "i1")])
-    assert found == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.7, 0.6], abs=0.03)
+    scores = model.predict([("u0", "i0"), ("u0", "i1"), ("u1", "i0"), ("u1", "i1"), ("u1", "new"), ("new", "i1")])
+    assert scores == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.7, 0.6], abs=0.03)
 
 
 def test_factors_find_what_biases_cannot() -> None:

@@ -24,18 +24,18 @@ def records(record: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return _drawn(avro_schema(record), {}).map(lambda fields: msgspec.convert(fields, record))
 
 
-def _drawn(avro: Any, named: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+def _drawn(avro: Any, fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
     if isinstance(avro, str):
-        return named[avro] if avro in named else _PRIMITIVES[avro]
+        return fields[avro] if avro in fields else _PRIMITIVES[avro]
     if isinstance(avro, list):
-        return st.one_of(*(_drawn(branch, named) for branch in avro))
+        return st.one_of(*(_drawn(branch, fields) for branch in avro))
     compound = {
-        "record": lambda: st.fixed_dictionaries({f["name"]: _drawn(f["type"], named) for f in avro["fields"]}),
+        "record": lambda: st.fixed_dictionaries({f["name"]: _drawn(f["type"], fields) for f in avro["fields"]}),
         "enum": lambda: st.sampled_from(avro["symbols"]),
-        "array": lambda: st.lists(_drawn(avro["items"], named), max_size=4),
-        "map": lambda: st.dictionaries(st.text(max_size=8), _drawn(avro["values"], named), max_size=4),
+        "array": lambda: st.lists(_drawn(avro["items"], fields), max_size=4),
+        "map": lambda: st.dictionaries(st.text(max_size=8), _drawn(avro["values"], fields), max_size=4),
     }
-    drawn = compound.get(avro["type"], lambda: _PRIMITIVES[avro["type"]])()
+    sample = compound.get(avro["type"], lambda: _PRIMITIVES[avro["type"]])()
     if "name" in avro:
-        named[avro["name"]] = drawn
-    return drawn
+        fields[avro["name"]] = sample
+    return sample

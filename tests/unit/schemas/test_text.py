@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import types
-from schemas.limit import OutOfRangeError, check
+from schemas.limit import OutOfRangeError
+from schemas.record_limit import check
 from schemas.text import canonical, canonical_json, cleaned, fold, id_problem, label, line, line_problem
 from tests.build import T0_MS, a_profile, a_push_request, a_trigger, an_interaction, an_item
 from tests.unit.schemas.strategy import records
@@ -116,9 +117,9 @@ def test_an_id_must_be_in_its_one_form(text: str, problem: str) -> None:
 def test_a_label_is_brought_into_its_one_form(text: str, expected: str) -> None:
     assert label(text) == expected
     profile = a_profile(categories=[text], topics=[text], muted=[text], segment=text, city=text)
-    found = canonical(profile)
-    assert (found.categories, found.topics, found.muted) == ([expected], [expected], [expected])
-    assert (found.segment, found.city) == (expected, expected)
+    clean_text = canonical(profile)
+    assert (clean_text.categories, clean_text.topics, clean_text.muted) == ([expected], [expected], [expected])
+    assert (clean_text.segment, clean_text.city) == (expected, expected)
     item = canonical(an_item(category=text, topics=[text], brand=text, city=text, kind=text))
     assert (item.category, item.topics, item.brand, item.city, item.kind) == (expected, [expected], *[expected] * 3)
 
@@ -199,10 +200,10 @@ ANYTHING = st.text(alphabet=st.characters(), max_size=30)
 def test_forms_are_stable_and_what_is_cleaned_can_be_kept(text: str) -> None:
     assert label(label(text)) == label(text)
     assert line(line(text)) == line(text)
-    found = cleaned(text)
-    assert line_problem(found) is None
-    if found and any(unicodedata.category(char)[0] not in "CZM" for char in found):
-        assert id_problem(found) is None
+    clean_text = cleaned(text)
+    assert line_problem(clean_text) is None
+    if clean_text and any(unicodedata.category(char)[0] not in "CZM" for char in clean_text):
+        assert id_problem(clean_text) is None
     assert fold(fold(text)) == fold(text)
 
 
@@ -224,5 +225,5 @@ JSON = st.recursive(
 @given(JSON, st.booleans())
 def test_json_in_form_c_means_the_same(value: Any, escaped: bool) -> None:
     data = json.dumps(value, ensure_ascii=escaped).encode()
-    found = msgspec.json.decode(canonical_json(data))
-    assert found == msgspec.json.decode(unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False)))
+    body = msgspec.json.decode(canonical_json(data))
+    assert body == msgspec.json.decode(unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False)))

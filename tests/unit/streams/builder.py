@@ -21,13 +21,15 @@ def a_world(events: int = 900, *, seed: int = 0) -> World:
     """Return a catalogue without categories, and events in which each user keeps to a half of it."""
     draw = random.Random(seed)
     items = [an_item(f"i{n}", category="all", topics=[], created_at=T0_MS - 1) for n in range(ITEMS)]
-    left = {user: draw.sample(range(user % 2, ITEMS, 2), ITEMS // 2) for user in range(USERS)}
-    told = []
+    items_by_user = {user: draw.sample(range(user % 2, ITEMS, 2), ITEMS // 2) for user in range(USERS)}
+    replayed_events = []
     for number in range(events):
-        user = draw.choice([user for user in left if left[user]])
-        item = left[user].pop()
-        told.append(an_interaction(user_id=f"u{user}", item_id=f"i{item}", occurred_at=T0_MS + 60_000 * number))
-    return {item.item_id: item for item in items}, told
+        user = draw.choice([user for user in items_by_user if items_by_user[user]])
+        item = items_by_user[user].pop()
+        replayed_events.append(
+            an_interaction(user_id=f"u{user}", item_id=f"i{item}", occurred_at=T0_MS + 60_000 * number)
+        )
+    return {item.item_id: item for item in items}, replayed_events
 
 
 def taught(items: dict[str, Item], events: list[Interaction], **options: object) -> CandidateFit:

@@ -31,15 +31,15 @@ async def test_a_call_is_published_with_its_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
-@pytest.mark.parametrize("shown", [{}, {"Flic-Token": "another"}, {"Flic-Token": ""}])
+@pytest.mark.parametrize("fields", [{}, {"Flic-Token": "another"}, {"Flic-Token": ""}])
 async def test_who_does_not_show_the_token_is_refused_and_everyone_where_none_is_set(
-    token: str, shown: dict[str, str]
+    token: str, fields: dict[str, str]
 ) -> None:
     world = World()
     async with world.http(flic_token=token) as http:
         answers = [
-            await http.post("/api/v1/collect/all-posts", headers=shown),
-            await http.get("/api/v1/collection-status", headers=shown),
+            await http.post("/api/v1/collect/all-posts", headers=fields),
+            await http.get("/api/v1/collection-status", headers=fields),
         ]
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(401, "flic_token")] * 2
     assert not world.publisher.published
@@ -61,5 +61,10 @@ async def test_the_status_shows_the_progress_of_each_collection() -> None:
         running = (await http.get("/api/v1/collection-status", headers=SHOWN)).json()
     assert (idle["status"], set(idle["collections"])) == ("idle", set(LISTS))
     assert running["status"] == "running"
-    told = running["collections"]["all-posts"]
-    assert (told["state"], told["page"], told["published"], told["bad"]) == ("running", 4, 2_990, 10)
+    collection = running["collections"]["all-posts"]
+    assert (collection["state"], collection["page"], collection["published"], collection["bad"]) == (
+        "running",
+        4,
+        2_990,
+        10,
+    )

@@ -48,9 +48,9 @@ async def got(path: str, world: World | None = None, **params: Any) -> httpx.Res
 
 async def test_health_names_the_services() -> None:
     probes = {"kafka": answering, "registry": answering, "redis": answering, "database": refusing}
-    found = await got("/api/v1/health", World(health_checks=probes))
-    assert found.status_code == 200
-    assert found.json() == {
+    result = await got("/api/v1/health", World(health_checks=probes))
+    assert result.status_code == 200
+    assert result.json() == {
         "status": "degraded",
         "version": version("millrace"),
         "services": {"database": False, "redis": True, "kafka": True, "bedrock": False},
@@ -69,7 +69,7 @@ async def test_bedrock_is_there_where_it_has_credentials() -> None:
 
 async def test_an_interaction_is_published_and_answered_as_documented() -> None:
     world = World()
-    sent = {
+    fields = {
         "user_id": "user123",
         "content_id": "article_abc",
         "interaction_type": "view",
@@ -77,7 +77,7 @@ async def test_an_interaction_is_published_and_answered_as_documented() -> None:
         "metadata": {"source": "homepage", "device": "mobile", "nothing": None},
     }
     async with world.http() as http:
-        answer = await http.post("/api/v1/interact", json=sent)
+        answer = await http.post("/api/v1/interact", json=fields)
     [event] = world.publisher.values_of(INTERACTIONS)
     assert answer.status_code == 200
     assert answer.json() == {
@@ -100,9 +100,9 @@ async def test_an_interaction_is_published_and_answered_as_documented() -> None:
 )
 async def test_interactions_of_another_kind_are_refused(body: dict[str, Any], field: str) -> None:
     world = World()
-    sent = {"user_id": "u", "content_id": "c", "interaction_type": "view"} | body
+    fields = {"user_id": "u", "content_id": "c", "interaction_type": "view"} | body
     async with world.http() as http:
-        answer = await http.post("/api/v1/interact", json=sent)
+        answer = await http.post("/api/v1/interact", json=fields)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
     assert not world.publisher.published
 
@@ -135,8 +135,8 @@ async def test_recommendations_have_the_documented_keys_and_ml_scores_from_nough
 
 
 async def test_what_a_language_model_said_is_in_the_combined_score() -> None:
-    said = {"scores": [0.88, 0.4, 0.1], "ml_scores": [0.87, 0.4, 0.1], "llm_scores": {"i1": 0.92}}
-    first, second, _ = (await got("/api/v1/recommendations", await a_world(**said), user_id="u1")).json()[
+    scores = {"scores": [0.88, 0.4, 0.1], "ml_scores": [0.87, 0.4, 0.1], "llm_scores": {"i1": 0.92}}
+    first, second, _ = (await got("/api/v1/recommendations", await a_world(**scores), user_id="u1")).json()[
         "recommendations"
     ]
     assert (first["ml_score"], first["llm_score"], first["combined_score"]) == (0.87, 0.92, 0.88)
@@ -158,8 +158,8 @@ async def test_bad_parameters_are_refused(params: dict[str, Any]) -> None:
 
 
 async def test_a_profile_counts_what_was_done() -> None:
-    found = await got("/api/v1/user-profile/u1")
-    assert found.json() == {
+    result = await got("/api/v1/user-profile/u1")
+    assert result.json() == {
         "user_id": "u1",
         "total_interactions": 3,
         "interaction_breakdown": {"view": 2, "like": 1},
@@ -245,13 +245,13 @@ async def test_preferences_that_were_changed_meanwhile_are_not_overwritten() -> 
         await portraits.write_stated([a_profile(categories=["music", "film"], segment="students", city="Lisbon")])
         stale = await http.put(PREFERENCES, json={"muted": ["sports"]}, headers={"If-Match": tag})
         fresh = (await http.get(PREFERENCES)).headers["etag"]
-        saved = [
-            await http.put(PREFERENCES, json={"muted": ["sports"]}, headers={"If-Match": sent})
-            for sent in (fresh, f"W/{fresh}", f'"other", {fresh}', "*")
+        answers = [
+            await http.put(PREFERENCES, json={"muted": ["sports"]}, headers={"If-Match": etag})
+            for etag in (fresh, f"W/{fresh}", f'"other", {fresh}', "*")
         ]
     assert (stale.status_code, stale.json()["error"]["code"]) == (412, "changed_meanwhile")
-    assert [answer.status_code for answer in saved] == [200] * 4
-    assert {answer.headers["etag"] for answer in saved} == {saved[0].headers["etag"]} != {fresh}
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert {answer.headers["etag"] for answer in answers} == {answers[0].headers["etag"]} != {fresh}
     assert len(world.publisher.values_of(PROFILE_UPDATES)) == 4
 
 

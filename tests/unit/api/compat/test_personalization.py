@@ -12,7 +12,7 @@ from infra.redis.stores.model_status import SERVING, LiveModel, MemoryModelStatu
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Experiment, RecentItem
 from tests.build import T0_MS, a_feed, a_profile, a_version, an_experiment, an_item, features
-from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.builder import NOW_MS, World, published
 from topics.topic import EXPERIMENTS, INTERACTIONS, TRIGGERS
 
 ARTICLE = {
@@ -28,10 +28,7 @@ async def personalized(world: World, settings: dict[str, Any] | None = None, **b
     """Return the trigger of a request and what is answered once a worker has put the candidates the other way round."""
     async with world.http(**(settings or {})) as http:
         asking = asyncio.create_task(http.post("/personalize", json={"user_id": "ann", **body}))
-        while not world.publisher.values_of(TRIGGERS):
-            assert not asking.done(), asking.result().text
-            await asyncio.sleep(0)
-        [trigger] = world.publisher.values_of(TRIGGERS)
+        [trigger] = await published(world, TRIGGERS, asking)
         names = trigger.candidates[::-1]
         count = len(names)
         parts = {"affinity": [0.25] * count, "content": [0.25] * count, "fresh": [0.0] * count}
@@ -53,8 +50,8 @@ async def test_candidates_never_seen_are_ranked_by_a_worker_by_what_is_said_of_t
     context = {"device_type": "mobile", "visits": 3}
     trigger, body = await personalized(World(), candidates=[ARTICLE], context=context)
     assert (trigger.kind, trigger.candidates, trigger.context) == ("rerank", ["article1"], {**context, "visits": "3"})
-    [said] = trigger.described
-    assert (said.title, said.text, said.topics, said.source) == (
+    [candidate] = trigger.described
+    assert (candidate.title, candidate.text, candidate.topics, candidate.source) == (
         *(ARTICLE["title"], ARTICLE["content"]),
         *(ARTICLE["topics"], ARTICLE["source"]),
     )
@@ -141,7 +138,7 @@ async def test_candidates_that_no_message_has_room_for_are_refused() -> None:
 
 async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     world = World()
-    sent = {
+    fields = {
         "user_id": "user123",
         "item_id": "article1",
         "interaction_type": "click",
@@ -151,7 +148,7 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
         "device_type": "mobile",
     }
     async with world.http() as http:
-        answer = await http.post("/interaction", json=sent)
+        answer = await http.post("/interaction", json=fields)
         missing = await http.post("/interaction", json={"user_id": "u", "item_id": "i"})
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
@@ -163,10 +160,10 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
 async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     portraits = MemoryUserProfileStore()
     recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
-    told = features(
+    user_features = features(
         topics={"ai": 4.0, "art": -1.0}, counts={"click": 2}, event_count=2, recent=recent, queries=["jazz"]
     )
-    await portraits.write_inferred([told])
+    await portraits.write_inferred([user_features])
     await portraits.write_stated([a_profile(segment="students", categories=["music"], city="Lisbon")])
     async with World(clients={"user_profiles": portraits}).http() as http:
         body = (await http.get("/profile/u1")).json()
@@ -256,11 +253,11 @@ async def test_requests_recommendations_and_active_users_are_measured() -> None:
     async with world.http() as http:
         for name in ("ann", "bob", "ann"):
             await http.post("/personalize", json={"user_id": name})
-        told = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines() if line[0] != "#")
-    assert told["personalization_requests_total"] == "3.0"
-    assert told["personalization_request_duration_seconds_count"] == "3.0"
-    assert told["personalization_recommendations_total"] == "9.0"
-    assert told["personalization_active_users"] == "2.0"
+        metrics = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines() if line[0] != "#")
+    assert metrics["personalization_requests_total"] == "3.0"
+    assert metrics["personalization_request_duration_seconds_count"] == "3.0"
+    assert metrics["personalization_recommendations_total"] == "9.0"
+    assert metrics["personalization_active_users"] == "2.0"
 
 
 def test_who_was_not_seen_for_five_minutes_is_not_active() -> None:

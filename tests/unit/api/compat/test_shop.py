@@ -93,10 +93,10 @@ async def test_nothing_is_personal_for_who_is_new_or_was_away_for_too_long(user:
     assert ids(home["diverse_picks"]) == IDS[5:7]
 
 
-@pytest.mark.parametrize(("limit", "shown"), [(-5, 1), (0, 1), (1, 1), (60, 60), (61, 60), (10**12, 60)])
-async def test_the_limit_of_a_home_is_held_to_1_to_60(limit: int, shown: int) -> None:
+@pytest.mark.parametrize(("limit", "number"), [(-5, 1), (0, 1), (1, 1), (60, 60), (61, 60), (10**12, 60)])
+async def test_the_limit_of_a_home_is_held_to_1_to_60(limit: int, number: int) -> None:
     _, home = await got(await a_world(), HOME, user_id="user123", response_limit=limit)
-    assert (len(home["personalized"]), len(home["trending"])) == (shown, shown)
+    assert (len(home["personalized"]), len(home["trending"])) == (number, number)
 
 
 @pytest.mark.parametrize("user", ["", "a" * 51, "user_1", "user 1", "é", "user123\n"])
@@ -172,9 +172,9 @@ async def test_an_interaction_is_published_and_answered_with_nothing(path: str, 
         answer = await http.post(path, json=body)
     assert (answer.status_code, answer.content) == (200, b"")
     [event] = world.publisher.values_of(INTERACTIONS)
-    told = ("click", "ABCD1234XY", None) if body is CLICK else ("search", None, "red shoes")
+    expected_event = ("click", "ABCD1234XY", None) if body is CLICK else ("search", None, "red shoes")
     assert (event.user_id, event.occurred_at) == ("user123", NOW_MS)
-    assert (event.action, event.item_id, event.query) == told
+    assert (event.action, event.item_id, event.query) == expected_event
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ async def test_a_search_answers_with_products_or_with_what_trends_and_says_so() 
     world = await a_world()
     world.clients["search"] = MemoryShopSearch([a_product(IDS[3]), an_item("concert", title="Ear Opera")])
     path = "/recommendations/search"
-    status, found = await got(world, path, query=" ear ")
-    assert (status, ids(found["results"]), "fallback_reason" in found) == (200, IDS[3:4], False)
+    status, result = await got(world, path, query=" ear ")
+    assert (status, ids(result["results"]), "fallback_reason" in result) == (200, IDS[3:4], False)
     status, nothing = await got(world, path, query="shoes", response_limit=2)
     assert (status, ids(nothing["results"]), nothing["fallback_reason"]) == (200, IDS[:2], "no_search_matches")
     status, empty = await got(World(), path, query="shoes")

@@ -14,7 +14,7 @@ from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
-from tests.unit.api.builder import World
+from tests.unit.api.builder import World, published
 from topics.topic import INTERACTIONS, TRIGGERS
 
 
@@ -58,11 +58,7 @@ async def answered(world: World, path: str, **params: Any) -> Any:
     """Ask while a worker ranks whatever it is asked for, the other way round."""
     async with world.http(api_rerank_timeout_s=0.5) as http:
         asking = asyncio.create_task(http.get(path, params={"username": "ann"} | params))
-        while not world.publisher.values_of(TRIGGERS):
-            if asking.done():
-                break
-            await asyncio.sleep(0)
-        for trigger in world.publisher.values_of(TRIGGERS):
+        for trigger in await published(world, TRIGGERS, asking):
             items = trigger.candidates[::-1]
             count = len(items)
             columns: dict[str, Any] = {"sources": ["popular"] * count, "reasons": ["Popular"] * count, "parts": {}}
@@ -148,20 +144,20 @@ async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() 
     portraits = world.clients["user_profiles"]
     await portraits.write_inferred([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
     await world.feeds.write([a_feed(user_id=DEFAULT_FEED, items=["post-4", "post-2", "post-1"])])
-    found = [
+    answers = [
         (await answered(world, "/api/v1/feed", username=name, mood=mood))
         if mood
         else (await answered(world, "/api/v1/feed", username=name))
         for name, mood in (("nobody", ""), ("new", "happy"), ("old", "happy"))
     ]
-    assert [body["strategy"] for body in found] == ["popular", "mood", "personal"]
-    assert (ids(found[0])[:3], ids(found[1])) == ([4, 2, 1], [2])
+    assert [body["strategy"] for body in answers] == ["popular", "mood", "personal"]
+    assert (ids(answers[0])[:3], ids(answers[1])) == ([4, 2, 1], [2])
 
 
 async def test_what_was_acted_on_lately_is_not_ranked_again() -> None:
     world = await a_world(feed=[])
-    seen = features(user_id="ann", recent=[RecentItem(item_id="post-1", weight=1.0, at=T0_MS)])
-    await world.clients["user_profiles"].write_inferred([seen])
+    user_features = features(user_id="ann", recent=[RecentItem(item_id="post-1", weight=1.0, at=T0_MS)])
+    await world.clients["user_profiles"].write_inferred([user_features])
     assert set(ids(await answered(world, "/api/v1/feed"))) == {2, 3, 4}
     assert ids(await answered(world, "/api/v1/similar/3")) == []
 
@@ -198,14 +194,14 @@ async def test_what_is_similar_is_alike_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "value", "action"),
+    ("text", "value", "action"),
     [("like", 1.0, "like"), ("inspire", None, "inspired"), ("rating", 4.0, "rate"), ("view", 0.5, "view")],
 )
-async def test_an_interaction_with_a_post_is_published(told: str, value: float | None, action: str) -> None:
+async def test_an_interaction_with_a_post_is_published(text: str, value: float | None, action: str) -> None:
     world = World()
-    sent = {"username": "user123", "post_id": 1234, "interaction_type": told, "interaction_value": value}
+    fields = {"username": "user123", "post_id": 1234, "interaction_type": text, "interaction_value": value}
     async with world.http() as http:
-        answer = await http.post("/api/v1/interaction", json=sent)
+        answer = await http.post("/api/v1/interaction", json=fields)
     [event] = world.publisher.values_of(INTERACTIONS)
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
     assert answer.json()["event_id"] == event.event_id
@@ -237,16 +233,16 @@ async def test_who_shows_a_token_asks_for_themselves_only() -> None:
     world = await a_world(feed=["post-1"])
     async with world.http(environment="production", jwt_secret=secret, api_rerank_timeout_s=0.02) as http:
         http.headers["Authorization"] = f"Bearer {token}"
-        sent = {"post_id": 1, "interaction_type": "like"}
+        fields = {"post_id": 1, "interaction_type": "like"}
         own = [
             await http.get("/api/v1/feed?username=ann"),
             await http.get("/api/v1/similar/1?username=ann"),
-            await http.post("/api/v1/interaction", json={"username": "ann", **sent}),
+            await http.post("/api/v1/interaction", json={"username": "ann", **fields}),
         ]
         others = [
             await http.get("/api/v1/feed?username=bob"),
             await http.get("/api/v1/similar/1?username=bob"),
-            await http.post("/api/v1/interaction", json={"username": "bob", **sent}),
+            await http.post("/api/v1/interaction", json={"username": "bob", **fields}),
         ]
     assert [answer.status_code for answer in own] == [200] * 3
     assert [answer.status_code for answer in others] == [403] * 3

@@ -50,10 +50,10 @@ async def test_admin_endpoints_refuse_who_has_no_token(method: str, path: str, h
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-@pytest.mark.parametrize("given", ["", "sesame"])
-async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, path: str, given: str) -> None:
+@pytest.mark.parametrize("text", ["", "sesame"])
+async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, path: str, text: str) -> None:
     async with a_world().http() as client:
-        response = await client.request(method, path, headers={"Authorization": f"Bearer {given}"})
+        response = await client.request(method, path, headers={"Authorization": f"Bearer {text}"})
     assert response.status_code == 403
 
 
@@ -61,10 +61,10 @@ async def test_the_cache_is_shown_and_cleared() -> None:
     world = a_world()
     await world.clients["prefetch_store"].write("ann", some_music())
     async with world.http(admin_token="sesame") as client:
-        shown = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
+        body = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
         cleared = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
         empty = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
-    [entry] = shown["entries"]
+    [entry] = body["entries"]
     assert (entry["category"], entry["source"], entry["fallback"]) == ("music", "catalogue", "no_key")
     assert entry["items"] == [{"item_id": "i1", "reason": "You like jazz"}]
     assert entry["left_s"] == 1_800
@@ -79,23 +79,23 @@ async def test_prompts_show_what_would_be_asked() -> None:
     )
     await world.clients["prefetch_store"].write_questions({"ann": [question]})
     async with world.http(admin_token="sesame") as client:
-        shown = (await client.get("/prompts/ann", headers=TOKEN)).json()
+        body = (await client.get("/prompts/ann", headers=TOKEN)).json()
         missing = await client.get("/prompts/bob", headers=TOKEN)
-    assert shown["prompts"] == [
+    assert body["prompts"] == [
         {"category": "music", "prompt_version": "music/1-ab", "system": "You choose", "user": '{"when":"now"}'}
     ]
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_prompts")
 
 
-@pytest.mark.parametrize(("age_ms", "shown"), [(60_000, ["i2"]), (1_000, ["i1", "i2"])])
-async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(age_ms: int, shown: list[str]) -> None:
+@pytest.mark.parametrize(("age_ms", "names"), [(60_000, ["i2"]), (1_000, ["i1", "i2"])])
+async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(age_ms: int, names: list[str]) -> None:
     world = a_world()
     items = [FoundItem(item_id="i1"), FoundItem(item_id="i2")]
     await world.clients["prefetch_store"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
     await world.items.write([an_item("i2")])
     async with world.http(admin_token="sesame") as client:
         [entry] = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()["entries"]
-    assert [item["item_id"] for item in entry["items"]] == shown
+    assert [item["item_id"] for item in entry["items"]] == names
 
 
 def reporting(*reports: dict[str, list[list[Any]]]) -> World:

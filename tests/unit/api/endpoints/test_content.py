@@ -16,6 +16,7 @@ from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context
+from tests.waiting import until
 
 
 class AwayFeeds:
@@ -111,20 +112,20 @@ async def test_content_refuses_bad_parameters(path: str, query: str, field: str)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
-async def read(world: World, **sent: Any) -> httpx.Response:
+async def read(world: World, **value: Any) -> httpx.Response:
     """Read u1's content."""
     async with world.http() as http:
-        return await http.get("/content", params={"user_id": "u1"}, **sent)
+        return await http.get("/content", params={"user_id": "u1"}, **value)
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("text", "status"),
     [('W/"{v}"', 304), ('"{v}"', 304), ('"other", W/"{v}"', 304), ("*", 304), ('"other"', 200), ("{v}", 200)],
 )
-async def test_content_the_client_has_is_304(sent: str, status: int) -> None:
+async def test_content_the_client_has_is_304(text: str, status: int) -> None:
     world = await a_world()
     first = await read(world)
-    again = await read(world, headers={"If-None-Match": sent.replace("{v}", first.json()["version"])})
+    again = await read(world, headers={"If-None-Match": text.replace("{v}", first.json()["version"])})
     assert again.status_code == status
     assert again.headers["ETag"] == first.headers["ETag"]
     assert (again.content == b"") is (status == 304)
@@ -164,8 +165,8 @@ async def test_a_validator_changes_when_an_item_goes_and_is_the_old_one_when_it_
     first = await read(world)
     headers = {"If-None-Match": first.headers["ETag"]}
     await world.items.delete(["i2"])
-    gone = await read(world, headers=headers)
-    assert (gone.status_code, [item["item_id"] for item in gone.json()["items"]]) == (200, ["i1", "i3"])
+    answer = await read(world, headers=headers)
+    assert (answer.status_code, [item["item_id"] for item in answer.json()["items"]]) == (200, ["i1", "i3"])
     await world.items.write([an_item("i2")])
     assert (await read(world, headers=headers)).status_code == 304
 
@@ -180,7 +181,7 @@ async def test_a_validator_is_that_of_one_user_and_one_feed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "limit", "shown"),
+    ("missing", "limit", "names"),
     [
         ([], 2, ["i1", "i2"]),
         (["i1"], 2, ["i2", "i3"]),
@@ -191,7 +192,7 @@ async def test_a_validator_is_that_of_one_user_and_one_feed() -> None:
         (["i1", "i2", "i3"], 3, []),
     ],
 )
-async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: int, shown: list[str]) -> None:
+async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: int, names: list[str]) -> None:
     world = await a_world(*missing)
     async with world.http() as http:
         answer = await http.get("/content", params={"user_id": "u1", "limit": limit})
@@ -199,19 +200,19 @@ async def test_an_item_that_is_gone_takes_no_place(missing: list[str], limit: in
     scores = {"i1": 0.9, "i2": 0.5, "i3": 0.1}
     reasons = dict(zip(a_feed().items, a_feed().reasons, strict=True))
     assert [(item["item_id"], item["score"], item["reason"]) for item in items] == [
-        (item_id, scores[item_id], reasons[item_id]) for item_id in shown
+        (item_id, scores[item_id], reasons[item_id]) for item_id in names
     ]
     assert all(item["item"]["item_id"] == item["item_id"] for item in items)
-    assert [sum(item["parts"].values()) for item in items] == pytest.approx([scores[item] for item in shown], abs=1e-3)
+    assert [sum(item["parts"].values()) for item in items] == pytest.approx([scores[item] for item in names], abs=1e-3)
 
 
-@pytest.mark.parametrize(("setting", "shown"), [("hide", ["i2", "i3"]), ("last", ["i1", "i2", "i3"])])
-async def test_an_item_that_was_sold_out_since_is_left_out_by_setting(setting: str, shown: list[str]) -> None:
+@pytest.mark.parametrize(("setting", "names"), [("hide", ["i2", "i3"]), ("last", ["i1", "i2", "i3"])])
+async def test_an_item_that_was_sold_out_since_is_left_out_by_setting(setting: str, names: list[str]) -> None:
     world = await a_world()
     await world.items.write([an_item("i1", stock=0)])
     async with world.http(out_of_stock=setting) as http:
         answer = await http.get("/content", params={"user_id": "u1"})
-    assert [item["item_id"] for item in answer.json()["items"]] == shown
+    assert [item["item_id"] for item in answer.json()["items"]] == names
 
 
 async def test_a_change_of_an_item_shows_at_once() -> None:
@@ -225,9 +226,11 @@ async def test_a_change_of_an_item_shows_at_once() -> None:
         assert await titles(http) == ["Title of i1", "Title of i2", "Title of i3"]
         await world.items.write([an_item("i2", title="Another")])
         await world.items.delete(["i1"])
-        async with asyncio.timeout(5):
-            while await titles(http) != ["Another", "Title of i3"]:  # noqa: ASYNC110 - a client sees no more
-                await asyncio.sleep(0)
+
+        async def changed() -> bool:
+            return await titles(http) == ["Another", "Title of i3"]
+
+        await until(changed)
 
 
 async def test_content_without_its_store_is_503() -> None:
@@ -279,8 +282,7 @@ async def test_stream_does_not_repeat_what_the_client_has() -> None:
     stream = endpoints(world).events("u1", 2, first.id)
     waiting = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(5):
-        while "u1" not in world.feeds.fanout:  # noqa: ASYNC110 - it has no event for this
-            await asyncio.sleep(0)
+        await until(lambda: "u1" in world.feeds.fanout)
         await world.feeds.write([a_feed(features_version=6)])
         event = await waiting
     await stream.aclose()

@@ -14,31 +14,31 @@ async def shown(board: ModelStatus) -> dict[str, object]:
     boards = MemoryModelStatusStore()
     await boards.write(board)
     async with World(clients={"model_status": boards}).http() as http:
-        found: dict[str, object] = (await http.get("/metrics/models")).json()
-        return found
+        body: dict[str, object] = (await http.get("/metrics/models")).json()
+        return body
 
 
 async def test_models_are_shown_with_versions_metrics_and_age() -> None:
     old = Version(version="v1", status="replaced", created_at=NOW_MS - 9_000, metrics={"ndcg@10": 0.1})
     new = Version(version="v2", status=SERVING, created_at=NOW_MS - 1_500, metrics={"ndcg@10": 0.2}, events=7)
-    found = await shown(ModelStatus(model="blend", serving="v2", versions=[new, old]))
-    assert (found["model"], found["serving"], found["metrics"], found["age_s"]) == (
+    text = await shown(ModelStatus(model="blend", serving="v2", versions=[new, old]))
+    assert (text["model"], text["serving"], text["metrics"], text["age_s"]) == (
         *("blend", "v2"),
         *({"ndcg@10": 0.2}, 1.5),
     )
-    versions = msgspec.convert(found["versions"], list[dict[str, object]])
+    versions = msgspec.convert(text["versions"], list[dict[str, object]])
     assert [version["age_s"] for version in versions] == [1.5, 9.0]
 
 
 async def test_a_fit_in_progress_is_shown_with_its_progress() -> None:
-    found = await shown(ModelStatus(training=Training(state="fitting", learned=25, total=100)))
-    training = msgspec.convert(found["training"], dict[str, object])
+    text = await shown(ModelStatus(training=Training(state="fitting", learned=25, total=100)))
+    training = msgspec.convert(text["training"], dict[str, object])
     assert (training["state"], training["progress"]) == ("fitting", 0.25)
 
 
 async def test_before_any_trainer_ran_there_are_no_versions() -> None:
-    found = await shown(ModelStatus())
-    assert (found["serving"], found["versions"], found["metrics"], found["age_s"]) == (None, [], {}, None)
+    text = await shown(ModelStatus())
+    assert (text["serving"], text["versions"], text["metrics"], text["age_s"]) == (None, [], {}, None)
 
 
 @pytest.mark.parametrize("body", [None, {"reason": "new catalogue", "event_id": "e1"}])

@@ -23,11 +23,11 @@ LISBON = {"lat": 38.7223, "lon": -9.1393}
 
 async def test_interaction_is_published_as_sent_and_its_new_id_returned() -> None:
     world = World()
-    sent = an_interaction_body(
+    body = an_interaction_body(
         value=2.5, session_id="s", request_id="r", context={"page": "home", "place": 3, "ad": False}
     )
     async with world.http() as http:
-        answer = await http.post("/interaction", json=sent)
+        answer = await http.post("/interaction", json=body)
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
     assert answer.json() == {"event_id": event.event_id}
@@ -217,25 +217,25 @@ async def test_body_too_large_is_refused_by_its_length() -> None:
 
 
 async def test_body_too_large_is_refused_while_it_streams_in() -> None:
-    taken = 0
+    accepted_count = 0
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal taken
+        nonlocal accepted_count
         while True:
-            taken += 50
+            accepted_count += 50
             yield b" " * 50
 
     async with World().http(api_max_body_bytes=100) as http:
         answer = await http.post("/interaction", content=endless(), headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
-    assert 100 < taken < 2_000
+    assert 100 < accepted_count < 2_000
 
 
 async def test_batch_is_published_in_order() -> None:
     world = World()
-    sent = [an_interaction_body(item_id=f"i{place}", event_id=f"e{place}") for place in range(20)]
+    bodies = [an_interaction_body(item_id=f"i{place}", event_id=f"e{place}") for place in range(20)]
     async with world.http() as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent})
+        answer = await http.post("/interaction/batch", json={"interactions": bodies})
     assert answer.status_code == 202
     assert answer.json() == {"accepted": 20, "event_ids": [f"e{place}" for place in range(20)]}
     assert [event.item_id for event in world.publisher.values_of(INTERACTIONS)] == [f"i{place}" for place in range(20)]
@@ -243,14 +243,14 @@ async def test_batch_is_published_in_order() -> None:
 
 async def test_batch_takes_the_good_entries_and_names_each_bad_one() -> None:
     world = World()
-    sent = [
+    bodies = [
         an_interaction_body(event_id="e0"),
         an_interaction_body(action="dance"),
         an_interaction_body(event_id="e2"),
         an_interaction_body(user_id=""),
     ]
     async with world.http() as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent})
+        answer = await http.post("/interaction/batch", json={"interactions": bodies})
     assert answer.status_code == 207
     body = answer.json()
     assert (body["accepted"], body["event_ids"]) == (2, ["e0", "e2"])
@@ -294,14 +294,18 @@ async def test_no_bad_entry_of_a_batch_costs_a_good_one(bad: str) -> None:
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 async def test_as_many_entries_are_published_as_are_good(good: list[bool]) -> None:
     world = World()
-    sent = [
+    bodies = [
         an_interaction_body(event_id=f"e{place}", action="click" if one else "dance") for place, one in enumerate(good)
     ]
     async with world.http() as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent})
-    body, kept = answer.json(), [f"e{place}" for place, one in enumerate(good) if one]
+        answer = await http.post("/interaction/batch", json={"interactions": bodies})
+    body, accepted_ids = answer.json(), [f"e{place}" for place, one in enumerate(good) if one]
     assert answer.status_code == (202 if all(good) else 207 if any(good) else 422)
-    assert [event.event_id for event in world.publisher.values_of(INTERACTIONS)] == body.get("event_ids", []) == kept
+    assert (
+        [event.event_id for event in world.publisher.values_of(INTERACTIONS)]
+        == body.get("event_ids", [])
+        == accepted_ids
+    )
     problems = body.get("problems") or body.get("error", {}).get("problems", [])
     assert [one["index"] for one in problems] == [place for place, one in enumerate(good) if not one]
 
@@ -321,10 +325,12 @@ async def test_a_batch_of_bad_entries_alone_is_refused() -> None:
 
 async def test_an_entry_of_another_user_is_named_and_the_callers_own_are_taken() -> None:
     world = World()
-    sent = [an_interaction_body(), an_interaction_body(user_id="bob"), an_interaction_body(action="dance")]
+    bodies = [an_interaction_body(), an_interaction_body(user_id="bob"), an_interaction_body(action="dance")]
     async with world.http(**STRICT) as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent}, headers=bearer(a_token()))
-        theirs = await http.post("/interaction/batch", json={"interactions": sent[1:2] * 2}, headers=bearer(a_token()))
+        answer = await http.post("/interaction/batch", json={"interactions": bodies}, headers=bearer(a_token()))
+        theirs = await http.post(
+            "/interaction/batch", json={"interactions": bodies[1:2] * 2}, headers=bearer(a_token())
+        )
     assert [(one["index"], one["code"]) for one in answer.json()["problems"]] == [
         (1, "forbidden"),
         (2, "invalid_value"),
@@ -364,9 +370,9 @@ async def test_location_off_the_globe_is_refused_without_repeating_it(place: dic
 
 async def test_profile_is_published() -> None:
     world = World()
-    sent = {"user_id": "ann", "segment": "25-34", "categories": ["music"], "muted": ["video"], "city": "Lisbon"}
+    fields = {"user_id": "ann", "segment": "25-34", "categories": ["music"], "muted": ["video"], "city": "Lisbon"}
     async with world.http() as http:
-        answer = await http.post("/profile", json=sent)
+        answer = await http.post("/profile", json=fields)
     [event] = world.publisher.values_of(PROFILE_UPDATES)
     assert answer.status_code == 202
     assert (event.segment, event.categories, event.muted, event.city) == ("25-34", ["music"], ["video"], "Lisbon")
@@ -400,9 +406,9 @@ async def test_a_profile_is_forgotten_by_an_event() -> None:
 
 async def test_impression_places_are_those_of_the_list_unless_said() -> None:
     world = World()
-    shown = [{"item_id": "i1"}, {"item_id": "i2", "propensity": 0.25}, {"item_id": "i3", "position": 9}]
+    shown_items = [{"item_id": "i1"}, {"item_id": "i2", "propensity": 0.25}, {"item_id": "i3", "position": 9}]
     async with world.http() as http:
-        await http.post("/impression", json={"user_id": "ann", "items": shown, "request_id": "r"})
+        await http.post("/impression", json={"user_id": "ann", "items": shown_items, "request_id": "r"})
     [event] = world.publisher.values_of(IMPRESSIONS)
     assert [(item.item_id, item.position, item.propensity) for item in event.items] == [
         ("i1", 0, None),

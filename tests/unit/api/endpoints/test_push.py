@@ -84,15 +84,15 @@ async def test_no_preferences_at_all_are_no_change() -> None:
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_push_preferences_that_were_changed_meanwhile_are_not_overwritten(method: str) -> None:
     pushes, path = MemoryPushStore(), "/push/preferences/ann"
-    known = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=1)
-    await pushes.write_devices([known])
+    devices = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=1)
+    await pushes.write_devices([devices])
     async with World(clients={"push_store": pushes}).http() as http:
         tag = (await http.get(path)).headers["etag"]
-        await pushes.write_devices([replace(known, changed_at=2)])
-        saved = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
-        await pushes.write_devices([replace(known, preferences=PushPreferences(categories=["film"]))])
+        await pushes.write_devices([replace(devices, changed_at=2)])
+        answer = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
+        await pushes.write_devices([replace(devices, preferences=PushPreferences(categories=["film"]))])
         stale = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
-    assert (saved.status_code, stale.status_code) == (202, 412)
+    assert (answer.status_code, stale.status_code) == (202, 412)
 
 
 @pytest.mark.parametrize("path", ["/push/send", "/notifications/send"])
@@ -180,8 +180,11 @@ async def test_decisions_are_listed_newest_first_with_their_reasons() -> None:
         answer = await http.get("/notifications/ann", params={"limit": 2})
         assert (await http.get("/notifications/ann", params={"limit": 0})).status_code == 422
         nobody = await http.get("/notifications/nobody")
-    found = answer.json()["notifications"]
-    assert [(told["status"], told["reason"]) for told in found] == [("capped", "why 2"), ("sent", "why 1")]
+    notifications = answer.json()["notifications"]
+    assert [(notification["status"], notification["reason"]) for notification in notifications] == [
+        ("capped", "why 2"),
+        ("sent", "why 1"),
+    ]
     assert nobody.json() == {"user_id": "nobody", "notifications": []}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from tests.build import T0_MS, a_feed, an_item
-from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.builder import NOW_MS, World, published
 from topics.topic import TRIGGERS
 
 
@@ -94,10 +94,8 @@ async def test_results_of_who_has_no_feed_are_everyones_or_404() -> None:
 async def asked(world: World, http: httpx.AsyncClient, **body: Any) -> tuple[Any, asyncio.Task[httpx.Response]]:
     """Ask for a re-rank and return its trigger once it is published."""
     asking = asyncio.create_task(http.post("/results/re-rank", json={"user_id": "ann"} | body))
-    while not world.publisher.values_of(TRIGGERS):
-        assert not asking.done(), asking.result().text
-        await asyncio.sleep(0)
-    return world.publisher.values_of(TRIGGERS)[-1], asking
+    triggers = await published(world, TRIGGERS, asking)
+    return triggers[-1], asking
 
 
 async def test_rerank_has_a_worker_rank_and_answers_with_what_it_leaves() -> None:
@@ -123,13 +121,13 @@ async def test_rerank_has_a_worker_rank_and_answers_with_what_it_leaves() -> Non
 
 async def test_rerank_that_nobody_answers_is_504_in_time_and_the_answer_is_found_later() -> None:
     world = World()
-    sent = {"user_id": "ann", "candidates": ["i1"], "event_id": "mine"}
+    fields = {"user_id": "ann", "candidates": ["i1"], "event_id": "mine"}
     async with world.http(api_rerank_timeout_s=0.02) as http:
-        late = await http.post("/results/re-rank", json=sent)
+        late = await http.post("/results/re-rank", json=fields)
         [trigger] = world.publisher.values_of(TRIGGERS)
         await world.feeds.write([a_feed(user_id=reranked(trigger))])
-        again = await http.post("/results/re-rank", json=sent)
-        others = await http.post("/results/re-rank", json=sent | {"user_id": "bob"})
+        again = await http.post("/results/re-rank", json=fields)
+        others = await http.post("/results/re-rank", json=fields | {"user_id": "bob"})
     assert (late.status_code, late.json()["error"]["code"]) == (504, "not_in_time")
     assert [item["item_id"] for item in again.json()["items"]] == ["i1", "i2", "i3"]
     assert others.status_code == 504, "an answer is its user's alone"

@@ -111,30 +111,30 @@ OWN: dict[str, tuple[str, dict[str, Any], Callable[[Any], list[str]]]] = {
 }
 
 
-async def ask(world: World, path: str, given: dict[str, Any], **settings: Any) -> Any:
+async def ask(world: World, path: str, fields: dict[str, Any], **settings: Any) -> Any:
     method, _, path = path.rpartition(" ")
     async with world.http(api_rerank_timeout_s=0.01, **settings) as http:
-        answer = await (http.post(path, json=given) if method else http.get(path, params=given))
+        answer = await (http.post(path, json=fields) if method else http.get(path, params=fields))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 @pytest.mark.parametrize(
-    ("setting", "shown"), [("hide", [PRIVATE, NEAR, PLAIN]), ("last", [SOLD_OUT, PRIVATE, NEAR, PLAIN])]
+    ("setting", "names"), [("hide", [PRIVATE, NEAR, PLAIN]), ("last", [SOLD_OUT, PRIVATE, NEAR, PLAIN])]
 )
 @pytest.mark.parametrize("path", OWN)
-async def test_a_users_own_feed_leaves_out_what_has_gone_since(path: str, setting: str, shown: list[str]) -> None:
-    where, given, ids = OWN[path]
-    assert sorted(ids(await ask(await a_world(), where, given, out_of_stock=setting))) == sorted(shown)
+async def test_a_users_own_feed_leaves_out_what_has_gone_since(path: str, setting: str, names: list[str]) -> None:
+    where, arguments, ids = OWN[path]
+    assert sorted(ids(await ask(await a_world(), where, arguments, out_of_stock=setting))) == sorted(names)
 
 
-@pytest.mark.parametrize(("gone", "limit", "count"), [(0, 2, 2), (1, 2, 2), (2, 3, 1), (3, 1, 0)])
+@pytest.mark.parametrize(("number", "limit", "count"), [(0, 2, 2), (1, 2, 2), (2, 3, 1), (3, 1, 0)])
 @pytest.mark.parametrize("path", ["content", "recommendations"])
-async def test_what_is_left_out_takes_no_place(path: str, gone: int, limit: int, count: int) -> None:
-    where, given, ids = OWN[path]
+async def test_what_is_left_out_takes_no_place(path: str, number: int, limit: int, count: int) -> None:
+    where, arguments, ids = OWN[path]
     world = await a_world()
-    await world.items.delete([PRIVATE, NEAR, PLAIN][:gone])
-    assert len(ids(await ask(world, where, given | {"limit": limit}))) == count
+    await world.items.delete([PRIVATE, NEAR, PLAIN][:number])
+    assert len(ids(await ask(world, where, arguments | {"limit": limit}))) == count
 
 
 async def test_an_explanation_counts_what_is_shown_and_what_has_gone_has_none() -> None:
@@ -200,31 +200,31 @@ EVERYBODYS: dict[str, tuple[str, dict[str, Any], bool, Callable[[Any], list[str]
 
 
 def asking(name: str, user: str | None) -> dict[str, Any]:
-    given, somebody = EVERYBODYS[name][1:3]
+    arguments, somebody = EVERYBODYS[name][1:3]
     who = "username" if "similar" in name else "user_id"
-    return given | ({who: user} if somebody and user is not None else {})
+    return arguments | ({who: user} if somebody and user is not None else {})
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, somebody, _) in EVERYBODYS.items() if somebody])
 async def test_to_a_user_what_is_near_is_shown_and_nothing_else_that_is_tied(name: str) -> None:
-    found = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "ann")))
-    assert set(found) - {ASKED} == {NEAR, PLAIN}
+    result = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "ann")))
+    assert set(result) - {ASKED} == {NEAR, PLAIN}
 
 
 @pytest.mark.parametrize("name", EVERYBODYS)
 async def test_without_a_location_items_with_one_come_last(name: str) -> None:
-    found = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "bob")))
-    assert set(found) - {ASKED} == {NEAR, FAR, PLAIN}
-    assert set(found[-2:]) == {NEAR, FAR}
+    result = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "bob")))
+    assert set(result) - {ASKED} == {NEAR, FAR, PLAIN}
+    assert set(result[-2:]) == {NEAR, FAR}
 
 
 @pytest.mark.parametrize("name", EVERYBODYS)
 async def test_what_is_out_of_stock_comes_last_by_setting(name: str) -> None:
-    given = asking(name, "ann")
-    found = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], given, out_of_stock="last"))
+    arguments = asking(name, "ann")
+    result = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], arguments, out_of_stock="last"))
     tied = {NEAR} if EVERYBODYS[name][2] else {NEAR, FAR}
-    assert set(found) - {ASKED} == {PLAIN, SOLD_OUT} | tied
-    assert found.index(PLAIN) < found.index(SOLD_OUT)
+    assert set(result) - {ASKED} == {PLAIN, SOLD_OUT} | tied
+    assert result.index(PLAIN) < result.index(SOLD_OUT)
 
 
 async def test_what_is_like_an_item_at_a_place_is_near_to_that() -> None:
@@ -236,14 +236,14 @@ async def test_what_is_like_an_item_at_a_place_is_near_to_that() -> None:
 
 async def test_a_search_may_be_for_another_city() -> None:
     world = await a_world()
-    given = {"q": "jazz", "kind": "product", "user_id": "ann", "city": "東京"}
-    found = [f"post-{one['item_id'][-1]}" for one in (await ask(world, "/search", given))["results"]]
-    assert set(found) - {ASKED} == {FAR, PLAIN}
+    fields = {"q": "jazz", "kind": "product", "user_id": "ann", "city": "東京"}
+    item_ids = [f"post-{one['item_id'][-1]}" for one in (await ask(world, "/search", fields))["results"]]
+    assert set(item_ids) - {ASKED} == {FAR, PLAIN}
 
 
 async def test_with_a_token_a_search_is_for_its_user() -> None:
-    async def found(http: httpx.AsyncClient, token: str, **given: str) -> set[str]:
-        params = {"q": "jazz", "kind": "product"} | given
+    async def found(http: httpx.AsyncClient, token: str, **text: str) -> set[str]:
+        params = {"q": "jazz", "kind": "product"} | text
         answer = await http.get("/search", params=params, headers=bearer(token))
         assert answer.status_code == 200, answer.text
         return {f"post-{one['item_id'][-1]}" for one in answer.json()["results"]} - {ASKED}
@@ -277,15 +277,15 @@ stored = st.builds(
 def test_what_may_be_shown_keeps_its_order_within_first_and_last(items: list[Item], user: Any, setting: str) -> None:
     offers = VisibilityRules(Settings(out_of_stock=setting))
     data = {item.item_id: msgspec.Raw(msgspec.json.encode(item)) for item in items}
-    shown = offers.visible_to(user, data)
+    visible_items = offers.visible_to(user, data)
     by_id, order = {item.item_id: item for item in items}, list(data)
 
     def is_last(item_id: str) -> bool:
         item = by_id[item_id]
         return item.stock == 0 or (item.city is not None and not user.is_known)
 
-    assert shown == sorted(shown, key=lambda item_id: (is_last(item_id), order.index(item_id)))
-    assert not any(by_id[item_id].private for item_id in shown)
-    assert setting == "last" or not any(by_id[item_id].stock == 0 for item_id in shown)
+    assert visible_items == sorted(visible_items, key=lambda item_id: (is_last(item_id), order.index(item_id)))
+    assert not any(by_id[item_id].private for item_id in visible_items)
+    assert setting == "last" or not any(by_id[item_id].stock == 0 for item_id in visible_items)
     own = [list(data)[position] for position, _, _ in offers.visible_in_feed(list(data), list(data.values()), start=0)]
     assert own == [item_id for item_id in data if setting == "last" or by_id[item_id].stock != 0]

@@ -87,7 +87,7 @@ def test_no_null_is_ever_kept(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "ms"),
+    ("text", "ms"),
     [
         ("1.7e12", 1_700_000_000_000),
         ("1700000000000.0", 1_700_000_000_000),
@@ -99,8 +99,8 @@ def test_no_null_is_ever_kept(values: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("batched", [False, True])
-async def test_a_time_is_taken_in_whichever_way_its_number_is_written(sent: str, ms: int, batched: bool) -> None:
-    body = f'{{"user_id":"ann","item_id":"i1","action":"click","occurred_at":{sent}}}'
+async def test_a_time_is_taken_in_whichever_way_its_number_is_written(text: str, ms: int, batched: bool) -> None:
+    body = f'{{"user_id":"ann","item_id":"i1","action":"click","occurred_at":{text}}}'
     path = "/interaction/batch" if batched else "/interaction"
     world = World()
     async with world.http() as http:
@@ -119,13 +119,13 @@ async def test_every_event_takes_such_a_time(path: str) -> None:
     assert getattr(event, "occurred_at", None) == 1_700_000_000_000
 
 
-@pytest.mark.parametrize("sent", ["1700000000000.5", "0.1", "1e300", "1e999", "-1.5e9", "true", "[]", '"soon"'])
-async def test_a_time_that_is_none_is_refused_by_field(sent: str) -> None:
-    body = f'{{"user_id":"ann","item_id":"i1","action":"click","occurred_at":{sent}}}'
+@pytest.mark.parametrize("text", ["1700000000000.5", "0.1", "1e300", "1e999", "-1.5e9", "true", "[]", '"soon"'])
+async def test_a_time_that_is_none_is_refused_by_field(text: str) -> None:
+    body = f'{{"user_id":"ann","item_id":"i1","action":"click","occurred_at":{text}}}'
     async with World().http() as http:
         answer = await http.post("/interaction", content=body, headers=JSON)
     assert answer.status_code == 422
-    assert answer.json()["error"]["field"] == ("occurred_at" if sent != "1e999" else None) or sent == "1e999"
+    assert answer.json()["error"]["field"] == ("occurred_at" if text != "1e999" else None) or text == "1e999"
 
 
 @given(st.integers(0, 2**53))
@@ -200,8 +200,8 @@ async def test_a_beacon_needs_a_token_where_others_do() -> None:
     async with world.http(**STRICT) as http:
         body = json.dumps(an_interaction_body())
         without = await http.post("/interaction", content=body, headers=BEACON)
-        given = await http.post("/interaction", content=body, headers=BEACON | bearer(a_token()))
-    assert (without.status_code, given.status_code) == (401, 202)
+        answer = await http.post("/interaction", content=body, headers=BEACON | bearer(a_token()))
+    assert (without.status_code, answer.status_code) == (401, 202)
 
 
 @pytest.mark.parametrize(

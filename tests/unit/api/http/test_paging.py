@@ -29,14 +29,14 @@ MINE = PagedList("user:ann", "feed")
 
 def a_context(**clients: Any) -> ApiContext:
     items = MemoryItemStore()
-    given = Clients(publisher=MemoryPublisher(), feeds=MemoryFeedStore(), items=items, **clients)
-    return ApiContext(Settings(), given, Metrics(), ItemCache(items))
+    api_clients = Clients(publisher=MemoryPublisher(), feeds=MemoryFeedStore(), items=items, **clients)
+    return ApiContext(Settings(), api_clients, Metrics(), ItemCache(items))
 
 
 def ranking(names: Sequence[str]) -> Rank:
-    async def rank(shown: Collection[str]) -> PagedRanking:
-        rest = [PageEntry(name) for name in names if name not in shown]
-        return PagedRanking(rest, len(shown) + len(rest))
+    async def rank(page_ids: Collection[str]) -> PagedRanking:
+        rest = [PageEntry(name) for name in names if name not in page_ids]
+        return PagedRanking(rest, len(page_ids) + len(rest))
 
     return rank
 
@@ -55,24 +55,24 @@ LISTS = st.lists(st.permutations("abcdefghijkl").map("".join), min_size=1, max_s
 GONE = st.sets(st.sampled_from("abcdefghijkl"))
 
 
-@given(lists=LISTS, size=st.integers(1, 5), gone=GONE, new=st.text("mnop", max_size=4))
+@given(lists=LISTS, size=st.integers(1, 5), absent_ids=GONE, new=st.text("mnop", max_size=4))
 async def test_what_stays_in_a_list_is_shown_once_however_it_moves(
-    lists: list[str], size: int, gone: set[str], new: str
+    lists: list[str], size: int, absent_ids: set[str], new: str
 ) -> None:
     """The list is another one at each page: moved, without some from the second on, with some that are new."""
-    context, shown, number = a_context(), [], 0
+    context, page_ids, number = a_context(), [], 0
     while True:
         number += 1
         now = lists[min(number, len(lists)) - 1]
         if number > 1:
-            now = "".join(dict.fromkeys(new)) + "".join(name for name in now if name not in gone)
+            now = "".join(dict.fromkeys(new)) + "".join(name for name in now if name not in absent_ids)
         page = await read(context, now, number, size)
-        shown += names(page)
+        page_ids += names(page)
         if page.total <= number * size:
             break
-    assert len(shown) == len(set(shown))
-    assert set("abcdefghijkl") - gone <= set(shown)
-    assert number == 1 or set(new) <= set(shown)
+    assert len(page_ids) == len(set(page_ids))
+    assert set("abcdefghijkl") - absent_ids <= set(page_ids)
+    assert number == 1 or set(new) <= set(page_ids)
 
 
 async def test_an_item_that_moves_up_between_pages_comes_next() -> None:
@@ -138,9 +138,9 @@ async def test_what_is_kept_is_bounded() -> None:
     for number in range(50):
         await page_of(context, PagedList("user:ann", f"list-{number}"), ranking("abcdef"), start=0, end=3)
     await page_of(context, MINE, ranking([f"i{n}" for n in range(MAX_ENTRIES + 9)]), start=0, end=MAX_ENTRIES + 1)
-    kept = await pages.read("user:ann")
-    assert len(kept) == MAX_SESSIONS
-    assert max(len(session.entries) for session in kept) == 3
+    entries = await pages.read("user:ann")
+    assert len(entries) == MAX_SESSIONS
+    assert max(len(session.entries) for session in entries) == 3
     assert (await page_of(context, MINE, ranking("abc"), start=0, end=3)).cursor is None  # there is no other page
 
 
@@ -240,19 +240,19 @@ async def test_what_trends_is_paged_the_same_by_each_caller() -> None:
 
 async def test_a_search_that_moves_shows_each_item_once() -> None:
     world = await a_world(range(1, 9))
-    found = [an_item(f"i{number}", title="jazz") for number in range(9)]
-    search = MemoryShopSearch(found)
+    items = [an_item(f"i{number}", title="jazz") for number in range(9)]
+    search = MemoryShopSearch(items)
     world.clients["search"] = search
-    shown: list[str] = []
+    page_ids: list[str] = []
     async with world.http() as http:
         page = await asked(http, "/search", q="jazz", limit=4)
         while True:
-            shown += [item["item_id"] for item in page["results"]]
+            page_ids += [item["item_id"] for item in page["results"]]
             if page.get("next_offset") is None:
                 break
-            found.insert(0, found.pop())  # the last comes first
+            items.insert(0, items.pop())  # the last comes first
             page = await asked(http, "/search", q="jazz", limit=4, offset=page["next_offset"], cursor=page["cursor"])
-    assert sorted(shown) == [f"i{number}" for number in range(9)]
+    assert sorted(page_ids) == [f"i{number}" for number in range(9)]
 
 
 @pytest.mark.parametrize("cursor", ["", "x" * 65])

@@ -38,8 +38,8 @@ def named(one: Endpoint) -> str:
 
 def filled(path: str, value: str) -> str:
     """Return a path with an id in it; clients take "." and ".." for steps, unless the dots are encoded, too."""
-    sent = quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
-    return re.sub(r"{\w+}", lambda _: sent, path)
+    text = quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
+    return re.sub(r"{\w+}", lambda _: text, path)
 
 
 def a_request(raw: str, method: str = "GET") -> Any:
@@ -83,9 +83,9 @@ def test_any_text_comes_back_from_its_path(path: str, value: str) -> None:
     async def endpoint(_: Request) -> Response:
         return Response()
 
-    match, found = Route(of_ids(path), endpoint).matches(with_slashes_kept(a_request(filled(path, value))))
+    match, found_match = Route(of_ids(path), endpoint).matches(with_slashes_kept(a_request(filled(path, value))))
     assert match is Match.FULL
-    assert found["path_params"] == {"user_id": value}
+    assert found_match["path_params"] == {"user_id": value}
 
 
 async def test_an_item_whose_id_is_an_address_is_found() -> None:

@@ -38,10 +38,10 @@ async def test_request_id_is_kept_when_it_is_sane() -> None:
     assert answer.json()["error"]["request_id"] == "abc-1.2:3"
 
 
-@pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "<script>", "Grüße"])
-async def test_request_id_that_is_not_sane_is_replaced(sent: str) -> None:
+@pytest.mark.parametrize("text", ["", "a b", "x" * 129, "<script>", "Grüße"])
+async def test_request_id_that_is_not_sane_is_replaced(text: str) -> None:
     async with World().http() as http:
-        answer = await http.get("/health", headers=[(b"X-Request-ID", sent.encode())])
+        answer = await http.get("/health", headers=[(b"X-Request-ID", text.encode())])
     assert uuid.UUID(answer.headers["X-Request-ID"]).version == 7
 
 
@@ -88,8 +88,8 @@ async def test_metrics_report_latencies_by_endpoint() -> None:
             await http.get("/content", params={"user_id": user})
         text = (await http.get("/metrics")).text
     assert 'millrace_http_request_duration_seconds_count{route="/content"} 2.0' in text
-    [told] = re.findall(r'millrace_http_request_duration_seconds_sum\{route="/content"\} (\S+)', text)
-    assert 0.0 < float(told) < 10.0
+    [matches] = re.findall(r'millrace_http_request_duration_seconds_sum\{route="/content"\} (\S+)', text)
+    assert 0.0 < float(matches) < 10.0
 
 
 async def test_requests_are_logged_if_enabled_and_without_user_ids(
@@ -100,9 +100,9 @@ async def test_requests_are_logged_if_enabled_and_without_user_ids(
         await http.get("/feed/stream/ann?user_id=ann")
         await http.get("/content?user_id=ann")
     assert [record.message for record in caplog.records] == ["request ended"] * 2
-    told = vars(caplog.records[1])
-    assert (told["method"], told["route"], told["status"]) == ("GET", "/content", 404)
-    assert told["took_ms"] > 0
+    version_record = vars(caplog.records[1])
+    assert (version_record["method"], version_record["route"], version_record["status"]) == ("GET", "/content", 404)
+    assert version_record["took_ms"] > 0
     assert "ann" not in str([vars(record) for record in caplog.records])
 
 
@@ -120,8 +120,8 @@ async def test_metrics_report_the_lag_of_each_role() -> None:
 
     async with World(clients={"heartbeats": signs}).http() as http:
         text = (await http.get("/metrics")).text
-    told = {line for line in text.splitlines() if line.startswith("millrace_role{")}
-    assert told == {
+    names = {line for line in text.splitlines() if line.startswith("millrace_role{")}
+    assert names == {
         'millrace_role{role="fetch",what="waiting"} 7.0',
         'millrace_role{role="fetch",what="llm.circuit.open"} 2.0',
         'millrace_role{role="fetch",what="llm.questions.timeout"} 4.0',
@@ -156,23 +156,23 @@ async def test_health_is_what_clients_can_still_do(away: tuple[str, ...], status
         answer = await http.get("/health")
     body = answer.json()
     assert (body["status"], answer.status_code) == (status, code)
-    assert {name: found["status"] for name, found in body["dependencies"].items()} == {
+    assert {name: item["status"] for name, item in body["dependencies"].items()} == {
         name: "down" if name in away else "ok" for name in names
     }
-    assert all(found["latency_ms"] >= 0 for found in body["dependencies"].values())
+    assert all(item["latency_ms"] >= 0 for item in body["dependencies"].values())
     assert "secret" not in answer.text
 
 
 async def test_health_asks_the_servers_once_for_many_who_ask() -> None:
-    asked = 0
+    request_count = 0
 
     async def probe() -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal request_count
+        request_count += 1
 
     async with World(health_checks={"redis": probe}).http() as http:
         await asyncio.gather(*(http.get("/health") for _ in range(20)))
-    assert asked == 1
+    assert request_count == 1
 
 
 def test_health_of_no_dependencies_is_ok() -> None:
@@ -222,8 +222,8 @@ async def test_an_unknown_pipeline_state_is_left_out(error: Exception) -> None:
         raise error
 
     async with World(clients={"pipeline": read}).http() as http:
-        told = (await http.get("/health")).json()
-    assert told == {"status": "ok", "rate_limits": "off", "dependencies": {}}
+        body = (await http.get("/health")).json()
+    assert body == {"status": "ok", "rate_limits": "off", "dependencies": {}}
 
 
 async def test_app_closes_what_it_was_given() -> None:
@@ -260,9 +260,9 @@ async def test_pages_of_other_origins_ask_where_they_may(allowed: str, origin: s
     ask = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     async with World().http(cors_origins=allowed) as http:
         before = await http.options("/interaction", headers=ask)
-        given = await http.get("/content?user_id=ann", headers={"Origin": origin})
+        answer = await http.get("/content?user_id=ann", headers={"Origin": origin})
     assert before.headers.get("Access-Control-Allow-Origin") == answered
-    assert given.headers.get("Access-Control-Allow-Origin") == answered
+    assert answer.headers.get("Access-Control-Allow-Origin") == answered
 
 
 APP = "https://app.example"

@@ -35,8 +35,8 @@ def bearer(token: str) -> dict[str, str]:
 ANN = bearer(a_token())
 
 
-async def refused(http: httpx.AsyncClient, headers: dict[str, str], **asked: Any) -> tuple[int, str]:
-    request = {"method": "GET", "url": "/content?user_id=ann"} | asked
+async def refused(http: httpx.AsyncClient, headers: dict[str, str], **value: Any) -> tuple[int, str]:
+    request = {"method": "GET", "url": "/content?user_id=ann"} | value
     answer = await http.request(**request, headers=headers)
     return answer.status_code, answer.json()["error"]["code"]
 

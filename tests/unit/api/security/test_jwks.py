@@ -27,6 +27,7 @@ from infra.fakes.serve import serve_app
 from infra.settings import JWT_ALGORITHMS, OFF, Settings, SettingsError, read
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import SECRET, a_token, bearer
+from tests.waiting import until
 
 ANN = Principal("ann")
 
@@ -257,16 +258,16 @@ def test_several_addresses_need_as_many_issuers(issuers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("leeway_s", "late_s", "taken"), [(0, 5, False), (10, 5, True), (10, 20, False), (60, 30, True)]
+    ("leeway_s", "late_s", "is_accepted"), [(0, 5, False), (10, 5, True), (10, 20, False), (60, 30, True)]
 )
-async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, taken: bool) -> None:
+async def test_clocks_may_be_off_by_the_leeway(leeway_s: float, late_s: float, is_accepted: bool) -> None:
     issuer = Issuer("EdDSA")
     async with issuer.serve() as url:
         tokens = Tokens(settings(url, jwt_leeway_s=float(leeway_s)))
         now_s = time.time()
         for claims in ({"exp": now_s - late_s}, {"nbf": now_s + late_s}, {"iat": now_s + late_s}):
             token = issuer.token(sub="ann", **claims)
-            if taken:
+            if is_accepted:
                 assert await tokens.principal(token) == ANN
             else:
                 with pytest.raises(UnauthorizedError):
@@ -346,14 +347,20 @@ async def test_what_is_known_holds_while_the_issuer_is_away_and_is_renewed_besid
         first = await keys.find("RS256", "key-1")
         issuer.is_unavailable = True
         clock.now_s += 301
-        while issuer.request_count < 2:
+
+        async def asked_again() -> bool:
             assert await keys.find("RS256", "key-1") == first
-            await asyncio.sleep(0.001)
+            return issuer.request_count >= 2
+
+        await until(asked_again)
         issuer.is_unavailable = False
         issuer.rotate()
-        while await found_or_none(keys, "key-1") == first:  # it is not waited for
+
+        async def renewed() -> bool:  # it is not waited for
             clock.now_s += 11
-            await asyncio.sleep(0.001)
+            return await found_or_none(keys, "key-1") != first
+
+        await until(renewed)
         assert (await keys.find("RS256", "key-2")).kid == "key-2"
 
 

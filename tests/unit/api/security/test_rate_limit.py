@@ -67,17 +67,17 @@ async def test_nobody_is_limited_in_development() -> None:
 class Counting(MemoryStorage):
     """Counts how often it is asked."""
 
-    asked = 0
+    request_count = 0
 
     async def incr(self, *args: Any, **kwargs: Any) -> int:
-        self.asked += 1
+        self.request_count += 1
         return await super().incr(*args, **kwargs)
 
 
 async def test_the_counters_are_updated_with_batches_of_requests() -> None:
     storage = Counting()
     assert await spent(RateLimiter("user", "600/minute", storage), "ann") == 659
-    assert storage.asked == 11
+    assert storage.request_count == 11
 
 
 async def test_processes_count_together() -> None:

@@ -8,8 +8,8 @@ from evaluation.contestants import contestant
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext, UnknownModelError
 from models.base import ModelEvent
-from streams.core.ranking.features import FEATURES
 from streams.core.ranking.pipeline import Candidates, new_blender
+from streams.core.ranking.stages.features import FEATURES
 from tests.build import whole
 
 SETUP = EvalContext(catalogue=[], repeats=False, seed=0)
@@ -26,7 +26,7 @@ def the_blend(name: str) -> BlendCandidate:
 @pytest.mark.parametrize(
     ("name", "left_out"),
     [
-        ("blend-neighbors", {name for name, part in FEATURES.items() if part.source == "neighbors"}),
+        ("blend-neighbors", {name for name, part in FEATURES.items() if part.group.name == "neighbors"}),
         ("blend-popular.popular", {"popular"}),
     ],
 )
@@ -35,9 +35,9 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
     out = np.array([part in left_out for part in FEATURES])
     without = new_blender()
 
-    def learn(seen: Candidates, taken: int) -> None:
-        parts = np.where(out[:, None], np.float32(0), seen.features.column(slice(None)))
-        without.learn(whole(parts), taken, seen.query.context, among=seen.is_admissible)
+    def learn(candidates: Candidates, number: int) -> None:
+        parts = np.where(out[:, None], np.float32(0), candidates.features.column(slice(None)))
+        without.learn(whole(parts), number, candidates.query.context, among=candidates.is_admissible)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)
@@ -49,7 +49,7 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
 
 def test_every_part_that_speaks_is_left_out_once() -> None:
     for repeats in (False, True):
-        speaking = {name: part.source for name, part in FEATURES.items() if repeats or not part.needs_repeats}
+        speaking = {name: part.group.name for name, part in FEATURES.items() if repeats or not part.needs_repeats}
         assert contestant.ablations("parts", repeats=repeats) == [
             "blend", *(f"blend-{source}.{name}" for name, source in speaking.items()),
         ]  # fmt: skip

@@ -10,9 +10,9 @@ STREAM = a_stream(*[("a", item, None, n) for n, item in enumerate(ITEMS)])
 NOTHING = np.empty(0, np.int32)
 
 
-def a_ranking(heard: list[str], seed: int = 0) -> ItemRanking:
+def a_ranking(heard_names: list[str], seed: int = 0) -> ItemRanking:
     names = Vocabulary()
-    for item in heard:
+    for item in heard_names:
         names.add(item)
     return ItemRanking(STREAM, names, seed=seed)
 
@@ -53,14 +53,14 @@ def test_items_that_arrive_later_are_included() -> None:
 
 
 def test_ties_are_broken_at_random_and_the_list_agrees_with_the_ranks() -> None:
-    found = []
+    results = []
     for seed in range(400):
         placed = a_ranking(ITEMS, seed).rank(np.zeros(30), NOTHING, numbers(4))
-        found.append(int(placed.ranks[0]))
-        assert (4 in placed.top) == (found[-1] <= 10)
-        assert 4 not in placed.top or placed.top.tolist().index(4) == found[-1] - 1
-    assert np.mean(found) == pytest.approx(15.5, abs=1.5)
-    assert set(found) == set(range(1, 31))
+        results.append(int(placed.ranks[0]))
+        assert (4 in placed.top) == (results[-1] <= 10)
+        assert 4 not in placed.top or placed.top.tolist().index(4) == results[-1] - 1
+    assert np.mean(results) == pytest.approx(15.5, abs=1.5)
+    assert set(results) == set(range(1, 31))
 
 
 def test_the_seed_reproduces() -> None:
@@ -72,9 +72,9 @@ def test_ranks_are_those_of_a_full_sort() -> None:
     draw = np.random.default_rng(0)
     for _ in range(50):
         scores = draw.random(30)
-        touched = draw.choice(30, 8, replace=False).astype(np.int32)
-        order = [item for item in np.argsort(-scores).tolist() if item not in touched]
+        values = draw.choice(30, 8, replace=False).astype(np.int32)
+        order = [item for item in np.argsort(-scores).tolist() if item not in values]
         targets = np.array(order, np.int32)
-        placed = a_ranking(ITEMS).rank(scores, touched, targets)
+        placed = a_ranking(ITEMS).rank(scores, values, targets)
         assert placed.ranks.tolist() == list(range(1, len(order) + 1))
         assert placed.top.tolist() == order[:10]

@@ -19,13 +19,13 @@ class Registry:
     """A registry that notes over which connections it is asked."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.ports: list[int] = []
         self.status = 200
         self.app = Starlette(routes=[Route("/apis/ccompat/v7/schemas/types", self._types)])
 
     async def _types(self, request: Request) -> Response:
         assert request.client is not None
-        self.asked.append(request.client.port)
+        self.ports.append(request.client.port)
         return JSONResponse(["AVRO"], self.status)
 
 
@@ -42,8 +42,8 @@ async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_co
         for _ in range(100):
             await ask()
         assert {*map(id, clients_and_contexts())} <= {*map(id, before)}
-    assert len(registry.asked) == 101
-    assert len(set(registry.asked)) == 1
+    assert len(registry.ports) == 101
+    assert len(set(registry.ports)) == 1
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])

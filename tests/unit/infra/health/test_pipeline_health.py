@@ -48,12 +48,14 @@ def test_expected_roles_come_before_other_roles_with_heartbeats() -> None:
 
 
 def test_all_is_well_when_every_role_is_up() -> None:
-    found = health({"feed": RoleHealth(state="up", processes=1, last_seen_at=NOW_MS)}, "", {}, {}, now_ms=NOW_MS)
-    assert (found.status, found.problems, found.redis_writes) == ("ok", [], "ok")
+    pipeline_status = health(
+        {"feed": RoleHealth(state="up", processes=1, last_seen_at=NOW_MS)}, "", {}, {}, now_ms=NOW_MS
+    )
+    assert (pipeline_status.status, pipeline_status.problems, pipeline_status.redis_writes) == ("ok", [], "ok")
 
 
 def test_problems_are_reported_in_words_the_worst_first() -> None:
-    found = health(
+    pipeline_status = health(
         judge(
             [life("feed", 45), *(life("log", age) for age in (9, 60, 120))], ["feed", "archive", "log"], now_ms=NOW_MS
         ),
@@ -62,21 +64,21 @@ def test_problems_are_reported_in_words_the_worst_first() -> None:
         {"millrace-archive": {"interactions.v1": 1_900}},
         now_ms=NOW_MS,
     )
-    assert found.problems == [
+    assert pipeline_status.problems == [
         "Redis refuses writes (OutOfMemoryError: used memory > 'maxmemory'): feeds are not renewed",
         "feed has been silent for 45 s",
         "archive has not been heard of",
         "log has ended by failures 3 times in 5 minutes",
         "1,400 records of interactions.v1 were deleted by retention before millrace-archive had read them",
     ]
-    assert (found.status, found.redis_writes) == ("degraded", "refused")
-    assert found.deleted_unread == {"millrace-archive": {"interactions.v1": 1_900}}
+    assert (pipeline_status.status, pipeline_status.redis_writes) == ("degraded", "refused")
+    assert pipeline_status.deleted_unread == {"millrace-archive": {"interactions.v1": 1_900}}
 
 
 def test_what_was_deleted_before_is_on_record_and_no_problem_any_more() -> None:
-    found = health({}, "", {}, {"millrace-log": {"features.v1": 3}}, now_ms=NOW_MS)
-    assert (found.status, found.problems) == ("ok", [])
-    assert found.deleted_unread == {"millrace-log": {"features.v1": 3}}
+    pipeline_status = health({}, "", {}, {"millrace-log": {"features.v1": 3}}, now_ms=NOW_MS)
+    assert (pipeline_status.status, pipeline_status.problems) == ("ok", [])
+    assert pipeline_status.deleted_unread == {"millrace-log": {"features.v1": 3}}
 
 
 def test_roles_that_are_set_are_expected(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def a_publisher(broker: Broker, **options: Any) -> Publisher:
 
 
 def a_letter(**fields: Any) -> DeadLetter:
-    told: dict[str, Any] = {"letter_id": "t-0-1", "topic": "t", "partition": 0, "offset": 1, "timestamp": 0}
-    return DeadLetter(**told | {"stage": "user.decode", "reason": "bad_body", "failed_at": 1} | fields)
+    told_fields: dict[str, Any] = {"letter_id": "t-0-1", "topic": "t", "partition": 0, "offset": 1, "timestamp": 0}
+    return DeadLetter(**told_fields | {"stage": "user.decode", "reason": "bad_body", "failed_at": 1} | fields)
 
 
 async def test_a_record_larger_than_its_topic_takes_becomes_a_letter_and_the_others_go_on() -> None:

@@ -22,10 +22,10 @@ class Client:
 
     def __init__(self, answer: Schema | Exception, *, away: bool = False, **subjects: Schema | Exception) -> None:
         self._answer, self._away, self._subjects = answer, away, subjects
-        self.asked: list[object] = []
+        self.requests: list[object] = []
 
     def get_schema(self, schema_id: int) -> Schema:
-        self.asked.append(schema_id)
+        self.requests.append(schema_id)
         return given(self._answer)
 
     def get_subjects(self) -> list[str]:
@@ -34,7 +34,7 @@ class Client:
         return []
 
     def get_version(self, subject: str, version: int) -> RegisteredSchema:
-        self.asked.append((subject, version))
+        self.requests.append((subject, version))
         missing = SchemaRegistryError(404, 40401, "no such subject")
         return RegisteredSchema(subject, version, 1, "guid", given(self._subjects.get(subject, missing)))
 
@@ -68,7 +68,7 @@ async def test_an_id_that_the_registry_fails_at_is_missing(status: int) -> None:
 async def test_an_id_that_no_registry_gives_is_not_asked_for(schema_id: int) -> None:
     client = Client(failing(503), away=True)
     assert (await refusal(client, schema_id)).reason == "unknown_schema"
-    assert client.asked == []
+    assert client.requests == []
 
 
 @pytest.mark.parametrize(("status", "away"), [(401, False), (403, False), (429, False), (500, True), (503, True)])
@@ -87,7 +87,7 @@ async def test_references_are_fetched_each_after_those_that_it_refers_to() -> No
     kind = Schema('{"type": "enum", "name": "Kind", "namespace": "a", "symbols": ["x"]}', "AVRO")
     client = Client(Schema(WHOLE, "AVRO", one), kinds=kind)
     assert "'Thing' is not a millrace.Location" in (await refusal(client)).detail
-    assert client.asked == [THEIRS, ("kinds", 3)]
+    assert client.requests == [THEIRS, ("kinds", 3)]
 
 
 async def test_a_reference_that_is_not_there_is_named() -> None:
@@ -99,4 +99,4 @@ async def test_references_without_end_are_given_up() -> None:
     loop = Schema(WHOLE, "AVRO", [SchemaReference("a.Kind", "loop", 1)])
     client = Client(loop, loop=loop)
     assert (await refusal(client)).reason == "wrong_record"
-    assert len(client.asked) < 200
+    assert len(client.requests) < 200

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from infra.llm.reading import PROBLEMS, Reading, UnreadableError, read
-from schemas import limit
+from schemas import record_limit
 from streams.core.ranking.llm_judge import Scores, parse_scores
 from streams.fetchers.suggestion import Suggestion, Suggestions, suggested_items
 from tests.build import T0_MS, a_fetch_request
@@ -41,41 +41,41 @@ def one(**fields: Any) -> Place:
 
 
 @pytest.mark.parametrize(
-    ("given", "year"),
+    ("value", "year"),
     [
         *((1999, 1999), ("1999", 1999), (1999.0, 1999), ("1999.0", 1999), (" 1999 ", 1999), (None, None), ("", None)),
         *(("c. 1999", None), (1999.5, None), (True, None), ([1999], None), ({"a": 1}, None), (1e999, None)),
         *(("Infinity", None), ("nan", None), ("9" * 5_000, None), (10**400, None)),
     ],
 )
-def test_a_whole_number_is_read_where_nothing_is_lost(given: Any, year: int | None) -> None:
-    assert one(year=given).year == year
+def test_a_whole_number_is_read_where_nothing_is_lost(value: Any, year: int | None) -> None:
+    assert one(year=value).year == year
 
 
 @pytest.mark.parametrize(
-    ("given", "rating"),
+    ("value", "rating"),
     [(4, 4.0), ("4.5", 4.5), (5.0, 5.0), ("4,5", 0.0), (5.01, 0.0), (-1, 0.0), ("NaN", 0.0), (float("nan"), 0.0)],
 )
-def test_a_number_is_finite_and_within_its_limits(given: Any, rating: float) -> None:
-    assert one(rating=given).rating == rating
+def test_a_number_is_finite_and_within_its_limits(value: Any, rating: float) -> None:
+    assert one(rating=value).rating == rating
 
 
 @pytest.mark.parametrize(
-    ("given", "is_open"), [(False, False), ("false", False), (0, False), (None, True), ("?", True)]
+    ("value", "is_open"), [(False, False), ("false", False), (0, False), (None, True), ("?", True)]
 )
-def test_a_truth_value_may_be_a_word(given: Any, is_open: bool) -> None:
-    assert one(open=given).open is is_open
+def test_a_truth_value_may_be_a_word(value: Any, is_open: bool) -> None:
+    assert one(open=value).open is is_open
 
 
 @pytest.mark.parametrize(
-    ("given", "tags"),
+    ("value", "tags"),
     [
         *((["a", "b"], ["a", "b"]), ("a", ["a"]), ('["a", "b"]', ["a", "b"]), ([1, 2.5, None], ["1", "2.5"])),
         *((["a"] * 9, ["a"] * 3), ("[a]", ["[a]"]), ({"a": 1}, []), ([["a"]], []), (7, ["7"])),
     ],
 )
-def test_words_may_come_as_text_or_as_one(given: Any, tags: list[str]) -> None:
-    assert one(tags=given).tags == tags
+def test_words_may_come_as_text_or_as_one(value: Any, tags: list[str]) -> None:
+    assert one(tags=value).tags == tags
 
 
 def test_a_text_that_is_too_long_is_cut() -> None:
@@ -126,10 +126,10 @@ CUT = json.dumps({"places": [{"name": 'a "quoted" [name]', "tags": ["x"]}, {"nam
 def test_text_that_was_cut_anywhere_gives_its_whole_entries(end: int) -> None:
     whole = [place for place in (CUT.index("]}, {") + 2, CUT.index("[]}]") + 3) if place <= end]
     try:
-        found = [place.name for place in read([CUT[:end]], Places, cut=True).value.places]
+        results = [place.name for place in read([CUT[:end]], Places, cut=True).value.places]
     except UnreadableError:
-        found = []
-    assert found == ['a "quoted" [name]', "b\\"][: len(whole)]
+        results = []
+    assert results == ['a "quoted" [name]', "b\\"][: len(whole)]
 
 
 JSON = st.recursive(
@@ -147,9 +147,9 @@ FIELDS = dict.fromkeys(Suggestion.__struct_fields__, JSON)
 
 @given(payload=JSON, cut=st.booleans(), as_text=st.booleans())
 def test_anything_is_read_or_refused(payload: Any, cut: bool, as_text: bool) -> None:
-    given = json.dumps(payload) if as_text else payload
+    given_payload = json.dumps(payload) if as_text else payload
     try:
-        reading = read([given], Suggestions, cut=cut)
+        reading = read([given_payload], Suggestions, cut=cut)
     except UnreadableError:
         return
     assert msgspec.json.decode(msgspec.json.encode(reading.value), type=Suggestions) == reading.value
@@ -161,13 +161,13 @@ def test_flawed_entries_take_no_other_with_them_and_all_items_are_within_limits(
     assert reading.value.items[-1].title == "Trio Night"
     assert len(reading.value.items) + reading.dropped == len(entries) + 1
     for offer in suggested_items(reading.value, a_fetch_request()):
-        limit.check(offer.item, now_ms=T0_MS)
+        record_limit.check(offer.item, now_ms=T0_MS)
 
 
 @given(scores=st.lists(st.fixed_dictionaries({}, optional={"id": JSON, "score": JSON}), max_size=8))
 def test_scores_are_finite_and_of_what_was_asked(scores: list[dict[str, Any]]) -> None:
     value = read([{"scores": [*scores, {"id": "1", "score": "0.5"}]}], Scores).value
-    found = parse_scores(value, ["i0", "i1"])
-    assert found.keys() <= {"i0", "i1"}
-    assert "i1" in found
-    assert all(0 <= score <= 1 for score in found.values())
+    model_scores = parse_scores(value, ["i0", "i1"])
+    assert model_scores.keys() <= {"i0", "i1"}
+    assert "i1" in model_scores
+    assert all(0 <= score <= 1 for score in model_scores.values())

@@ -28,10 +28,10 @@ def test_a_text_loses_its_markup_and_nothing_else(text: str, harmless: str) -> N
 
 @given(st.text(), st.integers(1, 50))
 def test_no_text_is_longer_than_allowed_or_holds_what_is_not_shown(text: str, most: int) -> None:
-    found = plain_text(text, max_chars=most)
-    assert len(found) <= most
-    assert not set(found) & set("<>")
-    assert not any(unicodedata.category(char) in {"Cc", "Cf"} for char in found)
+    clean_text = plain_text(text, max_chars=most)
+    assert len(clean_text) <= most
+    assert not set(clean_text) & set("<>")
+    assert not any(unicodedata.category(char) in {"Cc", "Cf"} for char in clean_text)
 
 
 @pytest.mark.parametrize(

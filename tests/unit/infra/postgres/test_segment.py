@@ -13,7 +13,7 @@ from streams.roles.shop import similarity_fit
 
 
 @pytest.mark.parametrize(
-    ("text", "bare", "found"),
+    ("text", "bare", "names"),
     [
         ("Red Shoes", "red shoes", []),
         ("赤い自転車の歌", " ", ["赤い自転車の歌"]),
@@ -30,9 +30,9 @@ from streams.roles.shop import similarity_fit
         ("", "", []),
     ],
 )
-def test_text_with_and_without_spaces_is_distinguished(text: str, bare: str, found: list[str]) -> None:
+def test_text_with_and_without_spaces_is_distinguished(text: str, bare: str, names: list[str]) -> None:
     assert plain(text).split() == bare.split()
-    assert runs(text) == found
+    assert runs(text) == names
 
 
 def test_a_run_is_its_pairs() -> None:
@@ -52,8 +52,8 @@ def test_a_document_notes_where_pairs_stand_and_no_phrase_goes_from_run_to_run()
 
 @given(st.text(max_size=40), st.text(max_size=10))
 def test_nothing_in_a_text_is_an_operator(text: str, more: str) -> None:
-    made = document([(text, "A"), (more, "B")])
-    assert re.fullmatch(r"('[^'\\]+':\d+[AB](,\d+[AB])*( |$))*", made)
+    api_document = document([(text, "A"), (more, "B")])
+    assert re.fullmatch(r"('[^'\\]+':\d+[AB](,\d+[AB])*( |$))*", api_document)
     for run in runs(text):
         assert re.fullmatch(r"'[^'\\]+'(:\*|( <-> '[^'\\]+')*)", query(run))
 
@@ -79,8 +79,8 @@ def test_words_are_bound_and_those_that_say_nothing_are_left_out() -> None:
         values.append(value)
         return f"${len(values)}"
 
-    found = any_word(["night jazz", "!", "本", "iPhone用ケース"], bind)
-    assert found == (
+    result = any_word(["night jazz", "!", "本", "iPhone用ケース"], bind)
+    assert result == (
         "(plainto_tsquery('english', $1) || $2::text::tsquery || plainto_tsquery('english', $3) && $4::text::tsquery)"
     )
     assert values == ["night jazz", "'本':*", "iphone", "'用ケ' <-> 'ケー' <-> 'ース'"]
@@ -91,6 +91,8 @@ def test_words_are_bound_and_those_that_say_nothing_are_left_out() -> None:
 
 def test_products_of_scripts_without_spaces_are_alike_by_what_they_share() -> None:
     names = ["赤い自転車", "青い自転車", "子供用自転車", "料理の本棚", "旅行の本棚", "歴史の本棚"]
-    fitted = similarity_fit.fit_model(names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names])
+    fitted = similarity_fit.fit_model(
+        names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names], features=100
+    )
     for name, (others, _) in zip(names, fitted.neighbours, strict=True):
         assert others[0][-2:] == name[-2:]

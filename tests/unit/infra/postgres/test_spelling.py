@@ -10,10 +10,10 @@ LETTERS = st.text("abc", max_size=6)
 
 
 def test_the_nearest_and_most_used_word_is_meant() -> None:
-    known = [("headphones", 90), ("headphone", 20), ("telephones", 40)]
-    assert correction("hedphones", known) == "headphones"
-    assert correction("haedphones", known) == "headphones", "two letters swapped are one error"
-    assert correction("megaphones", known) is None, "three letters away is another word"
+    word_counts = [("headphones", 90), ("headphone", 20), ("telephones", 40)]
+    assert correction("hedphones", word_counts) == "headphones"
+    assert correction("haedphones", word_counts) == "headphones", "two letters swapped are one error"
+    assert correction("megaphones", word_counts) is None, "three letters away is another word"
     assert correction("shose", [("shoes", 5), ("those", 9)]) == "those"
     assert correction("shirtt", []) is None
 
@@ -27,10 +27,10 @@ def test_a_distance_is_symmetric_and_nothing_only_to_itself(one: str, other: str
 
 
 def test_the_longest_known_phrase_is_one_term_with_what_stands_for_it() -> None:
-    found = dict(terms(words("Portable Charger for cell phones")))
-    assert ("power", "bank") in found["portable", "charger"]
-    assert ("smartphone",) in found["cell", "phones"]
-    assert found[("for",)] == []
+    synonyms_by_phrase = dict(terms(words("Portable Charger for cell phones")))
+    assert ("power", "bank") in synonyms_by_phrase["portable", "charger"]
+    assert ("smartphone",) in synonyms_by_phrase["cell", "phones"]
+    assert synonyms_by_phrase[("for",)] == []
 
 
 def test_a_number_is_one_word_with_its_point() -> None:

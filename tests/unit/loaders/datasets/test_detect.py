@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loaders import Dataset, DatasetError
 from loaders.datasets import detect
 from loaders.tables import timestamp
-from schemas import limit
+from schemas import record_limit
 
 NOW_MS = 1_795_000_000_000
 _PARQUET = """
@@ -80,7 +80,7 @@ def test_check_in_arrays_are_sorted_by_time_and_carry_cells(tmp_path: Path) -> N
     assert data.repeats
     assert bad(data) == [("NYC.npy", 4)]
     for record in [*data.items, *data.interactions]:
-        limit.check(record, now_ms=NOW_MS)
+        record_limit.check(record, now_ms=NOW_MS)
 
 
 def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:

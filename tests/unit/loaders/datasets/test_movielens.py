@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from loaders import DatasetError
 from loaders.datasets import movielens
 from loaders.datasets.movielens_format import slug
-from schemas import limit
+from schemas import record_limit
 
 NOW_MS = 1_795_000_000_000
 
@@ -86,14 +86,14 @@ def test_reading_twice_gives_the_same_ids_and_all_are_valid(tmp_path: Path) -> N
     assert once == again
     ids = [event.event_id for event in [*once.interactions, *once.profiles]]
     assert len(set(ids)) == len(ids)
-    assert {UUID(found).version for found in ids} == {7}
+    assert {UUID(match).version for match in ids} == {7}
 
 
 def test_every_movielens_record_is_within_its_limits(tmp_path: Path) -> None:
     data = movielens.read(ml_100k(tmp_path))
     events = [replace(event, occurred_at=NOW_MS - event.occurred_at) for event in (*data.profiles, *data.interactions)]
     for record in [*data.items, *events]:
-        limit.check(record, now_ms=NOW_MS)
+        record_limit.check(record, now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 
 NOW_MS = 1_795_000_000_000
+STARS = ProductFormat(rating_scale=5.0)
 COLUMNS = (
     "id,name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,discount_ratio"
 )
@@ -22,7 +23,7 @@ PLUGS = (
 SCRAPED = "name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,Unnamed: 0"
 
 
-def read(folder: Path, *lines: str, form: ProductFormat | None = None) -> Products:
+def read(folder: Path, *lines: str, form: ProductFormat = STARS) -> Products:
     path = folder / "products.csv"
     path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
     return products.read(path, now_ms=NOW_MS, form=form)
@@ -34,8 +35,8 @@ def problem(folder: Path, row: str) -> str:
     return bad.where.problem
 
 
-def rejected(found: Products) -> dict[int, str]:
-    return {row.where.line: row.where.problem for row in found.rejected}
+def rejected(parsed_products: Products) -> dict[int, str]:
+    return {row.where.line: row.where.problem for row in parsed_products.rejected}
 
 
 def test_the_eleven_columns_become_an_item(tmp_path: Path) -> None:
@@ -62,13 +63,13 @@ def test_missing_values_are_none_and_a_single_price_is_the_price(tmp_path: Path)
 
 
 def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: Path) -> None:
-    found = read(tmp_path, COLUMNS, PLUGS, PLUGS.replace("Amazon Fashion", "Ear Plugs"))
-    assert [item.topics for item in found.items] == [["Amazon Fashion", "Ear Plugs"]]
-    assert (found.rows, found.repeated) == (2, 1)
+    parsed_products = read(tmp_path, COLUMNS, PLUGS, PLUGS.replace("Amazon Fashion", "Ear Plugs"))
+    assert [item.topics for item in parsed_products.items] == [["Amazon Fashion", "Ear Plugs"]]
+    assert (parsed_products.rows, parsed_products.repeated) == (2, 1)
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "told"),
+    ("good", "bad", "text"),
     [
         ("3.5,115", "Get,115", "ratings: 'Get' is not a rating from 0 to 5"),
         ("3.5,115", "5.1,115", "ratings: '5.1'"),
@@ -85,26 +86,26 @@ def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: 
         (",0.804", "", "10 fields instead of 11"),
     ],
 )
-def test_a_bad_row_is_reported_with_its_line_and_reason(tmp_path: Path, good: str, bad: str, told: str) -> None:
-    assert told in problem(tmp_path, PLUGS.replace(good, bad, 1))
+def test_a_bad_row_is_reported_with_its_line_and_reason(tmp_path: Path, good: str, bad: str, text: str) -> None:
+    assert text in problem(tmp_path, PLUGS.replace(good, bad, 1))
 
 
 def test_the_line_of_a_row_is_that_of_the_file_though_fields_hold_breaks(tmp_path: Path) -> None:
-    broken = '"A lamp\nof glass"'
-    found = read(
-        tmp_path, COLUMNS, PLUGS.replace("SOUNDLINK Soft Silicone Ear Plugs", broken), PLUGS.replace("3.5", "x")
+    cell = '"A lamp\nof glass"'
+    parsed_products = read(
+        tmp_path, COLUMNS, PLUGS.replace("SOUNDLINK Soft Silicone Ear Plugs", cell), PLUGS.replace("3.5", "x")
     )
-    assert [bad.where.line for bad in found.rejected] == [4]
-    assert [item.title for item in found.items] == ["A lamp of glass"]
+    assert [bad.where.line for bad in parsed_products.rejected] == [4]
+    assert [item.title for item in parsed_products.items] == ["A lamp of glass"]
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\n\n", "\t", "\x0b", "\x0c", " \n"])
 def test_breaks_inside_quoted_fields_are_spaces(tmp_path: Path, line_break: str) -> None:
     columns = "id,name,main_category,sub_category,brand"
-    broken = ",".join(f'"{word}{line_break}and more"' for word in ("Lamp", "Home", "Lights", "Ikea"))
-    found = read(tmp_path, columns, f"P1,{broken}")
-    assert not found.rejected
-    [item] = found.items
+    text = ",".join(f'"{word}{line_break}and more"' for word in ("Lamp", "Home", "Lights", "Ikea"))
+    parsed_products = read(tmp_path, columns, f"P1,{text}")
+    assert not parsed_products.rejected
+    [item] = parsed_products.items
     values = [item.title, item.category, *item.topics, item.brand or ""]
     assert [" ".join(value.split()) for value in values] == [
         "Lamp and more", "Home and more", "Lights and more", "Ikea and more"
@@ -116,11 +117,11 @@ def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no column name and none main_category; its columns are user, item, rating"):
         read(tmp_path, "user,item,rating", "1,2,3")
     with pytest.raises(DatasetError, match="there is no such file"):
-        products.read(tmp_path / "none.csv", now_ms=NOW_MS)
+        products.read(tmp_path / "none.csv", now_ms=NOW_MS, form=STARS)
 
 
 TABLES = Path(__file__).parents[1] / "files" / "tables"
-GERMAN = ProductFormat(columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
+GERMAN = ProductFormat(rating_scale=5.0, columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
 UNCLOSED = "a quote is not closed at the end of its field"
 SPOILED = "a quote opens in line 2 and closes after lines that could be rows of their own"
 AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
@@ -185,12 +186,16 @@ AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
     ],
 )
 def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str]) -> None:
-    found = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else None)
-    assert found.rows == rows == len(found.items) + found.repeated + len(found.rejected)
-    assert [item.item_id for item in found.items] == ids.split()
-    assert list(rejected(found)) == list(problems)
-    for line, told in problems.items():
-        assert told in rejected(found)[line]
+    parsed_products = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else STARS)
+    assert (
+        parsed_products.rows
+        == rows
+        == len(parsed_products.items) + parsed_products.repeated + len(parsed_products.rejected)
+    )
+    assert [item.item_id for item in parsed_products.items] == ids.split()
+    assert list(rejected(parsed_products)) == list(problems)
+    for line, told_problem in problems.items():
+        assert told_problem in rejected(parsed_products)[line]
 
 
 @pytest.mark.parametrize(
@@ -216,19 +221,19 @@ def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str])
 )
 def test_files_of_no_products_are_refused(name: str, problem: str) -> None:
     with pytest.raises(DatasetError) as refusal:
-        products.read(TABLES / name, now_ms=NOW_MS)
+        products.read(TABLES / name, now_ms=NOW_MS, form=STARS)
     assert problem in str(refusal.value)
     assert str(refusal.value).isprintable()
 
 
 def test_a_file_of_names_alone_has_no_rows() -> None:
-    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS).rows == 0
+    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS, form=STARS).rows == 0
 
 
 def test_a_name_of_two_columns_is_noted() -> None:
-    found = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS)
-    assert [item.title for item in found.items] == ["Kettle"]
-    assert "several columns are called 'name': the first is read" in found.notes
+    parsed_products = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS, form=STARS)
+    assert [item.title for item in parsed_products.items] == ["Kettle"]
+    assert "several columns are called 'name': the first is read" in parsed_products.notes
 
 
 def test_every_awkward_file_is_tried() -> None:
@@ -242,22 +247,22 @@ def test_every_awkward_file_is_tried() -> None:
 
 
 def test_how_a_file_was_read_is_said() -> None:
-    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS).notes
+    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS, form=STARS).notes
     assert notes[0] == "utf-8, separated by commas"
     assert any("the currency of 1 price with $ is taken for USD; it may be CAD" in note for note in notes)
     assert any("1 price with a range" in note for note in notes)
-    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS).notes[0] == "cp1252, separated by commas"
+    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS, form=STARS).notes[0] == "cp1252, separated by commas"
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rows_after_it(tmp_path: Path) -> None:
     rows = [f"H{number:09},Thing {number},Home" for number in range(40)]
     rows[10] = 'H000000010,"24 inch monitor,Home'
-    found = read(tmp_path, "id,name,main_category", *rows)
-    assert (found.rows, len(found.items), list(rejected(found))) == (40, 39, [12])
+    parsed_products = read(tmp_path, "id,name,main_category", *rows)
+    assert (parsed_products.rows, len(parsed_products.items), list(rejected(parsed_products))) == (40, 39, [12])
 
 
 def test_products_of_any_ids_are_taken_and_ids_in_links_too(tmp_path: Path) -> None:
-    found = read(
+    parsed_products = read(
         tmp_path,
         "id,name,category,link",
         "af321d06ae,A,x,",
@@ -265,18 +270,25 @@ def test_products_of_any_ids_are_taken_and_ids_in_links_too(tmp_path: Path) -> N
         ",C,x,https://a/dp/B0BRKXTSBT",
         ",D,x,",
     )
-    assert [item.item_id for item in found.items] == ["af321d06ae", "4006381333931", "B0BRKXTSBT"]
-    assert rejected(found) == {5: "the id is missing"}
+    assert [item.item_id for item in parsed_products.items] == ["af321d06ae", "4006381333931", "B0BRKXTSBT"]
+    assert rejected(parsed_products) == {5: "the id is missing"}
 
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     form = ProductFormat(
-        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"}, separator=";"
+        rating_scale=5.0,
+        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"},
+        separator=";",
     )
     [item] = read(tmp_path, "SKU;Produkt;Gruppe;VK;price", "a/1;Stift;Büro;1,99 €;7", form=form).items
     assert (item.item_id, item.title, item.category, item.price) == ("a/1", "Stift", "Büro", 1.99)
     with pytest.raises(DatasetError, match="no column Preis; its columns are SKU"):
-        read(tmp_path, "SKU,name,category", "1,2,3", form=ProductFormat(columns={"discount_price": "Preis"}))
+        read(
+            tmp_path,
+            "SKU,name,category",
+            "1,2,3",
+            form=ProductFormat(rating_scale=5.0, columns={"discount_price": "Preis"}),
+        )
 
 
 def test_ratings_come_from_the_scale_of_the_file(tmp_path: Path) -> None:
@@ -301,15 +313,19 @@ def test_the_marks_of_both_columns_of_prices_decide_together(tmp_path: Path) -> 
 
 
 def test_rows_that_contradict_the_first_of_their_id_are_counted(tmp_path: Path) -> None:
-    found = read(tmp_path, "id,name,category,price", "A,Lamp,x,5", "A,Lamp,y,5", "A,Lamp,x,6", "A,Chair,x,5")
-    assert (found.repeated, len(found.items)) == (3, 1)
-    assert "2 rows repeat an id with another name or price: the first row holds" in found.notes
+    parsed_products = read(tmp_path, "id,name,category,price", "A,Lamp,x,5", "A,Lamp,y,5", "A,Lamp,x,6", "A,Chair,x,5")
+    assert (parsed_products.repeated, len(parsed_products.items)) == (3, 1)
+    assert "2 rows repeat an id with another name or price: the first row holds" in parsed_products.notes
 
 
 def test_a_time_of_creation_is_read_and_undated_products_are_known(tmp_path: Path) -> None:
-    found = read(tmp_path, "id,name,category,created_at", "A,a,x,2019-10-01 00:00:00 UTC", "B,b,x,", "C,c,x,1569888000")
-    assert [item.created_at for item in found.items][::2] == [1_569_888_000_000] * 2, "one is in seconds, one ISO 8601"
-    assert found.undated == {"B"}
+    parsed_products = read(
+        tmp_path, "id,name,category,created_at", "A,a,x,2019-10-01 00:00:00 UTC", "B,b,x,", "C,c,x,1569888000"
+    )
+    assert [item.created_at for item in parsed_products.items][::2] == [1_569_888_000_000] * 2, (
+        "one is in seconds, one ISO 8601"
+    )
+    assert parsed_products.undated == {"B"}
 
 
 FRAGMENTS = (
@@ -345,10 +361,16 @@ def test_each_line_is_imported_or_named(tmp_path: Path, rows: list[list[str]], p
         for fragment, place in zip(fragments, places, strict=False):
             line = line[:place] + fragment + line[place:]
         lines.append(line)
-    found = read(tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(encoding="utf-8"))
-    assert found.rows == len(lines) == len(found.items) + found.repeated + len(found.rejected)
-    named = rejected(found)
+    parsed_products = read(
+        tmp_path, "id,name,main_category,price", *lines, form=ProductFormat(rating_scale=5.0, encoding="utf-8")
+    )
+    assert (
+        parsed_products.rows
+        == len(lines)
+        == len(parsed_products.items) + parsed_products.repeated + len(parsed_products.rejected)
+    )
+    rejections = rejected(parsed_products)
     intact = {number for number, fragments in enumerate(rows) if not fragments}
-    ids = {item.item_id for item in found.items}
-    for number in intact - {line - 2 for line in named}:
+    ids = {item.item_id for item in parsed_products.items}
+    for number in intact - {line - 2 for line in rejections}:
         assert f"P{number}" in ids, "what is not named is there"

@@ -7,7 +7,7 @@ import pytest
 from loaders import Dataset
 from loaders.datasets import world
 from loaders.datasets.world_people import ALEX
-from schemas import limit
+from schemas import record_limit
 
 NOW_MS = 1_795_000_000_000
 
@@ -56,13 +56,13 @@ def test_events_lie_within_two_weeks_in_order_of_time(data: Dataset) -> None:
 def test_ids_of_the_world_are_unique_and_valid(data: Dataset) -> None:
     ids = [event.event_id for event in [*data.interactions, *data.profiles]]
     assert len(set(ids)) == len(ids)
-    assert {UUID(found).version for found in ids} == {7}
+    assert {UUID(match).version for match in ids} == {7}
     assert len({item.item_id for item in data.items}) == len(data.items)
 
 
 def test_every_record_of_the_world_is_within_its_limits(data: Dataset) -> None:
     for record in [*data.items, *data.profiles, *data.interactions]:
-        limit.check(record, now_ms=NOW_MS)
+        record_limit.check(record, now_ms=NOW_MS)
 
 
 def test_things_in_a_city_have_a_cell_there(data: Dataset) -> None:
@@ -74,8 +74,8 @@ def test_things_in_a_city_have_a_cell_there(data: Dataset) -> None:
 
 def test_people_follow_their_tastes(data: Dataset) -> None:
     items = {item.item_id: item for item in data.items}
-    seen = [items[e.item_id] for e in data.interactions if e.user_id == ALEX.user_id and e.item_id]
-    to_taste = [item for item in seen if item.topics[0] in ALEX.tastes]
-    assert len(to_taste) > 0.75 * len(seen)
-    assert {item.city for item in seen} <= {None, "New York"}
+    item_history = [items[e.item_id] for e in data.interactions if e.user_id == ALEX.user_id and e.item_id]
+    to_taste = [item for item in item_history if item.topics[0] in ALEX.tastes]
+    assert len(to_taste) > 0.75 * len(item_history)
+    assert {item.city for item in item_history} <= {None, "New York"}
     assert data.labels["alex"] == "jazz, hiking, cooking · New York"

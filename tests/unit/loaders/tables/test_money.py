@@ -108,9 +108,9 @@ def price(text: str, *others: str, mark: str | None = None, code: str = "") -> P
     ],
 )
 def test_a_spelling_means_its_amount(text: str, amount: float, code: str) -> None:
-    found = price(text)
-    assert found is not None
-    assert (found.amount, found.currency, found.to) == (amount, code, None)
+    parsed_price = price(text)
+    assert parsed_price is not None
+    assert (parsed_price.amount, parsed_price.currency, parsed_price.to) == (amount, code, None)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_what_may_be_two_amounts_is_refused_when_nothing_decides(text: str) -> N
     ],
 )
 def test_the_column_decides(text: str, others: list[str], amount: float) -> None:
-    found = price(text, *others)
-    assert found is not None
-    assert found.amount == amount
+    parsed_price = price(text, *others)
+    assert parsed_price is not None
+    assert parsed_price.amount == amount
 
 
 @pytest.mark.parametrize("others", [["12,99", "12.99"], ["$12.99"], ["7"], []])
@@ -188,9 +188,9 @@ def test_what_the_caller_knows_decides() -> None:
 
 @pytest.mark.parametrize(("text", "sign"), [("$5", "$"), ("5 kr.", "kr"), ("¥500", "¥"), ("Rs. 5", "Rs"), ("€5", "")])
 def test_a_sign_of_several_currencies_is_named(text: str, sign: str) -> None:
-    found = price(text)
-    assert found is not None
-    assert found.sign == sign
+    parsed_price = price(text)
+    assert parsed_price is not None
+    assert parsed_price.sign == sign
 
 
 @pytest.mark.parametrize("text", ["", " ", "-", "--", "—", "?", "NULL", "NaN", "N/A", "None", "#N/A"])
@@ -211,13 +211,13 @@ def test_a_formatted_price_is_read_as_itself_or_refused(locale: str, code: str, 
     prices = PriceParser([[text for text, _ in cells]])
     for text, amount in cells:
         try:
-            found = prices.read(text)
+            parsed_price = prices.read(text)
         except ValueError:
             continue
-        assert found is not None
-        assert found.amount == pytest.approx(amount, rel=1e-12), (locale, text)
-        if found.currency and not found.sign:
-            assert found.currency == code, (locale, text)
+        assert parsed_price is not None
+        assert parsed_price.amount == pytest.approx(amount, rel=1e-12), (locale, text)
+        if parsed_price.currency and not parsed_price.sign:
+            assert parsed_price.currency == code, (locale, text)
 
 
 @settings(max_examples=400, deadline=None)
@@ -230,11 +230,11 @@ def test_a_column_of_formatted_numbers_is_read_as_itself_or_refused(locale: str,
     prices = PriceParser([texts])
     for text, amount in zip(texts, amounts, strict=True):
         try:
-            found = prices.read(text)
+            parsed_price = prices.read(text)
         except ValueError:
             continue
-        assert found is not None
-        assert found.amount == pytest.approx(amount, rel=1e-12), (locale, text)
+        assert parsed_price is not None
+        assert parsed_price.amount == pytest.approx(amount, rel=1e-12), (locale, text)
 
 
 def test_common_locales_are_read_and_not_refused() -> None:
@@ -255,17 +255,19 @@ def test_common_locales_are_read_and_not_refused() -> None:
         code = {"en_IN": "INR", "hi_IN": "INR", "ja_JP": "JPY", "pt_BR": "BRL", "pl_PL": "PLN"}.get(locale, "EUR")
         texts = [format_currency(amount, code, locale=locale) for amount in (1_299, 12, 0.5 if code != "JPY" else 1)]
         prices = PriceParser([texts])
-        assert [found and found.currency for found in map(prices.read, texts)] == [code] * 3, locale
+        assert [parsed_price and parsed_price.currency for parsed_price in map(prices.read, texts)] == [code] * 3, (
+            locale
+        )
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_price_missing_or_refused(text: str) -> None:
     try:
-        found = price(text)
+        parsed_price = price(text)
     except ValueError:
         return
-    assert found is None or found.amount >= 0
+    assert parsed_price is None or parsed_price.amount >= 0
 
 
 def test_the_home_mark_of_a_currency_is_known_where_there_is_one() -> None:

@@ -12,10 +12,10 @@ LOCALES = sorted(localedata.locale_identifiers())
 
 
 def value(values: quantity.Values, text: str) -> float | None:
-    found = values[text]
-    if isinstance(found, ValueError):
-        raise found
-    return found
+    result = values[text]
+    if isinstance(result, ValueError):
+        raise result
+    return result
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def value(values: quantity.Values, text: str) -> float | None:
     ],
 )
 def test_counts(texts: list[str], counts: list[float | None]) -> None:
-    found = quantity.counts(texts)
-    assert [value(found, text) for text in texts] == counts
+    values = quantity.counts(texts)
+    assert [value(values, text) for text in texts] == counts
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_what_counts_nothing_is_refused(texts: list[str]) -> None:
     ],
 )
 def test_ratings(texts: list[str], scale: float, ratings: list[float | None]) -> None:
-    found = quantity.ratings(texts, scale=scale)
-    assert [value(found, text) for text in texts] == pytest.approx(ratings)
+    values = quantity.ratings(texts, scale=scale)
+    assert [value(values, text) for text in texts] == pytest.approx(ratings)
 
 
 @pytest.mark.parametrize("text", ["Get", "5.1", "-1", "6/5", "110%", "4/0", "4.5.6", "NaN stars"])
@@ -92,8 +92,8 @@ def test_ratings_of_a_longer_scale_are_refused_as_a_whole() -> None:
     ],
 )
 def test_shares(texts: list[str], shares: list[float]) -> None:
-    found = quantity.shares(texts)
-    assert [value(found, text) for text in texts] == pytest.approx(shares)
+    values = quantity.shares(texts)
+    assert [value(values, text) for text in texts] == pytest.approx(shares)
 
 
 @pytest.mark.parametrize("text", ["150%", "half", "101", "50/100"])
@@ -106,31 +106,31 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 @given(st.sampled_from(LOCALES), st.lists(st.integers(0, 10**9), min_size=1, max_size=6))
 def test_formatted_counts_are_read_as_themselves_or_refused(locale: str, counts: list[int]) -> None:
     texts = [format_decimal(count, locale=locale) for count in counts]
-    found = quantity.counts(texts)
+    values = quantity.counts(texts)
     for text, count in zip(texts, counts, strict=True):
-        assert isinstance(found[text], ValueError) or found[text] == count, (locale, text)
+        assert isinstance(values[text], ValueError) or values[text] == count, (locale, text)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(LOCALES), st.lists(st.integers(0, 50), min_size=1, max_size=6))
 def test_formatted_ratings_are_read_as_themselves_or_refused(locale: str, tenths: list[int]) -> None:
     texts = [format_decimal(number / 10, locale=locale) for number in tenths]
-    found = quantity.ratings(texts, scale=5)
+    values = quantity.ratings(texts, scale=5)
     for text, number in zip(texts, tenths, strict=True):
-        assert isinstance(found[text], ValueError) or found[text] == pytest.approx(number / 50), (locale, text)
+        assert isinstance(values[text], ValueError) or values[text] == pytest.approx(number / 50), (locale, text)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(LOCALES), st.lists(st.integers(0, 100), min_size=1, max_size=6))
 def test_formatted_shares_are_read_as_themselves_or_refused(locale: str, percents: list[int]) -> None:
     texts = [format_percent(percent / 100, locale=locale) for percent in percents]
-    found = quantity.shares(texts)
+    values = quantity.shares(texts)
     for text, percent in zip(texts, percents, strict=True):
-        assert isinstance(found[text], ValueError) or found[text] == pytest.approx(percent / 100), (locale, text)
+        assert isinstance(values[text], ValueError) or values[text] == pytest.approx(percent / 100), (locale, text)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_any_text_is_a_value_missing_or_refused(texts: list[str]) -> None:
     for values in (quantity.counts(texts), quantity.shares(texts)):
-        assert all(found is None or isinstance(found, ValueError) or found >= 0 for found in values.values())
+        assert all(result is None or isinstance(result, ValueError) or result >= 0 for result in values.values())

@@ -13,10 +13,10 @@ OCTOBER_MS = 1_569_888_000_000
 
 
 def one(text: object, *others: object) -> int:
-    found = timestamp.read([text, *others])[0]
-    if isinstance(found, ValueError):
-        raise found
-    return found
+    time_ms = timestamp.read([text, *others])[0]
+    if isinstance(time_ms, ValueError):
+        raise time_ms
+    return time_ms
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_what_is_no_whole_time_is_refused(text: str) -> None:
     ],
 )
 def test_the_column_shows_whether_the_day_or_the_month_comes_first(text: str, other: str, day: int, month: int) -> None:
-    found = datetime.fromtimestamp(one(text, other) / 1_000, UTC)
-    assert (found.day, found.month) == (day, month)
+    time = datetime.fromtimestamp(one(text, other) / 1_000, UTC)
+    assert (time.day, time.month) == (day, month)
 
 
 @pytest.mark.parametrize("others", [[], ["05/05/2019"], ["31/12/2019", "12/31/2019"], ["2019-10-01"]])
@@ -97,9 +97,9 @@ def test_a_date_that_may_be_two_is_refused(others: list[str]) -> None:
 
 
 def test_a_number_of_another_unit_is_refused() -> None:
-    found = timestamp.read(["1396860669000", "1396860669", "1396860670000"])
-    assert found[::2] == [1_396_860_669_000, 1_396_860_670_000]
-    assert str(found[1]) == "the time '1396860669' counts seconds, most others milliseconds"
+    times = timestamp.read(["1396860669000", "1396860669", "1396860670000"])
+    assert times[::2] == [1_396_860_669_000, 1_396_860_670_000]
+    assert str(times[1]) == "the time '1396860669' counts seconds, most others milliseconds"
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_a_date_is_read_as_itself_or_refused(when: datetime, form: str) -> None:
 
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_any_text_is_a_time_or_refused(texts: list[str]) -> None:
-    assert all(isinstance(found, ValueError) or found >= 0 for found in timestamp.read(texts))
+    assert all(isinstance(time, ValueError) or time >= 0 for time in timestamp.read(texts))

@@ -33,10 +33,10 @@ def test_a_click_changes_the_offset_of_its_user_alone() -> None:
 def test_no_outcome_moves_two_scores_of_its_look_apart_by_more_than_a_little(
     choice: tuple[NDArray[np.float32], int], times: int
 ) -> None:
-    parts, taken = choice
+    parts, chosen = choice
     personal, before = a_personal(), np.zeros(len(PRIOR))
     for _ in range(times):
-        personal.learn("u1", whole(parts), taken, CONTEXT)
+        personal.learn("u1", whole(parts), chosen, CONTEXT)
         offset = personal.offset("u1")
         assert offset is not None
         scores = parts.T.astype(np.float64) @ (offset - 0.98 * before)
@@ -45,14 +45,14 @@ def test_no_outcome_moves_two_scores_of_its_look_apart_by_more_than_a_little(
 
 
 def test_clicks_of_one_kind_add_up_and_stay_bounded() -> None:
-    personal, draw, seen = a_personal(), np.random.default_rng(0), []
+    personal, draw, outcomes = a_personal(), np.random.default_rng(0), []
     for _ in range(300):
         personal.learn("u1", whole(consistent(draw)), 0, CONTEXT, outcome_weight=0.0)
         offset = personal.offset("u1")
         assert offset is not None
-        seen.append(float(offset[0]))
-    assert seen[0] < seen[4] < seen[19]
-    assert max(seen) < 1.0
+        outcomes.append(float(offset[0]))
+    assert outcomes[0] < outcomes[4] < outcomes[19]
+    assert max(outcomes) < 1.0
     np.testing.assert_array_equal(personal.blender.weights(CONTEXT), list(PRIOR.values()))
 
 

@@ -8,7 +8,7 @@ import pytest
 from domain.timestamp import DAY_MS
 from models.base import ModelEvent, ModelQuery
 from models.neighbours.cooccurrence import NEXT, TOGETHER, Cooccurrence, DecayedCooccurrence
-from models.neighbours.item_item_matrix import SimilarityQuery
+from models.neighbours.sparse_links import SimilarityQuery
 from tests.unit.models.builder import T0_MS, checkerboard
 
 
@@ -26,8 +26,8 @@ def test_items_of_one_colour_go_together() -> None:
 def test_a_query_is_answered_from_the_last_item_most() -> None:
     model = Cooccurrence()
     model.learn(checkerboard())
-    found = model.recommend([ModelQuery("new", (("i0", 1.0), ("i1", 1.0)), frozenset({"i0", "i1"}))], 3)[0]
-    assert all(int(item[1:]) % 2 == 0 for item in found.items[:1])
+    matches = model.recommend([ModelQuery("new", (("i0", 1.0), ("i1", 1.0)), frozenset({"i0", "i1"}))], 3)[0]
+    assert all(int(item[1:]) % 2 == 0 for item in matches.items[:1])
 
 
 def test_links_halve_with_their_half_life() -> None:

@@ -1,67 +1,40 @@
-"""Links between items: what is damped follows every change of the masses."""
+"""The matrix of fitted weights: rows replace rows, and a new item takes the slot of one without a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import pytest
 
-from models.neighbours.item_item_matrix import ItemItemMatrix, SimilarityQuery, Votes
-
-POWER = 0.5
+from models.neighbours.item_item_matrix import ItemItemMatrix
 
 
-def a_table(*, places: int = 64) -> ItemItemMatrix:
-    links = ItemItemMatrix(1, slots=places)
-    for item, mass in enumerate((4.0, 9.0, 16.0)):
-        links.add_mass(item, mass)
-    links.link(0, np.array([1, 2], np.int32), into=np.ones((1, 2)), out=np.ones((1, 2)))
-    return links
+def indices(*items: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    return np.array(items, np.int32)
 
 
-def votes_for(links: ItemItemMatrix, item: int, *, damping: float, count: int = 4) -> Votes:
-    asked = SimilarityQuery(0, np.ones((1, 1)), damping)
-    return links.scores(np.array([item], np.int32), asked, out=np.empty((1, count), np.float32))[0]
+def test_scores_are_weighted_sums_of_rows_and_zero_without_a_slot() -> None:
+    matrix = ItemItemMatrix()
+    matrix.put(2, indices(0, 5), np.array([1.0, -2.0]))
+    matrix.put(5, indices(0), np.array([4.0]))
+    scores = matrix.scores(indices(2, 5, 900), np.array([[1.0, 0.5, 9.0]]), out=np.empty((1, 7), np.float32))
+    assert scores.tolist() == [[3, 0, 0, 0, 0, -2, 0]]
+    matrix.put(2, indices(1), np.array([7.0]))
+    np.testing.assert_array_equal(matrix.between(indices(2, 3), indices(0, 1, 3)), [[0, 7, 0], [0, 0, 0]])
 
 
-def test_votes_are_divided_by_the_power_that_each_question_asks_for() -> None:
-    links, out = a_table(), np.empty((3, 3), np.float32)
-    weights = np.ones((1, 1))
-    links.scores(
-        np.array([0], np.int32),
-        SimilarityQuery(0, weights),
-        SimilarityQuery(0, weights, 0.5),
-        SimilarityQuery(0, weights, 1.0),
-        out=out,
+def test_what_fills_the_matrix_replaces_it() -> None:
+    matrix = ItemItemMatrix()
+    matrix.put(2, indices(0, 5), np.array([1.0, -2.0]))
+    matrix.fill(indices(0, 1), np.array([[0.0, 1.0], [2.0, 0.0]]))
+    items, weights = matrix.block()
+    assert (items.tolist(), weights.tolist()) == ([0, 1], [[0, 1], [2, 0]])
+    assert not matrix.between(indices(2), indices(0, 5)).any()
+
+
+def test_a_new_item_takes_the_slot_of_an_item_without_a_row() -> None:
+    matrix = ItemItemMatrix(slots=3)
+    matrix.put(0, indices(1, 2), np.array([1.0, 2.0]))
+    matrix.put(2, indices(0), np.array([3.0]))
+    matrix.put(7, indices(0), np.array([4.0]))
+    np.testing.assert_array_equal(
+        matrix.between(indices(0, 2, 7), indices(0, 1, 2, 7)), [[0, 0, 2, 0], [3, 0, 0, 0], [4, 0, 0, 0]]
     )
-    np.testing.assert_allclose(out, [[0, 1, 1], [0, 1 / 3, 1 / 4], [0, 1 / 9, 1 / 16]], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda links: links.add_mass(1, 7.0),
-        lambda links: links.add_mass(3, 1.0),
-        lambda links: links.put(2, np.array([0], np.int32), np.array([[5.0]]), 25.0),
-        lambda links: links.scale(0.25),
-        lambda links: [links.add_mass(item, 1.0) for item in range(3, 80)],
-    ],
-    ids=["more events", "a new item", "a row taken over", "another reference", "grown"],
-)
-def test_what_damps_is_up_to_date_after(change: Callable[[ItemItemMatrix], object]) -> None:
-    asked_before, never_asked = a_table(), a_table()
-    votes_for(asked_before, 0, damping=POWER)
-    for links in (asked_before, never_asked):
-        change(links)
-    found, expected = (votes_for(links, 0, damping=POWER) for links in (asked_before, never_asked))
-    np.testing.assert_array_equal(found, expected)
-    assert found.any()
-
-
-def test_an_item_that_lost_its_place_gets_no_votes_and_damps_nobody() -> None:
-    links = a_table(places=3)
-    votes_for(links, 1, damping=POWER)
-    links.add_mass(3, 100.0)  # takes the place of item 0, the lightest
-    links.link(3, np.array([1], np.int32), into=np.ones((1, 1)), out=np.ones((1, 1)))
-    np.testing.assert_allclose(votes_for(links, 1, damping=POWER), [0, 0, 0, 0.1], rtol=1e-6)

@@ -56,9 +56,9 @@ def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_get
     model = build()
     model.learn([ModelEvent(f"u{n % 4}", f"i{n % 6}", T0_MS + n, 1.0) for n in range(FIRST_REFIT_EVENTS)])
     model.learn([ModelEvent("u1", "late", T0_MS + FIRST_REFIT_EVENTS, 1.0)])
-    known, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("late", 1.0),))])
+    known_scores, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("late", 1.0),))])
     late = model.items.get("late")
-    assert not np.isfinite(known[late])
+    assert not np.isfinite(known_scores[late])
     assert np.isfinite(unknown[late])
 
 
@@ -66,10 +66,10 @@ def test_ease_is_its_closed_form() -> None:
     model = Ease(regularization=2.0, refit_every=10_000, position_discount=0.5)
     events = checkerboard(users=FIRST_REFIT_EVENTS // 4)
     model.learn(events)
-    seen = np.zeros((FIRST_REFIT_EVENTS // 4, len(model.items)))
+    preferences = np.zeros((FIRST_REFIT_EVENTS // 4, len(model.items)))
     for event in events:
-        seen[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
-    inverse = np.linalg.inv(seen.T @ seen + 2.0 * np.eye(seen.shape[1]))
+        preferences[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
+    inverse = np.linalg.inv(preferences.T @ preferences + 2.0 * np.eye(preferences.shape[1]))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     expected = weights[model.items.get("i0")] + 0.5 * weights[model.items.get("i2")]
@@ -89,23 +89,23 @@ def test_als_factors_are_where_the_loss_has_no_slope() -> None:
     events = checkerboard(users=FIRST_REFIT_EVENTS // 4)
     model.learn(events)
     factors, count = model._factors.astype(np.float64), len(model.items)
-    known = [model.items.get("i0"), model.items.get("i2")]
+    items = [model.items.get("i0"), model.items.get("i2")]
     user = np.linalg.solve(
-        0.2 * factors.T @ factors + factors[known].T @ factors[known] + 0.02 * (2 + 0.2 * count) * np.eye(3),
-        factors[known].sum(axis=0),
+        0.2 * factors.T @ factors + factors[items].T @ factors[items] + 0.02 * (2 + 0.2 * count) * np.eye(3),
+        factors[items].sum(axis=0),
     )
     scores = model.scores([ModelQuery("new", (("i2", 1.0), ("i0", 1.0)))])[0]
     assert scores == pytest.approx(factors @ user, abs=1e-4)
-    assert scores[known].min() > 0.5
+    assert scores[items].min() > 0.5
 
 
 def test_sessions_end_after_a_gap_and_the_nearest_place_counts_most() -> None:
     model = SessionKnn(gap_hours=1.0)
     model.learn([ModelEvent("u1", item, T0_MS + n, 1.0) for n, item in enumerate(["a", "b", "c", "d"])])
     model.learn([ModelEvent("u1", "later", T0_MS + 2 * HOUR_MS, 1.0)])
-    found = model.recommend([ModelQuery("new", (("a", 1.0),), frozenset({"a"}))], 4)[0]
-    assert list(found.items) == ["b", "c", "d", "later"]
-    assert not np.isfinite(found.scores[-1])
+    matches = model.recommend([ModelQuery("new", (("a", 1.0),), frozenset({"a"}))], 4)[0]
+    assert list(matches.items) == ["b", "c", "d", "later"]
+    assert not np.isfinite(matches.scores[-1])
 
 
 def test_sessions_past_the_remembered_ones_are_forgotten() -> None:
@@ -121,8 +121,8 @@ def test_a_user_is_not_a_neighbour_of_himself() -> None:
     model.learn(
         [ModelEvent("u1", "a", T0_MS, 1.0), ModelEvent("u1", "b", T0_MS, 1.0), ModelEvent("u2", "c", T0_MS, 1.0)]
     )
-    told, asking = model.scores([ModelQuery("u9", (("a", 1.0),)), ModelQuery("u1", (("a", 1.0),))])
-    assert np.isfinite(told[model.items.get("b")])
+    stranger_scores, asking = model.scores([ModelQuery("u9", (("a", 1.0),)), ModelQuery("u1", (("a", 1.0),))])
+    assert np.isfinite(stranger_scores[model.items.get("b")])
     assert asking.tolist() == model.scores([ModelQuery("nobody")])[0].tolist()
 
 

@@ -36,9 +36,9 @@ def test_an_item_keeps_its_most_confident_rules() -> None:
 
 def test_the_nearest_come_first_without_itself_or_strangers() -> None:
     vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [-1, 0]], np.float32)
-    found = [(numbers.tolist(), products.round(2).tolist()) for numbers, products in nearest(vectors, 2)]
-    assert found[0] == ([1, 2], pytest.approx([0.8, 0.6]))
-    assert found[3] == ([], [])
+    matches = [(numbers.tolist(), products.round(2).tolist()) for numbers, products in nearest(vectors, 2)]
+    assert matches[0] == ([1, 2], pytest.approx([0.8, 0.6]))
+    assert matches[3] == ([], [])
     assert [numbers.tolist() for numbers, _ in nearest(vectors[:1], 5)] == [[]]
 
 

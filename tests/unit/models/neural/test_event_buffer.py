@@ -22,9 +22,9 @@ def test_histories_equal_those_of_a_list(users: list[int], remembered: int, leng
     events = journal.newest(remembered)
     oldest = max(len(users) - remembered, 0)
     assert events.tolist() == list(range(oldest, len(users)))
-    for event, found in zip(events.tolist(), journal.histories(events, length), strict=True):
+    for event, history in zip(events.tolist(), journal.histories(events, length), strict=True):
         before = [other for other in range(oldest, event) if users[other] == users[event]][::-1][:length]
-        assert found.tolist() == before + [PADDING] * (length - len(before))
+        assert history.tolist() == before + [PADDING] * (length - len(before))
 
 
 def test_columns_are_read_by_number_and_padding_says_nothing() -> None:

@@ -116,10 +116,10 @@ def test_a_user_folded_into_the_graph_is_the_fitted_one_without_its_own_layer() 
     events = checkerboard(32)  # the last refit comes with the last event
     model = LightGcn(LightGcnConfig(dim=8, layers=2, refit_every=32, position_discount=1.0))
     model.learn(events)
-    met = np.zeros((32, ITEMS))
+    history = np.zeros((32, ITEMS))
     for event in events:
-        met[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
-    graph = met / np.sqrt(met.sum(axis=1, keepdims=True) * met.sum(axis=0))
+        history[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
+    graph = history / np.sqrt(history.sum(axis=1, keepdims=True) * history.sum(axis=0))
     users, items = model._user.numpy(), model._item.numpy()
     smooth_items = (items + graph.T @ users + graph.T @ (graph @ items)) / 3
     folded = (graph @ items + graph @ (graph.T @ users)) / 3
@@ -150,11 +150,11 @@ def test_dot_products_are_trained_by_five_epochs_on_the_squared_error() -> None:
     model.learn([*events, ModelEvent("u0", "i0", T0_MS + HOUR_MS, 1.0)])
     generator = torch.Generator().manual_seed(3)
     users, items = (torch.randn(count, 4, generator=generator) / 2 for count in (len(model._user), len(model._item)))
-    met = torch.tensor([(int(event.user_id[1:]), model.items.get(event.item_id)) for event in events])
+    pairs = torch.tensor([(int(event.user_id[1:]), model.items.get(event.item_id)) for event in events])
     targets = torch.tensor([target_of(event) for event in events])
     optimizer = torch.optim.Adam([users.requires_grad_(), items.requires_grad_()], lr=config.learning_rate)
     for _ in range(5):
-        similarity = nn.functional.cosine_similarity(users[met[:, 0]], items[met[:, 1]])
+        similarity = nn.functional.cosine_similarity(users[pairs[:, 0]], items[pairs[:, 1]])
         optimizer.zero_grad()
         (((similarity + 1) / 2 - targets) ** 2).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -256,5 +256,5 @@ for name in ("bpr", "lightgcn", "dot-product", "deep", "sequence"):
     except MissingTorchError as error:
         print(error)
 """
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said.count("needs torch: pip install 'millrace[train]'") == 5
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert process.count("needs torch: pip install 'millrace[train]'") == 5

@@ -32,9 +32,9 @@ def recall(index: AnnIndex, vectors: Vectors, there: Indices, *, most: int = 100
     for query in vectors[::40]:
         likeness = vectors[there] @ query
         bound = np.sort(likeness)[-most]
-        found = index.nearest(query, most)
-        assert set(found.tolist()) <= set(there.tolist()), "what is gone is not found"
-        shares.append(float(np.mean(vectors[found] @ query >= bound - 1e-2)))
+        matches = index.nearest(query, most)
+        assert set(matches.tolist()) <= set(there.tolist()), "what is gone is not found"
+        shares.append(float(np.mean(vectors[matches] @ query >= bound - 1e-2)))
     return float(np.mean(shares))
 
 
@@ -52,12 +52,12 @@ def test_the_nearest_comes_first() -> None:
 def test_what_is_taken_out_is_not_found_and_the_rest_still_is() -> None:
     vectors = some_vectors()
     index = filled(vectors)
-    gone = np.random.default_rng(1).permutation(2_000)[:1_000].astype(np.int32)
-    index.remove(gone)
-    left = np.setdiff1d(numbers(2_000), gone)
+    removed_numbers = np.random.default_rng(1).permutation(2_000)[:1_000].astype(np.int32)
+    index.remove(removed_numbers)
+    remaining_numbers = np.setdiff1d(numbers(2_000), removed_numbers)
     assert len(index) == 1_000
-    assert recall(index, vectors, left, most=50) >= 0.95
-    index.put(gone, vectors[gone])
+    assert recall(index, vectors, remaining_numbers, most=50) >= 0.95
+    index.put(removed_numbers, vectors[removed_numbers])
     assert recall(index, vectors, numbers(2_000)) >= 0.95
 
 
@@ -72,9 +72,9 @@ def test_a_new_vector_takes_the_place_of_the_old_one() -> None:
 
 def test_stored_vectors_are_returned_and_zeros_for_missing_ones() -> None:
     vectors = some_vectors(10)
-    told = filled(vectors).vectors(np.array([3, 99, 0], np.int32))
-    assert told[[0, 2]] == pytest.approx(vectors[[3, 0]], abs=5e-3)
-    assert not told[1].any()
+    stored_vectors = filled(vectors).vectors(np.array([3, 99, 0], np.int32))
+    assert stored_vectors[[0, 2]] == pytest.approx(vectors[[3, 0]], abs=5e-3)
+    assert not stored_vectors[1].any()
 
 
 @pytest.mark.parametrize("length", [1e-3, 1e3])

@@ -16,12 +16,12 @@ JAZZ, POTTERY = "jazz trumpet concert improvised", "pottery clay wheel glaze"
 
 def texts(count: int = 12) -> dict[str, str]:
     """Return texts of two subjects: three of the subject's four words and one of the item's own."""
-    said = {}
+    texts_by_item = {}
     for item in range(count):
         words = (POTTERY if item % 2 else JAZZ).split()
         del words[item // 2 % 4]
-        said[f"i{item}"] = " ".join([*words, f"number{item}"])
-    return said
+        texts_by_item[f"i{item}"] = " ".join([*words, f"number{item}"])
+    return texts_by_item
 
 
 def test_texts_of_one_subject_are_alike() -> None:
@@ -38,11 +38,11 @@ def test_texts_of_one_subject_are_alike() -> None:
 
 
 def test_with_all_dimensions_the_reduction_keeps_every_similarity() -> None:
-    said = list(texts().values())
+    item_texts = list(texts().values())
     encoder = TfIdf()
-    encoder.fit(said)
-    plain = encoder._table(said).toarray()
-    vectors = encoder.encode(said)
+    encoder.fit(item_texts)
+    plain = encoder._table(item_texts).toarray()
+    vectors = encoder.encode(item_texts)
     assert vectors @ vectors.T == pytest.approx(plain @ plain.T, abs=1e-5)
 
 
@@ -60,10 +60,10 @@ def test_no_texts_are_no_vectors() -> None:
 
 
 def test_a_fit_is_the_same_when_done_again() -> None:
-    said, one, other = list(texts().values()), TfIdf(), TfIdf()
-    one.fit(said)
-    other.fit(said)
-    assert one.encode(said).tolist() == other.encode(said).tolist()
+    item_texts, one, other = list(texts().values()), TfIdf(), TfIdf()
+    one.fit(item_texts)
+    other.fit(item_texts)
+    assert one.encode(item_texts).tolist() == other.encode(item_texts).tolist()
 
 
 def test_an_item_says_its_title_description_category_and_topics() -> None:
@@ -74,8 +74,8 @@ def test_an_item_says_its_title_description_category_and_topics() -> None:
 def test_what_is_like_the_last_liked_items_comes_first() -> None:
     model = ContentModel(TfIdf(), texts())
     model.learn([ModelEvent("u", f"i{item}", T0_MS, 1.0) for item in range(12)])
-    found = model.recommend([ModelQuery("a", (("i1", -1.0), ("i0", 1.0)), frozenset({"i0", "i1"}))], 5)[0]
-    assert {int(item[1:]) % 2 for item in found.items} == {0}
+    matches = model.recommend([ModelQuery("a", (("i1", -1.0), ("i0", 1.0)), frozenset({"i0", "i1"}))], 5)[0]
+    assert {int(item[1:]) % 2 for item in matches.items} == {0}
     assert model.name == "content-tf-idf"
 
 

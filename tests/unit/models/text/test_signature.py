@@ -8,8 +8,8 @@ import pytest
 from models.text.signature import DIMENSIONS, Vector, signature
 
 
-def of(item_id: str = "i1", **said: Any) -> Vector:
-    return signature(item_id, **({"title": "", "category": "", "topics": []} | said))
+def of(item_id: str = "i1", **value: Any) -> Vector:
+    return signature(item_id, **({"title": "", "category": "", "topics": []} | value))
 
 
 def test_items_are_the_more_alike_the_more_they_share() -> None:
@@ -48,8 +48,8 @@ def test_who_says_little_is_like_nobody() -> None:
 
 
 def test_a_topic_is_not_a_word_of_the_title_nor_a_category() -> None:
-    said = (of(title="jazz"), of(category="jazz"), of(topics=["jazz"]))
-    words = [one - of() * (one @ of()) for one in said]
+    answer = (of(title="jazz"), of(category="jazz"), of(topics=["jazz"]))
+    words = [one - of() * (one @ of()) for one in answer]
     assert all(abs(words[one] @ words[other]) < 0.1 for one, other in ((0, 1), (0, 2), (1, 2)))
 
 

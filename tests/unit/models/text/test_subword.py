@@ -13,11 +13,11 @@ def test_vectors_have_unit_length_and_nothing_has_none() -> None:
 
 
 def test_inflected_and_misspelt_words_are_near() -> None:
-    asked, near, misspelt, other = Subword().encode(
+    query_vector, near, misspelt, other = Subword().encode(
         ["hiking trail", "trails for hikers", "hikking trayl", "sourdough bread class"]
     )
-    assert asked @ near > asked @ other + 0.2
-    assert asked @ misspelt > asked @ other + 0.2
+    assert query_vector @ near > query_vector @ other + 0.2
+    assert query_vector @ misspelt > query_vector @ other + 0.2
 
 
 def test_what_was_encoded_elsewhere_compares() -> None:

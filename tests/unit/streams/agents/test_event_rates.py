@@ -13,7 +13,7 @@ from infra.redis.event_rates import EventRate
 from streams.agents.signal import SignalAgent
 from streams.agents.user import UserAgent
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.broker import Broker, Codecs, Worker

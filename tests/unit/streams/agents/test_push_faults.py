@@ -26,10 +26,10 @@ class Phones:
     """Devices that take everything."""
 
     def __init__(self) -> None:
-        self.shown: list[str] = []
+        self.notification_ids: list[str] = []
 
     async def send(self, notification: Notification, token: str, *, ttl_s: int) -> SendAnswer:
-        self.shown.append(notification.notification_id)
+        self.notification_ids.append(notification.notification_id)
         return SendAnswer("delivered")
 
 
@@ -84,21 +84,23 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
 async def test_any_message_that_is_lost_is_made_again() -> None:
     whole, phones = a_broker(), Phones()
     assert not await a_life(whole, phones)
-    wanted = broken = 0
-    for number in range(whole.sent):
+    expected_count = crash_count = 0
+    for number in range(whole.write_count):
         for refuses in (False, True):
             broker, phones = a_broker(), Phones()
-            broker.lost, broker.refuses = {number}, refuses
-            broken += await a_life(broker, phones)
+            broker.lost_writes, broker.refuses = {number}, refuses
+            crash_count += await a_life(broker, phones)
             assert not await a_life(broker, phones)
-            sent = broker.newest(NOTIFICATIONS)
-            assert len(set(phones.shown)) == USERS * PUSHES, "everything is shown"
-            assert len(phones.shown) <= USERS * PUSHES + 2, "what a crash interrupted is shown once more, under its id"
+            notifications = broker.newest(NOTIFICATIONS)
+            assert len(set(phones.notification_ids)) == USERS * PUSHES, "everything is shown"
+            assert len(phones.notification_ids) <= USERS * PUSHES + 2, (
+                "what a crash interrupted is shown once more, under its id"
+            )
             assert {user.user_id: len(user.devices) for user in broker.newest(DEVICES).values()} == {
                 f"u{n}": 1 for n in range(USERS)
             }
-            assert {one.status for one in sent.values()} == {"sent"}
+            assert {one.status for one in notifications.values()} == {"sent"}
             assert broker.newest(DEAD_LETTERS) == {}
             assert sum(broker.committed.values()) == USERS * (1 + PUSHES)
-            wanted += 1
-    assert broken == wanted == 2 * whole.sent
+            expected_count += 1
+    assert crash_count == expected_count == 2 * whole.write_count

@@ -27,9 +27,9 @@ def test_as_many_of_the_first_as_fit(texts: list[str], room: int, each: int) -> 
 @given(TEXTS, st.randoms(use_true_random=False), st.integers(0, 400))
 def test_the_strongest_in_their_order(texts: list[str], random: object, room: int) -> None:
     strengths = [random.uniform(-1.0, 1.0) for _ in texts]  # type: ignore[attr-defined]
-    kept = byte_budget.strongest(texts, strengths, room)
-    assert kept == sorted(kept)
-    assert byte_budget.total(texts[place] for place in kept) <= room
-    left = set(range(len(texts))) - set(kept)
-    if kept and left:
-        assert max(abs(strengths[place]) for place in left) <= min(abs(strengths[place]) for place in kept)
+    kept_indices = byte_budget.strongest(texts, strengths, room)
+    assert kept_indices == sorted(kept_indices)
+    assert byte_budget.total(texts[place] for place in kept_indices) <= room
+    rest = set(range(len(texts))) - set(kept_indices)
+    if kept_indices and rest:
+        assert max(abs(strengths[place]) for place in rest) <= min(abs(strengths[place]) for place in kept_indices)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.llm.client import _ANSWER_BYTES
-from schemas import limit
+from schemas import limit, record_limit
 from schemas.types import (
     Content,
     FoundItem,
@@ -36,7 +36,7 @@ from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
-from streams.core.ranking.catalog_snapshot import CATEGORIES, CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user import user_state as user
@@ -101,7 +101,7 @@ def stored(state: Any) -> bytes:
 
 def acts(number: int, **fields: Any) -> Interaction:
     event = an_interaction(event_id=long_id(number), occurred_at=T0_MS + number, **fields)
-    limit.check(event, now_ms=T0_MS + number)
+    record_limit.check(event, now_ms=T0_MS + number)
     return event
 
 
@@ -157,7 +157,7 @@ def a_long_profile(kind: str, first: int = 0) -> Profile:
         attributes=texts | about,
         occurred_at=T0_MS + first,
     )
-    limit.check(profile, now_ms=T0_MS + first)
+    record_limit.check(profile, now_ms=T0_MS + first)
     return profile
 
 
@@ -198,12 +198,12 @@ def test_a_user_stays_within_a_record(case: str, kind: str) -> None:
 def test_what_is_oldest_gives_way_and_what_fits_stays() -> None:
     state = UserState("u1")
     trimmed = fold(state, long_items("語"))
-    kept = list(state.seen)
-    assert kept == [long_id(number) for number in range(1_000)][-len(kept) :]
-    assert 150 < len(kept) < 200
-    assert set(state.visits) == set(kept)
-    assert trimmed == {"seen": 1_000 - len(kept)}
-    assert state.seen_bytes == sum(len(item.encode()) for item in kept)
+    seen_items = list(state.seen)
+    assert seen_items == [long_id(number) for number in range(1_000)][-len(seen_items) :]
+    assert 150 < len(seen_items) < 200
+    assert set(state.visits) == set(seen_items)
+    assert trimmed == {"seen": 1_000 - len(seen_items)}
+    assert state.seen_bytes == sum(len(item.encode()) for item in seen_items)
     plain = UserState("u2")
     assert fold(plain, (acts(n, item_id=f"item-{n}-with-an-id-of-some-length") for n in range(3_000))) == {}
     assert len(plain.seen) == PARAMS.seen_items
@@ -251,7 +251,7 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     assert [len(encoded(ITEM_SIGNALS, batch)) < ROOM for batch in batches] == [True] * len(batches)
     state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
-        limit.check(batch, now_ms=T0_MS + 10_000)
+        record_limit.check(batch, now_ms=T0_MS + 10_000)
         signal.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
     assert sum(state.counts.values()) == 1_200
     assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
@@ -294,7 +294,7 @@ def test_a_view_knows_the_strongest_segments() -> None:
 
 
 def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.ranking.catalog_snapshot._NAMES", 100)
+    monkeypatch.setattr("streams.core.ranking.catalog.catalog_snapshot._NAMES", 100)
     view = CatalogSnapshot()
     for turn in range(50):
         for number in range(10):
@@ -353,13 +353,13 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     [row] = live.rows(10_000)
     assert len(encoded(ITEM_NEIGHBORS, row)) < ROOM
     assert names[-1] in row.neighbors
-    assert live.trimmed["links"] == len(names) - len(row.neighbors) > 0
+    assert live.trimmed["links"] + view.neighbors.links.dropped == len(names) - len(row.neighbors) > 0
     assert row.neighbors == names[-len(row.neighbors) :], "the strongest, in their order"
     tastes = np.zeros((len(names), len(names)), np.float32)
     tastes[0] = strengths
     trimmed: Counter[str] = Counter()
-    found = FittedVersion(a_version(), [], {}, names, tastes, "ease")
-    first = next(item_weight_rows(found, trimmed=trimmed))
+    version = FittedVersion(a_version(), [], {}, names, tastes, "ease")
+    first = next(item_weight_rows(version, trimmed=trimmed))
     assert len(encoded(ITEM_WEIGHTS, first)) < ROOM
     assert names[-1] in first.others
     assert trimmed["weights"] == len(names) - len(first.others)
@@ -378,13 +378,15 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         sums = np.ones((2, 120))
         view.neighbors.put(number, everyone, sums, mass=1.0, reference_ms=T0_MS)
     view.refresh()
-    told = features(
+    user_features = features(
         user_id=long_id(0, kind),
         event_count=60,
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(told, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
+    feed = rank(
+        user_features, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS
+    )
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 
@@ -396,11 +398,11 @@ def test_requests_and_features_of_a_user_stay_within_a_record(kind: str) -> None
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
     place = ContentLocation(city=line(3, kind))
     params = dataclasses.replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
-    found = build_fetch_requests(
+    requests = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
     )
-    assert len(found) == len(FETCHERS)
-    assert all(len(encoded(FETCH_REQUESTS, request)) < ROOM for request in found)
+    assert len(requests) == len(FETCHERS)
+    assert all(len(encoded(FETCH_REQUESTS, request)) < ROOM for request in requests)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +415,7 @@ def test_an_answer_of_a_language_model_stays_within_a_record(answer: bytes) -> N
 
 def push_fold(state: PushState, number: int, **fields: Any) -> list[Notification]:
     request = a_push_request(event_id=f"r{number}", occurred_at=T0_MS, **fields)
-    limit.check(request, now_ms=T0_MS)
+    record_limit.check(request, now_ms=T0_MS)
     return fold_request(
         state, request, Position(0, number, T0_MS + number), item=None, params=PUSH_PARAMS, now_ms=T0_MS
     )

@@ -31,9 +31,9 @@ def test_a_value_that_comes_while_its_key_is_worked_on_is_owed_again() -> None:
 def test_what_is_put_back_is_owed_still_and_gives_way_to_what_is_newer() -> None:
     queue: CoalescingQueue[str, str, int] = CoalescingQueue()
     queue.add("first", {"u1": 1, "u2": 1})
-    taken = queue.take(2)
+    entries = queue.take(2)
     queue.add("second", {"u2": 2})
-    queue.put_back(taken)
+    queue.put_back(entries)
     assert queue.take(2) == {"u2": 2, "u1": 1}
     assert sorted(queue.acknowledge(queue.ack_counts(["u1", "u2"]))) == ["first", "second"]
 
@@ -63,11 +63,11 @@ def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> No
             queue.add(number, dict.fromkeys(step, number))
         else:
             queue.put_back(queue.take(step // 2))
-            taken = queue.take(step)
-            worked.update(taken)
-            settled = queue.acknowledge(queue.ack_counts(taken))
-            assert all(worked[key] >= token for token in settled for key in tokens[token])
-            back += settled
+            entries = queue.take(step)
+            worked.update(entries)
+            acknowledged_counts = queue.acknowledge(queue.ack_counts(entries))
+            assert all(worked[key] >= token for token in acknowledged_counts for key in tokens[token])
+            back += acknowledged_counts
     assert worked == newest
     assert sorted(back) == sorted(tokens)
     assert len(queue) == 0
@@ -77,10 +77,10 @@ def test_a_key_that_is_taken_again_before_it_is_done_may_still_wait_again() -> N
     queue: CoalescingQueue[str, str, int] = CoalescingQueue()
     queue.add("first", {"u1": 1})
     queue.take(1)
-    owed = queue.ack_counts(["u1"])
+    pending_counts = queue.ack_counts(["u1"])
     queue.add("second", {"u1": 2})
-    taken = queue.take(1)
-    assert queue.acknowledge(owed) == ["first"]
-    queue.put_back(taken)
+    entries = queue.take(1)
+    assert queue.acknowledge(pending_counts) == ["first"]
+    queue.put_back(entries)
     assert queue.take(1) == {"u1": 2}
     assert queue.acknowledge(queue.ack_counts(["u1"])) == ["second"]

@@ -12,7 +12,7 @@ from domain.timestamp import HOUR_MS
 from schemas.types import Interaction
 from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction

@@ -65,9 +65,9 @@ def test_the_order_of_events_does_not_matter_while_all_names_have_room(
         straight.add(name, at_ms)
     for name, at_ms in seed.sample(events, len(events)):
         mixed.add(name, at_ms)
-    left, right = dict(straight.highest(ALL)), dict(mixed.highest(ALL))
-    for name in {*left, *right}:
-        assert left.get(name, 1.0) == pytest.approx(right.get(name, 1.0), abs=2 * ROUNDING)
+    straight_counts, right = dict(straight.highest(ALL)), dict(mixed.highest(ALL))
+    for name in {*straight_counts, *right}:
+        assert straight_counts.get(name, 1.0) == pytest.approx(right.get(name, 1.0), abs=2 * ROUNDING)
 
 
 @given(

@@ -11,8 +11,8 @@ from schemas.limit import OutOfRangeError
 from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.ranking.item_columns import GLOBAL_FEATURES
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
@@ -63,12 +63,12 @@ def test_four_of_ten_is_no_liking() -> None:
 
 @pytest.mark.parametrize(("settings", "value", "outcomes"), [(TEN, 4.0, 0), (TEN, 8.0, 1), (Settings(), 4.0, 1)])
 def test_a_liking_by_the_scale_is_an_outcome(settings: Settings, value: float, outcomes: int) -> None:
-    taken: list[int] = []
-    learner = Learner(learner_params(settings), on_outcome=lambda look, place: taken.append(place))
+    choices: list[int] = []
+    learner = Learner(learner_params(settings), on_outcome=lambda look, place: choices.append(place))
     for name in "pqr":
         learner.catalog.apply_item(an_item(name, created_at=T0_MS - 1))
     rate(learner, "p", value, users=1, weigh=True)
-    assert len(taken) == outcomes
+    assert len(choices) == outcomes
 
 
 def test_a_rating_above_the_scale_is_refused_and_changes_nothing() -> None:
@@ -89,7 +89,7 @@ def test_the_trainer_passes_over_what_the_user_agent_refuses() -> None:
 
 def test_percentages_of_the_external_api_are_put_on_the_scale() -> None:
     record = socialverse_mapping.EngagementRecord(id=1, post_id=2, user_id=3, rated_at=T0_MS, rating_percent=80)
-    assert socialverse_mapping.interaction("rated-posts", record, None).value == 4.0
+    assert socialverse_mapping.interaction("rated-posts", record, None, rating_scale=5.0).value == 4.0
     assert socialverse_mapping.interaction("rated-posts", record, None, rating_scale=10.0).value == 8.0
 
 

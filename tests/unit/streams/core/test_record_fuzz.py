@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas import limit, text
+from schemas import limit, record_limit, text
 from schemas.codec import Codec, DecodeError
 from schemas.types import (
     Content,
@@ -45,10 +45,10 @@ from streams.core.position import Position
 from streams.core.push import candidates
 from streams.core.push import push_state as push
 from streams.core.push.push_state import PushState
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.model_state import restore_blender
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user import stated_profile
 from streams.core.user import user_state as user
 from streams.core.user.stated_profile import ProfileState
@@ -104,7 +104,7 @@ USUAL: tuple[Callable[[], Any], ...] = (
 )  # fmt: skip
 NAMES = st.sampled_from(["a", "b", "c"])
 EDGES = st.sampled_from([0.0, -0.0, 1e-300, 1.0, -1.0, 5.0, 100.0, 1e6, -1e6, 1e12, -1e12, 1e30, -1e30, -math.inf])
-TIMES = st.integers(limit._FIRST_MS, LATER_MS + limit.FUTURE_MS)
+TIMES = st.integers(limit.FIRST_MS, LATER_MS + limit.FUTURE_MS)
 
 
 @st.composite
@@ -211,7 +211,7 @@ def written(record: Any) -> Any:
     """Return a record as it is read again from its topic."""
     codec: Codec[Any] = Codec(type(record), 1)
     read = text.canonical(codec.decode(codec.encode(record)))
-    limit.check(read, now_ms=LATER_MS + limit.FUTURE_MS)
+    record_limit.check(read, now_ms=LATER_MS + limit.FUTURE_MS)
     return read
 
 
@@ -224,7 +224,7 @@ def test_records_within_their_limits_can_be_folded_ranked_and_written(log: list[
     for number, record in enumerate(log, 1):
         try:
             whole = text.canonical(record)
-            limit.check(whole, now_ms=LATER_MS)
+            record_limit.check(whole, now_ms=LATER_MS)
             outputs = list(world.take(whole, Position(0, number, LATER_MS + number)))
         except DecodeError:
             event("refused " + type(record).__name__)

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.limit import OutOfRangeError, check
+from schemas.limit import OutOfRangeError
+from schemas.record_limit import check
 from schemas.types import Features, ItemStats
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
@@ -39,25 +40,30 @@ def test_a_user_of_any_times_has_features_that_can_be_sent_and_ranked(times: lis
     for number, at_ms in enumerate(times, 1):
         event = an_interaction(event_id=str(number), item_id=f"i{number % 2}", occurred_at=at_ms)
         user.fold(state, event, Position(0, number, T0_MS + number), subject=SUBJECT, params=USER_PARAMS)
-        told = user.snapshot(state, USER_PARAMS)
-        values = [*told.categories.values(), *told.topics.values(), *told.sources.values(), *told.hours]
+        user_features = user.snapshot(state, USER_PARAMS)
+        values = [
+            *user_features.categories.values(),
+            *user_features.topics.values(),
+            *user_features.sources.values(),
+            *user_features.hours,
+        ]
         assert all(map(math.isfinite, values))
     codec = Codec(Features, schema_id=1)
-    assert codec.decode(codec.encode(told)) == told
+    assert codec.decode(codec.encode(user_features)) == user_features
     assert [at_ms for _, _, at_ms in state.recent] == sorted(times)
-    found = rank(told, view, new_blender(), PARAMS, now_ms=T0_MS)
-    assert len(found.items) == 3
-    assert all(map(math.isfinite, found.scores))
+    feed = rank(user_features, view, new_blender(), PARAMS, now_ms=T0_MS)
+    assert len(feed.items) == 3
+    assert all(map(math.isfinite, feed.scores))
 
 
 @given(times=st.lists(TIMES, min_size=1, max_size=20))
 def test_an_item_of_any_times_has_stats_that_rank(times: list[int]) -> None:
     state, view = ItemState("i1"), CatalogSnapshot()
     for number, at_ms in enumerate(times, 1):
-        told = signal.to_record(
+        record = signal.to_record(
             [ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0, segment="a")]
         )
-        signal.fold(state, told, params=SIGNAL_PARAMS)
+        signal.fold(state, record, params=SIGNAL_PARAMS)
     for item in ("i1", "i2"):
         view.apply_item(an_item(item))
     view.apply_stats(stats("i2"))
@@ -65,9 +71,9 @@ def test_an_item_of_any_times_has_stats_that_rank(times: list[int]) -> None:
     codec = Codec(ItemStats, schema_id=1)
     view.apply_stats(codec.decode(codec.encode(told_stats)))
     view.refresh()
-    found = rank(features(segment="a"), view, new_blender(), PARAMS, now_ms=T0_MS)
-    assert {*found.items} == {"i1", "i2"}
-    assert all(map(math.isfinite, found.scores))
+    user_features = rank(features(segment="a"), view, new_blender(), PARAMS, now_ms=T0_MS)
+    assert {*user_features.items} == {"i1", "i2"}
+    assert all(map(math.isfinite, user_features.scores))
     assert not np.isnan(view.columns.features).any()
 
 
@@ -76,8 +82,8 @@ def test_an_item_is_not_dated_by_one_wrong_clock(bad: int) -> None:
     state = ItemState("i1")
     times = [T0_MS + 5, bad, T0_MS + 9, T0_MS + 7]
     for number, at_ms in enumerate(times, 1):
-        told = signal.to_record([ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0)])
-        signal.fold(state, told, params=SIGNAL_PARAMS)
+        record = signal.to_record([ItemSignal("i1", Position(0, number, T0_MS + number), at_ms, "click", 1.0)])
+        signal.fold(state, record, params=SIGNAL_PARAMS)
     assert signal.stats(state).first_at == T0_MS + 7, "the third of the earliest"
 
 
@@ -101,22 +107,22 @@ def test_a_late_event_gives_way_first_when_there_is_no_room() -> None:
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("column", ["trending", "popularity", "rating_sum"])
 def test_what_is_not_finite_never_reaches_ranking(wrong: float, column: str) -> None:
-    told = msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong})
+    changed_stats = msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong})
     if column == "rating_sum" or wrong != -math.inf:
         with pytest.raises(OutOfRangeError, match=column):
-            check(told, now_ms=T0_MS)
+            check(changed_stats, now_ms=T0_MS)
         return
-    check(told, now_ms=T0_MS)  # the logarithm of an empty sum
+    check(changed_stats, now_ms=T0_MS)  # the logarithm of an empty sum
     view = CatalogSnapshot()
     for number in range(12):
         view.apply_item(an_item(f"i{number}"))
         view.apply_stats(stats(f"i{number}", popularity=-float(number), rating_count=1, rating_sum=4.0))
-    view.apply_stats(told)
+    view.apply_stats(changed_stats)
     view.refresh()
-    found = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
-    assert len(set(found.items)) == 10
-    assert all(map(math.isfinite, found.scores))
-    assert all(map(math.isfinite, [value for part in found.parts.values() for value in part]))
+    user_features = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
+    assert len(set(user_features.items)) == 10
+    assert all(map(math.isfinite, user_features.scores))
+    assert all(map(math.isfinite, [value for part in user_features.parts.values() for value in part]))
 
 
 def test_an_item_with_a_non_finite_score_comes_last() -> None:
@@ -126,9 +132,9 @@ def test_an_item_with_a_non_finite_score_comes_last() -> None:
     view.refresh()
     view.columns.features[0, 2], view.columns.features[0, 4] = math.nan, math.inf
     with np.errstate(invalid="ignore"):
-        found = rank(features(), view, new_blender(), PARAMS, now_ms=T0_MS)
-    assert set(found.items[4:]) == {"i2", "i4"}
-    assert all(map(math.isfinite, found.scores))
+        user_features = rank(features(), view, new_blender(), PARAMS, now_ms=T0_MS)
+    assert set(user_features.items[4:]) == {"i2", "i4"}
+    assert all(map(math.isfinite, user_features.scores))
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -139,8 +145,8 @@ def test_weights_that_are_not_finite_still_give_a_feed(wrong: float) -> None:
     view.refresh()
     blender.table[0, blender.features.index("fresh")] = wrong
     with np.errstate(invalid="ignore"):
-        seen = build_candidates(features(), view, PARAMS, at_ms=T0_MS)
-        assert np.isfinite(score(seen, weights_for(seen.query, blender))).all()
-        found = rank(features(), view, blender, PARAMS, now_ms=T0_MS)
-    assert len(set(found.items)) == 10
-    assert all(map(math.isfinite, found.scores))
+        candidates = build_candidates(features(), view, PARAMS, at_ms=T0_MS)
+        assert np.isfinite(score(candidates, weights_for(candidates.query, blender))).all()
+        user_features = rank(features(), view, blender, PARAMS, now_ms=T0_MS)
+    assert len(set(user_features.items)) == 10
+    assert all(map(math.isfinite, user_features.scores))

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from schemas import limit
+from schemas import record_limit
 from streams.fetchers.suggestion import MAX_SUGGESTIONS, SuggestedItem, Suggestion, Suggestions, suggested_items
 from tests.build import LISBON, NEW_YORK, T0_MS, a_fetch_request
 
 
 def offered(*suggestions: dict[str, Any], **request: Any) -> list[SuggestedItem]:
-    given = Suggestions([Suggestion(**({"title": "Jazz Night"} | fields)) for fields in suggestions])
-    found = suggested_items(given, a_fetch_request(**request))
-    for offer in found:
-        limit.check(offer.item, now_ms=T0_MS)
-    return found
+    given_suggestions = Suggestions([Suggestion(**({"title": "Jazz Night"} | fields)) for fields in suggestions])
+    found_suggestions = suggested_items(given_suggestions, a_fetch_request(**request))
+    for offer in found_suggestions:
+        record_limit.check(offer.item, now_ms=T0_MS)
+    return found_suggestions
 
 
 def test_a_suggestion_becomes_an_item_where_it_was_asked_for() -> None:
@@ -77,16 +77,18 @@ def test_topics_in_one_text_are_taken_apart() -> None:
 
 
 def test_one_thing_under_two_spellings_is_offered_once() -> None:
-    found = offered({"title": "The Jazz Night", "reason": "first"}, {"title": "jazz night!", "reason": "second"})
-    assert [offer.reason for offer in found] == ["first"]
+    suggested_item = offered(
+        {"title": "The Jazz Night", "reason": "first"}, {"title": "jazz night!", "reason": "second"}
+    )
+    assert [offer.reason for offer in suggested_item] == ["first"]
 
 
 def test_a_suggestion_is_one_item_for_all_users_and_another_in_another_city() -> None:
     [one] = offered({"title": "Jazz Night"}, user_id="u1")
     [other] = offered({"title": "JAZZ night", "description": "Words differ."}, user_id="u2", occurred_at=T0_MS - 5)
     [there] = offered({"title": "Jazz Night"}, city="Lisbon", cell=LISBON)
-    [named] = offered({"title": "Jazz Night"}, city="NYC", cell=None)
-    assert named.item.item_id == one.item.item_id
+    [name] = offered({"title": "Jazz Night"}, city="NYC", cell=None)
+    assert name.item.item_id == one.item.item_id
     assert one.item.item_id == other.item.item_id != there.item.item_id
 
 

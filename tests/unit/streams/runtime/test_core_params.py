@@ -14,9 +14,9 @@ from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import combine
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.stages.llm_blend import combine
 from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import llm_blend_params, rank_params, signal_params
@@ -32,8 +32,8 @@ def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
     params, state = signal_params(set_to(trending_decay_rate=rate)), ItemState("i1")
     click = ItemSignal("i1", Position(0, 0, T0_MS), T0_MS, "click", 1.0)
     signal.fold(state, signal.to_record([click]), params=params)
-    left = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
-    assert left == pytest.approx(rate)
+    left_stats = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
+    assert left_stats == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])

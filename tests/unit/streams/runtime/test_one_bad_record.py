@@ -20,19 +20,19 @@ from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
+from streams.agents.agent_context import AgentContext
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import Ranker, Work
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.trainer_role import Trainer
-from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.global_tables import GlobalTables
-from streams.runtime.record_cache import _FORMAT
 from streams.runtime.role import Role
+from streams.runtime.state.global_tables import GlobalTables
+from streams.runtime.state.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Ranked, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, an_interaction, an_item, features, llm_scores, stats
@@ -52,8 +52,8 @@ from topics.topic import (
 
 
 def letters(broker: Broker) -> Counter[tuple[str, str, bytes]]:
-    found: dict[str, DeadLetter] = broker.newest(DEAD_LETTERS)
-    return Counter((letter.stage, letter.reason, letter.key or b"") for letter in found.values())
+    new_letters: dict[str, DeadLetter] = broker.newest(DEAD_LETTERS)
+    return Counter((letter.stage, letter.reason, letter.key or b"") for letter in new_letters.values())
 
 
 def records(topic: Topic, *values: Any) -> list[Record]:
@@ -94,9 +94,9 @@ class World:
 
 async def test_features_that_cannot_be_built_become_a_dead_letter_of_their_user() -> None:
     broker, codec = Broker(), Codecs().codec(Interaction)
-    broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
+    invalid_state = UserState("u0", version=5, watermark=0, event_count=1 << 63)
     for number in range(8):
-        broker.append("users-changelog", number, b"u0", _FORMAT + msgspec.msgpack.encode(broken))
+        broker.append("users-changelog", number, b"u0", _FORMAT + msgspec.msgpack.encode(invalid_state))
     for number in range(12):
         event = an_interaction(user_id=f"u{number % 3}", item_id="i1", action="search", query="q", occurred_at=T0_MS)
         broker.append(INTERACTIONS.name, 0, event.user_id.encode(), codec.encode(event))
@@ -172,23 +172,23 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     trainer = Trainer(role, NoBoards())
     learned = trainer.live.apply
 
-    def take(told: Any, position: Position, *, learn_weights: bool) -> None:
-        if getattr(told, "item_id", "") == "cursed":
+    def take(item: Any, position: Position, *, learn_weights: bool) -> None:
+        if getattr(item, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        learned(told, position, learn_weights=learn_weights)
+        learned(item, position, learn_weights=learn_weights)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
-    for number, told in enumerate([*events, an_item("cursed"), an_item("c")]):
-        trainer._learn(told, Position(3, number, T0_MS + number), learn_weights=False)
+    for number, item in enumerate([*events, an_item("cursed"), an_item("c")]):
+        trainer._learn(item, Position(3, number, T0_MS + number), learn_weights=False)
     assert trainer.live.learner.events == 2
     await world.publisher.flush()
-    found: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
-    assert {(one.topic, one.partition, one.offset, one.reason) for one in found} == {
+    new_letters: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
+    assert {(one.topic, one.partition, one.offset, one.reason) for one in new_letters} == {
         (INTERACTIONS.name, 3, 1, "agent_error"),
         (ITEMS.name, 3, 3, "agent_error"),
     }
-    [event] = [one for one in found if one.topic == INTERACTIONS.name]
+    [event] = [one for one in new_letters if one.topic == INTERACTIONS.name]
     assert Codecs().codec(Interaction).decode(event.value) == events[1]
     assert world.dead_letters.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
     await world.publisher.close()
@@ -206,13 +206,15 @@ class Picky(MemoryFeedStore):
 async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view = CatalogSnapshot()
     view.apply_item(an_item("i1"))
+    view.apply_item(an_item("muted"))
     view.refresh()
     world, store = World(view), Picky()
     ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     users, released = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
-        user: (record, features(user_id=user, version=7)) for user, record in zip(users, events, strict=True)
+        user: (record, features(user_id=user, version=7, muted=["muted"]))
+        for user, record in zip(users, events, strict=True)
     }
     ranker.put(released.set, work)
     ranking = asyncio.create_task(ranker.run())
@@ -223,18 +225,17 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
     [letter] = world.broker.newest(DEAD_LETTERS).values()
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
+    assert ranker.removed["muted"] == len(users)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     assert DEFAULT_FEED not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 
-async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
+async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
-    ranker = Ranker(world.context, Picky(), LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
+    scores = LlmScoreCache(LLM_BLEND_PARAMS)
+    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     released = [asyncio.Event(), asyncio.Event()]
@@ -253,8 +254,8 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
 def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None:
     view = CatalogSnapshot()
     view.apply_stats(stats("i1"))
-    told = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
-    assert rank(told, view, new_blender(), RANK_PARAMS, now_ms=T0_MS).items == []
+    user_features = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
+    assert rank(user_features, view, new_blender(), RANK_PARAMS, now_ms=T0_MS).items == []
 
 
 async def test_features_that_cannot_be_read_stop_the_scores_of_no_other_user() -> None:

@@ -32,9 +32,9 @@ def test_cuts_keep_every_record_in_order_within_bounds(
         assert size_bytes == sum(size_of(piece) for piece in records)
         assert 1 <= len(records) <= max_records
         assert size_bytes <= max_bytes or len(records) == 1
-    for (left, left_bytes), (right, _) in pairwise(batches):
+    for (previous, left_bytes), (right, _) in pairwise(batches):
         # no cut without need
-        assert len(left) == max_records or left_bytes + size_of(right[0]) > max_bytes
+        assert len(previous) == max_records or left_bytes + size_of(right[0]) > max_bytes
 
 
 def test_null_key_and_value_weigh_nothing() -> None:
@@ -43,10 +43,10 @@ def test_null_key_and_value_weigh_nothing() -> None:
 
 @given(lanes=st.dictionaries(st.integers(), st.lists(st.integers(), max_size=8), max_size=6))
 def test_interleaving_keeps_order_and_lets_no_lane_get_ahead(lanes: dict[int, list[int]]) -> None:
-    taken: dict[int, list[int]] = {key: [] for key in lanes}
+    elements: dict[int, list[int]] = {key: [] for key in lanes}
     for key, element in interleave(lanes):
-        taken[key].append(element)
+        elements[key].append(element)
         for other, rest in lanes.items():
-            if len(taken[other]) < len(rest):
-                assert len(taken[key]) <= len(taken[other]) + 1
-    assert taken == lanes
+            if len(elements[other]) < len(rest):
+                assert len(elements[key]) <= len(elements[other]) + 1
+    assert elements == lanes

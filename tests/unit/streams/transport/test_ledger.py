@@ -19,6 +19,7 @@ class NaivePartition:
     def __init__(self, position: int) -> None:
         self.start = self.position = position
         self.unfinished: set[int] = set()
+        self.processed: set[int] = set()
         self.committed: int | None = None
 
     @property
@@ -71,10 +72,17 @@ class LedgerMachine(RuleBasedStateMachine):
         if counts:
             naive.unfinished -= offsets
 
-    @rule(partition=partitions, taken=st.booleans())
-    def commit(self, partition: str, taken: bool) -> None:
+    @rule(ticket=tickets)
+    def process(self, ticket: tuple[int, set[int], InFlightBatch[str]]) -> None:
+        start, offsets, paper = ticket
+        self.ledger.process(paper)
+        if start == self.starts[paper.partition]:
+            self.naive[paper.partition].processed |= offsets
+
+    @rule(partition=partitions, is_committed=st.booleans())
+    def commit(self, partition: str, is_committed: bool) -> None:
         due = self.ledger.committable(partition)
-        if due is not None and taken:
+        if due is not None and is_committed:
             self.ledger.commit(partition, due)
             self.naive[partition].committed = due
             self.ever_committed[partition] = due
@@ -107,8 +115,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert not any(offset < due for offset in naive.unfinished)
             assert (partition in self.ledger.pending()) == (due is not None)
             load = self.ledger.load(partition)
-            assert load.records == len(naive.unfinished)
-            assert load.size_bytes == 10 * len(naive.unfinished)
+            assert load.records == len(naive.unfinished - naive.processed)
+            assert load.size_bytes == 10 * load.records
+            assert load.processed_records == len(naive.unfinished & naive.processed)
             assert (load.batches == 0) == (not naive.unfinished)
 
 

@@ -69,16 +69,16 @@ def test_a_signal_that_comes_again_changes_nothing() -> None:
 def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
     state = ItemState("i1")
     fold(state, a_signal(0, action="dislike", weight=-2.0))
-    found = signal.stats(state)
-    assert (found.counts, found.trending) == ({"dislike": 1}, -math.inf)
+    stats = signal.stats(state)
+    assert (stats.counts, stats.trending) == ({"dislike": 1}, -math.inf)
 
 
 def test_each_group_has_its_own_popularity() -> None:
     state = ItemState("i1")
     fold(state, a_signal(0, segment="25-34|f", weight=3.0))
     fold(state, a_signal(1, weight=1.0))
-    found = signal.stats(state)
-    assert found.popularity - found.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
+    stats = signal.stats(state)
+    assert stats.popularity - stats.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
 
 
 @given(st.permutations(list(range(12))))
@@ -104,8 +104,8 @@ def test_signals_of_one_record_count_as_those_of_several() -> None:
     assert fold(together, *signals)
     for each in signals:
         fold(apart, each)
-    found, expected = (msgspec.to_builtins(state) for state in (together, apart))
-    assert flat(found) == pytest.approx(flat(expected), rel=1e-12)
+    result, expected = (msgspec.to_builtins(state) for state in (together, apart))
+    assert flat(result) == pytest.approx(flat(expected), rel=1e-12)
 
 
 def flat(state: Any) -> list[Any]:

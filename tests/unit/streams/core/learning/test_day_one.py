@@ -33,13 +33,13 @@ class Service:
     def __init__(self, outcomes: int) -> None:
         self.learner = Learner(LEARNER_PARAMS, refits_item_weights=False)
         self.events = 0
-        found = data()
-        for item in found.items:
+        dataset = data()
+        for item in dataset.items:
             self.learner.catalog.apply_item(item)
-        for number, profile in enumerate(found.profiles, 1):
+        for number, profile in enumerate(dataset.profiles, 1):
             self.learner.profile(profile, Position(1, number, number))
-        for number, event in enumerate(found.interactions):
-            self.act(event, weigh=number >= len(found.interactions) - outcomes)
+        for number, event in enumerate(dataset.interactions):
+            self.act(event, weigh=number >= len(dataset.interactions) - outcomes)
 
     def act(self, event: Interaction, *, weigh: bool = True) -> None:
         self.events += 1
@@ -70,7 +70,7 @@ class Outcome:
 
     rose: int = 0
     """Newcomers of whose topic there is more in the first of the feed than before."""
-    kept: int = 0
+    visible_topics: int = 0
     """Newcomers whose other stated topic is still there."""
     exchanged: list[int] = field(default_factory=list)
     """New items in the first of the feeds of users who did not act, by click and user."""
@@ -94,14 +94,18 @@ def arrive(service: Service) -> Outcome:
         service.learner.profile(stated, Position(1, 10_000 + number, at_ms))
         before, at_ms = service.first(user_id), at_ms + 5_000
         others = {bystander: service.first(bystander) for bystander in service.bystanders()}
-        shown = [item for item in before if service.topic(item) == topic]
+        items_of_topic = [item for item in before if service.topic(item) == topic]
         click = Interaction(
-            event_id=f"click-{number}", user_id=user_id, item_id=shown[:3][-1], action="click", occurred_at=at_ms
+            event_id=f"click-{number}",
+            user_id=user_id,
+            item_id=items_of_topic[:3][-1],
+            action="click",
+            occurred_at=at_ms,
         )
         service.act(click)
         after = [service.topic(item) for item in service.first(user_id)]
-        outcome.rose += after.count(topic) > len(shown)
-        outcome.kept += other in after
+        outcome.rose += after.count(topic) > len(items_of_topic)
+        outcome.visible_topics += other in after
         outcome.exchanged += [len({*service.first(user)} - {*first}) for user, first in others.items()]
     return outcome
 
@@ -110,6 +114,6 @@ def arrive(service: Service) -> Outcome:
 def test_a_first_click_changes_the_feed_of_the_user_who_clicked_and_no_other(outcomes: int) -> None:
     came = arrive(Service(outcomes))
     assert came.rose >= 27, "clicks on a stated topic bring more of it"
-    assert came.kept == NEWCOMERS, "the other stated topic stays visible"
+    assert came.visible_topics == NEWCOMERS, "the other stated topic stays visible"
     assert np.median(came.exchanged) == 0
     assert max(came.exchanged) <= 1

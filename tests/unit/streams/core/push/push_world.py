@@ -35,11 +35,11 @@ class World:
     state: PushState = field(default_factory=lambda: PushState("u1"))
     params: PushParams = PARAMS
     answers: dict[str, SendAnswer] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
+    unavailable: set[str] = field(default_factory=set)
     """Items that have left the catalogue."""
     configured: bool = True
-    told: list[Notification] = field(default_factory=list)
-    sent: list[tuple[int, str, str]] = field(default_factory=list)
+    decisions: list[Notification] = field(default_factory=list)
+    deliveries: list[tuple[int, str, str]] = field(default_factory=list)
     """When, to which device, what."""
     ttls: list[int] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: count(1))
@@ -47,7 +47,7 @@ class World:
     def ask(self, request: PushRequest | None = None, *, card: PushItem | None = None, **fields: Any) -> None:
         number = next(self._numbers)
         request = request or a_push_request(**({"occurred_at": self.now_ms} | fields))
-        self.told += fold_request(
+        self.decisions += fold_request(
             self.state, request, Position(0, number, self.now_ms), item=card, params=self.params, now_ms=self.now_ms
         )
         self.work()
@@ -79,7 +79,7 @@ class World:
             item_id: PushItem(item_id, item_id.partition("_")[0], f"About {item_id}", self.now_ms - age)
             for item_id, age in ages.items()
         }
-        self.told += fold_feed(self.state, feed, cards, params=self.params, now_ms=self.now_ms)
+        self.decisions += fold_feed(self.state, feed, cards, params=self.params, now_ms=self.now_ms)
         self.work()
 
     def get_used(self) -> None:
@@ -93,26 +93,30 @@ class World:
         self.work()
 
     def work(self) -> None:
-        gone = due_items(self.state, self.now_ms) & self.gone
-        decisions, deliveries = release(self.state, params=self.params, now_ms=self.now_ms, unavailable_items=gone)
-        self.told += decisions
+        unavailable_items = due_items(self.state, self.now_ms) & self.unavailable
+        decisions, deliveries = release(
+            self.state, params=self.params, now_ms=self.now_ms, unavailable_items=unavailable_items
+        )
+        self.decisions += decisions
         for delivery in deliveries:
-            self.told += record_delivery(
+            self.decisions += record_delivery(
                 self.state, delivery, self._answers(delivery), params=self.params, now_ms=self.now_ms
             )
 
     def _answers(self, delivery: Delivery) -> dict[str, SendAnswer] | None:
         if not self.configured:
             return None
-        found = {token: self.answers.get(token, DELIVERED) for token in delivery.tokens}
+        answers = {token: self.answers.get(token, DELIVERED) for token in delivery.tokens}
         about = delivery.notification.notification_id
         self.ttls.append(delivery.ttl_s)
-        self.sent += [(self.now_ms, token, about) for token, answer in found.items() if answer.kind == "delivered"]
-        return found
+        self.deliveries += [
+            (self.now_ms, token, about) for token, answer in answers.items() if answer.kind == "delivered"
+        ]
+        return answers
 
     @property
     def statuses(self) -> list[str]:
-        return [told.status for told in self.told]
+        return [decision.status for decision in self.decisions]
 
 
 def a_user(**fields: Any) -> World:
@@ -120,5 +124,5 @@ def a_user(**fields: Any) -> World:
     world = World(**fields)
     world.ask()
     world.get_used()
-    assert world.told == []
+    assert world.decisions == []
     return world

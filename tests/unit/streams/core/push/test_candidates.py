@@ -16,12 +16,17 @@ from tests.unit.streams.core.push.push_world import NOON, PARAMS, SCORES, a_user
 def test_a_new_item_that_stands_out_is_pushed_with_the_feeds_reason() -> None:
     world = a_user()
     world.feed(jazz_night=14.0)
-    [told] = world.told
-    assert (told.status, told.item_id, told.category, told.title) == ("sent", "jazz_night", "jazz", "About jazz_night")
-    assert (told.body, told.link, told.reached) == ("Trending now", "/item/jazz_night", 1)
-    assert told.value is not None
-    assert told.value >= PARAMS.value_threshold
-    assert [token for _, token, _ in world.sent] == ["phone"]
+    [decision] = world.decisions
+    assert (decision.status, decision.item_id, decision.category, decision.title) == (
+        "sent",
+        "jazz_night",
+        "jazz",
+        "About jazz_night",
+    )
+    assert (decision.body, decision.link, decision.reached) == ("Trending now", "/item/jazz_night", 1)
+    assert decision.value is not None
+    assert decision.value >= PARAMS.value_threshold
+    assert [token for _, token, _ in world.deliveries] == ["phone"]
 
 
 def test_a_new_item_no_better_than_what_usually_leads_is_not_worth_it_and_that_is_told_once() -> None:
@@ -37,7 +42,7 @@ def test_an_old_item_is_not_pushed_however_far_it_leads() -> None:
     world = a_user()
     world.params = replace(PUSH_PARAMS, item_max_age_hours=1 - 1e-6)
     world.feed(jazz_night=50.0)
-    assert world.told == []
+    assert world.decisions == []
 
 
 def test_an_item_that_the_catalogue_does_not_hold_is_passed_over() -> None:
@@ -99,7 +104,10 @@ def test_the_best_of_a_feed_comes_first() -> None:
     world = a_user()
     world.params = replace(PUSH_PARAMS, daily_cap=1)
     world.feed(jazz_good=30.0, jazz_better=40.0)
-    assert {told.item_id: told.status for told in world.told} == {"jazz_good": "capped", "jazz_better": "sent"}
+    assert {decision.item_id: decision.status for decision in world.decisions} == {
+        "jazz_good": "capped",
+        "jazz_better": "sent",
+    }
 
 
 def test_feeds_before_the_first_event_say_nothing_about_the_usual_lead() -> None:

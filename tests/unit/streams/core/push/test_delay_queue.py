@@ -33,6 +33,6 @@ def test_it_holds_what_a_dict_would(puts: list[tuple[str, int | None]], now: int
         plain.pop(key, None)
         if due_at is not None:
             plain[key] = due_at
-    taken = agenda.take(now)
-    assert sorted(taken) == sorted(key for key, due_at in plain.items() if due_at <= now)
-    assert len(agenda) == len(plain) - len(taken)
+    entries = agenda.take(now)
+    assert sorted(entries) == sorted(key for key, due_at in plain.items() if due_at <= now)
+    assert len(agenda) == len(plain) - len(entries)

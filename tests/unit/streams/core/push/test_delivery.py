@@ -21,14 +21,14 @@ def test_what_comes_in_quiet_hours_is_held_until_they_end() -> None:
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     morning = NOON + 20 * HOUR_MS
-    assert [(told.status, told.due_at) for told in world.told] == [("quiet_hours", morning)]
+    assert [(decision.status, decision.due_at) for decision in world.decisions] == [("quiet_hours", morning)]
     assert due_at(world.state) == morning
     world.wait(8 * HOUR_MS)
     world.feed(jazz_night=30.0)
-    assert (world.sent, world.statuses) == ([], ["quiet_hours"])
+    assert (world.deliveries, world.statuses) == ([], ["quiet_hours"])
     world.wait(HOUR_MS)
     assert world.statuses == ["quiet_hours", "sent"]
-    assert [at for at, _, _ in world.sent] == [morning]
+    assert [at for at, _, _ in world.deliveries] == [morning]
     assert due_at(world.state) is None
 
 
@@ -42,7 +42,7 @@ def test_what_is_held_does_not_reach_a_device_that_is_another_users_by_then(othe
     world.ask(kind="revoke", appended_at=world.now_ms)
     world.wait(9 * HOUR_MS)
     assert world.statuses == ["quiet_hours", "sent" if others else "unregistered"]
-    assert [token for _, token, _ in world.sent] == others
+    assert [token for _, token, _ in world.deliveries] == others
 
 
 def test_what_was_due_while_nobody_looked_is_sent_when_somebody_does_unless_it_is_quiet_again() -> None:
@@ -50,7 +50,9 @@ def test_what_was_due_while_nobody_looked_is_sent_when_somebody_does_unless_it_i
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(24 * HOUR_MS)
-    assert [(told.status, told.due_at) for told in world.told[1:]] == [("quiet_hours", NOON + 44 * HOUR_MS)]
+    assert [(decision.status, decision.due_at) for decision in world.decisions[1:]] == [
+        ("quiet_hours", NOON + 44 * HOUR_MS)
+    ]
     world.wait(12 * HOUR_MS)
     assert world.statuses[2:] == ["sent"]
 
@@ -70,23 +72,23 @@ def test_no_more_is_held_than_may_be_sent_afterwards() -> None:
         world.feed(**{f"jazz_{m}": 30.0 if m == n else 2.0 for m in range(n + 1)})
     assert Counter(world.statuses) == {"quiet_hours": 3, "capped": 2}
     world.wait(9 * HOUR_MS)
-    assert len(world.sent) == 3
+    assert len(world.deliveries) == 3
 
 
 CARD = PushItem("jazz_night", "jazz", "Jazz Night", NOON)
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_push_that_waits_is_withdrawn_when_its_item_is_gone(asked: bool) -> None:
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_push_that_waits_is_withdrawn_when_its_item_is_gone(is_asked: bool) -> None:
     world = a_user(now_ms=NOON + 11 * HOUR_MS)
     world.ask(kind="preferences", token=None, preferences=NIGHT)
-    if asked:
+    if is_asked:
         world.message(item_id="jazz_night", card=CARD)
     else:
         world.feed(jazz_night=30.0)
-    world.gone.add("jazz_night")
+    world.unavailable.add("jazz_night")
     world.wait(9 * HOUR_MS)
-    assert (world.statuses, world.sent) == (["quiet_hours", "withdrawn"], [])
+    assert (world.statuses, world.deliveries) == (["quiet_hours", "withdrawn"], [])
     assert not world.state.pending
 
 
@@ -94,7 +96,7 @@ def test_a_push_about_an_item_that_the_catalogue_never_held_is_sent() -> None:
     world = a_user(now_ms=NOON + 11 * HOUR_MS)
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.message(item_id="theirs")
-    world.gone.add("theirs")
+    world.unavailable.add("theirs")
     world.wait(9 * HOUR_MS)
     assert world.statuses == ["quiet_hours", "sent"]
 
@@ -107,7 +109,10 @@ def test_a_push_that_waits_is_withdrawn_when_its_item_is_recommended_no_more() -
     world.feed(jazz_there=30.0)  # the user has moved
     world.wait(9 * HOUR_MS)
     assert world.statuses[:4] == ["quiet_hours", "quiet_hours", "withdrawn", "quiet_hours"]
-    assert Counter(told.item_id for told in world.told if told.status == "sent") == {"jazz_there": 1, "theirs": 1}
+    assert Counter(decision.item_id for decision in world.decisions if decision.status == "sent") == {
+        "jazz_there": 1,
+        "theirs": 1,
+    }
 
 
 def test_a_withdrawn_push_may_come_again_with_its_item() -> None:
@@ -150,7 +155,7 @@ def test_what_is_refused_has_failed_with_the_reason_and_is_not_tried_again() -> 
     world.feed(jazz_night=30.0)
     world.feed(jazz_night=30.0)
     assert world.statuses == ["failed"]
-    assert "INVALID_ARGUMENT" in world.told[0].reason
+    assert "INVALID_ARGUMENT" in world.decisions[0].reason
 
 
 def test_what_is_put_off_is_tried_again_after_the_pause_asked_for_and_less_and_less_often() -> None:
@@ -164,7 +169,7 @@ def test_what_is_put_off_is_tried_again_after_the_pause_asked_for_and_less_and_l
     world.answers = {}
     world.wait(3 * HOUR_MS)
     assert world.statuses == ["retrying"] * 5 + ["sent"]
-    pauses = [(told.due_at or 0) - told.decided_at for told in world.told[:5]]
+    pauses = [(decision.due_at or 0) - decision.decided_at for decision in world.decisions[:5]]
     assert pauses == [45_000, 20_000, 40_000, 80_000, 160_000]
 
 
@@ -185,8 +190,8 @@ def test_only_the_devices_that_were_not_reached_are_tried_again_and_it_counts_on
     world.message()
     world.answers = {}
     world.wait(HOUR_MS)
-    assert [token for _, token, _ in world.sent] == ["phone", "tablet"]
-    assert [(told.status, told.reached) for told in world.told] == [("sent", 1), ("sent", 2)]
+    assert [token for _, token, _ in world.deliveries] == ["phone", "tablet"]
+    assert [(decision.status, decision.reached) for decision in world.decisions] == [("sent", 1), ("sent", 2)]
     assert len(world.state.sent_at) == 1
 
 

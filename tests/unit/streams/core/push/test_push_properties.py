@@ -82,8 +82,8 @@ def test_whatever_happens_nothing_is_sent_twice_too_often_or_in_quiet_hours(step
     play(world, steps)
     assert not any(quiet_at)
     assert all(ttl_s > 0 for ttl_s in world.ttls)
-    assert max(Counter((token, about) for _, token, about in world.sent).values(), default=0) <= 1
-    first = {about: at for at, _, about in reversed(world.sent)}
+    assert max(Counter((token, about) for _, token, about in world.deliveries).values(), default=0) <= 1
+    first = {about: at for at, _, about in reversed(world.deliveries)}
     times = sorted(first.values())
     assert all(late - early >= DAY_MS for early, late in zip(times, times[3:], strict=False))
     assert all(waiting.expires_at > world.now_ms for waiting in world.state.pending.values())
@@ -97,9 +97,9 @@ def test_what_comes_twice_counts_once(steps: list[tuple[str, Any]]) -> None:
     once, twice = World(), World()
     play(once, steps)
     play(twice, steps, twice=True)
-    assert once.sent == twice.sent
-    assert [(told.notification_id, told.status) for told in once.told] == [
-        (told.notification_id, told.status) for told in twice.told
+    assert once.deliveries == twice.deliveries
+    assert [(decision.notification_id, decision.status) for decision in once.decisions] == [
+        (decision.notification_id, decision.status) for decision in twice.decisions
     ]
 
 
@@ -107,4 +107,4 @@ def test_what_comes_twice_counts_once(steps: list[tuple[str, Any]]) -> None:
 def test_a_call_for_release_changes_nothing_by_itself(kind: Any) -> None:
     world = World()
     world.ask(kind=kind, token=None)
-    assert (world.told, world.state.version) == ([], 0)
+    assert (world.decisions, world.state.version) == ([], 0)

@@ -97,7 +97,7 @@ def test_away_from_moved_clocks_it_is_quiet_by_what_the_clock_shows(hours: Quiet
     local = datetime.fromtimestamp(at_ms / 1000, zone)
     near = (local - timedelta(days=2), local + timedelta(days=2))
     if {moment.utcoffset() for moment in near} == {local.utcoffset()}:
-        shown = local.strftime("%H:%M")
-        within = hours.start <= shown < hours.end
-        around = shown >= hours.start or shown < hours.end
+        text = local.strftime("%H:%M")
+        within = hours.start <= text < hours.end
+        around = text >= hours.start or text < hours.end
         assert quiet_interval(hours, at_ms).quiet == (within if hours.start < hours.end else around)

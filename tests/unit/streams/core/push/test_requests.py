@@ -18,8 +18,8 @@ from tests.unit.streams.core.push.push_world import GONE, NIGHT, NOON, World, a_
 def test_named_preferences_are_taken_over_and_the_others_stay() -> None:
     world = a_user()
     world.ask(kind="preferences", token=None, preferences=NIGHT)
-    wanted = PushPreferences(categories=["jazz"], value_threshold=2.0)
-    world.ask(kind="preferences", token=None, preferences=wanted, fields=["categories"])
+    preferences = PushPreferences(categories=["jazz"], value_threshold=2.0)
+    world.ask(kind="preferences", token=None, preferences=preferences, fields=["categories"])
     assert world.state.preferences == msgspec.structs.replace(NIGHT, categories=["jazz"])
     world.ask(kind="preferences", token=None, preferences=PushPreferences(), fields=["quiet_hours"])
     assert world.state.preferences == PushPreferences(categories=["jazz"])
@@ -35,25 +35,35 @@ def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
     assert world.statuses == ["quiet_hours", "expired"]
     world.wait(12 * HOUR_MS)
     world.feed(jazz_night=30.0)
-    assert (world.statuses, world.sent) == (["quiet_hours", "expired"], [])
+    assert (world.statuses, world.deliveries) == (["quiet_hours", "expired"], [])
 
 
 def test_a_message_that_is_asked_for_is_sent_whatever_it_is_worth() -> None:
     world = World()
     world.ask()
     world.message(title="Your ticket", body="Doors open at nine.", category="music")
-    [told] = world.told
-    assert (told.status, told.title, told.body, told.link) == ("sent", "Your ticket", "Doors open at nine.", "/c/music")
-    assert told.value is None
-    assert told.request_id is not None
+    [decision] = world.decisions
+    assert (decision.status, decision.title, decision.body, decision.link) == (
+        "sent",
+        "Your ticket",
+        "Doors open at nine.",
+        "/c/music",
+    )
+    assert decision.value is None
+    assert decision.request_id is not None
 
 
 def test_a_message_about_an_item_takes_its_title_and_leads_to_it() -> None:
     world = World()
     world.ask()
     world.message(title="", item_id="a b/c", card=PushItem("a b/c", "music", "Title of it", NOON))
-    [told] = world.told
-    assert (told.status, told.title, told.category, told.link) == ("sent", "Title of it", "music", "/item/a%20b%2Fc")
+    [decision] = world.decisions
+    assert (decision.status, decision.title, decision.category, decision.link) == (
+        "sent",
+        "Title of it",
+        "music",
+        "/item/a%20b%2Fc",
+    )
 
 
 def test_a_message_without_a_title_fails_and_may_be_asked_for_again() -> None:
@@ -96,8 +106,8 @@ def test_every_device_is_reached_and_one_taken_off_is_not() -> None:
         world.ask(token=token)
     world.ask(kind="unregister", token="tablet")
     world.message()
-    assert [token for _, token, _ in world.sent] == ["phone", "laptop"]
-    assert world.told[0].reached == 2
+    assert [token for _, token, _ in world.deliveries] == ["phone", "laptop"]
+    assert world.decisions[0].reached == 2
 
 
 def test_devices_are_bounded_and_the_one_registered_longest_ago_goes() -> None:
@@ -116,4 +126,4 @@ def test_a_device_that_is_gone_is_forgotten_and_the_version_says_so() -> None:
     world.message()
     assert list(world.state.devices) == ["new"]
     assert world.state.version == version + 1
-    assert (world.statuses, world.told[0].reached) == (["sent"], 1)
+    assert (world.statuses, world.decisions[0].reached) == (["sent"], 1)

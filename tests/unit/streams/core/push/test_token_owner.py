@@ -139,12 +139,12 @@ def test_an_old_revocation_does_not_take_off_a_newer_registration() -> None:
     fold_request(state, ask, Position(0, 0, T0_MS), item=None, params=PARAMS, now_ms=T0_MS)
     again = replace(ask, event_id="again", occurred_at=T0_MS + 9)
     fold_request(state, again, Position(0, 1, T0_MS + 9), item=None, params=PARAMS, now_ms=T0_MS)
-    for offset, (appended_at, left) in enumerate([(T0_MS, ["phone"]), (T0_MS + 9, [])], start=2):
+    for offset, (appended_at, rest) in enumerate([(T0_MS, ["phone"]), (T0_MS + 9, [])], start=2):
         revoke = a_push_request(
             user_id="kim", kind="revoke", token="phone", occurred_at=T0_MS + 20, appended_at=appended_at
         )
         fold_request(state, revoke, Position(0, offset, T0_MS + 30), item=None, params=PARAMS, now_ms=T0_MS)
-        assert list(state.devices) == left
+        assert list(state.devices) == rest
 
 
 _ASKS = st.lists(
@@ -172,14 +172,14 @@ def test_in_every_interleaving_the_newest_registration_holds(asks: list[tuple[st
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2), (0, 0, 2, 1, 1, 0)])
 def test_registrations_may_reach_the_tokens_partition_in_any_order(order: tuple[int, ...]) -> None:
-    state, told = TokenState("phone"), []
+    state, messages = TokenState("phone"), []
     registrations = [
         PushToken(token="phone", user_id=user_id, registered_at=n, appended_at=n)
         for n, user_id in enumerate(("kim", "lee", "kim"))
     ]
     for number in order:
-        told.append(fold_registration(state, registrations[number]))
+        messages.append(fold_registration(state, registrations[number]))
     assert state.owner == registrations[2]
-    revoked = {(one.user_id, one.appended_at) for one in told if one is not None}
+    revoked = {(one.user_id, one.appended_at) for one in messages if one is not None}
     assert ("lee", 1) in revoked
     assert ("kim", 2) not in revoked

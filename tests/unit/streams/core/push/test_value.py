@@ -31,16 +31,16 @@ def test_leads_do_not_depend_on_the_scale_of_scores(shift: int, scale: float) ->
 
 @given(SCORES)
 def test_a_higher_score_leads_by_more(scores: list[float]) -> None:
-    found = robust_z_scores(scores)
-    assert [lead for _, lead in sorted(zip(scores, found, strict=True))] == sorted(found)
+    model_scores = robust_z_scores(scores)
+    assert [lead for _, lead in sorted(zip(scores, model_scores, strict=True))] == sorted(model_scores)
 
 
 def test_what_comes_after_all_others_leads_nothing() -> None:
     items = [f"i{n}" for n in range(len(FEED) + 1)]
     columns = {"items": items, "sources": ["x"] * 9, "reasons": ["x"] * 9, "parts": {}}
-    found = top_items(replace(a_feed(scores=[*FEED, 99.0], **columns), trailing=1))
-    assert [one.item_id for one in found] == items[:-1]
-    assert [one.lead for one in found] == robust_z_scores(FEED)
+    found_items = top_items(replace(a_feed(scores=[*FEED, 99.0], **columns), trailing=1))
+    assert [one.item_id for one in found_items] == items[:-1]
+    assert [one.lead for one in found_items] == robust_z_scores(FEED)
 
 
 def test_what_was_fetched_stands_out_by_what_it_scores_beside_that_alone() -> None:

@@ -8,11 +8,11 @@ import pytest
 from msgspec import structs
 
 from schemas.types import Features, ItemNeighbors, LlmScores, RecentItem
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.explanation import GROUP_LABELS, ItemExplanation, RankingInputs, explain
-from streams.core.ranking.features import SOURCES
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.explanation import ItemExplanation, RankingInputs, explain
 from streams.core.ranking.feed_comparison import compare
-from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.pipeline import SELECTION_STEPS, new_blender
+from streams.core.ranking.stages.features import GROUPS
 from tests.build import LISBON, NEW_YORK, T0_MS, a_feed, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
@@ -54,10 +54,6 @@ def a_fan(**overrides: object) -> Features:
     return features(recent=recent, seen=["i0"], event_count=30, **overrides)
 
 
-def test_every_feature_group_has_a_label() -> None:
-    assert set(GROUP_LABELS) == set(SOURCES)
-
-
 def test_the_contributions_add_up_to_the_score_of_the_feed_for_every_item_in_it() -> None:
     ranking = inputs(a_fan(weights={"near": 0.25}, prefetched=["i20"]))
     feed = ranking.feed(now_ms=NOW_MS)
@@ -76,7 +72,7 @@ def test_a_feature_has_its_value_its_weight_and_the_part_that_is_the_users_own()
     assert near.own_weight == 0.25
     assert near.weight == pytest.approx(0.9 + 0.25)
     assert near.contribution == pytest.approx(near.value * near.weight)
-    assert near.label == GROUP_LABELS["neighbors"]
+    assert (near.label, near.description) == (GROUPS["neighbors"].label, GROUPS["neighbors"].description)
     sizes = [abs(share.contribution) for share in item.features]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -156,6 +152,26 @@ def test_the_language_models_part_is_shown_until_its_scores_expire() -> None:
     assert feed.scores[feed.items.index("i1")] == pytest.approx(combined, abs=2e-6)
     expired = structs.replace(fresh, scored_at=NOW_MS - 3_600_001)
     assert explained("i1", inputs(a_fan(), scores=expired)).llm is None
+
+
+def test_the_steps_from_the_score_to_the_position_are_named_in_the_order_in_which_they_are_taken() -> None:
+    newcomer, no_stock = features(preferred=["movies"]), {"cell": NEW_YORK}
+    scores = llm_scores({f"i{n}": 1.0 for n in range(40)}, scored_at=NOW_MS)
+    assert explained("i1", inputs(features(**no_stock))).steps == ["diversity"]
+    steps = explained("i1", inputs(newcomer, scores=scores)).steps
+    assert steps == list(SELECTION_STEPS) == ["llm_blend", "trailing", "calibration", "diversity"]
+
+
+def test_diversity_and_the_last_position_hold_whatever_the_language_model_prefers() -> None:
+    music = [f"i{n}" for n in range(0, 40, 4)]
+    scores = llm_scores(dict.fromkeys([*music, "lisbon"], 1.0), scored_at=NOW_MS)
+    free, capped = (
+        inputs(features(), scores=scores, max_recommendations=41, diversity_cap=cap).feed(now_ms=NOW_MS).items
+        for cap in (1.0, 0.3)
+    )
+    assert sum(item in music for item in free[:10]) > 3
+    assert sum(item in music for item in capped[:10]) == 3
+    assert free[-1] == capped[-1] == "lisbon"
 
 
 def test_an_unknown_item_is_an_error() -> None:

@@ -28,13 +28,13 @@ def test_a_question_contains_interests_and_items_but_no_identity() -> None:
         segment="25-34|f",
     )
     text = question(interests(whom), CARDS, ["i2", "i1"])
-    told = json.loads(text)
-    assert (told["stated"], told["likes"], told["searches"]) == (["jazz"], ["opera", "music"], ["late sets"])
-    assert [(item["title"], item["liked"]) for item in told["recent"]] == [
+    body = json.loads(text)
+    assert (body["stated"], body["likes"], body["searches"]) == (["jazz"], ["opera", "music"], ["late sets"])
+    assert [(item["title"], item["liked"]) for item in body["recent"]] == [
         ("Title of i3", True),
         ("Title of i1", False),
     ]
-    assert told["candidates"] == [
+    assert body["candidates"] == [
         {"id": 0, "title": "Title of i2", "category": "music", "topics": ["jazz"]},
         {"id": 1, "title": "Title of i1", "category": "music", "topics": ["jazz"]},
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from infra.redis.stores.model_status import REFUSED
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
@@ -21,34 +21,34 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(fitted_version(version, learner), serving=None)
-    found = shelf.get("v1")
-    assert found.version == version
+    found_version = shelf.get("v1")
+    assert found_version.version == version
 
     view, blender = CatalogSnapshot(), new_blender()
     for item in learner.catalog.items.names:
         view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
-    for row in item_weight_rows(found):
+    for row in item_weight_rows(found_version):
         view.apply_weights(row)
-    assert restore_blender(blender, record(found.version, found.feature_names, found.blender))
+    assert restore_blender(blender, record(found_version.version, found_version.feature_names, found_version.blender))
     np.testing.assert_array_equal(blender.table, learner.blender.table)
-    numbers, tastes = learner.catalog.item_weights.block(0)
+    numbers, tastes = learner.catalog.item_weights.block()
     other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
-    np.testing.assert_array_equal(view.item_weights.between(other, other, channel=0), tastes)
+    np.testing.assert_array_equal(view.item_weights.between(other, other), tastes)
 
 
 def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
-    told = record(a_version(status=REFUSED), list(fit.learner.blender.features), fit.learner.blender.state())
+    version_record = record(a_version(status=REFUSED), list(fit.learner.blender.features), fit.learner.blender.state())
     blender = new_blender()
     before = blender.table.copy()
-    assert not restore_blender(blender, told)
-    assert told.model == REFUSED_MODEL != MODEL
+    assert not restore_blender(blender, version_record)
+    assert version_record.model == REFUSED_MODEL != MODEL
     np.testing.assert_array_equal(blender.table, before)
 
 
 def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
-    told = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
+    version_record = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
     restored, going_on = new_blender(), fit.learner.blender
-    assert restore_blender(restored, told)
+    assert restore_blender(restored, version_record)
     parts = np.random.default_rng(0).random((len(restored.features), 5), np.float32)
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})

@@ -26,16 +26,16 @@ NOON_MS = round(datetime(2023, 11, 17, 12, tzinfo=ZoneInfo("UTC")).timestamp() *
 
 def a_roster(**sleepers: ActiveUser) -> ActiveUsers:
     roster = ActiveUsers(PARAMS)
-    for user_id, found in sleepers.items():
-        roster.put(user_id, found)
+    for user_id, found_active_user in sleepers.items():
+        roster.put(user_id, found_active_user)
     return roster
 
 
 def woken(
     roster: ActiveUsers, after_ms: int = NOON_MS, upto_ms: int = NOON_MS + 12 * HOUR_MS
 ) -> list[tuple[str, str, int]]:
-    found = roster.due(after_ms, upto_ms)
-    return [(each.user_id, each.reason, (each.occurred_at - NOON_MS) // HOUR_MS) for each in found]
+    due_users = roster.due(after_ms, upto_ms)
+    return [(each.user_id, each.reason, (each.occurred_at - NOON_MS) // HOUR_MS) for each in due_users]
 
 
 def test_everyone_is_woken_by_their_own_clock_and_who_has_not_said_by_the_default() -> None:
@@ -89,9 +89,9 @@ def test_however_often_it_looks_everyone_is_woken_once_for_each_slot(steps: list
         zones = ("Asia/Tokyo", "America/New_York", "")
         return a_roster(**{f"u{n}": ActiveUser(zones[n % 3], NOON_MS + sum(steps), -1) for n in range(users)})
 
-    often, at_ms, found = roster(), NOON_MS, []
+    often, at_ms, due_users = roster(), NOON_MS, []
     for step in steps:
-        found += [trigger.event_id for trigger in often.due(at_ms, at_ms + step)]
+        due_users += [trigger.event_id for trigger in often.due(at_ms, at_ms + step)]
         at_ms += step
-    assert len(found) == len(set(found))
-    assert set(found) == {trigger.event_id for trigger in roster().due(NOON_MS, at_ms)}
+    assert len(due_users) == len(set(due_users))
+    assert set(due_users) == {trigger.event_id for trigger in roster().due(NOON_MS, at_ms)}

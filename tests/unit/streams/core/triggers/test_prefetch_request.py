@@ -10,7 +10,7 @@ import pytest
 
 from domain.nearby import geo_location
 from infra.settings import Settings
-from schemas import limit
+from schemas import record_limit
 from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField
@@ -48,16 +48,16 @@ def asked(
     state: UserState | None = None, place: ContentLocation = HERE, params: PrefetchParams = PARAMS
 ) -> dict[str, Any]:
     trigger = a_trigger(event_id="t1", kind="time", reason="Friday evening", occurred_at=FRIDAY_EVENING_MS)
-    found = prefetch_request.build_fetch_requests(
+    requests = prefetch_request.build_fetch_requests(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
     )
-    for request in found:
-        limit.check(request, now_ms=FRIDAY_EVENING_MS)
-    return {request.category: request for request in found}
+    for request in requests:
+        record_limit.check(request, now_ms=FRIDAY_EVENING_MS)
+    return {request.category: request for request in requests}
 
 
-def told(category: str, **given: Any) -> dict[str, Any]:
-    return dict(msgspec.json.decode(asked(**given)[category].about))
+def told(category: str, **value: Any) -> dict[str, Any]:
+    return dict(msgspec.json.decode(asked(**value)[category].about))
 
 
 def test_every_category_is_asked_for_with_what_its_prompt_needs() -> None:
@@ -193,17 +193,17 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     state = alex(cell=None, city=city, timezone=timezone)
     place = prefetch_request.content_location(state, PARAMS)
     assert place == ContentLocation(city=told_as)
-    meant, fetched = geo_location(None, city, timezone), geo_location(None, place.city)
-    assert meant == fetched, "what is fetched for the place would be far from the user"
+    location, fetched = geo_location(None, city, timezone), geo_location(None, place.city)
+    assert location == fetched, "what is fetched for the place would be far from the user"
 
 
 @pytest.mark.parametrize(
-    ("hour", "said"), [(4, "night"), (5, "morning"), (12, "afternoon"), (17, "evening"), (22, "night"), (0, "night")]
+    ("hour", "text"), [(4, "night"), (5, "morning"), (12, "afternoon"), (17, "evening"), (22, "night"), (0, "night")]
 )
-def test_the_time_is_a_part_of_the_day(hour: int, said: str) -> None:
+def test_the_time_is_a_part_of_the_day(hour: int, text: str) -> None:
     midnight_ms = FRIDAY_EVENING_MS - 19 * 3_600_000
     told_time = prefetch_request.local_time(midnight_ms + hour * 3_600_000, ZoneInfo("America/New_York"))
-    assert told_time == f"Friday {said}, 2026-11-20"
+    assert told_time == f"Friday {text}, 2026-11-20"
 
 
 def test_settings_choose_categories_and_facts_and_name_what_there_is_not() -> None:

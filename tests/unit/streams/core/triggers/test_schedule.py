@@ -49,29 +49,29 @@ def test_an_interval_ends_with_its_end_and_not_before() -> None:
 
 def test_evening_stays_evening_when_the_clocks_are_moved() -> None:
     daily = parse("daily 18:00 evening")
-    found = due_slots(daily, ZoneInfo("America/New_York"), ms("2023-11-04 12:00"), ms("2023-11-06 12:00"))
-    assert in_utc(found) == ["2023-11-04 22:00", "2023-11-05 23:00"]
+    slots = due_slots(daily, ZoneInfo("America/New_York"), ms("2023-11-04 12:00"), ms("2023-11-06 12:00"))
+    assert in_utc(slots) == ["2023-11-04 22:00", "2023-11-05 23:00"]
 
 
 def test_an_hour_that_is_skipped_is_due_an_hour_later_by_the_clock() -> None:
     night = parse("sun 02:30 night")
-    found = due_slots(night, ZoneInfo("America/New_York"), ms("2024-03-09 12:00"), ms("2024-03-11 12:00"))
-    assert in_utc(found) == ["2024-03-10 07:30"]
-    assert datetime.fromtimestamp(found[0].at_ms / 1000, ZoneInfo("America/New_York")).strftime("%H:%M") == "03:30"
+    slots = due_slots(night, ZoneInfo("America/New_York"), ms("2024-03-09 12:00"), ms("2024-03-11 12:00"))
+    assert in_utc(slots) == ["2024-03-10 07:30"]
+    assert datetime.fromtimestamp(slots[0].at_ms / 1000, ZoneInfo("America/New_York")).strftime("%H:%M") == "03:30"
 
 
 def test_an_hour_that_comes_twice_is_due_once() -> None:
     night = parse("sun 01:30 night")
-    found = due_slots(night, ZoneInfo("America/New_York"), ms("2023-11-04 12:00"), ms("2023-11-06 12:00"))
-    assert in_utc(found) == ["2023-11-05 05:30"]
+    slots = due_slots(night, ZoneInfo("America/New_York"), ms("2023-11-04 12:00"), ms("2023-11-06 12:00"))
+    assert in_utc(slots) == ["2023-11-05 05:30"]
 
 
 def test_nothing_is_due_on_a_day_that_a_country_skipped() -> None:
     daily = parse("daily 17:00 evening")
-    found = due_slots(
+    slots = due_slots(
         daily, ZoneInfo("Pacific/Apia"), ms("2011-12-28", "Pacific/Apia"), ms("2012-01-02", "Pacific/Apia")
     )
-    assert [slot.day.day for slot in found] == [28, 29, 31, 1]
+    assert [slot.day.day for slot in slots] == [28, 29, 31, 1]
 
 
 def test_off_is_never_due() -> None:
@@ -79,8 +79,8 @@ def test_off_is_never_due() -> None:
 
 
 def test_slots_come_in_the_order_of_their_time() -> None:
-    found = due_slots(parse("daily 18:00 late, daily 07:30 early"), ZoneInfo("UTC"), ms("2023-11-17"), ms("2023-11-19"))
-    assert [slot.reason for slot in found] == ["early", "late"] * 2
+    slots = due_slots(parse("daily 18:00 late, daily 07:30 early"), ZoneInfo("UTC"), ms("2023-11-17"), ms("2023-11-19"))
+    assert [slot.reason for slot in slots] == ["early", "late"] * 2
 
 
 @given(

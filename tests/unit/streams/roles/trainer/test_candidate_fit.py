@@ -22,14 +22,14 @@ def a_reversed_world() -> World:
     """Return a world in which people swing between the halves, and then, for its last fifth, keep to one."""
     items, _ = a_world(0)
     draw = random.Random(1)
-    told = []
+    events = []
     for number in range(900):
         user, turn = number % USERS, number // USERS
         half = turn % 2 if turn < 12 else user % 2
-        taken = {event.item_id for event in told if event.user_id == f"u{user}"}
-        item = draw.choice([name for name in items if int(name[1:]) % 2 == half and name not in taken])
-        told.append(an_interaction(user_id=f"u{user}", item_id=item, occurred_at=T0_MS + 60_000 * number))
-    return items, told
+        chosen = {event.item_id for event in events if event.user_id == f"u{user}"}
+        item = draw.choice([name for name in items if int(name[1:]) % 2 == half and name not in chosen])
+        events.append(an_interaction(user_id=f"u{user}", item_id=item, occurred_at=T0_MS + 60_000 * number))
+    return items, events
 
 
 def test_a_fit_is_judged_on_the_outcomes_of_its_last_fifth(fit: CandidateFit) -> None:
@@ -49,11 +49,11 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     clairvoyant = new_blender()
     last: list[tuple[Candidates, int]] = []
     fit = CandidateFit(PARAMS, items, [], total=len(events))
-    fit.learner.on_outcome = lambda seen, taken: last.append((seen, taken))
+    fit.learner.on_outcome = lambda candidates, chosen: last.append((candidates, chosen))
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
-    for seen, taken in 300 * last[-180:]:
-        clairvoyant.learn(seen.features, taken, seen.query.context, among=seen.is_admissible)
+    for candidates, chosen in 300 * last[-180:]:
+        clairvoyant.learn(candidates.features, chosen, candidates.query.context, among=candidates.is_admissible)
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
     assert refused.status == REFUSED
@@ -103,7 +103,7 @@ def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
     assert fit.verdict(tolerance=0.02).status == SERVING
     refused = fit.verdict(tolerance=0.01)
     assert refused.status == REFUSED
-    assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of what was in service, on 100 outcomes"
+    assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of the version in service then, on 100 outcomes"
 
 
 def test_worse_by_what_may_be_chance_is_promoted() -> None:

@@ -35,14 +35,14 @@ def test_online_weights_are_published_once_changed_and_named_after_their_base(wo
     for number, event in enumerate(events[:30]):
         live.apply(event, Position(0, number, number + 1), learn_weights=True)
     assert live.has_unpublished
-    told = live.weights(T0_MS)
-    assert told.version == f"v1+{live.outcomes}"
+    weights = live.weights(T0_MS)
+    assert weights.version == f"v1+{live.outcomes}"
     assert not live.has_unpublished
 
     again = a_live()
-    assert again.warm_start(told)
-    assert (again.version, again.base and again.base.version) == (told.version, "v1")
-    assert version_of(told).version == told.version
+    assert again.warm_start(weights)
+    assert (again.version, again.base and again.base.version) == (weights.version, "v1")
+    assert version_of(weights).version == weights.version
 
 
 def test_an_item_that_is_gone_is_ranked_no_more() -> None:

@@ -1,0 +1,205 @@
+"""Recommendations of Context IQ: with ML and LLM scores, explained, and exported as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import ApiContext
+from api.endpoints.visibility import contributions
+from api.http.body import check_count, parse_body
+from api.http.endpoint import Endpoint
+from api.http.error import NoFeedError, NotRecommendedError, StoreUnavailableError
+from api.http.query import MAX_ITEMS, UserId, parse_query, validate_user_id
+from api.http.response import json_response
+from domain.scale import min_max_scaled
+from domain.timestamp import iso_time
+from infra.redis.stores.feed_store import DEFAULT_FEED
+from schemas.limit import ID_CHARS
+from schemas.types import Feed
+
+DIGITS = 4
+"""Decimals of scores."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of cells that a spreadsheet would treat as formulas."""
+_CSV_COLUMNS = (
+    "user_id",
+    "rank",
+    "content_id",
+    "title",
+    "category",
+    "ml_score",
+    "llm_score",
+    "combined_score",
+    "reason",
+)
+
+ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
+Count = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of results.")]
+
+
+class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A user, and the number of recommendations."""
+
+    user_id: UserId
+    limit: Count = 10
+
+
+class ExplanationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A user and a recommended item."""
+
+    user_id: UserId
+    content_id: ContentId
+
+
+class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/v1/recommendations/export: the users, and the number of recommendations for each."""
+
+    user_ids: list[str]
+    limit: Count = 10
+
+
+class ScoredContent(msgspec.Struct):
+    """One recommendation. Scores are from 0 to 1; without an LLM score the combined score is the ML score."""
+
+    content_id: str
+    title: str
+    category: str
+    ml_score: float
+    llm_score: float | None
+    combined_score: float
+
+
+class ScoredContents(msgspec.Struct):
+    """Recommendations, best first; `cached` is false for the non-personalized feed."""
+
+    user_id: str
+    recommendations: list[ScoredContent]
+    cached: bool
+    timestamp: str
+
+
+class Explanation(ScoredContent):
+    """An explanation of a recommendation: its rank, its reason, and the contribution of each source to the ML score."""
+
+    user_id: str
+    rank: int
+    reason: str
+    source: str
+    parts: dict[str, float]
+
+
+_export = msgspec.json.Decoder(ExportBody)
+
+
+class ContextIqRecommendations:
+    """Endpoints of Context IQ for recommendations."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoint declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/api/v1/recommendations",
+                self.recommendations,
+                query=RecommendationQuery,
+                answers={200: ScoredContents},
+                errors=(NoFeedError, StoreUnavailableError),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/recommendations/explain",
+                self.explain,
+                query=ExplanationQuery,
+                answers={200: Explanation},
+                errors=(NoFeedError, NotRecommendedError, StoreUnavailableError),
+            ),
+            Endpoint(
+                "POST",
+                "/api/v1/recommendations/export",
+                self.export,
+                scope="service",
+                body=ExportBody,
+                example={"user_ids": ["user123", "alex"], "limit": 10},
+                answers={200: "text/csv"},
+                errors=(StoreUnavailableError,),
+            ),
+        ]
+
+    async def recommendations(self, request: Request) -> Response:
+        """Return a user's recommendations with their scores."""
+        query = parse_query(request, RecommendationQuery)
+        feed = await self._context.feed_of(query.user_id)
+        scored = await self._scored(feed, query.limit)
+        return json_response(
+            ScoredContents(query.user_id, scored, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
+        )
+
+    async def explain(self, request: Request) -> Response:
+        """Explain why an item is recommended to a user."""
+        query = parse_query(request, ExplanationQuery)
+        feed = await self._context.feed_of(query.user_id)
+        scored = await self._scored(feed, len(feed.items))
+        for rank, one in enumerate(scored, start=1):
+            if one.content_id == query.content_id:
+                position = feed.items.index(one.content_id)
+                return json_response(
+                    Explanation(
+                        **msgspec.structs.asdict(one),
+                        user_id=query.user_id,
+                        rank=rank,
+                        reason=feed.reasons[position],
+                        source=feed.sources[position],
+                        parts=contributions(feed, position),
+                    )
+                )
+        raise NotRecommendedError(query.user_id, query.content_id)
+
+    async def export(self, request: Request) -> Response:
+        """Return the recommendations of many users as CSV; users without a feed are omitted."""
+        body = await parse_body(request, _export, self._context.settings.api_max_body_bytes)
+        check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
+        users = list(dict.fromkeys(map(validate_user_id, body.user_ids)))
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\r\n")
+        lines.writerow(_CSV_COLUMNS)
+        for user_id, feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
+            if feed is not None:
+                reasons = dict(zip(feed.items, feed.reasons, strict=True))
+                for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
+                    cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)
+                    lines.writerow(map(_cell, (user_id, rank, *cells, reasons[one.content_id])))
+        headers = {"Content-Disposition": 'attachment; filename="recommendations.csv"', "Cache-Control": "no-store"}
+        return Response(text.getvalue(), headers=headers, media_type="text/csv")
+
+    async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
+        """Return the first visible items of a feed, with their scores."""
+        served = await self._context.serve_feed(feed, limit)
+        ml = feed.ml_scores or min_max_scaled(feed.scores).tolist()
+        combined = feed.scores if feed.ml_scores else ml
+        return [
+            ScoredContent(
+                content_id=item.item_id,
+                title=item.title,
+                category=item.category,
+                ml_score=round(ml[position], DIGITS),
+                llm_score=feed.llm_scores.get(item.item_id),
+                combined_score=round(combined[position], DIGITS),
+            )
+            for position, item in self._context.read_items(served)
+        ]
+
+
+def _cell(value: object) -> object:
+    """Return a cell value that a spreadsheet does not treat as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

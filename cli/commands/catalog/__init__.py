@@ -1,0 +1,1 @@
+"""Commands that bring items into the catalog."""

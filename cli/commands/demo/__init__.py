@@ -1,5 +1,0 @@
-"""`millrace demo`: the complete stack at work, proved by one click."""
-
-from cli.commands.demo.command import demo
-
-__all__ = ["demo"]

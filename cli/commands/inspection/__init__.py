@@ -1,0 +1,1 @@
+"""Commands that look into topics: records, dead letters, traces, explanations."""

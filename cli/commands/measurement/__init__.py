@@ -1,0 +1,1 @@
+"""Commands that measure: the quality of models and search, and speed on this machine."""

@@ -1,0 +1,1 @@
+"""Commands that prepare, start and watch the processes of the stack."""

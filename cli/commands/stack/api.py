@@ -1,0 +1,114 @@
+"""`millrace api`: the HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import cast
+
+from redis.asyncio import Redis
+
+import portal
+from api.app import create_app
+from api.context import Clients
+from api.http.server import HttpServer
+from cli.log import set_up
+from cli.run import until_stopped
+from infra import settings
+from infra.address import resolve_addresses
+from infra.fakes import fakes_in_use
+from infra.health import health_check
+from infra.health.pipeline_health import PipelineReader
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry, open_registry
+from infra.postgres.catalog_filter import PostgresCatalogListing
+from infra.postgres.pool import LazyPool
+from infra.postgres.shop_archive import PostgresShopArchive
+from infra.postgres.shop_search import PostgresShopSearch
+from infra.redis import heartbeat
+from infra.redis.connection import connect_fail_fast, store_errors
+from infra.redis.rate_counter import rate_limit_storage
+from infra.redis.stores.chart_store import RedisChartStore
+from infra.redis.stores.collection_store import RedisCollectionStore
+from infra.redis.stores.experiment_store import RedisExperimentStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.model_status import RedisModelStatusStore
+from infra.redis.stores.page_store import RedisPageStore
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.shop_store import RedisShopStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore
+from infra.settings import Settings
+
+
+def api() -> None:
+    """Serve the HTTP API and the portal at / until Ctrl-C.
+
+    Example: API_PORT=8080 millrace api
+    """
+    configured = resolve_addresses(settings.read())
+    set_up(configured)
+    until_stopped(lambda stop: _serve(configured, stop))
+
+
+async def _serve(configured: Settings, stop: asyncio.Event) -> None:
+    async with open_registry(configured.schema_registry_url) as registry:
+        redis = connect_fail_fast(configured.redis_url, timeout_s=configured.api_store_timeout_s)
+
+        async def read_users() -> bytes | None:
+            with store_errors("reading the users of the demo"):
+                return cast(bytes | None, await redis.get(portal.USERS_KEY))
+
+        routes = portal.routes(read_users, fakes_in_use(configured))
+        server = HttpServer(
+            create_app(configured, _clients(configured, registry, redis), more_routes=routes), configured
+        )
+
+        async def end() -> None:
+            await stop.wait()
+            server.should_exit = True
+
+        ending = asyncio.create_task(end())
+        try:
+            await server.serve()
+        finally:
+            ending.cancel()
+
+
+def _clients(configured: Settings, registry: Registry, redis: Redis) -> Clients:
+    """Return the clients of the API, which closes them."""
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
+    database = LazyPool(configured.database_url)
+    pipeline = PipelineReader(configured, redis)
+    return Clients(
+        publisher=publisher,
+        feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
+        items=RedisItemStore(redis),
+        interactions=RedisInteractionLog(redis),
+        model_status=RedisModelStatusStore(redis),
+        prefetch_store=RedisPrefetchStore(redis),
+        push_store=RedisPushStore(redis),
+        user_profiles=RedisUserProfileStore(redis),
+        charts=RedisChartStore(redis),
+        catalog_listing=PostgresCatalogListing(database),
+        collections=RedisCollectionStore(redis),
+        experiments=RedisExperimentStore(redis),
+        shop_store=RedisShopStore(redis),
+        shop_archive=PostgresShopArchive(database),
+        page_store=RedisPageStore(redis),
+        search=PostgresShopSearch(
+            database, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
+        ),
+        health_checks={
+            "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
+            "registry": health_check.registry(configured.schema_registry_url),
+            "redis": health_check.redis(redis),
+            "database": health_check.database(configured.database_url),
+        },
+        pipeline=pipeline.read,
+        rate_limit_storage=rate_limit_storage(redis),
+        closers=[publisher.close, pipeline.close, redis.aclose, database.close],
+        heartbeats=partial(heartbeat.heartbeats, redis),
+    )

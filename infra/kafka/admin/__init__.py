@@ -1,0 +1,1 @@
+"""Administration of the cluster: its identity, its topics and schemas, the offsets and lag of consumer groups."""

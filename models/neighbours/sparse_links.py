@@ -1,0 +1,282 @@
+"""Sparse links: the strongest links of every item, as rows in one growing block of memory.
+
+A row holds the ids of linked items and a sum for each channel. Rows grow by doubling, up to a maximum; a full row drops
+its weakest links, with popular items damped as in queries. So memory grows with the number of links, not with the
+square of the number of items, and every item has links. The loops over rows are compiled, and run without the
+interpreter's lock.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.neighbours import link_kernels
+
+Indices = NDArray[np.int32]
+Sums = NDArray[np.float64]
+Scores = NDArray[np.float32]
+
+MOST_LINKS, FEWEST_LINKS = 1_024, 128
+"""Limits of a row in a small catalogue and in a very large one, in links."""
+LINKS = 1 << 25
+"""Links of all rows up to which the limit of a row is not lowered: 32,768 full rows, 0.7 GB as doubles."""
+MIN_MASS = 1e-12
+"""Smaller masses, which have decayed to nearly nothing, count as this one: a share of them would have no bound."""
+_PRUNING_DAMPING = 0.5
+"""Exponent of the popularity penalty by which a full row tells its weakest links."""
+_SMALLEST_ROW = 8
+_START_ITEMS, _START_LINKS = 64, 1_024
+
+
+class SimilarityQuery(NamedTuple):
+    """A weighted sum over the rows of some items."""
+
+    channel: int
+    weights: Sums | Scores
+    """(queries, m) weights of the first m of the items."""
+    damping: float = 0.0
+    """Exponent of the popularity penalty: each candidate's sum is divided by this power of its mass, 0 without mass."""
+
+
+class SparseLinks:
+    """Sums between numbered items by channel (a way of counting), and a mass for each item."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        is_learned: bool = True,
+        limits: tuple[int, int] = (FEWEST_LINKS, MOST_LINKS),
+        links: int = LINKS,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            channels: Number of sums of a link.
+            is_learned: Whether sums are accumulated here, as doubles, so that the order of additions, which differs
+                from run to run, cannot change a feed; loaded sums are floats, as scores are everywhere.
+            limits: The lowest and the highest limit of a row, in links; powers of two.
+            links: Links of all rows up to which the limit of a row is not lowered.
+        """
+        self.channels = channels
+        self._limits, self._links, self._rows = limits, links, 0
+        self._ids = np.zeros(_START_LINKS, np.int32)
+        self._sums = np.zeros((channels, _START_LINKS), np.float64 if is_learned else np.float32)
+        self._end = 0
+        """First free place behind all rows."""
+        self._free: dict[int, list[int]] = {}
+        """Starts of abandoned rows, by their room."""
+        self._starts = np.zeros(_START_ITEMS, np.int64)
+        self._lengths = np.zeros(_START_ITEMS, np.int32)
+        self._rooms = np.zeros(_START_ITEMS, np.int32)
+        self._mass = np.zeros(_START_ITEMS)
+        self._damping: dict[float, Scores] = {}
+        """Cache of mass^-power by item, keyed by power."""
+        self.dropped = 0
+        """Links that full rows have dropped."""
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory of all arrays, in bytes."""
+        arrays = (self._ids, self._sums, self._starts, self._lengths, self._rooms, self._mass, *self._damping.values())
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def row_limit(self) -> int:
+        """Return the limit of a row in links: a power of two, lower the more items have links."""
+        fewest, most = self._limits
+        return min(max(_power_of_two(max(self._links // max(self._rows, 1), 1)), fewest), most)
+
+    def add_mass(self, item: int, amount: float) -> None:
+        """Add to the mass of an item.
+
+        Args:
+            item: The item.
+            amount: Increment of the mass.
+        """
+        self._reach(item + 1)
+        self._weigh(item, self._mass[item] + amount)
+
+    def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
+        """Add to the links between an item and others.
+
+        Args:
+            item: The item.
+            others: (m,) distinct items.
+            into: (channels, m) increments of the links from the others to the item.
+            out: (channels, m) increments of the links from the item to the others.
+        """
+        self._reach(max(item, int(others.max(initial=0))) + 1)
+        self._add(others, np.full(len(others), item, np.int32), into)
+        self._add(np.full(len(others), item, np.int32), others, out)
+
+    def row(self, item: int) -> tuple[Indices, Sums]:
+        """Return an item's links: (k,) others and (channels, k) sums."""
+        where = self._where(item)
+        return self._ids[where].copy(), self._sums[:, where].astype(np.float64)
+
+    def mass(self, item: int) -> float:
+        """Return an item's mass."""
+        return float(self._mass[item]) if 0 <= item < len(self._mass) else 0.0
+
+    def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
+        """Replace an item's mass and links; of more links than a row holds, the strongest are kept.
+
+        Args:
+            item: The item.
+            others: (k,) distinct linked items.
+            sums: (channels, k) links from the item to the others.
+            mass: Mass of the item.
+        """
+        self._reach(max(item, int(others.max(initial=0))) + 1)
+        self._weigh(item, mass)
+        if len(others) > (limit := self.row_limit):
+            strongest = np.sort(np.argsort(-sums.sum(axis=0), kind="stable")[:limit])
+            self.dropped += len(others) - len(strongest)
+            others, sums = others[strongest], sums[:, strongest]
+        self._lengths[item] = 0
+        if len(others) > self._rooms[item]:
+            self._move(item, max(_SMALLEST_ROW, _power_of_two(2 * len(others) - 1)))
+        start = self._starts[item]
+        self._ids[start : start + len(others)] = others
+        self._sums[:, start : start + len(others)] = sums
+        self._lengths[item] = len(others)
+
+    def clear(self) -> None:
+        """Remove all items and links."""
+        self._lengths[:], self._rooms[:], self._mass[:] = 0, 0, 0.0
+        self._end = self._rows = 0
+        self._free.clear()
+        self._damping.clear()
+
+    def scale(self, factor: float) -> None:
+        """Multiply all sums and masses."""
+        self._sums[:, : self._end] *= factor
+        self._mass *= factor
+        self._damping.clear()
+
+    def scores(self, items: Indices, *queries: SimilarityQuery, out: Scores) -> Scores:
+        """Return the weighted sums of the rows of items, one row of scores for each row of weights.
+
+        Args:
+            items: (m,) items of the queries.
+            queries: Channel, weights and damping of each group of queries.
+            out: (queries, count) array that is filled and returned; count is the number of candidate items.
+        """
+        out[:] = 0.0
+        start = 0
+        for channel, weights, damping in queries:
+            scores = out[start : start + len(weights)]
+            link_kernels.accumulate(
+                self._ids,
+                self._sums[channel],
+                self._starts,
+                self._lengths,
+                items[: weights.shape[1]],
+                np.ascontiguousarray(weights, np.float32),
+                scores,
+            )
+            if damping:
+                self._reach(out.shape[1])
+                scores *= self._damped(damping)[: out.shape[1]]
+            start += len(weights)
+        return out
+
+    def between(self, items: Indices, others: Indices, *, channel: int) -> Scores:
+        """Return the (items, others) links of each item with each other; 0 without a link.
+
+        Args:
+            items: Items of the rows.
+            others: Items of the columns, distinct.
+            channel: The sum to read.
+        """
+        self._reach(int(others.max(initial=0)) + 1)
+        links, columns = np.zeros((len(items), len(others)), np.float32), np.full(len(self._starts), -1, np.int32)
+        columns[others] = np.arange(len(others))
+        link_kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
+        return links
+
+    def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
+        """Add to the links from `rows` to `others`, pairwise."""
+        number = 0
+        increments = np.ascontiguousarray(increments, self._sums.dtype)
+        while True:
+            number = link_kernels.add(
+                self._ids, self._sums, self._starts, self._lengths, self._rooms, rows, others, increments, number
+            )
+            if number == len(rows):
+                return
+            self._make_room(int(rows[number]))
+
+    def _make_room(self, item: int) -> None:
+        """Make room for more links in a full row."""
+        limit = self.row_limit
+        if self._rooms[item] < limit:
+            self._move(item, max(2 * int(self._rooms[item]), _SMALLEST_ROW))
+            return
+        where = self._where(item)
+        strengths = self._sums[:, where].sum(axis=0) * self._damped(_PRUNING_DAMPING)[self._ids[where]]
+        strongest = np.sort(np.argsort(-strengths, kind="stable")[: limit * 3 // 4])
+        self.dropped += len(strengths) - len(strongest)
+        start = self._starts[item]
+        self._ids[start : start + len(strongest)] = self._ids[where][strongest]
+        self._sums[:, start : start + len(strongest)] = self._sums[:, where][:, strongest]
+        self._lengths[item] = len(strongest)
+        if self._rooms[item] > limit:
+            self._move(item, limit)
+
+    def _move(self, item: int, room: int) -> None:
+        """Move an item's row to a place with more room."""
+        vacant = self._free.get(room)
+        if vacant:
+            start = vacant.pop()
+        else:
+            start, self._end = self._end, self._end + room
+            if self._end > len(self._ids):
+                more = max(self._end, 2 * len(self._ids)) - len(self._ids)
+                self._ids, self._sums = np.pad(self._ids, (0, more)), np.pad(self._sums, ((0, 0), (0, more)))
+        where, length = self._where(item), int(self._lengths[item])
+        self._ids[start : start + length] = self._ids[where]
+        self._sums[:, start : start + length] = self._sums[:, where]
+        if self._rooms[item]:
+            self._free.setdefault(int(self._rooms[item]), []).append(int(self._starts[item]))
+        else:
+            self._rows += 1
+        self._starts[item], self._rooms[item] = start, room
+
+    def _where(self, item: int) -> slice:
+        if not 0 <= item < len(self._starts):
+            return slice(0, 0)
+        start = int(self._starts[item])
+        return slice(start, start + int(self._lengths[item]))
+
+    def _weigh(self, item: int, mass: float) -> None:
+        self._mass[item] = mass
+        for power, damping in self._damping.items():
+            damping[item] = _damping(mass, power)
+
+    def _damped(self, power: float) -> Scores:
+        if power not in self._damping:
+            mass = self._mass
+            self._damping[power] = np.where(mass > 0.0, np.maximum(mass, MIN_MASS) ** -power, 0.0).astype(np.float32)
+        return self._damping[power]
+
+    def _reach(self, count: int) -> None:
+        """Grow the arrays to at least `count` items."""
+        if count > len(self._mass):
+            more = max(count, 2 * len(self._mass)) - len(self._mass)
+            self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
+            self._rooms, self._mass = np.pad(self._rooms, (0, more)), np.pad(self._mass, (0, more))
+            self._damping.clear()
+
+
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two up to a number."""
+    return 1 << number.bit_length() - 1
+
+
+def _damping(mass: float, power: float) -> float:
+    return max(mass, MIN_MASS) ** -power if mass > 0.0 else 0.0

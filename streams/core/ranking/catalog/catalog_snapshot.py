@@ -1,0 +1,339 @@
+"""Catalog snapshot: every worker's columns over all items, with catalog data, item statistics and item-item links.
+
+An item gets its index when its first record arrives; columns are arrays over these indices. `refresh` rebuilds the
+charts that ranking starts from, never while a user is being ranked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.nearby import GeoIndex
+from domain.stock import is_sold_out
+from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
+from models.neighbours.item_item_matrix import ItemItemMatrix
+from models.vocabulary import MISSING, Vocabulary
+from schemas.limit import OutOfRangeError
+from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from streams.core.dedup import fingerprint
+from streams.core.item.stats import COHORTS, SEGMENTS
+from streams.core.params import EXACT_ITEMS
+from streams.core.ranking.catalog.content_index import ContentIndex
+from streams.core.ranking.catalog.event_time import STARTS, validity_window
+from streams.core.ranking.catalog.item_columns import HORIZONS, Indices, ItemColumns, ListedItems, Scores
+from streams.core.ranking.catalog.item_type_index import ItemTypeIndex
+
+TOPICS_PER_ITEM = 8
+_TRENDING, _POPULAR = HORIZONS.index("trending"), HORIZONS.index("popular")
+_RECEIVED_HORIZONS = [HORIZONS.index(name) for name in ("day", "week", "lasting")]
+_GROWTH = 1_024
+_DIGITS = 9
+CATEGORIES = 1_000
+"""Number of categories with charts of their own: those with the most items."""
+_NAMES = 50_000
+"""Number of categories and topics above which those without an item are dropped from time to time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLabels:
+    """Category, topics and source of an item, as the catalog has them."""
+
+    category: str = ""
+    topics: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TopItems:
+    """The leading items of the catalog, best first, as of the last refresh."""
+
+    trending: Indices
+    popular: Indices
+    fresh: Indices
+    without_location: Indices
+    """Items without a location: the most popular, then the newest."""
+    popular_in: dict[str, Indices]
+    """The most popular items of each category."""
+    trending_in: dict[str, Indices]
+    """The items of each category that trend most."""
+    segments: dict[str, Indices]
+
+
+class CatalogSnapshot:
+    """Columns over all items. Ranking considers only items of the catalog."""
+
+    def __init__(
+        self,
+        *,
+        chart_items: int = 200,
+        cooccurrence_half_life_days: float = HALF_LIFE_DAYS,
+        learns_links: bool = False,
+        exact_items: int = EXACT_ITEMS,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            chart_items: Number of items in a chart.
+            cooccurrence_half_life_days: Half-life of the item-item links, in days.
+            learns_links: Whether the item-item links are learned here, and not only received.
+            exact_items: Size of the catalog above which candidates also come from the content index.
+        """
+        self._leaders, self._exact_items = chart_items, exact_items
+        self.items = Vocabulary()
+        self.categories = Vocabulary()
+        self.topics = Vocabulary()
+        self.titles: list[str] = []
+        self.labels_by_item: dict[str, ItemLabels] = {}
+        self.geo_index = GeoIndex()
+        self.category = np.full(_GROWTH, MISSING, np.int32)
+        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), MISSING, np.int32)
+        self.item_types = np.zeros(_GROWTH, np.intp)
+        """Item types: items with the same category and topics have the same type."""
+        self.item_type_index = ItemTypeIndex()
+        self.created_at = np.zeros(_GROWTH, np.int64)
+        self.spans = np.zeros((_GROWTH, 2), np.int64)
+        """Start and end of the event times of items; see `streams.core.ranking.catalog.event_time`."""
+        self.tie_breakers = np.zeros(_GROWTH, np.int64)
+        """Tie-breaker between equal scores: a hash of the id, so that it depends on nothing else."""
+        self.listed = np.zeros(_GROWTH, bool)
+        """Items of the catalog, which any user may see."""
+        self.private = np.zeros(_GROWTH, bool)
+        """Items that were fetched for single users, visible only to those users."""
+        self.sold_out = np.zeros(_GROWTH, bool)
+        self.horizon_logs = np.full((len(HORIZONS), _GROWTH), -np.inf)
+        """Logarithms of decayed sums: a row for each of `HORIZONS`."""
+        self.segments: dict[str, Scores] = {}
+        self._compact_at = _NAMES
+        self._strengths: dict[str, float] = {}
+        """The highest popularity ever received for each segment."""
+        self.trimmed: Counter[str] = Counter()
+        """Entries dropped or refused for lack of room, by collection."""
+        self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
+        self.rating_sums = np.zeros(_GROWTH)
+        self.rating_counts = np.zeros(_GROWTH)
+        self.first_at = np.zeros(_GROWTH)
+        self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
+        self.item_weights = ItemItemMatrix()
+        self.content_index = ContentIndex()
+        self.watermark = 0
+        self.is_stale = False
+        """Whether anything has changed since the last refresh."""
+        self.charts = self._top_items()
+        self._listing: ListedItems | None = None
+        """Cached catalog columns; None after a change of the catalog."""
+        self.columns = self._columns()
+
+    def apply_item(self, item: Item) -> None:
+        """Add or update an item of the catalog."""
+        index = self._index(item.item_id)
+        topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
+        self.category[index] = self.categories.add(item.category)
+        self.item_topics[index] = topics + [MISSING] * (TOPICS_PER_ITEM - len(topics))
+        self.item_types[index] = self.item_type_index.add(int(self.category[index]), topics)
+        self.created_at[index] = item.created_at
+        self.spans[index] = validity_window(item.attributes.get(STARTS))
+        self.titles[index] = item.title
+        self.geo_index.put(index, item.cell, item.city)
+        self.labels_by_item[item.item_id] = ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        self.content_index.put(index, item)
+        self.listed[index], self.private[index] = not item.private, item.private
+        self.sold_out[index] = is_sold_out(item)
+        self.is_stale, self._listing = True, None
+
+    def remove_item(self, item_id: str) -> None:
+        """Remove an item from the catalog; its history stays."""
+        index = self.items.get(item_id)
+        if index != MISSING:
+            self.listed[index] = self.private[index] = self.sold_out[index] = False
+            self.content_index.remove(index)
+            self.is_stale, self._listing = True, None
+
+    def apply_stats(self, stats: ItemStats) -> None:
+        """Update the statistics of an item.
+
+        Raises:
+            OutOfRangeError: its horizons or cohorts differ in number from ours.
+        """
+        for name, count in (("horizons", len(_RECEIVED_HORIZONS)), ("cohorts", COHORTS)):
+            if len(getattr(stats, name)) not in (0, count):
+                raise OutOfRangeError(name, f"must hold {count} numbers")
+        index = self._index(stats.item_id)
+        self.horizon_logs[_TRENDING, index], self.horizon_logs[_POPULAR, index] = stats.trending, stats.popularity
+        for segment, popularity in stats.segments.items():
+            column = self._segment(segment, popularity)
+            if column is not None:
+                column[index] = popularity
+        if stats.horizons:
+            self.horizon_logs[_RECEIVED_HORIZONS, index] = stats.horizons
+        if stats.cohorts:
+            self.cohorts[index] = stats.cohorts
+        self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
+        self.first_at[index] = stats.first_at
+        self.watermark = max(self.watermark, stats.watermark)
+        self.is_stale = True
+
+    def apply_neighbors(self, row: ItemNeighbors) -> None:
+        """Update the co-occurrence links of an item."""
+        others = self._indices(row.neighbors)
+        sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
+        index = self._index(row.item_id)
+        self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
+
+    def apply_weights(self, row: ItemWeights) -> None:
+        """Update the item weights of an item: the effect of a positive interaction with it on other items."""
+        others = self._indices(row.others)
+        self.item_weights.put(self._index(row.item_id), others, np.array(row.weights))
+
+    def refresh(self) -> bool:
+        """Rebuild the charts if anything changed; return whether it did. A large catalog takes several calls."""
+        if not self.is_stale:
+            return False
+        self.charts = self._top_items()
+        self.refresh_columns()
+        self.is_stale = len(self.columns.listing.listed) > self._exact_items and self.content_index.catch_up()
+        return True
+
+    def refresh_columns(self) -> None:
+        """Recompute the item features that do not depend on the user."""
+        if len(self.categories) + len(self.topics) > self._compact_at:
+            self._compact()
+        self.columns = self._columns()
+
+    def visible_to(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
+        """Return (items,) whether a user may see each item.
+
+        Args:
+            fetched: Ids of the items that were prefetched for the user.
+        """
+        listing = self.columns.listing
+        is_listed, own = listing.is_listed.copy(), self.items.encode_known(fetched)
+        own = own[own < listing.count]
+        is_listed[own] |= listing.is_private[own]
+        return is_listed
+
+    def newer_items(self, item_ids: Sequence[str]) -> list[str]:
+        """Return the ids of items that are newer than the last refresh."""
+        return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
+
+    def title(self, item_id: str) -> str:
+        """Return an item's title; empty if it is unknown."""
+        index = self.items.get(item_id)
+        return "" if index == MISSING else self.titles[index]
+
+    def labels(self, item_id: str | None) -> ItemLabels | None:
+        """Return the labels of an item that is or was in the catalog; None for any other."""
+        return self.labels_by_item.get(item_id) if item_id is not None else None
+
+    def by_popularity(self) -> Indices:
+        """Return the whole catalog, most popular first, with items without interactions last."""
+        listed = self.columns.listing.listed
+        return listed[np.lexsort((self.tie_breakers[listed], -self.horizon_logs[_POPULAR, listed]))]
+
+    def _columns(self) -> ItemColumns:
+        if self._listing is None:
+            self._listing = ListedItems(self)
+        return ItemColumns(self, self._listing)
+
+    def _top_items(self) -> TopItems:
+        listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
+        unlocated = listed[~np.isin(listed, self.geo_index.with_location(len(self.items)))]
+        by_category = listed[np.argsort(self.category[listed], kind="stable")]
+        codes, starts = np.unique(self.category[by_category], return_index=True)
+        names = [self.categories.names[code] for code in codes.tolist()]
+        members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
+        if len(members) > CATEGORIES:
+            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
+            self.trimmed["categories"] = len(members) - CATEGORIES
+            members = {name: members[name] for name in largest}
+        return TopItems(
+            trending=self._leading(listed, self.horizon_logs[_TRENDING]),
+            popular=self._leading(listed, self.horizon_logs[_POPULAR]),
+            fresh=self._leading(listed, self.created_at),
+            without_location=np.concatenate(
+                [self._leading(unlocated, self.horizon_logs[_POPULAR]), self._leading(unlocated, self.created_at)]
+            ),
+            popular_in={name: self._leading(items, self.horizon_logs[_POPULAR]) for name, items in members.items()},
+            trending_in={name: self._leading(items, self.horizon_logs[_TRENDING]) for name, items in members.items()},
+            segments={name: self._leading(listed, column) for name, column in self.segments.items()},
+        )
+
+    def _compact(self) -> None:
+        """Drop the categories and topics without an item in the catalog, and renumber the others."""
+        old_vocabularies, self.categories, self.topics, self.item_type_index = (
+            (self.categories, self.topics),
+            Vocabulary(),
+            Vocabulary(),
+            ItemTypeIndex(),
+        )
+        categories, topics = (vocabulary.names for vocabulary in old_vocabularies)
+        count = len(self.items)
+        for index in range(count):
+            is_listed = bool(self.listed[index])
+            category = self.categories.add(categories[self.category[index]]) if is_listed else MISSING
+            old = self.item_topics[index][self.item_topics[index] != MISSING].tolist() if is_listed else []
+            new = [self.topics.add(topics[number]) for number in old]
+            self.category[index] = category
+            self.item_topics[index] = new + [MISSING] * (TOPICS_PER_ITEM - len(new))
+            self.item_types[index] = self.item_type_index.add(category, new)
+        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
+        self._listing = None
+
+    def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
+        """Return the best of some items by a column, ties by id; items with no finite value are left out."""
+        items = items[np.isfinite(column[items])]
+        return items[np.lexsort((self.tie_breakers[items], -column[items].round(_DIGITS)))][: self._leaders]
+
+    def _indices(self, item_ids: Sequence[str]) -> Indices:
+        indices = self.items.encode(item_ids)
+        for new in np.flatnonzero(indices < 0).tolist():
+            indices[new] = self._index(item_ids[new])
+        return indices
+
+    def _index(self, item_id: str) -> int:
+        index = self.items.add(item_id)
+        if index == len(self.titles):
+            self._listing = None
+            self.titles.append("")
+            if index == len(self.category):
+                self._grow()
+            self.tie_breakers[index] = fingerprint(item_id)
+        return index
+
+    def _segment(self, name: str, popularity: float) -> Scores | None:
+        """Return the column of a segment; None if all tracked segments are stronger than a new one."""
+        column = self.segments.get(name)
+        if column is None:
+            if len(self.segments) < SEGMENTS:
+                column = np.full(len(self.category), -np.inf)
+            else:
+                self.trimmed["segments"] += 1
+                weakest = min(self._strengths, key=self._strengths.__getitem__)
+                if self._strengths[weakest] >= popularity:
+                    return None
+                del self._strengths[weakest]
+                column = self.segments.pop(weakest)
+                column.fill(-np.inf)
+            self.segments[name] = column
+        self._strengths[name] = max(self._strengths.get(name, -np.inf), popularity)
+        return column
+
+    def _grow(self) -> None:
+        for name in ("category", "item_topics"):
+            setattr(self, name, _doubled(getattr(self, name), MISSING))
+        for name in ("item_types", "created_at", "spans", "tie_breakers", "rating_sums", "rating_counts", "first_at"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        for name in ("listed", "private", "sold_out"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        self.cohorts = _doubled(self.cohorts, -np.inf)
+        self.horizon_logs = _doubled(self.horizon_logs.T, -np.inf).T.copy()
+        self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
+
+
+def _doubled(column: NDArray[Any], filler: float) -> NDArray[Any]:
+    return np.concatenate([column, np.full_like(column, filler)])

@@ -1,0 +1,132 @@
+"""Columns over all items, as ranking reads them: catalog data, and item features that do not depend on the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.timestamp import DAY_MS
+
+if TYPE_CHECKING:
+    from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+
+Indices = NDArray[np.int32]
+Scores = NDArray[np.float64]
+Column = NDArray[np.float32]
+Where = slice | Indices
+"""A selection of items: all of them, without a copy, or some."""
+
+SCORE_DIGITS = 6
+"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
+LOG_SHARE_UNIT = 1e-3
+"""Share of the strongest signal below which a signal barely counts."""
+_RANK, _ITEMS_PER_RANK = 5, 20
+"""The rank of the item whose sum is the reference for the others, and the number of items per rank."""
+_MAX_SHARE = np.float32(3.0)
+"""The logarithm of the largest ratio to that reference."""
+_PRIOR_RATINGS = 5.0
+_OLD_DAYS = 3_650.0
+NO_ITEMS: Indices = np.empty(0, np.int32)
+HORIZONS = ("trending", "day", "week", "popular", "lasting")
+"""Horizons over which interactions with items are counted, from hours to all time."""
+GLOBAL_FEATURES = (*HORIZONS, "rated", "fresh")
+"""Item features that do not depend on the user: the rows of `ItemColumns.features`."""
+
+
+class ListedItems:
+    """Catalog data of items, (items,) each; valid until the catalog changes."""
+
+    def __init__(self, catalog: CatalogSnapshot) -> None:
+        self.count = count = len(catalog.items)
+        self.all_items = np.arange(count, dtype=np.int32)
+        self.zeros = np.zeros(count, np.float32)
+        self.is_listed = catalog.listed[:count].copy()
+        self.is_private = catalog.private[:count].copy()
+        self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
+        self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
+        self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
+        """Items with an event time, and their time spans."""
+        self.spans = catalog.spans[self.timed]
+        self.item_types = catalog.item_types[:count].copy()
+
+
+class ItemColumns:
+    """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
+
+    def __init__(self, catalog: CatalogSnapshot, listed_items: ListedItems) -> None:
+        """Compute the columns.
+
+        Args:
+            catalog: The catalog snapshot.
+            listed_items: Its items, as of the same moment.
+        """
+        self.listing, self.count = listed_items, listed_items.count
+        self.features = np.empty((len(GLOBAL_FEATURES), self.count), np.float32)
+        """(features, items): a row for each of `GLOBAL_FEATURES`."""
+        counted = catalog.horizon_logs[:, : self.count]
+        log_share(counted, out=self.features[: len(counted)])
+        self.features[GLOBAL_FEATURES.index("rated")] = _rated(catalog, self.count)
+        self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
+        self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
+
+    def cohort(self, cohort: int) -> Column:
+        """Return the popularity among users of a cohort."""
+        if cohort not in self._cohorts:
+            self._cohorts[cohort] = log_share(self._catalog.cohorts[: self.count, cohort])
+        return self._cohorts[cohort]
+
+    def segment(self, segment: str) -> Column | None:
+        """Return the popularity in a demographic group; None for an unknown group."""
+        if segment not in self._segments and segment in self._catalog.segments:
+            self._segments[segment] = log_share(self._catalog.segments[segment][: self.count])
+        return self._segments.get(segment)
+
+
+def log_share(logs: Scores, *, out: Column | None = None) -> Column:
+    """Return the log-scaled strength of sums relative to a strong sum of their row: 0 for none, 6.9 for that sum.
+
+    The formula is ln(1 + share / 0.001). This logarithm is 0 for an empty sum, because a feature without evidence must
+    not count. The reference is not the strongest single item, so that one event after a quiet time does not move the
+    strengths of all other items.
+
+    Args:
+        logs: (items,) or (rows, items) natural logarithms; -inf for an empty sum.
+        out: Array for the strengths; a new one by default.
+
+    >>> [round(float(strength), 1) for strength in log_share(np.log([100.0, 10.0, 1.0]))]
+    [6.9, 4.6, 2.4]
+    """
+    shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
+    shares = shares.astype(np.float32, copy=False)
+    np.minimum(shares, _MAX_SHARE, out=shares)
+    np.exp(shares, out=shares)
+    shares *= np.float32(1.0 / LOG_SHARE_UNIT)
+    return np.log1p(shares, out=shares)
+
+
+def _reference_logs(logs: Scores) -> NDArray[np.float64]:
+    """Return (rows, 1) reference sums: the fifth strongest of a row, or a stronger one where there are few items."""
+    measures = np.zeros((*logs.shape[:-1], 1))
+    for at in np.ndindex(*logs.shape[:-1]):
+        row = logs[at]
+        count = int(np.count_nonzero(row > -np.inf))
+        if count:
+            rank = min(max(count // _ITEMS_PER_RANK, 1), _RANK)
+            measures[at] = np.partition(row, len(row) - rank)[len(row) - rank]
+    return measures
+
+
+def _rated(catalog: CatalogSnapshot, count: int) -> Column:
+    """Return the deviation of mean ratings from the global mean, shrunk towards 0 for items with few ratings."""
+    counts, sums = catalog.rating_counts[:count], catalog.rating_sums[:count]
+    mean = sums.sum() / max(counts.sum(), 1.0)
+    return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
+
+
+def _fresh(catalog: CatalogSnapshot, count: int) -> Column:
+    """Return the freshness of items: 1 for today, falling to 0 over ten years."""
+    age_ms = catalog.watermark - np.where(catalog.first_at > 0, catalog.first_at, catalog.created_at)[:count]
+    days = np.maximum(age_ms, 0.0) / DAY_MS
+    return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)

@@ -1,0 +1,188 @@
+"""Candidate sources, for a catalog too large to score whole: each source names items.
+
+The user's own sources read the item-item matrices of the history. The others are charts, rebuilt a few times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from domain.nearby import geo_location
+from models.neighbours.cooccurrence import STEP
+from schemas.types import Features
+from streams.core.params import RankParams
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import NO_ITEMS, Column, Indices
+from streams.core.ranking.ranking_query import RankingQuery
+
+_DIGITS = 9
+_ALIKE_ITEMS = 20
+"""Number of last liked items for which similar items are looked up."""
+
+
+def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that co-occur most with the user's last items, by each item-item feature.
+
+    Args:
+        query: The ranking query of the user.
+        params: Supplies the number of items per feature.
+    """
+    return np.concatenate([_best(scores, params.source_items) for scores in query.item_item_scores])
+
+
+def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that the user acted on before, where repeats are allowed.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Says whether repeats are allowed.
+    """
+    return catalog.items.encode_known(query.features.seen) if params.allow_repeat_items else NO_ITEMS
+
+
+def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
+    """Return the items that were prefetched for the user.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
+    items = catalog.items.encode_known(query.features.prefetched)
+    return items[items < catalog.columns.count]
+
+
+def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that trend, overall and in the user's favourite categories.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items and of categories.
+    """
+    charts = catalog.charts
+    return _leading(
+        charts.trending, charts.trending_in, query, catalog=catalog, limit=params.source_items // 2, params=params
+    )
+
+
+def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that are popular, overall and in the user's favourite categories.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items and of categories.
+    """
+    charts = catalog.charts
+    return _leading(charts.popular, charts.popular_in, query, catalog=catalog, limit=params.source_items, params=params)
+
+
+def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that are popular in the user's demographic group.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
+    return catalog.charts.segments.get(query.features.segment, NO_ITEMS)[: params.source_items]
+
+
+def fresh(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the newest items of the catalog.
+
+    Args:
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
+    return catalog.charts.fresh[: params.source_items]
+
+
+def without_location(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
+    """Return items without a location, for users of unknown location: few of the other charts may pass their filter.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
+    features = query.features
+    return (
+        NO_ITEMS
+        if geo_location(features.cell, features.city, features.timezone).is_known
+        else catalog.charts.without_location
+    )
+
+
+def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return items similar to the user's last liked items by their texts, however new they are.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
+    liked = query.history[query.is_liked][:_ALIKE_ITEMS]
+    return catalog.content_index.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
+
+
+Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
+SOURCES: tuple[Source, ...] = (
+    co_occurring,
+    again,
+    similar,
+    prefetched,
+    trending,
+    popular,
+    segment,
+    fresh,
+    without_location,
+)
+
+
+def candidate_items(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the listed items that the sources name, each once.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
+    is_candidate = np.zeros(catalog.columns.count, bool)
+    for source in SOURCES:
+        is_candidate[source(query, catalog, params)] = True
+    return np.flatnonzero(is_candidate & catalog.visible_to(query.features.prefetched)).astype(np.int32)
+
+
+def _leading(
+    chart: Indices,
+    by_category: Mapping[str, Indices],
+    query: RankingQuery,
+    *,
+    catalog: CatalogSnapshot,
+    limit: int,
+    params: RankParams,
+) -> Indices:
+    """Return the best of a chart and of the charts of the user's favourite categories, which share `limit` items."""
+    categories = _favourite_categories(query.features, catalog, params.categories)
+    each = limit // (len(categories) or 1)
+    return np.concatenate(
+        [chart[: params.source_items], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)]
+    )
+
+
+def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: int) -> list[str]:
+    """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
+    affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
+    strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
+    stated = [name for name in features.preferred if catalog.categories.get(name) >= 0]
+    return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated[:limit]]))
+
+
+def _best(scores: Column, limit: int) -> Indices:
+    items = np.flatnonzero(scores > 0)
+    if len(items) > limit:
+        items = items[np.argpartition(-scores[items], limit)[:limit]]
+    return items.astype(np.int32)

@@ -1,0 +1,293 @@
+"""Ranking features: each one scores candidates by one kind of evidence, and is 0 without evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.blend.blender import Weights
+from models.blend.feature_matrix import FeatureMatrix, rows_of
+from models.vocabulary import Vocabulary
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.event_time import recency_score
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
+from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
+from streams.core.ranking.stages.reasons import Reason, always, because_liked, in_category, likes, on_date
+
+_LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
+"""Ranges of steps back in the history in which an item was last acted on: a feature for each."""
+_PRIOR_EVIDENCE = 2.0
+"""Prior evidence for no category or topic in particular, as of two clicks."""
+_FOLLOWED_STEP = 0.8
+"""Weight of an earlier visit to an item relative to the next visit."""
+
+
+FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
+"""Scores items for the ranking query of a user, from a catalog snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionGroup:
+    """Contributions to a score that are reported as one."""
+
+    name: str
+    """The name on the wire: a key of a feed's `parts`, and one of its `sources`."""
+    label: str
+    """A word or two for people."""
+    description: str
+    """The meaning, as a property of an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGroup(ContributionGroup):
+    """Features that are reported and explained as one, since they are too many to explain one by one."""
+
+    reason: Reason
+    """Writes the sentence that users read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankingFeature:
+    """One feature: its name, the group that explains it, its weight before any learning, and its computation."""
+
+    name: str
+    group: FeatureGroup
+    prior: float
+    compute: FeatureFunction | None = None
+    """Scores items for a user; None for a feature that is a row of a shared block."""
+    needs_repeats: bool = False
+    """Whether the feature applies only where repeats are allowed."""
+
+
+def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by the user's affinities to their category and topics, as shares of the strongest."""
+    features, columns = query.features, catalog.columns
+    if not (features.categories or features.topics or features.preferred):
+        return columns.listing.zeros[where]
+    categories = _column(features.categories, catalog.categories, features.preferred)
+    topics = _column(features.topics, catalog.topics, features.preferred)
+    return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
+
+
+def _cohort(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by popularity with users whose history is as long as the user's."""
+    return catalog.columns.cohort(query.cohort)[where]
+
+
+def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by popularity in the user's demographic group, the less the more events the user has."""
+    column = catalog.columns.segment(query.features.segment)
+    return (
+        catalog.columns.listing.zeros[where] if column is None else column[where] * np.float32(query.cold_start_weight)
+    )
+
+
+def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by the number of the user's actions on them, as ln(1 + actions)."""
+    scores = np.zeros(catalog.columns.count, np.float32)
+    items = catalog.items.encode_known(query.features.seen)
+    scores[items[items < len(scores)]] = np.float32(np.log(2.0))
+    for item, visits in query.features.visits.items():
+        index = catalog.items.get(item)
+        if 0 <= index < len(scores):
+            scores[index] = np.log1p(visits)
+    return scores[where]
+
+
+def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items that were prefetched for the user as 1."""
+    if not query.features.prefetched:
+        return catalog.columns.listing.zeros[where]
+    scores = np.zeros(catalog.columns.count, np.float32)
+    items = catalog.items.encode_known(query.features.prefetched)
+    scores[items[items < len(scores)]] = 1.0
+    return scores[where]
+
+
+def _recently_interacted(start: int, end: int) -> FeatureFunction:
+    """Return the function that scores items last acted on `start` to `end` - 1 events ago as 1."""
+
+    def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+        scores = np.zeros(catalog.columns.count, np.float32)
+        scores[query.history[start:end]] = 1.0
+        scores[query.history[:start]] = 0.0
+        return scores[where]
+
+    return _feature
+
+
+def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score the items that followed the user's earlier visits to the last item, the newest transition most."""
+    scores = np.zeros(catalog.columns.count, np.float32)
+    after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
+    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
+    return scores[where]
+
+
+def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items with an event time by its proximity."""
+    columns = catalog.columns
+    if not len(columns.listing.timed):
+        return columns.listing.zeros[where]
+    scores = np.zeros(columns.count, np.float32)
+    scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], query.local_ms)
+    return scores[where]
+
+
+def _by_name(features: Sequence[RankingFeature]) -> Mapping[str, RankingFeature]:
+    by_name = {feature.name: feature for feature in features}
+    if len(by_name) < len(features):
+        raise ValueError(f"a name of {', '.join(feature.name for feature in features)} stands for two ranking features")
+    return by_name
+
+
+_NEIGHBORS = FeatureGroup("neighbors", "related", "often chosen together with liked items", because_liked)
+_TASTE = FeatureGroup("taste", "similar users", "chosen by users with a similar history", because_liked)
+_AFFINITY = FeatureGroup("affinity", "preferences", "of preferred categories and topics", likes)
+_TRENDING = FeatureGroup("trending", "trending", "popular right now", always("Trending now"))
+_POPULAR = FeatureGroup("popular", "popular", "popular for a longer time", in_category("Popular in"))
+_SEGMENT = FeatureGroup(
+    "segment", "your group", "popular in the same demographic group", always("Popular with people like you")
+)
+_RATED = FeatureGroup("rated", "rated", "highly rated", always("Highly rated"))
+_FRESH = FeatureGroup("fresh", "new", "new in the catalogue", in_category("New in"))
+_SOON = FeatureGroup("soon", "soon", "takes place soon", on_date(otherwise=_POPULAR.reason))
+_PREFETCHED = FeatureGroup(
+    "prefetched",
+    "prefetched",
+    "fetched in advance",
+    on_date(otherwise=always("Found for you"), suffix=", found for you"),
+)
+_AGAIN = FeatureGroup("again", "again", "chosen before", always("You come back to this"))
+
+FEATURES = _by_name(
+    [
+        RankingFeature("near", _NEIGHBORS, 0.9),
+        RankingFeature("near_heard", _NEIGHBORS, 0.9),
+        RankingFeature("far_heard", _NEIGHBORS, 0.1),
+        RankingFeature("last", _NEIGHBORS, 0.0),
+        RankingFeature("last_heard", _NEIGHBORS, 0.0),
+        RankingFeature("next", _NEIGHBORS, 0.2),
+        RankingFeature("next_heard", _NEIGHBORS, 0.1),
+        RankingFeature("taste", _TASTE, 0.1),
+        RankingFeature("taste_heard", _TASTE, 0.05),
+        RankingFeature("far_taste", _TASTE, 0.3),
+        RankingFeature("affinity", _AFFINITY, 1.0, _affinity),
+        RankingFeature("trending", _TRENDING, 0.05),
+        RankingFeature("day", _TRENDING, 0.0),
+        RankingFeature("week", _POPULAR, 0.0),
+        RankingFeature("popular", _POPULAR, 0.3),
+        RankingFeature("lasting", _POPULAR, 0.0),
+        RankingFeature("cohort", _POPULAR, 0.1, _cohort),
+        RankingFeature("segment", _SEGMENT, 0.5, _segment),
+        RankingFeature("rated", _RATED, 1.0),
+        RankingFeature("fresh", _FRESH, 0.3),
+        RankingFeature("soon", _SOON, 1.0, _starts_soon),
+        RankingFeature("prefetched", _PREFETCHED, 3.0, _prefetched),
+        RankingFeature("again", _AGAIN, 1.0, _again, needs_repeats=True),
+        RankingFeature("followed", _AGAIN, 0.5, _followed, needs_repeats=True),
+        *(
+            RankingFeature(f"lately_{start}", _AGAIN, 0.5, _recently_interacted(start, end), needs_repeats=True)
+            for start, end in _LATELY
+        ),
+    ]
+)
+"""Features by name; the blender has weights for each."""
+PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
+GROUPS = {feature.group.name: feature.group for feature in FEATURES.values()}
+"""Feature groups by name."""
+CONTENT = ContributionGroup("content", "similar content", "described like liked items")
+"""Contribution to items that a request names and the catalogue lacks."""
+ML = ContributionGroup("ml", "ranking", "scored by the ranking model")
+LLM = ContributionGroup("llm", "language model", "scored by a language model")
+"""Contributions to a combined score: the language model's, and the ranking's where no feature group explains it."""
+ALL_GROUPS = (*GROUPS.values(), CONTENT, ML, LLM)
+"""The groups of all contributions that a feed may have."""
+_MIN_WEIGHT = 1e-4
+"""Magnitude below which a personal weight is not stored."""
+_HISTORY_NAMES = [*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)]
+_HISTORY_ROWS = rows_of(_HISTORY_NAMES, FEATURES)
+_ITEM_ROWS = rows_of(GLOBAL_FEATURES, FEATURES)
+_SHARED = frozenset([*_HISTORY_NAMES, *GLOBAL_FEATURES])
+"""Names of the rows of shared blocks."""
+
+
+def uncomputed_features(features: Iterable[RankingFeature]) -> list[str]:
+    """Return the names of features that no function and no shared block computes: they would be 0 for ever.
+
+    >>> uncomputed_features([FEATURES["near"], RankingFeature("nearr", GROUPS["neighbors"], 0.9)])
+    ['nearr']
+    """
+    return [feature.name for feature in features if feature.compute is None and feature.name not in _SHARED]
+
+
+if uncomputed_features(FEATURES.values()):
+    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed_features(FEATURES.values()))}")
+
+
+def weights_in_order(weights: Mapping[str, float]) -> Weights:
+    """Return (features,) weights from weights by name; unknown names are ignored."""
+    return np.array([weights.get(name, 0.0) for name in FEATURES])
+
+
+def weights_by_name(weights: Weights) -> dict[str, float]:
+    """Return the weights by feature name, without negligible ones."""
+    return {
+        name: weight
+        for name, weight in zip(FEATURES, weights.round(SCORE_DIGITS).tolist(), strict=True)
+        if abs(weight) >= _MIN_WEIGHT
+    }
+
+
+def _user_functions(*, repeats: bool) -> tuple[list[FeatureFunction], Column]:
+    """Return the features that are computed per user, and their rows in the feature matrix."""
+    functions = {
+        name: feature.compute
+        for name, feature in FEATURES.items()
+        if feature.compute and (repeats or not feature.needs_repeats)
+    }
+    return list(functions.values()), rows_of(list(functions), FEATURES)
+
+
+_USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (False, True)}
+
+
+def feature_matrix(
+    query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, allows_repeats: bool
+) -> FeatureMatrix:
+    """Return the feature matrix, (features, items).
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+        allows_repeats: Whether repeats are allowed; without them, features of repeats are 0.
+    """
+    functions, rows = _USER_FUNCTIONS[allows_repeats]
+    own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
+    for row, one in zip(own, functions, strict=True):
+        row[:] = one(query, catalog, where)
+    return FeatureMatrix(
+        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
+    )
+
+
+def _column(affinities: Mapping[str, float], names: Vocabulary, preferred: Sequence[str]) -> Scores:
+    """Return affinities by index, as shares of the strongest; the last entry stands for no name and is 0.
+
+    A learned affinity counts less the less evidence there is. A stated interest counts as much as the strongest
+    affinity can, in addition to its learned affinity: acting on one of several stated interests ranks it before the
+    others.
+    """
+    evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
+    shares = {name: affinity / evidence for name, affinity in affinities.items()}
+    for name in dict.fromkeys(preferred):
+        shares[name] = shares.get(name, 0.0) + 1.0
+    strongest = max(1.0, *map(abs, shares.values())) if shares else 1.0
+    column = np.zeros(len(names) + 1)
+    for name, share in shares.items():
+        column[names.get(name)] = share / strongest
+    column[-1] = 0.0
+    return column

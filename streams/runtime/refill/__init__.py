@@ -1,0 +1,1 @@
+"""Refill of stores that lost their data, from the topics."""
