@@ -38,10 +38,10 @@ NAMES = [name for n in range(1_000) if partition_of((name := f"u{n}").encode(), 
 def a_day() -> list[tuple[list[Interaction], Interaction]]:
     """Return rounds: clicks of many users within a minute, some in the same second; later the click of one reader."""
     draw = random.Random(0)
-    left = {user: [item.item_id for item in draw.sample(CATALOGUE, len(CATALOGUE))] for user in NAMES}
+    choices = {user: [item.item_id for item in draw.sample(CATALOGUE, len(CATALOGUE))] for user in NAMES}
 
     def click(user: str, at_ms: int) -> Interaction:
-        return an_interaction(event_id=str(uuid.uuid4()), user_id=user, item_id=left[user].pop(), occurred_at=at_ms)
+        return an_interaction(event_id=str(uuid.uuid4()), user_id=user, item_id=choices[user].pop(), occurred_at=at_ms)
 
     rounds, at_ms = [], T0_MS
     for number in range(ROUNDS):

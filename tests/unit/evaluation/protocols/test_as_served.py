@@ -129,11 +129,11 @@ def test_a_feed_is_ranked_at_the_time_of_the_last_event() -> None:
     assert blend.scores([at_once])[0].tolist() == blend.scores([a_day_later])[0].tolist()
 
 
-@pytest.mark.parametrize("known", [1, 3, 9])
-def test_a_history_that_goes_on_is_folded_on(known: int) -> None:
+@pytest.mark.parametrize("events", [1, 3, 9])
+def test_a_history_that_goes_on_is_folded_on(events: int) -> None:
     blend, anew = a_blend(events=BOTH), a_blend(events=BOTH)
     own = clicks(*(("d", f"i{n}", 5 * n) for n in range(9)))
-    blend.scores([ModelQuery("d", history=own[:known])])
+    blend.scores([ModelQuery("d", history=own[:events])])
     blend.scores([ModelQuery("d", history=own[4:])])
     query = ModelQuery("d", history=own)
     assert blend.scores([query])[0].tolist() == anew.scores([query])[0].tolist()
