@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.protocols.as_served import ServingDelays
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
@@ -27,6 +28,8 @@ class EvalContext:
     repeats: bool
     """Whether items that a user has acted on are recommended again."""
     seed: int
+    delays: ServingDelays | None = None
+    """Delays of a pipeline, for models that are ranked as served."""
 
 
 class UnknownModelError(ValueError):
@@ -75,8 +78,10 @@ def build(name: str, context: EvalContext) -> Model:
         raise UnknownModelError(name)
     if name not in MODELS:
         from evaluation.contestants.blend import BlendCandidate
+        from evaluation.contestants.served_blend import ServedBlend
 
-        return BlendCandidate(context, without=_ablated_features(name), alone=_feature_alone(name))
+        blend = BlendCandidate if context.delays is None else ServedBlend
+        return blend(context, without=_ablated_features(name), alone=_feature_alone(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
