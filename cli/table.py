@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evaluation.protocols.protocol import PROTOCOLS, label_of
 from evaluation.reports.report import Report
 
 _WIDTH = 220
@@ -33,11 +34,13 @@ def print_metrics(report: Report, console: Console) -> None:
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
         console.print(_breakdown(label, rows, ranked))
+    if report["reference"] in PROTOCOLS:
+        console.print(_differences(report))
     print_skipped(report, console)
 
 
 def print_ablation(report: Report, console: Console) -> None:
-    """Print the metrics of an ablation: the blend without each of its features or sources."""
+    """Print the metrics of an ablation: the blend, and it without each feature or feature group, or with one alone."""
     table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
         gaps = figures["against_reference"]
@@ -123,6 +126,30 @@ def _breakdown(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Tabl
     for name, figures in ranked:
         table.add_row(name, *(_pair(row) for row in (*figures[rows], figures["with_earlier"])))
     return table
+
+
+def _differences(report: Report) -> Table:
+    """Return the differences from the reference protocol, by the time since the user's previous event."""
+    other, models = report["reference"], report["models"]
+    pairs = {name: (figures, models.get(label_of(name, other))) for name, figures in models.items()}
+    table = Table(title=f"HR@10 / NDCG@10 against {other}, by the same time", title_justify="left")
+    table.add_column("model")
+    for row in next(iter(models.values()))["by_gap"] if models else ():
+        table.add_column(row["label"], justify="right")
+    table.add_column("all", justify="right")
+    for name, (figures, reference) in pairs.items():
+        if reference is not None:
+            rows = zip((*figures["by_gap"], figures), (*reference["by_gap"], reference), strict=True)
+            table.add_row(name, *(_change(row, before) for row, before in rows))
+    return table
+
+
+def _change(row: Report, before: Report) -> str:
+    if not row["cases"]:
+        return "–"
+    return " / ".join(
+        f"{row[metric] / before[metric] - 1:+.1%}" if before[metric] else "–" for metric in ("hr", "ndcg")
+    )
 
 
 def _describe(report: Report) -> str:

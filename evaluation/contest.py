@@ -11,8 +11,10 @@ from pathlib import Path
 
 from evaluation.contestants import contestant
 from evaluation.contestants.contestant import EvalContext
-from evaluation.protocols.protocol import Split
+from evaluation.protocols.as_served import ServingDelays
+from evaluation.protocols.protocol import PROTOCOLS
 from evaluation.protocols.replay import ReplayOutcome, replay
+from evaluation.protocols.split import Split
 from evaluation.protocols.stream import Stream, of_dataset
 from loaders.datasets import detect
 
@@ -29,11 +31,19 @@ class RunTask:
     seed: int
     cold: bool = False
     rating_scale: float | None = None
+    delays: ServingDelays = field(default_factory=ServingDelays)
+    label: str | None = None
+    """Name of the outcome in the report; that of the model if None."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the outcome in the report."""
+        return self.label or self.model
 
 
 @dataclass(slots=True)
 class RunResult:
-    """Outcomes by model, one per seed, and the reasons for skipped models."""
+    """Outcomes by label, one per seed, and the reasons for skipped models."""
 
     runs: dict[str, list[ReplayOutcome]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -44,16 +54,16 @@ OnProgress = Callable[[RunTask, int], None]
 
 
 def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnProgress) -> RunResult:
-    """Run tasks over their stream; with several jobs each process reads the data itself."""
+    """Run tasks over their stream, as their protocol prepares it; with several jobs each process reads the data."""
     pairs = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
     outcomes = dict(pairs)
     result = RunResult()
     for task in tasks:
         outcome = outcomes[task]
         if isinstance(outcome, str):
-            result.skipped[task.model] = outcome
+            result.skipped[task.name] = outcome
         else:
-            result.runs.setdefault(task.model, []).append(outcome)
+            result.runs.setdefault(task.name, []).append(outcome)
     return result
 
 
@@ -75,20 +85,30 @@ def _side_by_side(
 
 
 def _elsewhere(task: RunTask) -> ReplayOutcome | str:
-    return _outcome(task, _read(task.path, task.repeats, task.rating_scale), lambda learned: None)
+    stream = _read(task.path, task.protocol, task.repeats, task.rating_scale)
+    return _outcome(task, stream, lambda learned: None)
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, repeats: bool | None, rating_scale: float | None) -> Stream:
-    return of_dataset(detect.read(path), repeats=repeats, rating_scale=rating_scale)
+def _read(path: Path, protocol: str, repeats: bool | None, rating_scale: float | None) -> Stream:
+    return PROTOCOLS[protocol].prepare(of_dataset(detect.read(path), repeats=repeats, rating_scale=rating_scale))
 
 
 def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) -> ReplayOutcome | str:
     """Return the outcome of a task, or the reason for skipping it."""
     try:
-        model = contestant.build(
-            task.model, EvalContext(catalogue=stream.catalogue, repeats=stream.repeats, seed=task.seed)
-        )
+        delays = task.delays if PROTOCOLS[task.protocol].is_served else None
+        context = EvalContext(catalogue=stream.catalogue, repeats=stream.repeats, seed=task.seed, delays=delays)
+        model = contestant.build(task.model, context)
     except ModuleNotFoundError as error:
         return f"needs the package {error.name}"
-    return replay(model, stream, task.protocol, part=task.part, seed=task.seed, cold=task.cold, on_progress=on_progress)
+    return replay(
+        model,
+        stream,
+        task.protocol,
+        part=task.part,
+        seed=task.seed,
+        cold=task.cold,
+        delays=task.delays,
+        on_progress=on_progress,
+    )

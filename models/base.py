@@ -40,8 +40,9 @@ class ModelQuery(msgspec.Struct, frozen=True, gc=False):
     exclude: frozenset[str] = frozenset()
     at_ms: int = 0
     """Time of the query in ms since the epoch, for time-aware models."""
-    history: Sequence[ModelEvent] = ()
-    """Complete history of a user held out from learning, oldest first, for models that fold users in."""
+    history: Sequence[ModelEvent] | None = None
+    """Complete history of the user, oldest first, where models may not have learned all of it: of a user held out from
+    learning, or with models that lag behind. Models that fold users in take it from here."""
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from models.factorization.als import Als
 from models.factorization.bias import Bias, Mean
 from models.factorization.ease import Ease
 from models.factorization.svd import Svd
+from models.factorization.tale import Tale
 from models.neighbours.cooccurrence import Cooccurrence
 from models.neighbours.itemknn import ItemKnn
 from models.neighbours.sessionknn import SessionKnn
@@ -29,6 +30,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "user-user": UserUser,
     "session-knn": SessionKnn,
     "ease": Ease,
+    "tale": Tale,
     "als": Als,
     "content": ContentModel,
     "bpr": network("models.factorization.bpr", "Bpr"),

@@ -636,6 +636,10 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sum of squared gradients of each weight (AdaGrad), for continued learning."""
     scales: list[float] = msgspec.field(default_factory=list)
     """Mean squared gradient of each feature, the step scale of personal weights."""
+    leads: list[float] = msgspec.field(default_factory=list)
+    """Decayed sum of each feature's gains in NDCG@10 over the weights; leading features have a share of the score."""
+    lead_squares: list[float] = msgspec.field(default_factory=list)
+    """Decayed sum of squares of the gains in leads."""
 
 
 NotificationStatus = Literal[

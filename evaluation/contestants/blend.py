@@ -1,7 +1,8 @@
-"""The serving blend as an evaluated model: the pure cores of the ranker and the trainer, driven in memory.
+"""The serving blend as an evaluated model: the pure cores of the rank agent and the trainer, driven in memory.
 
 There are two differences from serving: each list is ranked anew, as after `POST /retrieve`, and the item tables are up
-to date with each event, while those of a worker lag by up to a second.
+to date with each event, while those of a worker lag by up to a second. `evaluation.contestants.served_blend` has
+neither.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ import numpy as np
 from evaluation.contestants.contestant import EvalContext
 from infra.settings import Settings
 from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.blend.blender import Blender
+from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
 from models.blend.personal import PersonalWeights
-from schemas.types import Feed, Interaction
-from streams.core.learning.learner import Learner
+from schemas.types import Features, Feed, Interaction
+from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
-from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
-from streams.core.ranking.stages.features import PRIOR
-from streams.core.user import user_state as user
+from streams.core.ranking.stages.features import PRIOR, weights_by_name, weights_in_order
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 
@@ -39,23 +40,29 @@ class BlendCandidate(Model):
 
     name = "blend"
 
-    def __init__(self, context: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, context: EvalContext, *, without: frozenset[str] = frozenset(), alone: str | None = None
+    ) -> None:
         """Start untrained.
 
         Args:
             context: The catalogue and the seed.
             without: Features to ablate; their weights stay 0.
+            alone: The feature whose values are the scores, instead of the blend's; no weights are learned.
         """
         super().__init__()
         params = learner_params(Settings())
         rank = replace(
             params.rank, max_recommendations=LISTED, exact_items=1_000_000, allow_repeat_items=context.repeats
         )
-        self.learner = Learner(replace(params, rank=rank))
+        self.learner = self._new_learner(replace(params, rank=rank))
         if without:
             self.learner.weights = _Ablated(without)
+        self._alone = None if alone is None else weights_in_order({alone: 1.0})
         self.items = self.learner.catalog.items
         self._catalogue = {item.item_id: item for item in context.catalogue}
+        self._states: dict[str, tuple[UserState, Sequence[ModelEvent]]] = {}
+        """States folded from the histories of queries, with these histories."""
         self._count = 0
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
@@ -63,7 +70,12 @@ class BlendCandidate(Model):
         for event in events:
             self._count += 1
             position = Position(0, self._count, self._count)
-            self.learner.learn(interaction(event, self._count), position, item=self._catalogue.get(event.item_id))
+            self.learner.learn(
+                interaction(event, self._count),
+                position,
+                item=self._catalogue.get(event.item_id),
+                learn_weights=self._alone is None,
+            )
 
     def feed(self, user_id: str) -> Feed:
         """Return the feed of a user as a worker writes it."""
@@ -80,27 +92,62 @@ class BlendCandidate(Model):
         return scores
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
-        snapshot, blender, params = self.learner.catalog, self.learner.blender, self.learner.params.rank
-        candidates = (
-            self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
-        )
-        scores = score(candidates, weights_for(candidates.query, blender))
+        snapshot, params, candidates = self.learner.catalog, self.learner.params.rank, self._candidates(query)
+        weights = self._alone
+        if weights is None:
+            weights = weights_for(candidates.query, self._blender(query.at_ms))
+        scores = score(candidates, weights)
         row[candidates.items] = scores
         top_items = candidates.items[order(candidates, scores, snapshot, params)]
         if len(top_items):
             row[top_items] = scores.max() + np.arange(len(top_items), 0, -1)
 
-    def _cold_candidates(self, query: ModelQuery) -> Candidates:
-        """Return the candidates of a held-out user, with features folded from the query's history alone."""
-        snapshot, params = self.learner.catalog, self.learner.params
-        state = UserState(query.user_id)
-        for number, event in enumerate(query.history, start=1):
-            subject = snapshot.labels(event.item_id) or ItemLabels()
-            user.fold(
-                state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
-            )
+    def _candidates(self, query: ModelQuery) -> Candidates:
+        """Return the candidates of a user; a query with a history decides what is known of the user."""
+        if query.history is None:
+            return self.learner.candidates(query.user_id, query.at_ms)
+        features, snapshot = self._features(query.user_id, query.history), self.learner.catalog
         snapshot.refresh_columns()
-        return build_candidates(user.snapshot(state, params.user), snapshot, params.rank, at_ms=query.at_ms)
+        return build_candidates(
+            features, snapshot, self.learner.params.rank, at_ms=self._ranked_at(features, query.at_ms)
+        )
+
+    def _features(self, user_id: str, history: Sequence[ModelEvent]) -> Features:
+        """Return the features folded from a history; the state of a history that goes on is folded on."""
+        params = self.learner.params.user
+        state, folded = self._states.get(user_id, (UserState(user_id), ()))
+        if folded and (len(history) < len(folded) or history[len(folded) - 1] is not folded[-1]):
+            state, folded = UserState(user_id), ()
+        for number, event in enumerate(history[len(folded) :], start=len(folded) + 1):
+            position = Position(0, number, number)
+            user_state.fold(
+                state, interaction(event, number), position, subject=self._labels(event.item_id), params=params
+            )
+        self._states[user_id] = state, history
+        offset = self._offset(user_id)
+        state.weights = {} if offset is None else weights_by_name(offset)
+        return user_state.snapshot(state, params)
+
+    def _labels(self, item_id: str) -> ItemLabels:
+        item = self._catalogue.get(item_id)
+        if item is None:
+            return ItemLabels()
+        return ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+
+    def _new_learner(self, params: LearnerParams) -> Learner:
+        return Learner(params)
+
+    def _offset(self, user_id: str) -> Weights | None:
+        """Return the personal weights of a user, as an offset from the shared ones."""
+        return self.learner.weights.offset(user_id)
+
+    def _blender(self, at_ms: int) -> Blender:
+        """Return the shared weights in service at a time."""
+        return self.learner.blender
+
+    def _ranked_at(self, features: Features, at_ms: int) -> int:
+        """Return the time of a ranking in the stream, for a query at a time."""
+        return at_ms
 
 
 class _Ablated(PersonalWeights):

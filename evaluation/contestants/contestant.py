@@ -1,4 +1,4 @@
-"""Evaluated models: every model of the registry, the serving blend, and the blend with ablated features."""
+"""Evaluated models: those of the registry, the serving blend, the blend with ablated features, and single features."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.protocols.as_served import ServingDelays
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
@@ -13,7 +14,10 @@ from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
 """The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
-ABLATIONS = ("sources", "parts")
+ALONE = "alone"
+"""The prefix of a feature that ranks alone: `alone-popular.lasting`."""
+ABLATIONS = ("sources", "parts", ALONE)
+"""The blend against itself without each source or feature, or against each feature alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class EvalContext:
     repeats: bool
     """Whether items that a user has acted on are recommended again."""
     seed: int
+    delays: ServingDelays | None = None
+    """Delays of a pipeline, for models that are ranked as served."""
 
 
 class UnknownModelError(ValueError):
@@ -40,15 +46,20 @@ def names() -> list[str]:
 
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
-    """Return the blend and its ablations by source or by feature, limited to features active on the stream."""
+    """Return the blend and its ablations, or its features alone, limited to features active on the stream.
+
+    Args:
+        kind: One of ABLATIONS.
+        repeats: Whether items repeat on the stream.
+    """
     active_features = [name for name, feature in FEATURES.items() if repeats or not feature.needs_repeats]
-    name_of = _of_source if kind == "sources" else _of_feature
+    name_of = {"sources": _of_source, "parts": _of_feature, ALONE: _alone}[kind]
     return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
 def is_known(name: str) -> bool:
     """Return whether a model has this name."""
-    return name in names() or bool(_ablated_features(name))
+    return name in names() or bool(_ablated_features(name)) or _feature_alone(name) is not None
 
 
 def is_baseline(name: str) -> bool:
@@ -67,8 +78,10 @@ def build(name: str, context: EvalContext) -> Model:
         raise UnknownModelError(name)
     if name not in MODELS:
         from evaluation.contestants.blend import BlendCandidate
+        from evaluation.contestants.served_blend import ServedBlend
 
-        return BlendCandidate(context, without=_ablated_features(name))
+        blend = BlendCandidate if context.delays is None else ServedBlend
+        return blend(context, without=_ablated_features(name), alone=_feature_alone(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
@@ -82,6 +95,16 @@ def _of_source(feature: str) -> str:
 def _of_feature(feature: str) -> str:
     """Return the name of the blend without one feature."""
     return f"{_of_source(feature)}.{feature}"
+
+
+def _alone(feature: str) -> str:
+    """Return the name of a feature that ranks alone."""
+    return f"{ALONE}-{FEATURES[feature].group.name}.{feature}"
+
+
+def _feature_alone(name: str) -> str | None:
+    """Return the feature that ranks alone under this name."""
+    return next((feature for feature in FEATURES if name == _alone(feature)), None)
 
 
 def _ablated_features(name: str) -> frozenset[str]:

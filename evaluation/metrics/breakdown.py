@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.timestamp import DAY_MS, MINUTE_MS
+from domain.timestamp import DAY_MS, HOUR_MS
 from evaluation.metrics.accuracy import Accuracy, first_of_case
 from evaluation.protocols.replay import ReplayOutcome
 
@@ -16,9 +16,9 @@ EARLIER = (("0", 0, 0), ("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-9", 5, 9), 
 """Buckets of the user's earlier events: label, least and most."""
 GAPS = (
     ("first event", -1, -1),
-    ("same time", 0, 0),
-    ("up to 1 h", 1, 60 * MINUTE_MS),
-    ("up to 1 day", 60 * MINUTE_MS + 1, DAY_MS),
+    ("same second", 0, 999),
+    ("up to 1 h", 1_000, HOUR_MS),
+    ("up to 1 day", HOUR_MS + 1, DAY_MS),
     ("over a day", DAY_MS + 1, None),
 )
 """Buckets of the time since the user's previous event, in ms: label, least and most."""

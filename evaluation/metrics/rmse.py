@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.protocols.protocol import Split, split_bounds
+from evaluation.protocols.split import Split, split_bounds
 from evaluation.protocols.stream import Stream
 from models.rating import RatingModel
 from models.registry import RATING_MODELS

@@ -39,8 +39,8 @@ class Histories:
             at_ms,
         )
 
-    def cold_query(self, user: int, at_ms: int, *, known_count: int) -> ModelQuery:
-        """Return the query for a held-out user with only the last `known_count` events as history."""
+    def history_query(self, user: int, at_ms: int, *, known_count: int) -> ModelQuery:
+        """Return the query that carries a history, the user's last `known_count` events, for models that lack some."""
         events = self._events.get(user, [])
         last_events = events[max(len(events) - known_count, 0) :]
         return ModelQuery(

@@ -8,64 +8,63 @@ global-split         Learn everything before the test split. Each user with 5 ev
 leave-last-out       Learn everything but each user's last event, which is the target. Every event is an interaction.
                      This leaks other users' future and serves only for comparison with the literature.
 
+as-served            Rank the test events of prequential-strict by the feed that a client would have read at that time:
+                     it was made after the user's previous event (`evaluation.protocols.as_served`).
+successive           The protocol of "Time to Split" (RecSys 2025): models are frozen at the 0.9 quantile of the times,
+                     and each later event is ranked on its user's live history (`evaluation.protocols.successive`).
+successive-live      The same with models that go on learning.
+
 The test split is the last 20 % of the events, the validation split the 20 % before, without access to the test split;
-the split `all` is the whole stream.
+the split `all` is the whole stream. The protocols of "Time to Split" have splits of their own.
 Where items do not repeat, a positive on an item that the user has acted on before is no test event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.protocols.as_served import as_served
+from evaluation.protocols.split import SPLITS, Split, split_bounds
+from evaluation.protocols.step import Indices, Learn, Rank, Step, in_batches, is_target, timestamp_groups
 from evaluation.protocols.stream import Stream
+from evaluation.protocols.successive import five_core, holdout_bounds, successive, successive_live
 
-Indices = NDArray[np.intp]
-Split = Literal["test", "validation", "all"]
-
-SPLITS: dict[Split, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0.6, 0.8), "all": (0.0, 1.0)}
-"""Shares of the events at which each split begins and ends."""
 _TRAIN_EVENTS = 5
 """Least number of a user's training events in global-split."""
 _BATCH = 512
 """Largest number of events learned at once."""
 
 
-class Rank(NamedTuple):
-    """Rank a user's targets within one list."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """An order of learning and ranking."""
 
-    targets: Indices
-    at_ms: int
-    is_one_case: bool = False
-    """Whether the targets form one case, rather than one case each."""
-
-
-class Learn(NamedTuple):
-    """Learn the events at these indices, in this order."""
-
-    indices: Indices
-
-
-Step: TypeAlias = Rank | Learn
-
-
-def split_bounds(stream: Stream, part: Split) -> tuple[int, int]:
-    """Return the index of the first event of a split, and of the first one after it."""
-    first, after = SPLITS[part]
-    return int(len(stream) * first), int(len(stream) * after)
+    steps: Callable[..., Iterator[Step]]
+    """Returns the steps for a stream and a split; for a served protocol also for its delays."""
+    prepare: Callable[[Stream], Stream] = lambda stream: stream
+    """Returns the stream to replay."""
+    bounds: Callable[[Stream, Split], tuple[int, int]] = split_bounds
+    """Returns the index of the first event of a split, and of the first one after it."""
+    splits: tuple[Split, ...] = tuple(SPLITS)
+    is_weightless: bool = False
+    """Whether every event has the same weight, regardless of its rating."""
+    has_live_histories: bool = False
+    """Whether users' histories go on while models lag behind or are frozen, so that queries carry them."""
+    is_served: bool = False
+    """Whether lists are made as a worker makes feeds, with the delays of a pipeline."""
+    compared_with: str | None = None
+    """Name of another protocol on the same test events, whose figures are reported beside its own."""
 
 
 def strict(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of prequential-strict."""
     start, end = split_bounds(stream, part)
-    group = _groups(stream, end)
-    order = np.argsort(group, kind="stable")
-    edges = np.concatenate(([0], np.flatnonzero(np.diff(group[order])) + 1, [end]))
-    yield from _replay(stream, start, order, edges)
+    yield from _replay(stream, start, *timestamp_groups(stream, end))
 
 
 def per_event(stream: Stream, part: Split) -> Iterator[Step]:
@@ -77,9 +76,9 @@ def per_event(stream: Stream, part: Split) -> Iterator[Step]:
 def global_split(stream: Stream, part: Split) -> Iterator[Step]:
     """Yield the steps of global-split."""
     start, end = split_bounds(stream, part)
-    yield from _learn(np.arange(start))
+    yield from in_batches(Learn, np.arange(start))
     event_counts = np.bincount(stream.user[:start], minlength=len(stream.users))
-    targets = start + np.flatnonzero(_targets(stream)[start:end])
+    targets = start + np.flatnonzero(is_target(stream)[start:end])
     targets = targets[event_counts[stream.user[targets]] >= _TRAIN_EVENTS]
     order = targets[np.argsort(stream.user[targets], kind="stable")]
     for case in _runs(order, stream.user[order]):
@@ -94,38 +93,40 @@ def leave_last_out(stream: Stream, part: Split) -> Iterator[Step]:
     targets = [user_events[-back] for user_events in users if len(user_events) > back]
     unseen = np.zeros(len(stream), np.bool_)
     unseen[[index for user_events in users for index in user_events[-back:]]] = True
-    yield from _learn(np.flatnonzero(~unseen))
+    yield from in_batches(Learn, np.flatnonzero(~unseen))
     for target in sorted(targets):
         if stream.repeats or stream.fresh[target]:
             yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))
 
 
-PROTOCOLS: dict[str, Callable[[Stream, Split], Iterator[Step]]] = {
-    "prequential-strict": strict,
-    "prequential": per_event,
-    "global-split": global_split,
-    "leave-last-out": leave_last_out,
+PROTOCOLS: dict[str, Protocol] = {
+    "prequential-strict": Protocol(steps=strict),
+    "prequential": Protocol(steps=per_event),
+    "as-served": Protocol(steps=as_served, has_live_histories=True, is_served=True, compared_with="prequential-strict"),
+    "successive": Protocol(
+        steps=successive,
+        prepare=five_core,
+        bounds=holdout_bounds,
+        splits=("test", "validation"),
+        has_live_histories=True,
+        compared_with="successive-live",
+    ),
+    "successive-live": Protocol(
+        steps=successive_live, prepare=five_core, bounds=holdout_bounds, splits=("test", "validation")
+    ),
+    "global-split": Protocol(steps=global_split),
+    "leave-last-out": Protocol(steps=leave_last_out, is_weightless=True),
 }
-WEIGHTLESS = frozenset({"leave-last-out"})
-"""Protocols in which every event has the same weight, regardless of its rating."""
 
 
-def _targets(stream: Stream) -> NDArray[np.bool_]:
-    return stream.positive if stream.repeats else stream.positive & stream.fresh
-
-
-def _groups(stream: Stream, end: int) -> Indices:
-    """Return, for each event, the index of the first one of its user at its time."""
-    timestamp_group = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
-    _, first, group = np.unique(
-        timestamp_group * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True
-    )
-    return np.asarray(first[group], np.intp)
+def label_of(model: str, protocol: str) -> str:
+    """Return the name of a model in a report of several protocols, under another than the report's own."""
+    return f"{model} ({protocol})"
 
 
 def _replay(stream: Stream, start: int, order: Indices, edges: Indices) -> Iterator[Step]:
     """Yield the steps of the groups between the edges of an order: rank the test events, then learn the group."""
-    ranked = _targets(stream)[order] & (order >= start)
+    ranked = is_target(stream)[order] & (order >= start)
     waiting = 0
     for begin, end in pairwise(edges.tolist()):
         within = ranked[begin:end]
@@ -140,11 +141,6 @@ def _replay(stream: Stream, start: int, order: Indices, edges: Indices) -> Itera
             waiting = end
     if waiting < len(order):
         yield Learn(order[waiting:])
-
-
-def _learn(indices: Indices) -> Iterator[Step]:
-    for at in range(0, len(indices), _BATCH):
-        yield Learn(indices[at : at + _BATCH])
 
 
 def _runs(order: Indices, key: NDArray[np.int32]) -> list[Indices]:

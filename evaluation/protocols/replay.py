@@ -10,14 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.protocols.as_served import ServingDelays
 from evaluation.protocols.history import Histories
-from evaluation.protocols.protocol import PROTOCOLS, WEIGHTLESS, Learn, Rank, Split
+from evaluation.protocols.protocol import PROTOCOLS, Protocol
 from evaluation.protocols.ranking import ItemRanking, K
+from evaluation.protocols.split import Split
+from evaluation.protocols.step import Indices, Learn, Observe, Rank, Train
 from evaluation.protocols.stream import Stream
 from models.base import Model, ModelEvent, ModelQuery
 
@@ -64,25 +68,35 @@ def replay(
     part: Split = "test",
     seed: int = 0,
     cold: bool = False,
+    delays: ServingDelays | None = None,
     on_progress: Callable[[int], None] = lambda learned: None,
 ) -> ReplayOutcome:
     """Replay a stream through a model.
 
     Args:
         model: An untrained model.
-        stream: The stream to replay.
+        stream: The stream to replay, as the protocol prepares it.
         protocol: Name of the protocol, one of PROTOCOLS.
         part: The split to rank.
         seed: Seed of ties and of the held-out users.
         cold: Whether users are held out.
-        on_progress: Called with the number of learned events.
+        delays: Delays of the feeds, for a protocol that is served; those of the default settings if None.
+        on_progress: Called with the number of replayed events.
     """
-    run = (_Cold if cold else _Run)(model, stream, weightless=protocol in WEIGHTLESS, seed=seed)
-    for number, step in enumerate(PROTOCOLS[protocol](stream, part)):
-        if isinstance(step, Learn):
-            run.learn(step)
-        else:
-            run.rank(step)
+    chosen = PROTOCOLS[protocol]
+    run = (_Cold if cold else _Run)(model, stream, chosen, seed=seed)
+    steps = partial(chosen.steps, delays=delays or ServingDelays()) if chosen.is_served else chosen.steps
+    for number, step in enumerate(steps(stream, part)):
+        match step:
+            case Rank():
+                run.rank(step)
+            case Learn(indices):
+                run.train(indices)
+                run.observe(indices)
+            case Train(indices):
+                run.train(indices)
+            case Observe(indices):
+                run.observe(indices)
         if number % _TELL_EVERY == 0:
             on_progress(run.behind)
     on_progress(run.behind)
@@ -90,9 +104,9 @@ def replay(
 
 
 class _Run:
-    def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
+    def __init__(self, model: Model, stream: Stream, protocol: Protocol, *, seed: int) -> None:
         self.behind = 0
-        self._model, self._stream, self._weightless = model, stream, weightless
+        self._model, self._stream, self._protocol = model, stream, protocol
         self._histories = Histories(stream)
         self._ranking = ItemRanking(stream, model.items, seed=seed)
         self._rows: list[tuple[int, ...]] = []
@@ -100,16 +114,23 @@ class _Run:
         self._cases = self._learned = 0
         self._learn_s = self._rank_s = 0.0
 
-    def learn(self, step: Learn) -> None:
-        events = list(self._events(step))
-        self._teach(events, step)
-        self.behind += len(events)
-        for event_index, event in zip(step.indices.tolist(), events, strict=True):
+    def train(self, indices: Indices) -> None:
+        """Have the model learn events."""
+        self._teach(list(self._events(indices)))
+
+    def observe(self, indices: Indices) -> None:
+        """Continue the histories of users with events."""
+        for event_index, event in zip(indices.tolist(), self._events(indices), strict=True):
             self._histories.add(event_index, event)
+        self.behind += len(indices)
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        self._rank_targets(step, user, self._histories.query(user, step.at_ms), known_count=EVERYTHING)
+        if self._protocol.has_live_histories:
+            query = self._histories.history_query(user, step.at_ms, known_count=EVERYTHING)
+        else:
+            query = self._histories.query(user, step.at_ms)
+        self._rank_targets(step, user, query, known_count=EVERYTHING)
 
     def outcome(self) -> ReplayOutcome:
         rows = np.array(self._rows, np.int64).reshape(-1, 7)
@@ -127,7 +148,7 @@ class _Run:
             rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
         )
 
-    def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
+    def _teach(self, events: Sequence[ModelEvent]) -> None:
         began = time.perf_counter()
         self._model.learn(events)
         self._learn_s += time.perf_counter() - began
@@ -142,7 +163,7 @@ class _Run:
         list_index, earlier, gap_ms = (
             len(self._tops),
             self._histories.count(user),
-            self._histories.gap_ms(user, step.at_ms),
+            self._histories.gap_ms(user, step.at_ms if step.chosen_at_ms is None else step.chosen_at_ms),
         )
         self._tops.append(ranked.top)
         for event_index, rank in zip(step.targets.tolist(), ranked.ranks.tolist(), strict=True):
@@ -150,15 +171,15 @@ class _Run:
             self._cases += not step.is_one_case
         self._cases += step.is_one_case
 
-    def _events(self, step: Learn) -> Iterator[ModelEvent]:
-        for event_index in step.indices.tolist():
+    def _events(self, indices: Indices) -> Iterator[ModelEvent]:
+        for event_index in indices.tolist():
             event = self._stream.events[event_index]
-            yield msgspec.structs.replace(event, weight=1.0) if self._weightless else event
+            yield msgspec.structs.replace(event, weight=1.0) if self._protocol.is_weightless else event
 
 
 class _Cold(_Run):
-    def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
-        super().__init__(model, stream, weightless=weightless, seed=seed)
+    def __init__(self, model: Model, stream: Stream, protocol: Protocol, *, seed: int) -> None:
+        super().__init__(model, stream, protocol, seed=seed)
         group = np.random.default_rng(_HELD).permutation(len(stream.users)) % GROUPS
         self._is_held_out = group == seed % GROUPS
 
@@ -169,10 +190,9 @@ class _Cold(_Run):
                 self._rank_targets(
                     step,
                     user,
-                    self._histories.cold_query(user, step.at_ms, known_count=known_count),
+                    self._histories.history_query(user, step.at_ms, known_count=known_count),
                     known_count=known_count,
                 )
 
-    def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
-        is_held_out = self._is_held_out[self._stream.user[step.indices]].tolist()
-        super()._teach([event for event, out in zip(events, is_held_out, strict=True) if not out], step)
+    def train(self, indices: Indices) -> None:
+        super().train(indices[~self._is_held_out[self._stream.user[indices]]])

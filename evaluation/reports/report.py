@@ -13,8 +13,9 @@ from evaluation.metrics import breakdown
 from evaluation.metrics.accuracy import Accuracy, accuracy, over_seeds, users_of
 from evaluation.metrics.beyond_accuracy import BeyondAccuracy
 from evaluation.metrics.bootstrap import Bootstrap, Means, difference, interval
-from evaluation.protocols.protocol import Split, split_bounds
+from evaluation.protocols.protocol import PROTOCOLS, label_of
 from evaluation.protocols.replay import ReplayOutcome
+from evaluation.protocols.split import Split
 from evaluation.protocols.stream import Stream
 
 Report = dict[str, Any]
@@ -40,13 +41,14 @@ def report(
     stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
     """Return the report of the outcomes of each model, one outcome per seed."""
-    part = split_bounds(stream, spec.part)
+    protocol = PROTOCOLS[spec.protocol]
+    part = protocol.bounds(stream, spec.part)
     beyond_accuracy = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {
         name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
     }
-    reference = _best_baseline(accuracies) if spec.ablate is None else BLEND
+    reference = BLEND if spec.ablate is not None else protocol.compared_with or _best_baseline(accuracies)
     return {
         **about(stream, spec),
         "similarity": beyond_accuracy.similarity,
@@ -55,9 +57,7 @@ def report(
             name: {
                 **_model(accuracies[name], each, beyond_accuracy, part),
                 "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
-                "against_reference": None
-                if reference is None or reference == name
-                else {metric: _gap(means[name], means[reference], metric) for metric in _TESTED},
+                "against_reference": _against(name, reference, means),
             }
             for name, each in runs.items()
         },
@@ -105,8 +105,12 @@ def _model(
     }
 
 
-def _gap(one: dict[str, Means], other: dict[str, Means], metric: str) -> Report:
-    return difference(one[metric], other[metric])._asdict()
+def _against(name: str, reference: str | None, means: Mapping[str, dict[str, Means]]) -> Report | None:
+    """Return the differences of a model from the reference, or from itself under the reference protocol."""
+    other = label_of(name, reference) if reference in PROTOCOLS else reference
+    if other is None or other == name or other not in means:
+        return None
+    return {metric: difference(means[name][metric], means[other][metric])._asdict() for metric in _TESTED}
 
 
 def _means(model_accuracy: Accuracy, first: ReplayOutcome, stream: Stream, seed: int) -> dict[str, Means]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.dataset import Dataset, DatasetError, require_readable
-from loaders.datasets import checkins, clicks, movielens, table
+from loaders.datasets import checkins, clicks, movielens, sparse, table
 from loaders.tables.encoding import MAGIC_BYTES, other_format
 
 
@@ -46,17 +46,23 @@ FORMATS = (
         table.matches,
         table.read,
     ),
+    DatasetFormat(
+        "a generated sparse stream",
+        f"no file, but a name: {', '.join(f'{sparse.PREFIX}{shape}-SEED' for shape in sparse.SHAPES)}",
+        sparse.matches,
+        sparse.read,
+    ),
 )
 """Formats in the order of detection."""
 
 
 def read(path: Path) -> Dataset:
-    """Read a folder or a file of any known format.
+    """Read a folder or a file of any known format, or generate a stream of a known name.
 
     Raises:
         DatasetError: the path does not exist, or its format is unknown.
     """
-    if not path.exists():
+    if not path.exists() and not sparse.matches(path):
         raise DatasetError(path, "there is nothing here")
     with require_readable(path, remedy="write it as UTF-8"):
         for dataset_format in FORMATS:

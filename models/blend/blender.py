@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.blend.feature_matrix import FeatureMatrix
+from models.blend.fallback import Fallback
+from models.blend.feature_matrix import FeatureMatrix, Mask
 
 Weights = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Context = tuple[int, ...]
 """The class of each context, in the order of the blender's classes."""
 
@@ -32,6 +32,8 @@ _SQUARES_KEPT = 0.9999
 """Decay of the squared gradients per outcome, so that the step size never vanishes."""
 _SCALE_OUTCOMES = 1_000.0
 """Outcomes in the running mean of the squared gradients."""
+_MIN_SCALE = 1e-3
+"""Least scale of a leading feature."""
 _BOUND, _EARNED = 1.0, 500.0
 """Bound on a weight's distance from its prior, and the outcomes of its context that raise the bound by as much."""
 
@@ -64,6 +66,8 @@ class Blender:
         table[0] = list(prior.values())
         self._scales = np.ones(len(prior))
         """(features,) mean squared gradients."""
+        self.fallback = Fallback(len(prior))
+        """The features' leads over the learned weights."""
         self.outcomes = 0
         """Number of outcomes learned from."""
         self._weights_by_context: dict[Context, Weights] = {}
@@ -71,12 +75,29 @@ class Blender:
         self._begin(table, np.full_like(table, _PRIOR_SQUARES))
 
     def weights(self, context: Context) -> Weights:
-        """Return the (features,) serving weights in a context, as a shared read-only array."""
+        """Return the (features,) learned weights in a context, as a shared read-only array."""
         weights = self._weights_by_context.get(context)
         if weights is None:
             weights = self._weights_by_context[context] = self.table[self._rows(context)].sum(axis=0)
             weights.flags.writeable = False
         return weights
+
+    def serving_weights(self, context: Context, offset: Weights | None = None) -> Weights:
+        """Return the (features,) weights that serve in a context: the learned ones, but for the fallback's share.
+
+        Each leading feature spreads the scores about as much as the learned weights would with its share.
+
+        Args:
+            context: Class of each context.
+            offset: (features,) offset of a user from the learned weights.
+        """
+        shared, shares = self.weights(context), self.fallback.shares
+        learned = shared if offset is None else shared + offset
+        if not shares.any():
+            return learned
+        spread = np.linalg.norm(learned * self.scale)
+        leading: Weights = shares * spread / np.maximum(self.scale, _MIN_SCALE)
+        return (1.0 - float(shares.sum())) * learned + leading
 
     @property
     def scale(self) -> Weights:
@@ -117,7 +138,8 @@ class Blender:
     def state(self) -> dict[str, Weights]:
         """Return the learned state as arrays, without the latest iterates."""
         outcomes = np.array([float(self.outcomes)])
-        return {"table": self.table, "squares": self._squares, "scales": self._scales, "outcomes": outcomes}
+        weights = {"table": self.table, "squares": self._squares, "scales": self._scales}
+        return {**weights, **self.fallback.state(), "outcomes": outcomes}
 
     def restore(self, state: Mapping[str, Weights]) -> None:
         """Load the state of a blender with the same features and classes.
@@ -129,6 +151,7 @@ class Blender:
             raise ValueError(f"weights of shape {state['table'].shape} do not fit {self.table.shape}")
         self._scales = state["scales"].copy()
         self.outcomes = int(state["outcomes"][0])
+        self.fallback.restore(state)
         self._begin(state["table"].copy(), state["squares"].copy())
 
     def _begin(self, table: Weights, squares: Weights) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Column = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Block = tuple[Column, Column]
 """(rows, features) with a 1 where a row holds a feature, and (rows, items) values."""
 
@@ -55,6 +56,41 @@ class FeatureMatrix:
     def column(self, indices: NDArray[np.intp] | slice) -> Column:
         """Return the (features, indices) columns of some items."""
         return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
+
+    def ranks(self, chosen_index: int, *, listed: int, among: Mask | None = None) -> NDArray[np.float64]:
+        """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
+
+        The rank is infinite where the item is not listed, and where a feature has nothing to say for it, that is where
+        its value is not positive.
+
+        Args:
+            chosen_index: Index of the item.
+            listed: Number of items in a list.
+            among: (items,) mask of the items that compete; all by default.
+        """
+        ranks = np.full(self.blocks[0][0].shape[1], np.inf)
+        for rows, block in self.blocks:
+            above = block > block[:, chosen_index, None]
+            if among is not None:
+                above &= among
+            for row, feature in np.argwhere(rows).tolist():
+                if block[row, chosen_index] > 0 and np.count_nonzero(above[row]) < listed:
+                    ranks[feature] = rank_of(block[row], chosen_index, among=among)
+        return ranks
+
+
+def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> float:
+    """Return the rank of an item by (items,) scores, from 1; tied items share their mean rank.
+
+    Args:
+        scores: Score of each item.
+        chosen_index: Index of the item.
+        among: (items,) mask of the items that compete; all by default.
+    """
+    above, level = scores > scores[chosen_index], scores == scores[chosen_index]
+    if among is not None:
+        above, level = above & among, level & among
+    return float(np.count_nonzero(above) + (np.count_nonzero(level) + 1) / 2)
 
 
 def _sum(arrays: Iterable[Column]) -> Column:

@@ -11,8 +11,9 @@ from itertools import islice
 
 import numpy as np
 
-from models.blend.blender import Blender, Context, Mask, Weights, gradient
-from models.blend.feature_matrix import FeatureMatrix
+from models.blend.blender import Blender, Context, Weights, gradient
+from models.blend.fallback import LISTED
+from models.blend.feature_matrix import FeatureMatrix, Mask, rank_of
 
 _RATE = 0.015
 _KEPT = 0.98
@@ -83,7 +84,11 @@ class PersonalWeights:
                 full.
         """
         own = self._offsets.get(user_id, self._zero)
-        slope = gradient(features, chosen_index, self.blender.weights(context) + own, among=among)
+        weights = self.blender.weights(context) + own
+        blend_rank = rank_of(features.weighted_sum(weights.astype(np.float32)), chosen_index, among=among)
+        ranks = features.ranks(chosen_index, listed=LISTED, among=among)
+        self.blender.fallback.judge(ranks, blend_rank, outcome_weight=outcome_weight)
+        slope = gradient(features, chosen_index, weights, among=among)
         step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
         self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step

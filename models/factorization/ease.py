@@ -60,8 +60,11 @@ class Ease(RefittedModel):
         self._fitted_items = np.sort(np.argsort(-strengths, kind="stable")[: self._catalogue])
         self._column_of = np.full(size, -1, np.int64)
         self._column_of[self._fitted_items] = np.arange(len(self._fitted_items))
-        columns = matrix[:, self._fitted_items]
-        self._weights = weights(columns, self._regularization)
+        self._weights = self._fit(matrix[:, self._fitted_items])
+
+    def _fit(self, columns: sparse.csr_array) -> NDArray[np.float32]:
+        """Return (items, items) weights for (users, items) values of the fitted items."""
+        return weights(columns, self._regularization)
 
     def _knows(self, item: int) -> bool:
         return item < len(self._column_of) and self._column_of[item] >= 0

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.neighbours import link_kernels
-
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
 LinkScores = NDArray[np.float32]
@@ -62,6 +60,9 @@ class SparseLinks:
             limits: The lowest and the highest limit of a row, in links; powers of two.
             links: Links of all rows up to which the limit of a row is not lowered.
         """
+        from models.neighbours import link_kernels  # with numba, which costs 80 MB: most roles have no links
+
+        self._kernels = link_kernels
         self.channels = channels
         self._limits, self._links, self._rows = limits, links, 0
         self._ids = np.zeros(_START_LINKS, np.int32)
@@ -171,7 +172,7 @@ class SparseLinks:
         start = 0
         for channel, weights, damping in queries:
             scores = out[start : start + len(weights)]
-            link_kernels.accumulate(
+            self._kernels.accumulate(
                 self._ids,
                 self._sums[channel],
                 self._starts,
@@ -197,7 +198,7 @@ class SparseLinks:
         self._reach(int(others.max(initial=0)) + 1)
         links, columns = np.zeros((len(items), len(others)), np.float32), np.full(len(self._starts), -1, np.int32)
         columns[others] = np.arange(len(others))
-        link_kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
+        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
         return links
 
     def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
@@ -205,7 +206,7 @@ class SparseLinks:
         number = 0
         increments = np.ascontiguousarray(increments, self._sums.dtype)
         while True:
-            number = link_kernels.add(
+            number = self._kernels.add(
                 self._ids, self._sums, self._starts, self._lengths, self._rooms, rows, others, increments, number
             )
             if number == len(rows):

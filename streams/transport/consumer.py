@@ -205,11 +205,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     # Acknowledging and committing
 
     def process(self, message: BatchMessage) -> None:
-        """Free the records of a message that is acknowledged later."""
+        """Free the records of a message that is acknowledged later, once every agent that reads it has processed it."""
         with ack_lock:
-            self._offset_tracker.process(message.in_flight_batch)
-            message.value.free()
-            self._room.set()
+            if message.process():
+                self._offset_tracker.process(message.in_flight_batch)
+                message.value.free()
+                self._room.set()
 
     def ack(self, message: Message) -> bool:
         """Acknowledge a message; return False for a repeated acknowledgement or a void message."""

@@ -12,6 +12,13 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     """A message whose value is a batch; its offset is that of the last record."""
 
     in_flight_batch: InFlightBatch[TP]
+    readers: int
+    """Agents that have yet to process the message; set by the first that does, since none acknowledges it before."""
+
+    def process(self) -> bool:
+        """Note that one more agent has processed the message; return whether all have."""
+        self.readers = (self.readers or self.refcount) - 1
+        return self.readers <= 0
 
 
 def batch_message(tp: TP, batch: Batch, in_flight_batch: InFlightBatch[TP], *, generation_id: int) -> BatchMessage:
@@ -40,4 +47,5 @@ def batch_message(tp: TP, batch: Batch, in_flight_batch: InFlightBatch[TP], *, g
         generation_id=generation_id,
     )
     message.in_flight_batch = in_flight_batch
+    message.readers = 0
     return message

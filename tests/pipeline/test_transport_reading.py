@@ -30,6 +30,8 @@ class Reader:
 
     app: App
     events: list[faust.Event]
+    others: list[faust.Event]
+    """The events of another agent on the same topic, if there is one."""
 
     @property
     def records(self) -> list[ConsumerRecord]:
@@ -42,7 +44,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    servers: str, group: str, topic: str, home: Path, *, limits: Limits = LIMITS, table: bool = False
+    servers: str, group: str, topic: str, home: Path, *, limits: Limits = LIMITS, table: bool = False, agents: int = 1
 ) -> AsyncIterator[Reader]:
     app = faust_app(
         group,
@@ -55,12 +57,19 @@ async def reading(
     source = batch_topic(app, topic)
     if table:
         app.bytes_table("held", partitions=PARTITIONS)
-    reader = Reader(app, [])
+    reader = Reader(app, [], [])
 
     @app.agent(source)
     async def hold(stream: faust.Stream) -> None:
         async for event in stream.noack().events():
             reader.events.append(event)
+
+    if agents > 1:
+
+        @app.agent(source)
+        async def hold_too(stream: faust.Stream) -> None:
+            async for event in stream.noack().events():
+                reader.others.append(event)
 
     stop = asyncio.Event()
     running = asyncio.create_task(run(app, stop))
@@ -163,6 +172,28 @@ async def test_processed_records_free_their_memory_and_stop_reading_at_a_limit_o
         await until(lambda: reader.records and reader.records[-1].value == b"more", "the other partition is fetched")
         assert len(reader.records) == 1
         await until(lambda: reader.acknowledge() or len(reader.records) == 101, "fetched again once acknowledged")
+
+
+async def test_records_are_kept_until_every_agent_has_processed_them(stack: Stack, tmp_path: Path) -> None:
+    servers = stack.kafka_bootstrap_servers
+    topic, group = named("shared")
+    create_topics(servers, topic)
+    out = producer(servers)
+    for _ in range(100):
+        out.produce(topic, b"a", partition=0)
+    out.flush()
+    async with reading(servers, group, topic, tmp_path, agents=2) as reader:
+        await until(lambda: sum(len(event.value) for event in reader.others) == 100, "the other agent has all")
+        await until(lambda: len(reader.records) == 100, "the first agent has all")
+        for event in reader.events:
+            reader.app.process(event)
+            event.ack()
+        assert sum(len(event.value) for event in reader.others) == 100
+        assert reader.app.consumer.load(TP(topic, 0)).records == 100
+        for event in reader.others:
+            reader.app.process(event)
+        assert not any(event.value.records for event in reader.others)
+        assert reader.app.consumer.load(TP(topic, 0)) == InFlight(len(reader.others), 0, 0, 100)
 
 
 async def test_small_batches_of_a_hot_partition_leave_room_for_the_others(stack: Stack, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from evaluation import contest
 from evaluation.contest import RunTask
 from evaluation.contestants import contestant
 from evaluation.metrics import rmse
-from evaluation.protocols.protocol import PROTOCOLS, SPLITS, Split
+from evaluation.protocols.as_served import FEED_MS, ServingDelays
+from evaluation.protocols.protocol import PROTOCOLS, label_of
+from evaluation.protocols.split import SPLITS, Split
 from evaluation.protocols.stream import Stream, of_dataset
 from evaluation.reports import cold_start, lists, plot, report
 from evaluation.reports.report import EvaluationSpec, Report
@@ -32,7 +34,9 @@ _BAD_LINES_SHOWN = 5
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file in a supported format.")],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="A folder or file in a supported format, or sparse-shop-1.")
+    ],
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; or {_RMSE}, for predicted ratings.")
     ] = "prequential-strict",
@@ -40,13 +44,15 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     part: Annotated[
         str,
         typer.Option(
-            help="test: the last 20 % of events. validation: the 20 % before them, for tuning. all: all events."
+            help="test: the last 20 % of events. validation: the 20 % before them, for tuning. all: all events. "
+            "successive: the last 10 %, and the 10 % of the others before them."
         ),
     ] = "test",
     ablate: Annotated[
         str | None,
         typer.Option(
             help="sources or parts: compare the blend with itself without each source or feature, instead of --models."
+            " alone: compare it with each of its features alone."
         ),
     ] = None,
     cold: Annotated[
@@ -72,6 +78,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         float | None,
         typer.Option(min=0.01, help="The highest rating. Default: 1, 5, 10 or 100, depending on the data."),
     ] = None,
+    delay_ms: Annotated[
+        int,
+        typer.Option(min=0, help="as-served: time from an event to the feed in the store. `millrace bench freshness`."),
+    ] = FEED_MS,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="Write the complete report as JSON.")
     ] = None,
@@ -87,14 +97,26 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     timestamp before it learns any of them. [bold]prequential[/bold] proceeds event by event. [bold]global-split[/bold]
     learns the first 80 % and ranks once per user. [bold]leave-last-out[/bold] ranks each user's last event.
 
+    [bold]as-served[/bold] ranks the same events as prequential-strict, but by the feed that a client would have read:
+    it was made --delay-ms after the user's previous event, with the weights, item statistics and links published by
+    then, and has not changed since. A user without a feed is shown the default feed. The report also has the figures
+    of prequential-strict, and what is lost by the time since the previous event.
+
+    [bold]successive[/bold] is the protocol of "Time to Split" (RecSys 2025), for comparison with published tables:
+    every rating is an interaction, users and items with fewer than 5 are left out, models are frozen at the 0.9
+    quantile of the times, and each later event is ranked on its user's live history. Beside each frozen model the
+    report has the same model as it goes on learning, [bold]successive-live[/bold].
+
     Formats: MovieLens folders, check-in arrays, Gowalla check-ins, click sessions, and CSV, TSV or Parquet with user,
     item, timestamp and optionally a rating. Ratings of 4 of 5 or more are positive; without ratings all events are.
+    The names sparse-shop-SEED, sparse-fads-SEED, sparse-hauls-SEED and sparse-small-SEED stand for generated streams.
 
     --cold learns nothing from a fifth of the users, and ranks each of their test events with only the user's last 0,
     1, 2, 3, 5, 10 or all events known. Five seeds hold out every user once.
 
     --ablate sources shows the contribution of each source of the blend: the model blend-neighbors works without
-    neighbours, the model blend-neighbors.near without one feature of them.
+    neighbours, the model blend-neighbors.near without one feature of them. --ablate alone compares the blend with each
+    of its features alone: the model alone-popular.lasting ranks by the number of events of an item, decayed by nothing.
 
     A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
     stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
@@ -106,21 +128,28 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 
     millrace evaluate --data ml-100k --models popularity,cooccurrence --part validation --json report.json
 
+    millrace evaluate --data ml-100k --protocol as-served --models blend --delay-ms 300
+
+    millrace evaluate --data ml-100k --protocol successive --models blend,cooccurrence,popularity
+
     millrace evaluate --data clicks.parquet --protocol prequential --seeds 3 --jobs 2 --lists lists.jsonl
 
     millrace evaluate --data ml-latest-small --protocol rmse
 
     millrace evaluate --data ml-100k --ablate sources --json ablation.json
 
+    millrace evaluate --data sparse-shop-1 --ablate alone
+
     millrace evaluate --data ml-100k --models blend,popularity --cold --seeds 5 --plots plots
     """
     console = table.new_console()
-    _check(protocol, part, ablate)
+    _check(protocol, part, ablate, cold=cold)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_describe(stream), soft_wrap=True)
+    stream = _prepared(stream, protocol, console)
     options = EvaluationSpec(
         protocol=protocol, part=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
@@ -131,14 +160,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
             RunTask(
                 path=data,
                 repeats=repeats,
-                protocol=protocol,
+                protocol=other,
+                label=None if other == protocol else label_of(name, other),
                 part=options.part,
                 model=name,
                 seed=seed + number,
                 cold=cold,
                 rating_scale=rating_scale,
+                delays=ServingDelays(feed_ms=delay_ms),
             )
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
+            for other in _protocols(options)
             for number in range(seeds)
         ]
         run_result = _run(tasks, stream, jobs)
@@ -152,7 +184,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
-def _check(protocol: str, part: str, ablate: str | None) -> None:
+def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
     for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
         ("part", part, tuple(SPLITS)),
@@ -161,6 +193,31 @@ def _check(protocol: str, part: str, ablate: str | None) -> None:
         if name not in names:
             choices = ", ".join(choice for choice in names if choice is not None)
             raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
+    if protocol == _RMSE:
+        return
+    chosen = PROTOCOLS[protocol]
+    if part not in chosen.splits:
+        raise OperatorError(f"{protocol} has no part {part}.", f"Choose one of {', '.join(chosen.splits)}.")
+    if cold and chosen.has_live_histories:
+        raise OperatorError(f"{protocol} holds no users out.", "Choose another protocol for --cold.")
+
+
+def _protocols(options: EvaluationSpec) -> list[str]:
+    """Return the protocols to run: the chosen one, and the one that it is compared with."""
+    other = PROTOCOLS[options.protocol].compared_with
+    return [options.protocol] if other is None or options.ablate is not None else [options.protocol, other]
+
+
+def _prepared(stream: Stream, protocol: str, console: Console) -> Stream:
+    """Return the stream as the protocol replays it."""
+    if protocol == _RMSE:
+        return stream
+    prepared = PROTOCOLS[protocol].prepare(stream)
+    if prepared is not stream:
+        console.print(f"{protocol} keeps {_describe(prepared)}", soft_wrap=True)
+    if not len(prepared):
+        raise OperatorError(f"No events are left for {protocol}.", "Choose another protocol.")
+    return prepared
 
 
 def _names(models: str) -> list[str]:
@@ -199,7 +256,7 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
     """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
-            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.model} {task.seed}", learned)
+            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.name} {task.seed}", learned)
         )
 
 

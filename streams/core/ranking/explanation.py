@@ -186,9 +186,8 @@ def _feature_shares(index: int, inputs: RankingInputs, candidates: Candidates, w
     )
     values = matrix.column(slice(None))[:, 0].astype(np.float64)
     contributions = np.nan_to_num(weights * values, posinf=0.0, neginf=0.0)
-    columns = (
-        column.tolist() for column in (values, weights, weights_in_order(inputs.features.weights), contributions)
-    )
+    personal = weights_in_order(inputs.features.weights) * (1.0 - inputs.blender.fallback.shares.sum())
+    columns = (column.tolist() for column in (values, weights, personal, contributions))
     shares = [
         FeatureShare(feature.name, feature.group.name, feature.group.label, feature.group.description, *numbers)
         for feature, *numbers in zip(FEATURES.values(), *columns, strict=True)

@@ -42,6 +42,8 @@ def restore_blender(blender: Blender, version: ModelVersion) -> bool:
             "table": _loaded("table", version.weights, 0.0),
             "squares": _loaded("squares", version.squares, 1.0),
             "scales": _loaded("scales", version.scales, 1.0),
+            "leads": _loaded("leads", version.leads, 0.0),
+            "lead_squares": _loaded("lead_squares", version.lead_squares, 0.0),
             "outcomes": state["outcomes"],
         }
     )

@@ -1,6 +1,13 @@
-"""The feed as a list of stages: candidates, filters, features, blend, LLM blend, selection, reasons.
+"""The feed as a list of stages, each in a module of `streams.core.ranking.stages`.
 
-The selection puts trailing items last, calibrates, and diversifies.
+    candidate_sources   SOURCES: the items to consider, in a catalogue too large to score whole
+    filters             FILTERS: the items that may not be shown, and those that come last
+    features            FEATURES: values for each item, with prior weights, labels and reasons
+    models.blend        the weighted sum of the features, with learned weights
+    llm_blend           the language model's scores, as one more term
+    calibration         each interest's share of the feed
+    diversity           the limit of each category
+    reasons             the sentence at each item
 
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
@@ -116,14 +123,15 @@ def _candidates_of(
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
-    """Return (features,) weights for a user: the shared weights plus the user's own, in a new array.
+    """Return (features,) weights for a user: the shared ones that serve, and the user's own, in a new array.
 
     Args:
         query: The ranking query of the user.
         blender: The shared weights.
     """
-    shared, own = blender.weights(query.context), query.features.weights
-    return np.nan_to_num(shared + weights_in_order(own) if own else shared, posinf=0.0, neginf=0.0)
+    own = query.features.weights
+    weights = blender.serving_weights(query.context, weights_in_order(own) if own else None)
+    return np.nan_to_num(weights, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:

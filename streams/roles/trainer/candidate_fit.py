@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from models.blend.blender import Weights
+from models.blend.feature_matrix import rank_of
 from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
 from streams.core.learning.learner import Learner, LearnerParams
@@ -247,10 +248,6 @@ def learn_event(
 
 def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) -> float:
     """Return the rank of the clicked item, from 1; tied items share their mean rank."""
-    shared, offset = (
-        weights.blender.weights(candidates.query.context),
-        weights.offset(candidates.query.features.user_id),
-    )
-    scores = score(candidates, shared if offset is None else shared + offset)
-    higher, tied = int((scores > scores[clicked_index]).sum()), int((scores == scores[clicked_index]).sum())
-    return 1.0 + higher + (tied - 1) / 2
+    offset = weights.offset(candidates.query.features.user_id)
+    scores = score(candidates, weights.blender.serving_weights(candidates.query.context, offset))
+    return rank_of(scores, clicked_index)

@@ -105,6 +105,8 @@ def record(version: Version, feature_names: list[str], blender: Mapping[str, Wei
         weights=blender["table"].ravel().tolist(),
         squares=blender["squares"].ravel().tolist(),
         scales=blender["scales"].tolist(),
+        leads=blender["leads"].tolist(),
+        lead_squares=blender["lead_squares"].tolist(),
     )
 
 
@@ -162,7 +164,9 @@ def of_header(header: Header) -> Version:
 def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVersion:
     """Return the version of a file."""
     blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
-    blender["scales"] = arrays.get("scales", np.ones(blender["table"].shape[1]))  # older files have none
+    width = blender["table"].shape[1]
+    blender["scales"] = arrays.get("scales", np.ones(width))  # older files have none of these
+    blender |= {name: arrays.get(name, np.zeros(width)) for name in ("leads", "lead_squares")}
     return FittedVersion(
         of_header(header),
         header.names["parts"],

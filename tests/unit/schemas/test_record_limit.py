@@ -58,6 +58,8 @@ GOOD: dict[type, dict[str, Any]] = {
         "events": 1,
         "weights": [0.1],
         "scales": [0.0],
+        "leads": [-0.5],
+        "lead_squares": [0.5],
     },
     types.PushRequest: {
         "event_id": "e",

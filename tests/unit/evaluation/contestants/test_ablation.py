@@ -1,4 +1,6 @@
-"""The blend without some of its parts."""
+"""The blend without some of its parts, and its parts alone."""
+
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from domain.timestamp import DAY_MS
 from evaluation.contestants import contestant
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext, UnknownModelError
-from models.base import ModelEvent
+from models.base import ModelEvent, ModelQuery
 from streams.core.ranking.pipeline import Candidates, new_blender
 from streams.core.ranking.stages.features import FEATURES
 from tests.build import whole
@@ -58,8 +60,22 @@ def test_every_part_that_speaks_is_left_out_once() -> None:
         assert all(contestant.is_known(name) and not contestant.is_baseline(name) for name in sources)
 
 
+def test_a_feature_alone_ranks_by_its_own_values_and_no_weights_are_learned() -> None:
+    model, whole_blend = the_blend("alone-popular.lasting"), the_blend("blend")
+    for one in (model, whole_blend):
+        one.learn(EVENTS)
+    query = ModelQuery("nobody", at_ms=EVENTS[-1].at_ms)
+    alone, counts = model.scores([query])[0], Counter(event.item_id for event in EVENTS)
+    best = [model.items.names[index] for index in np.argsort(-alone)]
+    assert [counts[item] for item in best] == sorted(counts.values(), reverse=True)
+    assert model.learner.blender.outcomes == 0 < whole_blend.learner.blender.outcomes
+    assert contestant.ablations("alone", repeats=True)[1:] == [
+        f"alone-{part.group.name}.{name}" for name, part in FEATURES.items()
+    ]
+
+
 def test_a_part_that_is_not_there_cannot_be_left_out() -> None:
-    for name in ("blend-nothing", "blend-", "blend-near"):
+    for name in ("blend-nothing", "blend-", "blend-near", "alone-near", "alone-"):
         assert not contestant.is_known(name)
         with pytest.raises(UnknownModelError):
             contestant.build(name, SETUP)

@@ -24,3 +24,15 @@ def test_blocks_are_weighed_averaged_and_read_as_one_array(parts: FeatureMatrix)
     assert parts.expectation(shares) == pytest.approx(DENSE @ shares, rel=1e-6)
     np.testing.assert_array_equal(parts.column(np.array([5, 0, 5])), DENSE[:, [5, 0, 5]])
     np.testing.assert_array_equal(parts.column(slice(None)), DENSE)
+
+
+def test_items_are_ranked_by_each_feature_alone() -> None:
+    parts = FeatureMatrix(
+        [
+            (rows_of(["a", "none"], "abcd"), np.array([[2, 2, 3, 2], [9, 9, 9, 0]], np.float32)),
+            (rows_of(["b", "d"], "abcd"), np.array([[1, 2, 3, 4], [0, 1, 0, 0]], np.float32)),
+        ]
+    )
+    assert parts.ranks(0, listed=4).tolist() == [3.0, 4.0, np.inf, np.inf], "tied items share a rank, and 0 claims none"
+    assert parts.ranks(0, listed=3).tolist() == [3.0, np.inf, np.inf, np.inf], "three items come before"
+    assert parts.ranks(1, listed=4, among=np.array([True, True, False, True])).tolist() == [2.0, 2.0, np.inf, 1.0]

@@ -11,6 +11,7 @@ from domain.timestamp import HOUR_MS
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.als import Als
 from models.factorization.ease import Ease
+from models.factorization.tale import Tale
 from models.neighbours.cooccurrence import Cooccurrence
 from models.neighbours.itemknn import ItemKnn
 from models.neighbours.sessionknn import SessionKnn
@@ -49,7 +50,7 @@ def test_a_disliked_item_does_not_count_as_much_as_a_liked_one(build: Callable[[
     assert int(model.recommend([query], 1)[0].items[0][1:]) % 2 == 1
 
 
-@pytest.mark.parametrize("build", [Ease, ItemKnn, Als], ids=["ease", "item-knn", "als"])
+@pytest.mark.parametrize("build", [Ease, Tale, ItemKnn, Als], ids=["ease", "tale", "item-knn", "als"])
 def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_gets_the_fallback(
     build: Callable[[], Model],
 ) -> None:

@@ -98,14 +98,62 @@ def test_users_are_held_out_and_their_lists_say_what_was_known(clicks: Path, tmp
     assert len(rows) == 7 * len(nothing)
 
 
+def test_feeds_as_served_are_compared_with_lists_made_at_the_event(clicks: Path, tmp_path: Path) -> None:
+    report, lists = tmp_path / "served.json", tmp_path / "lists.jsonl"
+    flags = ["--protocol", "as-served", "--models", "cooccurrence", "--delay-ms", "200"]
+    result = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags, "--json", str(report), "--lists", str(lists)])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(report.read_text())
+    served, at_the_event = (figures["models"][f"cooccurrence{name}"] for name in ("", " (prequential-strict)"))
+    assert served["cases"] == at_the_event["cases"] == 100
+    assert [row["cases"] for row in served["by_gap"]] == [row["cases"] for row in at_the_event["by_gap"]]
+    assert figures["reference"] == "prequential-strict"
+    loss = served["against_reference"]["ndcg"]
+    assert loss["low"] <= served["ndcg"] - at_the_event["ndcg"] <= loss["high"]
+    assert loss["mean"] < 0, "one list serves until the user's next event, whatever others do meanwhile"
+    assert "against prequential-strict, by the same time" in result.output
+    assert len(lists.read_text().splitlines()) == 200
+
+
+def test_frozen_models_are_compared_with_live_ones_on_the_five_core(clicks: Path, tmp_path: Path) -> None:
+    reports = []
+    for jobs in ("1", "2"):
+        report = tmp_path / f"{jobs}.json"
+        flags = ["--protocol", "successive", "--models", "popularity,cooccurrence", "--jobs", jobs]
+        result = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags, "--json", str(report)])
+        assert result.exit_code == 0, result.output
+        assert "successive keeps clicks: " in result.output
+        reports.append(json.loads(report.read_text()))
+    one, other = reports
+    assert list(one["models"]) == [
+        "popularity", "popularity (successive-live)", "cooccurrence", "cooccurrence (successive-live)",
+    ]  # fmt: skip
+    assert one["data"]["events"] < 500
+    for name, model in one["models"].items():
+        assert model["cases"] == one["models"]["popularity"]["cases"]
+        assert model["by_seed"] == other["models"][name]["by_seed"], "each process prepares the same data"
+    apart = one["models"]["popularity"]["against_reference"]["hr"]
+    frozen, live = (one["models"][f"popularity{name}"]["hr"] for name in ("", " (successive-live)"))
+    assert apart["low"] <= frozen - live <= apart["high"]
+
+
+def test_a_stream_without_a_core_is_answered_with_other_protocols(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,item,timestamp\na,x,100\nb,y,200\n")
+    result = RUN.invoke(app, ["evaluate", "--data", str(tmp_path), "--protocol", "successive"])
+    assert result.exit_code == 1
+    assert "No events are left for successive." in result.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
         (["--protocol", "guesswork"], "prequential-strict"),
         (["--models", "oracle"], "decayed-popularity"),
         (["--part", "train"], "test, validation, all"),
-        (["--ablate", "whims"], "sources, parts"),
+        (["--ablate", "whims"], "sources, parts, alone"),
         (["--protocol", "rmse"], "no ratings"),
+        (["--protocol", "successive", "--part", "all"], "test, validation"),
+        (["--protocol", "as-served", "--cold"], "holds no users out"),
     ],
 )
 def test_an_unknown_option_is_answered_with_the_valid_ones(clicks: Path, flags: list[str], problem: str) -> None:

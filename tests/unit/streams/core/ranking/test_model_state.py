@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from infra.redis.stores.model_status import REFUSED
+from models.blend.blender import Blender
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
@@ -31,9 +33,24 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
         view.apply_weights(row)
     assert restore_blender(blender, record(found_version.version, found_version.feature_names, found_version.blender))
     np.testing.assert_array_equal(blender.table, learner.blender.table)
+    assert_same_fallback(blender, learner.blender)
     numbers, tastes = learner.catalog.item_weights.block()
     other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
     np.testing.assert_array_equal(view.item_weights.between(other, other), tastes)
+
+
+def assert_same_fallback(blender: Blender, other: Blender) -> None:
+    for name, sums in other.fallback.state().items():
+        assert sums.any()
+        np.testing.assert_array_equal(blender.fallback.state()[name], sums)
+    np.testing.assert_array_equal(blender.fallback.shares, other.fallback.shares)
+
+
+def test_a_version_from_before_the_fallback_has_no_leads(fit: CandidateFit) -> None:
+    version = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
+    blender = new_blender()
+    assert restore_blender(blender, structs.replace(version, leads=[], lead_squares=[]))
+    assert not any(sums.any() for sums in blender.fallback.state().values())
 
 
 def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
@@ -69,11 +86,12 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
     features, state = list(fit.learner.blender.features), fit.learner.blender.state()
     rows = len(state["table"])
     order = [*range(len(features))][::-1]
-    reordered = {name: state[name][..., order] for name in ("table", "squares", "scales")}
+    reordered = {name: state[name][..., order] for name in state if name != "outcomes"}
     blender = new_blender()
     assert restore_blender(blender, record(a_version(), [features[number] for number in order], state | reordered))
     np.testing.assert_array_equal(blender.table, state["table"])
     np.testing.assert_array_equal(blender.scale, np.sqrt(state["scales"]))
+    assert_same_fallback(blender, fit.learner.blender)
 
     old = ["gone", *features[1:]]  # a release before: without the first feature, and with one that is gone since
     blender, prior = new_blender(), new_blender().table
