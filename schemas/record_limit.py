@@ -339,6 +339,7 @@ def _model_version(version: ModelVersion, now_ms: int) -> None:
     check_numbers("scales", version.scales, 0.0, _SUM_MAX)
     check_numbers("leads", version.leads, -_SUM_MAX, _SUM_MAX)
     check_numbers("lead_squares", version.lead_squares, 0.0, _SUM_MAX)
+    check_number("judged", version.judged, 0.0, _SUM_MAX)
     check_time("created_at", version.created_at, now_ms)
     check_time("watermark", version.watermark, now_ms)
 

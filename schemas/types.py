@@ -640,6 +640,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Decayed sum of each feature's gains in NDCG@10 over the weights; leading features have a share of the score."""
     lead_squares: list[float] = msgspec.field(default_factory=list)
     """Decayed sum of squares of the gains in leads."""
+    judged: float = 0.0
+    """Decayed number of outcomes behind the leads."""
 
 
 NotificationStatus = Literal[

@@ -22,6 +22,8 @@ LISTED = 10
 """Length of the lists that gains are of."""
 _REMEMBERED = 10_000.0
 """Outcomes in the decayed sums."""
+_RAMP = 1_000.0
+"""Outcomes over which the shares grow to their full size, so that the first users of a service do not rank for all."""
 _PRIOR_SQUARES = 25.0
 """Prior sum of squared leads, so that an early hit is no evidence."""
 _LEAST_EVIDENCE, _FULL_EVIDENCE = 0.2, 0.7
@@ -42,8 +44,10 @@ class Fallback:
         """
         self._leads: Leads = np.zeros(features)
         self._squares: Leads = np.zeros(features)
+        self._outcomes = 0.0
+        """Decayed number of outcomes."""
         self.shares: Leads = np.zeros(features)
-        """(features,) shares of the score, which sum up to 0 without a lead and to 1 with full evidence."""
+        """(features,) shares of the score; their sum is 0 without a lead, and 1 with full evidence of many outcomes."""
 
     def judge(self, feature_ranks: Leads, blend_rank: float, *, outcome_weight: float) -> None:
         """Add an outcome.
@@ -57,15 +61,17 @@ class Fallback:
         lead = _gain(feature_ranks) - _gain(np.array(blend_rank))
         self._leads = decay * self._leads + outcome_weight * lead
         self._squares = decay * self._squares + outcome_weight * lead**2
+        self._outcomes = decay * self._outcomes + outcome_weight
         self._share()
 
     def state(self) -> dict[str, Leads]:
         """Return the sums as arrays."""
-        return {"leads": self._leads, "lead_squares": self._squares}
+        return {"leads": self._leads, "lead_squares": self._squares, "judged": np.array([self._outcomes])}
 
     def restore(self, state: Mapping[str, Leads]) -> None:
         """Load the sums of a fallback over the same features."""
         self._leads, self._squares = state["leads"].copy(), state["lead_squares"].copy()
+        self._outcomes = float(state["judged"][0])
         self._share()
 
     def _share(self) -> None:
@@ -75,7 +81,7 @@ class Fallback:
             self.shares = np.zeros_like(evidence)
             return
         exponentials = np.expm1(evidence)
-        self.shares = exponentials * (min(reach, 1.0) / exponentials.sum())
+        self.shares = exponentials * (min(reach, 1.0) * min(self._outcomes / _RAMP, 1.0) / exponentials.sum())
 
 
 def _gain(ranks: Leads) -> Leads:

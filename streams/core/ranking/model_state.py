@@ -44,6 +44,7 @@ def restore_blender(blender: Blender, version: ModelVersion) -> bool:
             "scales": _loaded("scales", version.scales, 1.0),
             "leads": _loaded("leads", version.leads, 0.0),
             "lead_squares": _loaded("lead_squares", version.lead_squares, 0.0),
+            "judged": np.array([version.judged]),
             "outcomes": state["outcomes"],
         }
     )

@@ -107,6 +107,7 @@ def record(version: Version, feature_names: list[str], blender: Mapping[str, Wei
         scales=blender["scales"].tolist(),
         leads=blender["leads"].tolist(),
         lead_squares=blender["lead_squares"].tolist(),
+        judged=float(blender["judged"][0]),
     )
 
 
@@ -167,6 +168,7 @@ def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVer
     width = blender["table"].shape[1]
     blender["scales"] = arrays.get("scales", np.ones(width))  # older files have none of these
     blender |= {name: arrays.get(name, np.zeros(width)) for name in ("leads", "lead_squares")}
+    blender["judged"] = arrays.get("judged", np.zeros(1))
     return FittedVersion(
         of_header(header),
         header.names["parts"],

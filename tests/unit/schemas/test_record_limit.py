@@ -60,6 +60,7 @@ GOOD: dict[type, dict[str, Any]] = {
         "scales": [0.0],
         "leads": [-0.5],
         "lead_squares": [0.5],
+        "judged": 1.0,
     },
     types.PushRequest: {
         "event_id": "e",

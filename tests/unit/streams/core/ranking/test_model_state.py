@@ -49,7 +49,7 @@ def assert_same_fallback(blender: Blender, other: Blender) -> None:
 def test_a_version_from_before_the_fallback_has_no_leads(fit: CandidateFit) -> None:
     version = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
     blender = new_blender()
-    assert restore_blender(blender, structs.replace(version, leads=[], lead_squares=[]))
+    assert restore_blender(blender, structs.replace(version, leads=[], lead_squares=[], judged=0.0))
     assert not any(sums.any() for sums in blender.fallback.state().values())
 
 
@@ -86,7 +86,7 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
     features, state = list(fit.learner.blender.features), fit.learner.blender.state()
     rows = len(state["table"])
     order = [*range(len(features))][::-1]
-    reordered = {name: state[name][..., order] for name in state if name != "outcomes"}
+    reordered = {name: state[name][..., order] for name in state if name not in {"outcomes", "judged"}}
     blender = new_blender()
     assert restore_blender(blender, record(a_version(), [features[number] for number in order], state | reordered))
     np.testing.assert_array_equal(blender.table, state["table"])
