@@ -107,7 +107,7 @@ def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     yield Figure(
         "memory per 100,000 items: view + index",
         f"{gb['items_100k_view_gb']} + {gb['items_100k_index_gb']}",
-        f"and 1,024 links of each of 10,000 items: {gb['links_10k_full_gb']}",
+        f"and all links that 10,000 items may have: {gb['links_10k_full_gb']}",
     )
 
 

@@ -8,7 +8,7 @@ interpreter's lock.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
 LinkScores = NDArray[np.float32]
+A = TypeVar("A", bound=np.generic)
 
-MOST_LINKS, FEWEST_LINKS = 1_024, 128
-"""Limits of a row in a small catalogue and in a very large one, in links."""
+MOST_LINKS, FEWEST_LINKS = 4_096, 128
+"""Limits of a row in a small catalogue and in a very large one, in links.
+
+In a catalogue of up to that many items no link is ever dropped, so that the order of events cannot change a feed.
+"""
 LINKS = 1 << 25
-"""Links of all rows up to which the limit of a row is not lowered: 32,768 full rows, 0.7 GB as doubles."""
+"""Links of all rows up to which the limit of a row is not lowered: 8,192 full rows, 0.7 GB as doubles."""
 MIN_EVENT_COUNT = 1e-12
 """Smaller counts, which have decayed to nearly nothing, count as this one: a share of them would have no bound."""
 _PRUNING_DAMPING = 0.5
@@ -239,7 +243,7 @@ class SparseLinks:
             start, self._end = self._end, self._end + room
             if self._end > len(self._ids):
                 more = max(self._end, 2 * len(self._ids)) - len(self._ids)
-                self._ids, self._sums = np.pad(self._ids, (0, more)), np.pad(self._sums, ((0, 0), (0, more)))
+                self._ids, self._sums = _longer(self._ids, more), _longer(self._sums, more)
         where, length = self._where(item), int(self._lengths[item])
         self._ids[start : start + length] = self._ids[where]
         self._sums[:, start : start + length] = self._sums[:, where]
@@ -274,6 +278,13 @@ class SparseLinks:
             self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
             self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
             self._damping.clear()
+
+
+def _longer(array: NDArray[A], more: int) -> NDArray[A]:
+    """Return an array with zeros appended to its last axis; they take no memory until they are written."""
+    result = np.zeros((*array.shape[:-1], array.shape[-1] + more), array.dtype)
+    result[..., : array.shape[-1]] = array
+    return result
 
 
 def _power_of_two(number: int) -> int:
