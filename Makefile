@@ -40,7 +40,7 @@ up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
 test: check ## Install, check and run every test in two processes, each with servers of its own (ARGS="...": handed to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(VENV)/.dev ## Run the unit tests alone, in under two minutes
+test-fast: $(VENV)/.dev ## Run the unit tests alone, in some four minutes
 	$(BIN)/pytest --numprocesses 2 tests/unit $(ARGS)
 
 watch: $(VENV)/.dev ## Run the unit tests of changed code again at every save (ARGS="-x": handed to pytest)
