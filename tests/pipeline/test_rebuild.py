@@ -100,7 +100,7 @@ async def whole(pipeline: Pipeline) -> dict[str, Any]:
 
     async def found() -> dict[str, Any] | None:
         now = await shown(pipeline)
-        charted = sum(map(len, now["by category"].values())) == len(now["trending"]) > 0
+        charted = sum(map(len, now["by category"].values())) == len(now["trending"]) == len(THINGS)
         parts = [*now["feeds"].values(), *now["devices"].values(), *now["items"], now["everyone"], now["experiments"]]
         parts.append(now["notifications"][USERS[0]])
         stated = all(portrait.inferred and portrait.stated for portrait in now["portraits"].values())
