@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blend.fallback import Fallback
-from models.blend.feature_matrix import FeatureMatrix, Mask
+from models.blend.feature_matrix import Column, FeatureMatrix, Mask
 
 Weights = NDArray[np.float64]
 Context = tuple[int, ...]
@@ -123,7 +123,8 @@ class Blender:
             outcome_weight: Weight of the outcome, from 0 to 1; less than 1 for further outcomes of the same user.
         """
         rows = self._rows(context)
-        slope = gradient(features, chosen_index, self._latest[rows].sum(axis=0), among=among)
+        scores = features.weighted_sum(self._latest[rows].sum(axis=0).astype(np.float32))
+        slope = gradient(features, chosen_index, scores, among=among)
         self._scales += outcome_weight * (slope**2 - self._scales) / _SCALE_OUTCOMES
         squares: Weights = _SQUARES_KEPT * self._squares[rows] + outcome_weight * slope**2
         self._squares[rows] = squares
@@ -166,23 +167,22 @@ class Blender:
         return np.array([0, *(self._starts + context)], np.intp)
 
 
-def gradient(features: FeatureMatrix, chosen_index: int, weights: Weights, *, among: Mask | None = None) -> Weights:
+def gradient(features: FeatureMatrix, chosen_index: int, scores: Column, *, among: Mask | None = None) -> Weights:
     """Return the (features,) gradient of an outcome's log-probability; zeros where it is not finite.
 
     Args:
         features: (features, n) values of the candidates.
         chosen_index: Index of the chosen candidate.
-        weights: (features,) weights of the score.
+        scores: (n,) scores of the candidates, by the weights at which the gradient is taken.
         among: (n,) mask of the eligible candidates; all by default.
 
     >>> from models.blend.feature_matrix import rows_of
     >>> matrix = FeatureMatrix([(rows_of(["near"], ["near"]), np.array([[1.0, 0.0]], np.float32))])
-    >>> gradient(matrix, 0, np.zeros(1)).tolist()  # of the choice: 1, expected: 0.5
+    >>> gradient(matrix, 0, np.zeros(2, np.float32)).tolist()  # of the choice: 1, expected: 0.5
     [0.5]
     """
-    scores = features.weighted_sum(weights.astype(np.float32))
     if among is not None:
-        scores[~among] = -np.inf
+        scores = np.where(among, scores, np.float32(-np.inf))
     chances = np.exp(scores - scores.max())
     expected = features.expectation(chances / chances.sum())
     slope: Weights = features.column(slice(chosen_index, chosen_index + 1))[:, 0].astype(np.float64) - expected

@@ -85,10 +85,13 @@ class PersonalWeights:
         """
         own = self._offsets.get(user_id, self._zero)
         weights = self.blender.weights(context) + own
-        blend_rank = rank_of(features.weighted_sum(weights.astype(np.float32)), chosen_index, among=among)
-        ranks = features.ranks(chosen_index, listed=LISTED, among=among)
-        self.blender.fallback.judge(ranks, blend_rank, outcome_weight=outcome_weight)
-        slope = gradient(features, chosen_index, weights, among=among)
+        scores = features.weighted_sum(weights.astype(np.float32))
+        self.blender.fallback.judge(
+            features.ranks(chosen_index, listed=LISTED, among=among),
+            rank_of(scores, chosen_index, among=among),
+            outcome_weight=outcome_weight,
+        )
+        slope = gradient(features, chosen_index, scores, among=among)
         step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
         self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step

@@ -67,7 +67,6 @@ class SparseLinks:
         from models.neighbours import link_kernels  # with numba, which costs 80 MB: most roles have no links
 
         self._kernels = link_kernels
-        self.channels = channels
         self._limits, self._links, self._rows = limits, links, 0
         self._ids = np.zeros(_START_LINKS, np.int32)
         self._sums = np.zeros((channels, _START_LINKS), np.float64 if is_learned else np.float32)
@@ -140,8 +139,7 @@ class SparseLinks:
         self._reach(max(item, int(others.max(initial=0))) + 1)
         self._weigh(item, event_count)
         if len(others) > (limit := self.row_limit):
-            strongest = np.sort(np.argsort(-sums.sum(axis=0), kind="stable")[:limit])
-            self.dropped += len(others) - len(strongest)
+            strongest = self._strongest(sums.sum(axis=0), limit)
             others, sums = others[strongest], sums[:, strongest]
         self._lengths[item] = 0
         if len(others) > self._rooms[item]:
@@ -225,14 +223,18 @@ class SparseLinks:
             return
         where = self._where(item)
         strengths = self._sums[:, where].sum(axis=0) * self._damped(_PRUNING_DAMPING)[self._ids[where]]
-        strongest = np.sort(np.argsort(-strengths, kind="stable")[: limit * 3 // 4])
-        self.dropped += len(strengths) - len(strongest)
+        strongest = self._strongest(strengths, limit * 3 // 4)
         start = self._starts[item]
         self._ids[start : start + len(strongest)] = self._ids[where][strongest]
         self._sums[:, start : start + len(strongest)] = self._sums[:, where][:, strongest]
         self._lengths[item] = len(strongest)
         if self._rooms[item] > limit:
             self._move(item, limit)
+
+    def _strongest(self, strengths: Sums, most: int) -> NDArray[np.intp]:
+        """Return the indices of the strongest links of a row in their order, and count the others as dropped."""
+        self.dropped += len(strengths) - most
+        return np.sort(np.argsort(-strengths, kind="stable")[:most])
 
     def _move(self, item: int, room: int) -> None:
         """Move an item's row to where there is more room."""
@@ -266,9 +268,8 @@ class SparseLinks:
 
     def _damped(self, power: float) -> LinkScores:
         if power not in self._damping:
-            counts = self._event_counts
-            damping = np.where(counts > 0.0, np.maximum(counts, MIN_EVENT_COUNT) ** -power, 0.0)
-            self._damping[power] = damping.astype(np.float32)
+            damping = [_damping(count, power) for count in self._event_counts.tolist()]
+            self._damping[power] = np.array(damping, np.float32)
         return self._damping[power]
 
     def _reach(self, count: int) -> None:
