@@ -13,11 +13,11 @@ from schemas.types import Item
 from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
-"""The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
+"""The serving blend. `blend-neighbors` ablates a feature group, `blend-neighbors.near` one of its features."""
 ALONE = "alone"
 """The prefix of a feature that ranks alone: `alone-popular.lasting`."""
 ABLATIONS = ("sources", "parts", ALONE)
-"""The blend against itself without each source or feature, or against each feature alone."""
+"""The blend against itself without each group or feature, or against each feature alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def ablations(kind: str, *, repeats: bool) -> list[str]:
         repeats: Whether items repeat on the stream.
     """
     active_features = [name for name, feature in FEATURES.items() if repeats or not feature.needs_repeats]
-    name_of = {"sources": _of_source, "parts": _of_feature, ALONE: _alone}[kind]
+    name_of = {"sources": _of_group, "parts": _of_feature, ALONE: _alone}[kind]
     return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
@@ -87,14 +87,14 @@ def build(name: str, context: EvalContext) -> Model:
     return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
 
 
-def _of_source(feature: str) -> str:
-    """Return the name of the blend without all features of a feature's source."""
+def _of_group(feature: str) -> str:
+    """Return the name of the blend without all features of a feature's group."""
     return f"{BLEND}-{FEATURES[feature].group.name}"
 
 
 def _of_feature(feature: str) -> str:
     """Return the name of the blend without one feature."""
-    return f"{_of_source(feature)}.{feature}"
+    return f"{_of_group(feature)}.{feature}"
 
 
 def _alone(feature: str) -> str:
@@ -109,4 +109,4 @@ def _feature_alone(name: str) -> str | None:
 
 def _ablated_features(name: str) -> frozenset[str]:
     """Return the features that the blend of this name ablates."""
-    return frozenset(feature for feature in FEATURES if name in (_of_source(feature), _of_feature(feature)))
+    return frozenset(feature for feature in FEATURES if name in (_of_group(feature), _of_feature(feature)))

@@ -30,14 +30,12 @@ from numpy.typing import NDArray
 
 from evaluation.protocols.as_served import as_served
 from evaluation.protocols.split import SPLITS, Split, split_bounds
-from evaluation.protocols.step import Indices, Learn, Rank, Step, in_batches, is_target, timestamp_groups
+from evaluation.protocols.step import BATCH, Indices, Learn, Rank, Step, in_batches, is_target, timestamp_groups
 from evaluation.protocols.stream import Stream
 from evaluation.protocols.successive import five_core, holdout_bounds, successive, successive_live
 
 _TRAIN_EVENTS = 5
 """Least number of a user's training events in global-split."""
-_BATCH = 512
-"""Largest number of events learned at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +134,7 @@ def _replay(stream: Stream, start: int, order: Indices, edges: Indices) -> Itera
             yield Rank(order[begin:end][within], int(stream.at_ms[order[begin]]))
             yield Learn(order[begin:end])
             waiting = end
-        elif end - waiting >= _BATCH:
+        elif end - waiting >= BATCH:
             yield Learn(order[waiting:end])
             waiting = end
     if waiting < len(order):

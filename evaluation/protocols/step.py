@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluation.protocols.stream import Stream
 
 Indices = NDArray[np.intp]
-_BATCH = 512
+BATCH = 512
 """Largest number of events learned at once."""
 
 
@@ -54,8 +54,8 @@ Step: TypeAlias = Rank | Learn | Observe | Train
 
 def in_batches(kind: type[Learn] | type[Observe] | type[Train], indices: Indices) -> Iterator[Step]:
     """Yield a step of a kind for each batch of indices."""
-    for at in range(0, len(indices), _BATCH):
-        yield kind(indices[at : at + _BATCH])
+    for at in range(0, len(indices), BATCH):
+        yield kind(indices[at : at + BATCH])
 
 
 def is_target(stream: Stream) -> NDArray[np.bool_]:
