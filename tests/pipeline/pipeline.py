@@ -8,9 +8,10 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,6 +35,7 @@ from infra.redis.connection import connect
 from infra.redis.stores.model_status import ModelStatus, RedisModelStatusStore, Version
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
+from tests import waiting
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, PUSH_TOKENS, TRIGGERS
 
@@ -252,18 +254,8 @@ def local_ms(text: str, zone: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
-async def until(condition: Callable[[], Any], *, timeout_s: float = 60.0, what: str = "") -> Any:
-    """Poll a condition, plain or awaitable, until it holds, and return what it gave."""
-    deadline_s = asyncio.get_running_loop().time() + timeout_s
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
-        if asyncio.get_running_loop().time() > deadline_s:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what or condition}")
-        await asyncio.sleep(0.05)
+until = partial(waiting.until, timeout_s=60.0, look_every_s=0.05)
+"""Waits for what other processes do."""
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from infra.error import OperatorError
 from infra.local import Child, Command, Step, log, stale_process
 from infra.local.process import Intervals
 from infra.local.program import run_program
+from tests import waiting
 
 WAITS = "import time\nwhile True: time.sleep(1)"
 DEAF = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n{WAITS}"
@@ -27,10 +29,7 @@ def python(code: str, **options: Any) -> Callable[[], Command]:
     return lambda: Command(argv=[sys.executable, "-c", code], **options)
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():  # noqa: ASYNC110 - a process has no event for this
-            await asyncio.sleep(0.01)
+until = partial(waiting.until, timeout_s=DEADLINE_S, look_every_s=0.01)
 
 
 def states(steps: Sequence[Step]) -> list[str]:

@@ -4,9 +4,9 @@ import asyncio
 import base64
 import json
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from infra.redis.connection import connect
 from infra.settings import Settings
 from schemas.types import Interaction
 from streams.roles.archive import archive_role as archive
+from tests import waiting
 from tests.build import an_interaction, an_item
 from tests.pipeline.test_archive import Place
 from topics import TOPICS
@@ -44,10 +45,7 @@ def show(step: Step) -> None:
     print(step.name, step.state, step.detail)
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await true():  # noqa: ASYNC110 - a server has no event for this
-            await asyncio.sleep(0.05)
+until = partial(waiting.until, timeout_s=DEADLINE_S, look_every_s=0.05)
 
 
 async def killed_and_back(child: Child) -> None:

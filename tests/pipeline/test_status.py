@@ -6,8 +6,9 @@ import sys
 import time
 import uuid
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.settings import Settings, to_env
 from schemas.types import Audit, Interaction
+from tests import waiting
 from tests.build import a_feed, a_profile, an_interaction
 from tests.sample import a_sample
 from topics import Topic
@@ -110,10 +112,7 @@ async def redis(stack: Addresses) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110 - a server has no event for this
-            await asyncio.sleep(0.05)
+until = partial(waiting.until, timeout_s=DEADLINE_S, look_every_s=0.05)
 
 
 def of(stack: Addresses, **value: Any) -> Settings:

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.settings import Settings, masked, to_env
 from infra.watchdog import OPTION
+from tests import waiting
 
 DEADLINE_S = 60.0
 
@@ -88,10 +90,7 @@ async def health_of(url: str) -> dict[str, Any]:
     return body
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():  # noqa: ASYNC110 - other processes have no event for this
-            await asyncio.sleep(0.02)
+until = partial(waiting.until, timeout_s=DEADLINE_S, look_every_s=0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
