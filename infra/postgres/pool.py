@@ -140,5 +140,19 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
         await connection.close()  # which releases the lock
 
 
+async def empty(url: str) -> None:
+    """Delete all rows of the tables that the migrations made; the tables stay."""
+    connection = await asyncpg.connect(url, timeout=10.0)
+    try:
+        tables = await connection.fetch(
+            "SELECT quote_ident(tablename) AS name FROM pg_tables"
+            " WHERE schemaname = 'public' AND tableowner = current_user AND tablename <> 'schema_migrations'"
+        )
+        if tables:
+            await connection.execute(f"TRUNCATE {', '.join(table['name'] for table in tables)}")
+    finally:
+        await connection.close()
+
+
 async def _initialize(connection: Any) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

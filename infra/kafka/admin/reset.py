@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.address import Addresses
 from infra.kafka.admin.provision import APP_ID, provision
+from infra.postgres import pool
 from infra.redis.connection import connect
 from topics import TOPICS
 
@@ -19,7 +20,9 @@ _ASK_EVERY_S = 0.05
 
 
 async def reset_stack(addresses: Addresses) -> None:
-    """Recreate all topics of the pipeline, delete its consumer groups and empty Redis; the registry is unchanged.
+    """Recreate all topics of the pipeline, delete its consumer groups, and empty Redis and PostgreSQL's tables.
+
+    The schema registry is unchanged.
 
     All data of the servers is lost. No role may be running; after the kill of a role, this waits for the end of its
     consumer session.
@@ -39,6 +42,8 @@ async def reset_stack(addresses: Addresses) -> None:
         await redis.flushdb()
     finally:
         await redis.aclose()
+    if addresses.database_url:
+        await pool.empty(addresses.database_url)
     await provision(addresses)
 
 
