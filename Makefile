@@ -23,7 +23,7 @@ packages = --editable '.[$(1)]' --editable ./client
 install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock $(packages) \
 	|| $(BIN)/python -m pip install --constraint requirements.lock $(packages)
 
-FUZZ_TESTS := tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py
+FUZZ_TESTS := tests/contract/api/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py
 
 .PHONY: help demo up test test-fast check fuzz format bench docs docs-serve watch lock clean
 

@@ -29,11 +29,6 @@ def test_modules_of_folders_within_are_not_counted(tmp_path: Path) -> None:
     assert list(breaches(tmp_path)) == []
 
 
-def test_tests_of_the_whole_lie_side_by_side(tmp_path: Path) -> None:
-    folder_of(tmp_path, "tests/pipeline", modules=MODULES + 1)
-    assert list(breaches(tmp_path)) == []
-
-
 @pytest.mark.parametrize("name", ["api/context.py", "portal/home.js", "tests/portal/test_page.py"])
 def test_a_file_may_be_full_and_no_fuller(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -34,7 +34,7 @@ from schemas.types import Interaction
 from streams.roles.archive import archive_role as archive
 from tests import waiting
 from tests.build import an_interaction, an_item
-from tests.pipeline.test_archive import Place
+from tests.pipeline.catalog.test_archive import Place
 from topics import TOPICS
 from topics.topic import INTERACTIONS, ITEMS
 

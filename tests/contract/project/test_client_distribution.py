@@ -21,7 +21,7 @@ from tests.unit.client.server import served
 from tests.unit.client.test_readme import EXAMPLES
 from topics.topic import INTERACTIONS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OURS = sorted({path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"})
 INFO = f"millrace_client-{__version__}.dist-info"
 USE = """

@@ -49,7 +49,7 @@ class World:
 
     async def start(self, **env: str) -> None:
         """Start the push worker."""
-        self.worker = await self.pipeline.start_module("tests.pipeline.push_worker", **(self.env | env))
+        self.worker = await self.pipeline.start_module("tests.pipeline.content.push_worker", **(self.env | env))
 
     async def kill(self) -> None:
         """Kill the push worker as a crash would."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROPERTIES = {
     *{"name", "image", "remoteUser", "capAdd", "hostRequirements", "customizations"},
     *{"onCreateCommand", "postCreateCommand", "forwardPorts", "portsAttributes", "otherPortsAttributes"},

@@ -10,7 +10,7 @@ import pytest
 from models.registry import MODELS, RATING_MODELS
 from streams.core.ranking.stages.features import ALL_GROUPS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_has_the_labels_of_the_feature_groups() -> None:

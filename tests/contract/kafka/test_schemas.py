@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from infra.kafka.registry import Registry
 from schemas.codec import Codec, DecodeError, avro_schema
 from schemas.generate import load
-from tests.contract import golden
+from tests.contract.kafka import golden
 from topics import TOPICS, Topic
 from topics.topic import LOCATIONS
 
@@ -55,9 +55,9 @@ def test_every_record_travels_in_a_topic() -> None:
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_the_present_schema_has_golden_bytes(record: type[msgspec.Struct]) -> None:
     stored_versions = golden.versions(record)
-    assert stored_versions, "run `python -m tests.contract.golden`"
+    assert stored_versions, "run `python -m tests.contract.kafka.golden`"
     assert stored_versions[-1].schema == golden.undocumented(avro_schema(record)), (
-        "run `python -m tests.contract.golden`"
+        "run `python -m tests.contract.kafka.golden`"
     )
     value = msgspec.convert(stored_versions[-1].value, record)
     assert Codec(record, golden.SCHEMA_ID).encode(value).hex() == stored_versions[-1].hex

@@ -10,7 +10,7 @@ import pytest
 
 from tests.portal.browser import CHROMIUM, Browser, browser
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
     (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md"), *ROOT.glob("client/*.md"))
 )

@@ -1,6 +1,6 @@
 """What was ever sent, kept: for each record the schemas it had, and the bytes of one sample under each.
 
-`python -m tests.contract.golden` adds a version where a record's schema has changed; a version is never edited.
+`python -m tests.contract.kafka.golden` adds a version where a record's schema has changed; a version is never edited.
 """
 
 import json

@@ -9,7 +9,7 @@ from cli.commands.stack.worker import ROLES
 from infra.local.servers import kafka, schema_registry
 from topics.topic import PARTITIONS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SERVERS = {"kafka", "registry", "redis", "postgres"}
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 APPLICATION = {name for name, service in SERVICES.items() if service["image"] == "millrace"}

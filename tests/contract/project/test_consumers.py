@@ -9,7 +9,7 @@ import pytest
 
 from infra.kafka.consumer import kafka_consumer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("api", "cli", "evaluation", "infra", "models", "streams", "topics")
 SOURCES = {str(path.relative_to(ROOT)): path.read_text() for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
 

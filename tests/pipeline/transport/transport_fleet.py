@@ -70,8 +70,13 @@ class Worker:
         self.log = home / "log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.pipeline.transport_worker", json.dumps({"home": str(home), **options})],
-                cwd=Path(__file__).parents[2],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.pipeline.transport.transport_worker",
+                    json.dumps({"home": str(home), **options}),
+                ],
+                cwd=Path(__file__).parents[3],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

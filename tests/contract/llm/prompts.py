@@ -1,4 +1,4 @@
-"""What the model is asked for one well-known person, kept as text: `python -m tests.contract.prompts` writes it anew.
+"""What the model is asked for one well-known person, as text: `python -m tests.contract.llm.prompts` writes it anew.
 
 A prompt that is edited must get another version, so that answers tell by which words they were asked for.
 """

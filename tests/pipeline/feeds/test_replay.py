@@ -31,7 +31,7 @@ from streams.core.position import Position
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, PROFILES
 
-FOLDER = Path(os.environ.get("MOVIELENS_DIR", Path(__file__).parents[3] / "shared" / "data" / "ml-100k"))
+FOLDER = Path(os.environ.get("MOVIELENS_DIR", Path(__file__).parents[4] / "shared" / "data" / "ml-100k"))
 """MovieLens 100K may not be redistributed: where it is not at hand, a world of our own is replayed."""
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import recipes
+from tests.contract.project import recipes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = recipes.read(DOCUMENT)
 CHECKS = (

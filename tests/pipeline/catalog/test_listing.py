@@ -17,7 +17,7 @@ from schemas.types import Item
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import T0_MS, an_interaction, an_item
-from tests.pipeline.test_catalogue_search import Place
+from tests.pipeline.catalog.test_catalogue_search import Place
 
 ITEMS = [
     an_item("post-1", category="Comedy", title="Funny cats", topics=["funny"], created_at=T0_MS + 1),

@@ -7,7 +7,7 @@ import yaml
 
 from infra.settings import RENAMED, SECTIONS, Settings, read, seconds_by_name, specifications, title, variable
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = {variable(spec): spec.default for spec in specifications()}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 NOT_IN_CONTAINERS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.transport_fleet import (
+from tests.pipeline.transport.transport_fleet import (
     PARTITIONS,
     Fleet,
     Stack,

@@ -19,7 +19,7 @@ from faust.types import TP
 from infra.settings import Settings
 from streams.runtime.faust_role import batch_limits
 from streams.transport import App, InFlight, Limits, StaleEventError, as_current, batch_topic, faust_app, run
-from tests.pipeline.transport_fleet import PARTITIONS, Stack, committed, create_topics, ends, producer
+from tests.pipeline.transport.transport_fleet import PARTITIONS, Stack, committed, create_topics, ends, producer
 
 LIMITS = batch_limits(Settings())
 

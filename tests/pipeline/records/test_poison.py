@@ -69,7 +69,7 @@ def kinds_of_poison(pipeline: Pipeline) -> dict[str, Callable[[int], Bytes]]:
 
 
 async def test_a_thousand_poison_messages_among_ten_thousand(pipeline: Pipeline) -> None:
-    worker = await pipeline.start_module("tests.pipeline.cursed_worker")
+    worker = await pipeline.start_module("tests.pipeline.records.cursed_worker")
     makers = kinds_of_poison(pipeline)
     names = [*makers][: len(makers)]
     codec = pipeline.registry.codec(Interaction)

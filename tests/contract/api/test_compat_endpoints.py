@@ -7,7 +7,7 @@ import pytest
 
 from api.app import endpoints
 from api.security.guard import Guard
-from tests.contract.test_requirements import ROOT
+from tests.contract.project.test_requirements import ROOT
 from tests.unit.api.builder import a_context
 
 OUTSIDE = {"/docs", "/redoc", "/"}

@@ -1,6 +1,6 @@
 """A worker for the tests of the transport: notes what it processed, holds its events, acknowledges them in checkpoints.
 
-python -m tests.pipeline.transport_worker '{"bootstrap_servers": ..., "app_id": ..., "topic": ..., ...}'
+python -m tests.pipeline.transport.transport_worker '{"bootstrap_servers": ..., "app_id": ..., "topic": ..., ...}'
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ async def alex(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
         alex.at("2023-11-16 12:00")
         await pipeline.start_module("tests.pipeline.clock_worker")
         await pipeline.start_module(
-            "tests.pipeline.push_worker", FCM_BASE_URL=pushed, FCM_SERVICE_ACCOUNT=fcm.service_account(pushed)
+            "tests.pipeline.content.push_worker", FCM_BASE_URL=pushed, FCM_SERVICE_ACCOUNT=fcm.service_account(pushed)
         )
         await pipeline.start("fetch", LLM_BASE_URL=services, ANTHROPIC_API_KEY=KEY)
         await pipeline.start_api(port, ADMIN_TOKEN="admins-only")

@@ -2,7 +2,7 @@ import pytest
 
 from streams.core.triggers.prefetch_request import PromptField
 from streams.fetchers import FETCHERS
-from tests.contract.prompts import FOLDER, text
+from tests.contract.llm.prompts import FOLDER, text
 
 PERSONAL: dict[str, set[PromptField]] = {
     "places": {"where", "when", "interests", "keywords", "muted", "travel_history", "relationship_status"},
@@ -21,7 +21,7 @@ def test_a_prompt_is_the_one_that_was_agreed(category: str) -> None:
     if now != stored_prompt:
         same_version = now.partition("-")[0] == stored_prompt.partition("-")[0]
         assert not same_version, f"raise the version of {category}"
-    assert now == stored_prompt, "python -m tests.contract.prompts"
+    assert now == stored_prompt, "python -m tests.contract.llm.prompts"
 
 
 def test_a_prompt_contains_only_the_permitted_fields_of_a_user() -> None:
