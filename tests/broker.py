@@ -187,8 +187,8 @@ class App:
         self.ledger.process(event.message.in_flight_batch)
         event.value.free()
 
-    def is_full(self, tp: Any, *, share: float = 1.0) -> bool:
-        return self.limits.reached(self.ledger.load(tp), share=share)
+    def processed_share(self, tp: Any) -> float:
+        return self.ledger.load(tp).processed_records / self.limits.max_processed_records
 
     def is_live(self, event: Any) -> bool:
         return self.ledger.is_live(getattr(event, "message", event).in_flight_batch)

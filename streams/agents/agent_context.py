@@ -26,6 +26,6 @@ class AgentContext(RoleContext):
     """Source partitions with whole batches waiting in the broker, as topic and number."""
 
     def folds_backlog(self) -> bool:
-        """Return whether a backlog waits that folding can go on with: its batches in flight are few."""
-        is_full = any(self.app.is_full(TP(*source), share=FULL_SHARE) for source in self.backlog)
+        """Return whether a backlog waits that folding can go on with: few of its folded records wait for feeds."""
+        is_full = any(self.app.processed_share(TP(*source)) >= FULL_SHARE for source in self.backlog)
         return bool(self.backlog) and not is_full

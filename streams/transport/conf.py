@@ -37,17 +37,16 @@ class Limits:
     drain_s: float = 5.0
     """Time for agents to finish when partitions are revoked or the worker stops."""
 
-    def reached(self, load: InFlight, *, share: float = 1.0) -> bool:
-        """Return whether a partition has reached a share of any of its limits.
+    def reached(self, load: InFlight) -> bool:
+        """Return whether a partition has reached any of its limits.
 
         Args:
             load: The batches in flight.
-            share: The share of the limits, above 0 and up to 1.
         """
         return (
-            load.records >= share * self.max_in_flight_records
-            or load.size_bytes >= share * self.max_in_flight_bytes
-            or load.processed_records >= share * self.max_processed_records
+            load.records >= self.max_in_flight_records
+            or load.size_bytes >= self.max_in_flight_bytes
+            or load.processed_records >= self.max_processed_records
         )
 
 
@@ -73,14 +72,16 @@ class App(faust.App):  # type: ignore[misc]
         """Free the records of an event that is acknowledged later, when the effects of its processing are durable."""
         self.consumer.process(event.message)
 
-    def is_full(self, tp: TP, *, share: float = 1.0) -> bool:
-        """Return whether the unacknowledged records of a partition have reached a share of their limits.
+    def is_full(self, tp: TP) -> bool:
+        """Return whether the unacknowledged records of a partition have reached any of their limits."""
+        return self.limits.reached(self.consumer.load(tp))
 
-        Args:
-            tp: The partition.
-            share: The share of the limits, above 0 and up to 1.
+    def processed_share(self, tp: TP) -> float:
+        """Return the processed, unacknowledged records of a partition as a share of their limit.
+
+        Records that were read ahead do not count: no checkpoint and no ranking makes room for them.
         """
-        return self.limits.reached(self.consumer.load(tp), share=share)
+        return float(self.consumer.load(tp).processed_records / self.limits.max_processed_records)
 
     def bytes_table(self, name: str, *, partitions: int) -> Any:
         """Return a table with keys and values of bytes, encoded by its writer."""

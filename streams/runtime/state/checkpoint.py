@@ -13,8 +13,8 @@ from streams.transport import App
 _BACKLOG_INTERVALS = 10
 """Intervals by which a checkpoint may be delayed under a backlog, so that repeated work is coalesced."""
 FULL_SHARE = 0.5
-"""Share of a partition's limits above which nothing is delayed. At the full limit, reading stops until the next
-checkpoint."""
+"""Share of the limit of processed records of a partition above which nothing is delayed. At the full limit, reading
+stops until the next checkpoint."""
 
 
 class Checkpoint:
@@ -110,7 +110,7 @@ class Checkpoint:
     def is_full(self) -> bool:
         """Return whether so many events are unacknowledged that reading would soon stop."""
         partitions = {event.message.tp for event in self._events}
-        return any(self._app.is_full(tp, share=FULL_SHARE) for tp in partitions)
+        return any(self._app.processed_share(tp) >= FULL_SHARE for tp in partitions)
 
     async def _run(self) -> None:
         self._last_s = asyncio.get_running_loop().time()

@@ -11,7 +11,7 @@ import pytest
 from infra.settings import Settings
 from streams.runtime.faust_role import batch_limits
 from streams.runtime.state.checkpoint import Checkpoint
-from streams.transport import InFlight, Limits
+from streams.transport import Limits
 
 INTERVAL_S = 2.0
 LIMITS = replace(batch_limits(Settings()), max_processed_records=100)
@@ -47,10 +47,9 @@ class App:
     def process(self, event: Event) -> None:
         event.message.in_flight_batch.is_processed = True
 
-    def is_full(self, tp: Any, *, share: float) -> bool:
+    def processed_share(self, tp: Any) -> float:
         batches = [event.message.in_flight_batch for event in self.events if event.message.tp == tp and not event.acked]
-        processed_records = sum(batch.records for batch in batches if batch.is_processed)
-        return self.limits.reached(InFlight(len(batches), 0, 0, processed_records), share=share)
+        return sum(batch.records for batch in batches if batch.is_processed) / self.limits.max_processed_records
 
     def is_live(self, event: Any) -> bool:
         return True
