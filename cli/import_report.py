@@ -25,14 +25,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     rows: int
     items: int
-    repeated: int
-    rejected: int
-    added: int
-    updated: int
-    unchanged: int
+    repeated: int  # wire
+    rejected: int  # wire
+    added: int  # wire
+    updated: int  # wire
+    unchanged: int  # wire
     absent: int
     """Number of catalog items of the source that the file does not contain."""
-    removed: int
+    removed: int  # wire
     notes: list[str]
     rejected_file: str | None
     problems: list[str]

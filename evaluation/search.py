@@ -23,7 +23,7 @@ class Expectation(msgspec.Struct, frozen=True):
     expects: str
     title: str
     """A regular expression for the product name; case is ignored."""
-    filed: list[str]
+    filed: list[str]  # wire
     """Sub-categories, at least one of which a relevant product has."""
 
     def is_met(self, title: str, filed: Iterable[str]) -> bool:

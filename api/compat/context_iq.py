@@ -92,7 +92,7 @@ class ContextIqProfile(msgspec.Struct):
     total_interactions: int
     interaction_breakdown: dict[str, int]
     top_categories: list[CategoryCount]
-    cached: bool
+    cached: bool  # wire
 
 
 class ContentEntry(msgspec.Struct):
@@ -131,7 +131,7 @@ class StatedPreferences(msgspec.Struct):
     user_id: str
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     city: str | None = None
 

@@ -82,7 +82,7 @@ class ScoredContents(msgspec.Struct):
 
     user_id: str
     recommendations: list[ScoredContent]
-    cached: bool
+    cached: bool  # wire
     timestamp: str
 
 

@@ -141,7 +141,7 @@ class StatedProfile(msgspec.Struct):
 
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
@@ -153,7 +153,7 @@ class ShownUserProfile(msgspec.Struct):
 
     user_id: str
     segment: str
-    stated: StatedProfile
+    stated: StatedProfile  # wire
     preferences: Preferences
     hours: list[float]
     """Activity by hour of the day, UTC."""

@@ -147,7 +147,7 @@ class ShopProduct(msgspec.Struct, gc=False):
 class ShopHome(msgspec.Struct):
     """The lists of a home page; `personalized` is empty for new users and after 30 days of inactivity."""
 
-    personalized: list[ShopProduct]
+    personalized: list[ShopProduct]  # wire
     trending: list[ShopProduct]
     best_value: list[ShopProduct]
     top_categories: dict[str, list[ShopProduct]]

@@ -48,7 +48,7 @@ class ClearedCache(msgspec.Struct, frozen=True):
     """The number of deleted cache entries."""
 
     user_id: str
-    cleared: int
+    cleared: int  # wire
 
 
 class AdminEndpoints:

@@ -80,10 +80,10 @@ class Als(RefittedModel):
         normal = gram + (rows * values[:, None]).T @ rows
         strength = self._regularization * (float(values.sum()) + self._unseen * others)
         normal[np.diag_indices_from(normal)] += strength
-        folded: Factors
-        _, folded, failed = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
-        assert not failed, "a positive diagonal was added"
-        return folded
+        factors: Factors
+        _, factors, info = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
+        assert not info, "a positive diagonal was added"
+        return factors
 
     def _knows(self, item: int) -> bool:
         return item < len(self._factors)

@@ -74,7 +74,7 @@ class Ranker:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
-        self.removed: Counter[str] = Counter()
+        self.removed_counts: Counter[str] = Counter()
         """Items of the catalog that were removed from rankings, by filter."""
 
     @property
@@ -109,9 +109,9 @@ class Ranker:
                 await self._wait_for_work()
                 continue
             started_s = asyncio.get_running_loop().time()
-            ranked = [(record, self._rank(record, features)) for record, features in work.values()]
+            feeds = [(record, self._rank(record, features)) for record, features in work.values()]
             await self._start_write(
-                [(record, feed) for record, feed in ranked if feed is not None], self._complete(work)
+                [(record, feed) for record, feed in feeds if feed is not None], self._complete(work)
             )
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
@@ -168,7 +168,7 @@ class Ranker:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
         candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))
-        self.removed.update(candidates.removed)
+        self.removed_counts.update(candidates.removed_counts)
         return rank_candidates(candidates, catalog, blender, self._params, now_ms=now_ms, llm=llm)
 
     async def _refresh(self) -> bool:

@@ -101,7 +101,7 @@ def lists_of(events: list[Interaction], items: list[Item]) -> dict[str, list[str
     for item in items:
         blend.learner.catalog.apply_item(item)
     stream = of_dataset(Dataset(name="a day", items=items, profiles=[], interactions=events), repeats=False)
-    outcome = replay(blend, stream, "as-served", part="all", delays=DELAYS)
+    outcome = replay(blend, stream, "as-served", split="all", delays=DELAYS)
     return {
         events[index].event_id: [stream.items[item] for item in outcome.top[row].tolist()]
         for index, row in zip(outcome.event_index.tolist(), outcome.list_index.tolist(), strict=True)

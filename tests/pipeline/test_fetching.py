@@ -170,7 +170,7 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
     assert (cached.source, cached.fallback, cached.items) == ("catalogue", reason, content.items)
     assert len(rig.claude.requests) == sum(call.attempts for call in rig.calls) == requests
     assert [call.outcome for call in rig.calls] == [reason] * bool(requests)
-    assert (rig.fetching.answered, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
+    assert (rig.fetching.answer_counts, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
     assert rig.publisher.values_of(ITEMS) == []
 
 

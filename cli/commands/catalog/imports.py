@@ -85,7 +85,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
             metavar="COUNT|PERCENT", help="Maximum number or percentage of rejected rows; more end with exit code 1."
         ),
     ] = "10%",
-    rejected: Annotated[
+    rejected: Annotated[  # wire
         Path | None, typer.Option(help="The file for rejected rows. Default: a file under MILLRACE_HOME.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,

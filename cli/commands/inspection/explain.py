@@ -48,7 +48,7 @@ class ExplainReport(msgspec.Struct, frozen=True):
     """The explanation of an item, with the feed that is served."""
 
     user_id: str
-    served: ServedPosition | None
+    served: ServedPosition | None  # wire
     """None if no feed of the user is stored."""
     explanation: ItemExplanation
     """Of the feed ranked again, from the newest features and the present catalog and model."""

@@ -151,7 +151,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     console.print(_describe(stream), soft_wrap=True)
     stream = _prepared(stream, protocol, console)
     options = EvaluationSpec(
-        protocol=protocol, part=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
+        protocol=protocol, split=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
     if protocol == _RMSE:
         result = _rated(stream, options, console)
@@ -162,7 +162,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 repeats=repeats,
                 protocol=other,
                 label=None if other == protocol else label_of(name, other),
-                part=options.part,
+                split=options.split,
                 model=name,
                 seed=seed + number,
                 cold=cold,
@@ -245,7 +245,7 @@ def _read(path: Path, console: Console) -> Dataset:
 
 
 def _describe(stream: Stream) -> str:
-    kind = "ratings" if stream.rated else "no ratings"
+    kind = "ratings" if stream.has_ratings else "no ratings"
     return (
         f"{escape(stream.name)}: {len(stream):,} events of {len(stream.users):,} users on {len(stream.items):,} items; "
         f"{kind}, {int(stream.positive.sum()):,} positive; items {'may' if stream.repeats else 'do not'} repeat"
@@ -278,18 +278,18 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
 
 def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
-        result = cold_start.report(stream, options, run_result.runs, run_result.skipped)
+        result = cold_start.report(stream, options, run_result.runs, run_result.skip_reasons)
         table.print_cold_start(result, console)
         return result
-    result = report.report(stream, options, run_result.runs, run_result.skipped)
+    result = report.report(stream, options, run_result.runs, run_result.skip_reasons)
     (table.print_metrics if options.ablate is None else table.print_ablation)(result, console)
     return result
 
 
 def _rated(stream: Stream, options: EvaluationSpec, console: Console) -> Report:
-    if not stream.rated:
+    if not stream.has_ratings:
         raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
-        result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
+        result = report.about(stream, options) | rmse.report(stream, options.split, on_progress=show)
     table.print_rating_errors(result, console)
     return result

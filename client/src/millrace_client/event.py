@@ -91,7 +91,7 @@ class Profile(Event, frozen=True, kw_only=True):
     segment: str = ""
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
@@ -132,7 +132,7 @@ class PublishResult:
 
 
 class _Accepted(msgspec.Struct):
-    accepted: int = 1
+    accepted: int = 1  # wire
     problems: list[Problem] = []
 
 

@@ -24,8 +24,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The next page."""
     page_size: int = 1_000
     records: int = 0
-    published: int = 0
-    repeated: int = 0
+    published: int = 0  # wire
+    repeated: int = 0  # wire
     """Number of records that had been published before."""
     bad: int = 0
     """Number of records sent to the dead-letter topic."""

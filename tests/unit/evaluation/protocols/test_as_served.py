@@ -16,7 +16,7 @@ EARLY: list[Line] = [*filler(5), ("b", "x", 5.0, 10), ("b", "y", 5.0, 11), ("b",
 
 
 def served(stream: Stream, model: Scripted | None = None, **delays: int) -> ReplayOutcome:
-    return replay(model or Scripted(SCORES), stream, "as-served", part="all", delays=ServingDelays(**delays))
+    return replay(model or Scripted(SCORES), stream, "as-served", split="all", delays=ServingDelays(**delays))
 
 
 def queries_of(model: Scripted, user: str) -> list[ModelQuery]:
@@ -87,8 +87,8 @@ def test_the_test_events_are_those_of_prequential_strict() -> None:
     draw = random.Random(0)
     lines = [(f"u{draw.randrange(9)}", f"i{draw.randrange(400)}", 1.0 + n % 5, n // 3) for n in range(600)]
     stream = a_stream(*lines, repeats=False)
-    strict = replay(Scripted(), stream, "prequential-strict", part="validation")
-    outcome = replay(Scripted(), stream, "as-served", part="validation")
+    strict = replay(Scripted(), stream, "prequential-strict", split="validation")
+    outcome = replay(Scripted(), stream, "as-served", split="validation")
     assert len(outcome.event_index)
     assert sorted(outcome.event_index.tolist()) == sorted(strict.event_index.tolist())
 

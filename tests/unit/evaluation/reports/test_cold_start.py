@@ -88,7 +88,7 @@ def test_the_report_shows_accuracy_by_known_events() -> None:
         return {event.item_id for event in stream.events if event.user_id == user and event.at_ms == at_ms}
 
     stream = a_walk(items=20, repeats=True)
-    spec = EvaluationSpec(protocol="prequential-strict", part="test", seed=0, seeds=2, cold=True)
+    spec = EvaluationSpec(protocol="prequential-strict", split="test", seed=0, seeds=2, cold=True)
     runs = [replay(Follower(), stream, spec.protocol, seed=seed, cold=True) for seed in (0, 1)]
     report = cold_start.report(stream, spec, {"follower": runs}, {})
     assert report["known"] == [0, 1, 2, 3, 5, 10, None]

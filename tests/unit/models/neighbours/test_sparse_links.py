@@ -70,12 +70,12 @@ def test_a_full_row_drops_its_weakest_links_for_their_popularity() -> None:
     for other in range(1, 9):
         links.add_events(other, 100.0 if other in {3, 4} else 1.0)
         links.link(0, np.array([other], np.int32), into=np.zeros((1, 1)), out=np.full((1, 1), 2.0 + other))
-    assert not links.dropped
+    assert not links.dropped_links
     links.link(0, np.array([9], np.int32), into=np.zeros((1, 1)), out=np.ones((1, 1)))
     others, sums = links.row(0)
     assert others.tolist() == [1, 2, 5, 6, 7, 8, 9], "5 and 6 of 100 events are less than 3 of one"
     assert sums[0].tolist() == [3.0, 4.0, 7.0, 8.0, 9.0, 10.0, 1.0]
-    assert links.dropped == 2
+    assert links.dropped_links == 2
 
 
 def test_a_loaded_row_replaces_the_one_before_and_keeps_its_strongest_links() -> None:

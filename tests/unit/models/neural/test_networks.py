@@ -25,7 +25,7 @@ BUILDERS: dict[str, Callable[[], Model]] = {
     "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, learning_rate=0.1)),
     "lightgcn": lambda: LightGcn(LightGcnConfig(dim=8, refit_every=40)),
     "dot-product": lambda: DotProduct(DotProductConfig(embedding_dim=8, batch=32)),
-    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden=16, refit_every=40, learning_rate=0.01, dropout=0.0)),
+    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden_dim=16, refit_every=40, learning_rate=0.01, dropout=0.0)),
     "sequence": lambda: SelfAttention(
         SequenceConfig(dim=16, length=4, refit_every=40, learning_rate=0.01, dropout=0.0)
     ),
@@ -209,7 +209,7 @@ def of_inputs(network: DeepNetwork, rows: int) -> tuple[torch.Tensor, torch.Tens
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_the_deep_network_drops_out_and_normalizes_batches_while_it_learns_only(dropout: float) -> None:
-    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden=32, length=3, dropout=dropout))
+    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden_dim=32, length=3, dropout=dropout))
     inputs = of_inputs(network, 8)
     half = tuple(rows[:4] for rows in inputs)
     network.train()
@@ -222,7 +222,7 @@ def test_the_deep_network_drops_out_and_normalizes_batches_while_it_learns_only(
 
 
 def test_the_deep_network_has_a_hidden_layer_that_is_not_linear() -> None:
-    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden=32, length=3)).eval()
+    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden_dim=32, length=3)).eval()
     vectors = torch.randn(8, 12, generator=torch.Generator().manual_seed(1))
     middle = (network.tower(vectors) + network.tower(-vectors)) / 2
     assert not torch.allclose(middle, network.tower(torch.zeros_like(vectors)), atol=1e-3)

@@ -111,11 +111,11 @@ def fold(state: UserState, events: Iterator[Interaction | Profile | Content]) ->
         position = Position(0, number, T0_MS + number)
         match event:
             case Interaction():
-                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, trimmed=trimmed)
+                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, evictions=trimmed)
             case Profile():
-                user_state.fold_profile(state, event, position, trimmed=trimmed)
+                user_state.fold_profile(state, event, position, evictions=trimmed)
             case Content():
-                user_state.fold_content(state, event, position, trimmed=trimmed)
+                user_state.fold_content(state, event, position, evictions=trimmed)
     return trimmed
 
 
@@ -252,7 +252,7 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
         record_limit.check(batch, now_ms=T0_MS + 10_000)
-        item_stats.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
+        item_stats.fold(state, batch, params=SIGNAL_PARAMS, evictions=trimmed)
     assert sum(state.counts.values()) == 1_200
     assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
     assert len(encoded(ITEM_STATS, item_stats.stats(state))) < ROOM
@@ -284,7 +284,7 @@ def test_a_view_knows_the_strongest_segments() -> None:
     assert len(view.segments) == SEGMENTS
     assert {"young", "old", "odd-1999"} <= set(view.segments)
     assert "odd-0" not in view.segments
-    assert view.trimmed["segments"] == 2_000 + 2 - SEGMENTS
+    assert view.evictions["segments"] == 2_000 + 2 - SEGMENTS
     assert view.segments["young"][:3].tolist() == [10.0, 11.0, 12.0]
     assert np.isinf(view.segments["odd-1999"][:3]).all(), "nothing is left of what gave way"
     view.apply_stats(stats("weak", segments={"weakest": -1.0}))
@@ -327,7 +327,7 @@ def test_the_largest_categories_have_charts() -> None:
     view.refresh()
     assert len(view.charts.popular_in) == MAX_CATEGORIES
     assert "c1199" in view.charts.popular_in
-    assert view.trimmed["categories"] == 200
+    assert view.evictions["categories"] == 200
 
 
 def test_segments_that_grow_stronger_find_a_place() -> None:
@@ -354,13 +354,13 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     [row] = live.rows(10_000)
     assert len(encoded(ITEM_NEIGHBORS, row)) < ROOM
     assert names[-1] in row.neighbors
-    assert live.trimmed["links"] + view.neighbors.links.dropped == len(names) - len(row.neighbors) > 0
+    assert live.omissions["links"] + view.neighbors.links.dropped_links == len(names) - len(row.neighbors) > 0
     assert row.neighbors == names[-len(row.neighbors) :], "the strongest, in their order"
     tastes = np.zeros((len(names), len(names)), np.float32)
     tastes[0] = strengths
     trimmed: Counter[str] = Counter()
     version = FittedVersion(a_version(), [], {}, names, tastes, "ease")
-    first = next(item_weight_rows(version, trimmed=trimmed))
+    first = next(item_weight_rows(version, omissions=trimmed))
     assert len(encoded(ITEM_WEIGHTS, first)) < ROOM
     assert names[-1] in first.others
     assert trimmed["weights"] == len(names) - len(first.others)

@@ -225,7 +225,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
     [letter] = world.broker.newest(DEAD_LETTERS).values()
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
-    assert ranker.removed["muted"] == len(users)
+    assert ranker.removed_counts["muted"] == len(users)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     assert DEFAULT_FEED not in world.broker.newest(FEEDS)

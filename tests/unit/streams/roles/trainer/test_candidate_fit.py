@@ -33,8 +33,8 @@ def a_reversed_world() -> World:
 
 
 def test_a_fit_is_judged_on_the_outcomes_of_its_last_fifth(fit: CandidateFit) -> None:
-    assert 0.15 * 900 <= fit.judged.outcomes <= 0.2 * 900
-    assert fit.judged.hr()[0] > 2 * 10 / ITEMS  # twice what chance would hit
+    assert 0.15 * 900 <= fit.judged_ranks.outcomes <= 0.2 * 900
+    assert fit.judged_ranks.hr()[0] > 2 * 10 / ITEMS  # twice what chance would hit
 
 
 def test_the_first_fit_is_promoted(fit: CandidateFit) -> None:
@@ -75,18 +75,20 @@ def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decide
     before = taught(items, events[:800])
     watermark = before.learner.catalog.watermark
     again = taught(items, events, serving=IncumbentModel(before.learner.blender.state(), watermark))
-    assert again.unseen.outcomes == len(events) - 800 < again.judged.outcomes
-    assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen.outcomes
-    own, rival = again.unseen.ndcg()
+    assert again.unseen_ranks.outcomes == len(events) - 800 < again.judged_ranks.outcomes
+    assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen_ranks.outcomes
+    own, rival = again.unseen_ranks.ndcg()
     assert own == pytest.approx(rival, abs=0.01)  # taught alike, they rank alike
 
 
 def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reached(
     world: World, fit: CandidateFit
 ) -> None:
-    state, reached = fit.learner.blender.state(), fit.judged.ndcg()[0]
+    state, reached = fit.learner.blender.state(), fit.judged_ranks.ndcg()[0]
     same = taught(*world, serving=IncumbentModel(state, NEVER, reached))
-    assert same.judged.ndcg_delta()[0] == pytest.approx(0.0, abs=0.01)  # held against each other, they say nothing
+    assert same.judged_ranks.ndcg_delta()[0] == pytest.approx(
+        0.0, abs=0.01
+    )  # held against each other, they say nothing
     assert same.verdict(tolerance=0.0).status == SERVING
     assert taught(*world, serving=IncumbentModel(state, NEVER, 2 * reached)).verdict(tolerance=0.0).status == REFUSED
 
@@ -94,7 +96,7 @@ def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reache
 def tallied(rank: float, rival: float, times: int = 100) -> CandidateFit:
     fit = CandidateFit(PARAMS, {}, [], total=1, serving=IncumbentModel(new_blender().state()))
     for number in range(times):
-        fit.judged.add(rank, rival + number % 2 / 1_000)
+        fit.judged_ranks.add(rank, rival + number % 2 / 1_000)
     return fit
 
 
@@ -109,8 +111,8 @@ def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
 def test_worse_by_what_may_be_chance_is_promoted() -> None:
     fit = CandidateFit(PARAMS, {}, [], total=1, serving=IncumbentModel(new_blender().state()))
     for number in range(100):
-        fit.judged.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
-    lead, error = fit.judged.ndcg_delta()
+        fit.judged_ranks.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
+    lead, error = fit.judged_ranks.ndcg_delta()
     assert -2 * error < lead < 0
     assert fit.verdict(tolerance=0.0).status == SERVING
 
@@ -127,7 +129,7 @@ def test_a_tie_counts_at_its_mean_rank(fit: CandidateFit) -> None:
     level = new_blender()
     level.table[:] = 0.0
     ranked = taught(*a_world(400), serving=IncumbentModel(level.state(), NEVER))
-    assert ranked.judged.ndcg()[1] < 0.1  # 30 candidates or so at their mean rank of 15
+    assert ranked.judged_ranks.ndcg()[1] < 0.1  # 30 candidates or so at their mean rank of 15
 
 
 def test_an_item_enters_after_the_time_it_was_created() -> None:
