@@ -55,7 +55,7 @@ class Rig:
         self.on_progress = on_progress
         self._on_step = on_step
         self.admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
-        self.folded: Size | None = None
+        self.folded_size: Size | None = None
         """Size of the fully processed history on the servers, which later cases reuse; None without one."""
 
     async def connect(self) -> None:
@@ -77,7 +77,7 @@ class Rig:
     async def reset(self) -> None:
         """Reset the servers and the workers' tables."""
         self.on_progress("empty the servers", 0, 0)
-        self.folded = None
+        self.folded_size = None
         await reset_stack(self.addresses)
         await asyncio.to_thread(shutil.rmtree, self.settings.millrace_home / "worker", ignore_errors=True)
 

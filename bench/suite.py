@@ -32,10 +32,10 @@ class Plan:
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
-        size, ranked = self.size, self.ranking
+        size, history = self.size, self.ranking
         return {
-            "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {ranked.events:,} interactions of"
-            f" {ranked.users:,} users; processor time of one core, in this process.",
+            "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {history.events:,} interactions of"
+            f" {history.users:,} users; processor time of one core, in this process.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"

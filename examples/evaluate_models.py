@@ -27,7 +27,7 @@ def evaluate(data: Path, models: list[str]) -> Report:
     """Return the report of some models on the last fifth of the events."""
     stream = of_dataset(detect.read(data))
     tasks = [RunTask(path=data, repeats=None, protocol=PROTOCOL, split="test", model=name, seed=0) for name in models]
-    result = contest.run(tasks, stream, jobs=1, on_progress=lambda task, learned: None)
+    result = contest.run(tasks, stream, jobs=1, on_progress=lambda task, count: None)
     spec = EvaluationSpec(protocol=PROTOCOL, split="test", seed=0, seeds=1)
     return report.report(stream, spec, result.runs, result.skip_reasons)
 

@@ -110,7 +110,7 @@ class SearchEndpoints:
                 results=list(items.values())[: query.limit],
                 next_offset=end if 0 < end < page.total else None,
                 cursor=page.cursor,
-                corrected=matches.corrected,
+                corrected=matches.corrections,
                 fallback_reason=NO_MATCHES if fallback else None,
             )
         )

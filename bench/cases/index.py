@@ -58,7 +58,7 @@ def _queries(vectors: Vectors) -> Vectors:
     shape = (_QUERIES, _LIKINGS)
     kinds, items = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)
     own = np.minimum(items // len(CATEGORIES) * len(CATEGORIES) + kinds, len(vectors) - 1)
-    liked = np.where(draw.random(shape) < LOYALTY, own, items)
-    queries = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked])
-    normalized: Vectors = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-    return normalized
+    liked_items = np.where(draw.random(shape) < LOYALTY, own, items)
+    queries = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked_items])
+    unit_queries: Vectors = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return unit_queries

@@ -89,9 +89,9 @@ def leave_last_out(stream: Stream, split: Split) -> Iterator[Step]:
     users = _runs(order, stream.user[order])
     back = 1 if split == "test" else 2
     targets = [user_events[-back] for user_events in users if len(user_events) > back]
-    unseen = np.zeros(len(stream), np.bool_)
-    unseen[[index for user_events in users for index in user_events[-back:]]] = True
-    yield from in_batches(Learn, np.flatnonzero(~unseen))
+    is_holdout = np.zeros(len(stream), np.bool_)
+    is_holdout[[index for user_events in users for index in user_events[-back:]]] = True
+    yield from in_batches(Learn, np.flatnonzero(~is_holdout))
     for target in sorted(targets):
         if stream.repeats or stream.fresh[target]:
             yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))

@@ -137,5 +137,5 @@ def _interactions(stream: Stream, events: Indices) -> Stream:
         positive=np.ones(len(selected_events), np.bool_),
         fresh=fresh,
         events=[ModelEvent(event.user_id, event.item_id, event.at_ms, 1.0) for event in selected_events],
-        rated=False,
+        has_ratings=False,
     )

@@ -87,7 +87,7 @@ class PersonalWeights:
         weights = self.blender.weights(context) + own
         scores = features.weighted_sum(weights.astype(np.float32))
         self.blender.fallback.judge(
-            features.ranks(chosen_index, listed=LISTED, among=among),
+            features.ranks(chosen_index, list_length=LISTED, among=among),
             rank_of(scores, chosen_index, among=among),
             outcome_weight=outcome_weight,
         )

@@ -154,11 +154,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return await super().wait_first(*awaitables, timeout=timeout)
         try:
             waits_for = first.send(None)
-        except BaseException as ended:
+        except BaseException as error:
             for other in filter(asyncio.iscoroutine, others):
                 other.close()
-            if isinstance(ended, StopIteration):
-                return WaitResults([first], [ended.value], False)
+            if isinstance(error, StopIteration):
+                return WaitResults([first], [error.value], False)
             raise
         return await super().wait_first(_BlockedCoroutine(first, waits_for), *others, timeout=timeout)
 
@@ -310,5 +310,5 @@ class _BlockedCoroutine:
                 value, step = error, self._coroutine.throw
             try:
                 self._waits_for = step(value)
-            except StopIteration as ended:
-                return ended.value
+            except StopIteration as stop:
+                return stop.value

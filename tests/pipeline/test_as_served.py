@@ -85,11 +85,11 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
             await pipeline.publish(INTERACTIONS, [own])
             await until(partial(is_ranked, own), what="the reader's feed")
             trainer.send_signal(signal.SIGCONT)
-    judged = lists_of(events, items)
+    lists = lists_of(events, items)
     unlike = {
-        event_id: (list(zip(feed.items, feed.scores, strict=True))[: K + 2], judged[event_id])
+        event_id: (list(zip(feed.items, feed.scores, strict=True))[: K + 2], lists[event_id])
         for event_id, feed in read.items()
-        if judged[event_id] != feed.items[:K]
+        if lists[event_id] != feed.items[:K]
     }
     assert not unlike
     assert len({tuple(feed.items[:K]) for feed in read.values()}) > ROUNDS // 2, "lists differ among readers and times"

@@ -195,10 +195,10 @@ def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
             raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
     if protocol == _RMSE:
         return
-    chosen = PROTOCOLS[protocol]
-    if part not in chosen.splits:
-        raise OperatorError(f"{protocol} has no part {part}.", f"Choose one of {', '.join(chosen.splits)}.")
-    if cold and chosen.has_live_histories:
+    definition = PROTOCOLS[protocol]
+    if part not in definition.splits:
+        raise OperatorError(f"{protocol} has no part {part}.", f"Choose one of {', '.join(definition.splits)}.")
+    if cold and definition.has_live_histories:
         raise OperatorError(f"{protocol} holds no users out.", "Choose another protocol for --cold.")
 
 
@@ -212,12 +212,12 @@ def _prepared(stream: Stream, protocol: str, console: Console) -> Stream:
     """Return the stream as the protocol replays it."""
     if protocol == _RMSE:
         return stream
-    prepared = PROTOCOLS[protocol].prepare(stream)
-    if prepared is not stream:
-        console.print(f"{protocol} keeps {_describe(prepared)}", soft_wrap=True)
-    if not len(prepared):
+    prepared_stream = PROTOCOLS[protocol].prepare(stream)
+    if prepared_stream is not stream:
+        console.print(f"{protocol} keeps {_describe(prepared_stream)}", soft_wrap=True)
+    if not len(prepared_stream):
         raise OperatorError(f"No events are left for {protocol}.", "Choose another protocol.")
-    return prepared
+    return prepared_stream
 
 
 def _names(models: str) -> list[str]:
@@ -256,7 +256,7 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
     """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
-            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.name} {task.seed}", learned)
+            tasks, stream, jobs=jobs, on_progress=lambda task, count: show(f"{task.name} {task.seed}", count)
         )
 
 

@@ -115,11 +115,11 @@ class PublishResult:
 
     def add(self, body: bytes) -> None:
         """Add the response to a request that succeeded, at least in part."""
-        accepted = _accepted_decoder.decode(body)
+        answer = _accepted_decoder.decode(body)
         self._problems += (
-            msgspec.structs.replace(problem, index=self._count + problem.index) for problem in accepted.problems
+            msgspec.structs.replace(problem, index=self._count + problem.index) for problem in answer.problems
         )
-        self._count += accepted.accepted + len(accepted.problems)
+        self._count += answer.accepted + len(answer.problems)
 
     def check(self) -> None:
         """Raise an error if any event was invalid.

@@ -67,8 +67,8 @@ def archive(folder: Path, coordinates: str, *, on_progress: OnProgress, instead:
 
     def download(partial: Path) -> None:
         component = _context(partial, on_progress).project(group, name).at_version(version)
-        with tarfile.open(component.artifact(classifier, "tar.gz").resolve()) as packed:
-            packed.extractall(partial, filter="data")
+        with tarfile.open(component.artifact(classifier, "tar.gz").resolve()) as tar:
+            tar.extractall(partial, filter="data")
         shutil.rmtree(partial / "maven")
 
     _once(folder, download, instead=instead)

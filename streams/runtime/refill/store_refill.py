@@ -116,7 +116,7 @@ class Refills:
         Args:
             topic: The topic to read.
             fill: Writes its records to the store.
-            owner_topic: The topic whose assigned partitions decide which partitions of `topic` to read; `topic` by default.
+            owner_topic: The topic whose assigned partitions decide which ones of `topic` to read; `topic` by default.
             age_ms: Largest age of the records to read, in ms; all by default.
         """
         self._sources.append(_RefillSource(topic, owner_topic or topic, fill, age_ms))

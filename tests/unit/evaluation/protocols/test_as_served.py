@@ -41,9 +41,9 @@ def test_models_know_what_was_published_by_then_and_the_history_all_of_the_users
     stream = a_stream(*EARLY, ("c", "f1", 5.0, 99), ("a", "x", 5.0, 100), ("c", "y", 5.0, 100), ("a", "y", 5.0, 200))
     model = Scripted(SCORES)
     served(stream, model)
-    learned = model.log[: len(model.log) - 1 - model.log[::-1].index("rank a")]
-    assert "learn c:f1" in learned, "published at the whole second 100"
-    assert "learn a:x" not in learned, "the next publication is at second 101"
+    log = model.log[: len(model.log) - 1 - model.log[::-1].index("rank a")]
+    assert "learn c:f1" in log, "published at the whole second 100"
+    assert "learn a:x" not in log, "the next publication is at second 101"
     assert history_of(queries_of(model, "a")[1]) == ["x"]
 
 
@@ -110,10 +110,10 @@ BOTH = clicks(*((user, f"i{n}", 10 * n) for n in range(9) for user in ("a", "b",
 
 def test_weights_serve_once_they_are_published() -> None:
     blend = a_blend(events=BOTH)
-    learned = blend.learner.blender
-    assert learned.outcomes
-    assert blend._blender(84_999).outcomes < learned.outcomes, "the last event, at 80 s, is in the period from 80 s on"
-    assert blend._blender(85_000).outcomes == learned.outcomes
+    blender = blend.learner.blender
+    assert blender.outcomes
+    assert blend._blender(84_999).outcomes < blender.outcomes, "the last event, at 80 s, is in the period from 80 s on"
+    assert blend._blender(85_000).outcomes == blender.outcomes
 
 
 def test_weights_that_are_never_published_never_serve() -> None:

@@ -72,10 +72,10 @@ def test_every_event_is_learned_once_and_in_order() -> None:
     for protocol in ("prequential", "prequential-strict"):
         model = Scripted()
         replay(model, a_stream(*lines, repeats=True), protocol)
-        learned = [line.removeprefix("learn ") for line in model.log if line.startswith("learn")]
+        learned_lines = [line.removeprefix("learn ") for line in model.log if line.startswith("learn")]
         if protocol == "prequential":
-            assert learned == [f"{user}:{item}" for user, item, _, _ in lines]
-        assert sorted(learned) == sorted(f"{user}:{item}" for user, item, _, _ in lines)
+            assert learned_lines == [f"{user}:{item}" for user, item, _, _ in lines]
+        assert sorted(learned_lines) == sorted(f"{user}:{item}" for user, item, _, _ in lines)
 
 
 def test_validation_never_sees_the_test_part() -> None:

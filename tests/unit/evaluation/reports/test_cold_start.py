@@ -39,13 +39,13 @@ def held_out(seed: int) -> tuple[Scripted, list[str]]:
 
 
 def test_held_out_users_are_not_learned_from_and_five_seeds_hold_out_everyone_once() -> None:
-    ranked = []
+    ranked_users = []
     for seed in range(GROUPS):
         model, users = held_out(seed)
         assert not {line for line in model.log if line.startswith("learn") and line[6:].partition(":")[0] in users}
         assert len([line for line in model.log if line.startswith("learn")]) == len(STREAM) * 4 / 5
-        ranked += users
-    assert sorted(ranked) == USERS
+        ranked_users += users
+    assert sorted(ranked_users) == USERS
 
 
 def test_models_learn_the_last_events_and_nothing_else() -> None:

@@ -122,19 +122,19 @@ def test_a_user_folded_into_the_graph_is_the_fitted_one_without_its_own_layer() 
     graph = history / np.sqrt(history.sum(axis=1, keepdims=True) * history.sum(axis=0))
     users, items = model._user.numpy(), model._item.numpy()
     smooth_items = (items + graph.T @ users + graph.T @ (graph @ items)) / 3
-    folded = (graph @ items + graph @ (graph.T @ users)) / 3
+    expected = (graph @ items + graph @ (graph.T @ users)) / 3
     for user in range(32):
         own = [(event.item_id, 1.0) for event in events if event.user_id == f"u{user}"]
         scores = model.scores([ModelQuery("new", own)])[0]
-        np.testing.assert_allclose(scores, smooth_items @ folded[user], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(scores, smooth_items @ expected[user], rtol=1e-3, atol=1e-5)
 
 
 def test_dot_products_are_trained_each_hour_of_event_time() -> None:
     model = DotProduct()
     model.learn(checkerboard(1))
-    untrained = model.scores([ModelQuery("u0", (("i0", 1.0),))])
+    first_scores = model.scores([ModelQuery("u0", (("i0", 1.0),))])
     model.learn([ModelEvent("u1", "i1", T0_MS + HOUR_MS - 1, 1.0)])
-    assert untrained.shape == (1, 4)
+    assert first_scores.shape == (1, 4)
     assert not len(model._item)
     model.learn([ModelEvent("u1", "i3", T0_MS + HOUR_MS, 1.0)])
     assert len(model._item) == 5
@@ -179,11 +179,11 @@ def test_dot_products_without_unmet_contents_predict_ratings() -> None:
     ]
     model = DotProduct(DotProductConfig(embedding_dim=8, epochs=60, batch=32, negatives=0))
     model.learn([*events, ModelEvent("u0", "i0", T0_MS + 2 * HOUR_MS, 1.0, 0.2)])
-    predicted = np.array(
+    predictions = np.array(
         [model.scores([ModelQuery(f"u{user}")])[0][model.items.get(f"i{item}")] for user, item in pairs[180:]]
     )
     expected = np.array([0.9 if (user - item) % 2 else 0.2 for user, item in pairs[180:]])
-    assert np.sqrt(np.mean((predicted - expected) ** 2)) < 0.1
+    assert np.sqrt(np.mean((predictions - expected) ** 2)) < 0.1
 
 
 @pytest.mark.parametrize(
