@@ -28,7 +28,7 @@ from infra.redis.connection import connect
 from infra.settings import Settings, to_env
 from topics import Topic
 
-OnProgress = Callable[[str, float, float], None]
+OnBenchProgress = Callable[[str, float, float], None]
 """Called with the current step, the amount of finished work and the total, 0 where unknown."""
 _LEARNING = ("interactions to learn", "rows to publish")
 """Kinds of remaining work of the trainer."""
@@ -48,7 +48,9 @@ class BenchError(RuntimeError):
 class Rig:
     """Disposable servers, with the clients and processes of a benchmark."""
 
-    def __init__(self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> None:
+    def __init__(
+        self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress
+    ) -> None:
         self.addresses, self.settings = addresses, settings
         self.registry = Registry(settings.schema_registry_url)
         self.redis = connect(settings.redis_url, timeout_s=30.0)
@@ -173,7 +175,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
+async def open_rig(settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress) -> AsyncIterator[Rig]:
     """Run separate servers in a temporary folder; the servers in the settings are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         # A fit occupies a core for minutes, which would make measurements with and without one incomparable.

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cases import compat, footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
 from bench.load import EventLoad, Size
-from bench.rig import OnProgress, Rig, open_rig
+from bench.rig import OnBenchProgress, Rig, open_rig
 from infra.local import OnStep
 from infra.settings import Settings
 
@@ -76,7 +76,7 @@ QUICK = Plan(
 )
 """A smoke test; its figures are meaningless."""
 
-StandaloneRunner = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
+StandaloneRunner = Callable[[Plan, Settings, OnBenchProgress], dict[str, Any]]
 STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
@@ -98,7 +98,7 @@ CASES = (*STANDALONE_CASES, *RIG_CASES)
 
 
 async def run(
-    cases: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
+    cases: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress
 ) -> dict[str, Any]:
     """Run some cases and return their figures by name."""
     results = {

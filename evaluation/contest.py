@@ -49,11 +49,11 @@ class RunResult:
     skip_reasons: dict[str, str] = field(default_factory=dict)
 
 
-OnProgress = Callable[[RunTask, int], None]
+OnTaskProgress = Callable[[RunTask, int], None]
 """Called with a task and its number of learned events."""
 
 
-def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnProgress) -> RunResult:
+def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnTaskProgress) -> RunResult:
     """Run tasks over their stream, as their protocol prepares it; with several jobs each process reads the data."""
     pairs = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
     outcomes = dict(pairs)
@@ -68,14 +68,14 @@ def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnP
 
 
 def _in_turn(
-    tasks: Sequence[RunTask], stream: Stream, on_progress: OnProgress
+    tasks: Sequence[RunTask], stream: Stream, on_progress: OnTaskProgress
 ) -> Iterator[tuple[RunTask, ReplayOutcome | str]]:
     for task in tasks:
         yield task, _outcome(task, stream, lambda count, task=task: on_progress(task, count))  # type: ignore[misc]
 
 
 def _side_by_side(
-    tasks: Sequence[RunTask], jobs: int, on_progress: OnProgress, events: int
+    tasks: Sequence[RunTask], jobs: int, on_progress: OnTaskProgress, events: int
 ) -> Iterator[tuple[RunTask, ReplayOutcome | str]]:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(_elsewhere, task): task for task in tasks}

@@ -21,10 +21,10 @@ from schemas.types import DeadLetter, Features, Feed
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, PROFILE_UPDATES, PROFILES
 
-State = Literal["served", "ranking", "waiting", "unchanged", "duplicate", "dead_letter"]
+TraceState = Literal["served", "ranking", "waiting", "unchanged", "duplicate", "dead_letter"]
 _SKEW_MS = 1_000
 """Difference between the clocks of two brokers for which a search begins earlier."""
-_DETAILS: dict[State, str] = {
+_DETAILS: dict[TraceState, str] = {
     "served": "",
     "ranking": "It is in the user's features; no feed was ranked from them yet.",
     "waiting": "No features reflect it: the feed role has not folded it yet (see millrace status), or it changes no"
@@ -54,7 +54,7 @@ class EventTrace(msgspec.Struct, frozen=True):
 
     event_id: str
     user_id: str
-    state: State
+    state: TraceState
     detail: str
     """The reason of any other state than `served`; else empty."""
     hops: list[Hop]
@@ -128,7 +128,7 @@ def with_latencies(hops: Iterable[Hop]) -> list[Hop]:
 
 async def _folded(
     reader: WindowReader, copies: Sequence[EventCopy]
-) -> tuple[EventCopy, EventCopy, ConsumerRecord | None, State]:
+) -> tuple[EventCopy, EventCopy, ConsumerRecord | None, TraceState]:
     """Return the copy that counted, the record of it that the user agent folded, the features with it, and its state.
 
     It is the first copy that features include; without any, the last one.
@@ -160,7 +160,7 @@ def _arrival(source: EventCopy, folded_event: EventCopy) -> list[Hop]:
     return [*occurrence, _hop("appended", source.position, source.append_ms, note), *merge]
 
 
-async def _features(reader: WindowReader, event: EventCopy) -> tuple[ConsumerRecord | None, State]:
+async def _features(reader: WindowReader, event: EventCopy) -> tuple[ConsumerRecord | None, TraceState]:
     """Return the first features that include an event, None if there are none, and the state of the event so far."""
     async for record in _of_user(reader, FEATURES, event.key, since_ms=event.append_ms):
         relates = relation(folded_positions(record.headers), event.position)
@@ -223,8 +223,8 @@ async def _archived(database: LazyPool, source: EventCopy) -> tuple[list[Hop], s
 
 
 async def _state(
-    clients: TraceClients, state: State, positions: Sequence[EventPosition], *, original: str, since_ms: int
-) -> tuple[State, str]:
+    clients: TraceClients, state: TraceState, positions: Sequence[EventPosition], *, original: str, since_ms: int
+) -> tuple[TraceState, str]:
     """Return the final state of an event, and the detail; an event that is not served may be a dead letter or a repeat.
 
     Args:

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from bench.folded import OnProgress
 from bench.load import CATEGORIES, LOYALTY, EventLoad
+from bench.rig import OnBenchProgress
 from models.neighbours.cooccurrence import STEP
 from models.text.ann_index import AnnIndex, Vectors
 from models.text.signature import DIMENSIONS, signature
@@ -23,7 +23,7 @@ _CLOSE = 1e-4
 """Differences in similarity below this are rounding errors."""
 
 
-def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
+def measure(load: EventLoad, *, on_progress: OnBenchProgress) -> dict[str, float]:
     """Return recall against an exhaustive search, times, and memory per 100,000 items."""
     items = load.items
     vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])

@@ -33,7 +33,7 @@ _NEW: dict[str, Callable[[], Any]] = {
 
 
 class Issuer:
-    """One issuer; `request_count` is the number of requests for its keys, and `published` is the answer to them."""
+    """One issuer; `request_count` is the number of requests for its keys, and `jwks` is the answer to them."""
 
     def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
         """Create an issuer with its first key; without `names_keys`, neither keys nor tokens have a `kid`."""

@@ -35,7 +35,7 @@ _WRITTEN_KEY, _WRITTEN_TTL_MS = "health:written", 60_000
 _GAPS_KEY, _GAPS_TTL_MS = "health:deleted_unread", 7 * DAY_MS
 _LOG = logging.getLogger(__name__)
 
-State = Literal["up", "late", "missing", "crash_loop"]
+RoleState = Literal["up", "late", "missing", "crash_loop"]
 
 
 class RoleHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,7 +45,7 @@ class RoleHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     crash_loop: it fails and is restarted repeatedly.
     """
 
-    state: State
+    state: RoleState
     processes: int
     """Number of processes that write heartbeats."""
     last_seen_at: int | None = None
@@ -187,7 +187,7 @@ def _role(lives: Sequence[RoleLife], now_ms: int) -> RoleHealth:
     alive = sum(life.is_alive for life in lives)
     last_at = max((life.last_at for life in lives), default=None)
     crashes = sum(not life.is_alive and now_ms - life.last_at <= CRASHES_WITHIN_MS for life in lives)
-    state: State = "up"
+    state: RoleState = "up"
     if crashes >= CRASHES:
         state = "crash_loop"
     elif not alive:

@@ -20,7 +20,7 @@ from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.event_trace import EventTrace, Hop, TraceClients, trace_event
-from infra.kafka.readers.record_window import OnProgress, window_reader
+from infra.kafka.readers.record_window import OnReadProgress, window_reader
 from infra.kafka.registry import open_registry
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import connect
@@ -75,7 +75,7 @@ def trace(
 
 
 async def _trace(
-    settings: Settings, event_id: str, user_id: str | None, *, since_ms: int, on_progress: OnProgress
+    settings: Settings, event_id: str, user_id: str | None, *, since_ms: int, on_progress: OnReadProgress
 ) -> EventTrace | None:
     database = LazyPool(settings.database_url, connections=1)
     try:

@@ -184,10 +184,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
-def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
+def _check(protocol: str, split: str, ablate: str | None, *, cold: bool) -> None:
     for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
-        ("part", part, tuple(SPLITS)),
+        ("part", split, tuple(SPLITS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
         if name not in names:
@@ -196,8 +196,8 @@ def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
     if protocol == _RMSE:
         return
     definition = PROTOCOLS[protocol]
-    if part not in definition.splits:
-        raise OperatorError(f"{protocol} has no part {part}.", f"Choose one of {', '.join(definition.splits)}.")
+    if split not in definition.splits:
+        raise OperatorError(f"{protocol} has no part {split}.", f"Choose one of {', '.join(definition.splits)}.")
     if cold and definition.has_live_histories:
         raise OperatorError(f"{protocol} holds no users out.", "Choose another protocol for --cold.")
 

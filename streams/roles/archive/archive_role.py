@@ -30,7 +30,7 @@ from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
-Change = tuple[ConsumerRecord, Any]
+ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
 _RETRY_S = 1.0
 _WAITS = "the archive waits for PostgreSQL"
@@ -110,7 +110,7 @@ class ArchiveWriter:
         Raises:
             PublishError: a dead letter was not written.
         """
-        changes: list[Change] = await self._decoders[topic].decode(records)
+        changes: list[ArchiveEntry] = await self._decoders[topic].decode(records)
         deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
         refused_count = await self._dead_letters.write(
             changes + deletions, lambda some: self._put(topic, some), stage="archive.write", log_message=_WAITS
@@ -120,7 +120,7 @@ class ArchiveWriter:
         self.written_count += len(changes) + len(deletions) - refused_count
         self.unusable += len(records) - len(changes) - len(deletions)
 
-    async def _put(self, topic: str, changes: Sequence[Change]) -> None:
+    async def _put(self, topic: str, changes: Sequence[ArchiveEntry]) -> None:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
         deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]

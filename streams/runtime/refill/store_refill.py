@@ -22,7 +22,7 @@ from streams.runtime.retry import write_one_by_one
 from streams.runtime.role import Role
 from topics import Topic
 
-Change = tuple[bytes, Any]
+RefillEntry = tuple[bytes, Any]
 """The key of a record and its value, None for a deletion."""
 T = TypeVar("T")
 _CHUNK = 500
@@ -53,7 +53,7 @@ class Projector:
                 self._written_keys.update(changes)
             await self._write(changes)
 
-    async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+    async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
         """Write the topic from its beginning, except keys written in the meantime."""
         written_keys = self._written_keys = set()
         try:
@@ -88,7 +88,7 @@ class _RefillSource:
     topic: Topic
     owner_topic: Topic
     """The owner of a partition of this topic refills the store from the same partition of `topic`."""
-    fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]]
+    fill: Callable[[AsyncIterator[Sequence[RefillEntry]]], Awaitable[None]]
     age_ms: int | None
     """Largest age of the records to read, in ms; None for all."""
 
@@ -106,7 +106,7 @@ class Refills:
     def add(
         self,
         topic: Topic,
-        fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]],
+        fill: Callable[[AsyncIterator[Sequence[RefillEntry]]], Awaitable[None]],
         *,
         owner_topic: Topic | None = None,
         age_ms: int | None = None,
