@@ -309,7 +309,7 @@ class VideoEndpoints:
         return await self._entries(feed, catalog_filter)
 
     async def _fallback_entries(
-        self, username: str, catalog_filter: CatalogFilter, excluded_items: set[str]
+        self, username: str, catalog_filter: CatalogFilter, exclusions: set[str]
     ) -> list[PageEntry]:
         """Return more catalog items, ranked by a worker; nothing if the ranking fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
@@ -321,10 +321,8 @@ class VideoEndpoints:
             newest_items = await self._context.visible_items(
                 await clients.catalog_listing.find(catalog_filter, limit=most), user
             )
-            excluded_items = excluded_items | await self._recent_item_ids(username)
-            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in excluded_items][
-                :most
-            ]
+            exclusions = exclusions | await self._recent_item_ids(username)
+            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in exclusions][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),

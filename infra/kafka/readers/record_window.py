@@ -40,7 +40,7 @@ class WindowReader:
         on_progress: Called after each step with the offsets passed, and those of all windows opened so far.
     """
 
-    def __init__(self, consumer: Any, *, on_progress: OnReadProgress = lambda _passed_records, _total: None) -> None:
+    def __init__(self, consumer: Any, *, on_progress: OnReadProgress = lambda _count, _total: None) -> None:
         self._consumer, self._on_progress = consumer, on_progress
         self._passed_records = self._total = 0
 
@@ -117,7 +117,7 @@ def partition_of_key(topic: Topic, key: bytes) -> TopicPartition:
 
 @asynccontextmanager
 async def window_reader(
-    bootstrap_servers: str, *, on_progress: OnReadProgress = lambda _passed_records, _total: None
+    bootstrap_servers: str, *, on_progress: OnReadProgress = lambda _count, _total: None
 ) -> AsyncIterator[WindowReader]:
     """Open a reader of windows.
 

@@ -118,15 +118,13 @@ def _with_new(
 def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    liked_items = query.history[query.is_liked][:_LIKED].tolist()
+    likes = query.history[query.is_liked][:_LIKED].tolist()
     similarity = np.zeros(len(new))
-    if liked_items:
-        names = [catalog.items.names[index] for index in liked_items]
+    if likes:
+        names = [catalog.items.names[index] for index in likes]
         liked_vectors = np.stack([_signature(name, catalog) for name in names])
         cosines = vectors @ liked_vectors.T
-        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(liked_items))).max(
-            axis=1
-        )
+        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(likes))).max(axis=1)
     features = query.features
     categories, topics, sources = (
         shares_of_strongest(sums) | dict.fromkeys(features.preferred, 1.0)

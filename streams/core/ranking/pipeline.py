@@ -377,12 +377,10 @@ def _fill(
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen_items = catalog.items.encode_known(query.features.seen)
-    disliked_items = catalog.items.encode_known(
-        [one.item_id for one in query.features.recent if one.weight <= DISLIKED]
-    )
+    dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     rest = catalog.by_popularity()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.is_listed[seen_items]]])
-    out = np.concatenate([items, disliked_items, removed_items(query, catalog, params, without={"seen"})])
+    out = np.concatenate([items, dislikes, removed_items(query, catalog, params, without={"seen"})])
     more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]
     zeros = np.zeros((len(contributions), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

@@ -54,10 +54,8 @@ def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, p
     new = newcomers / max(newcomers + query.features.event_count, 1.0)
     if not interests or _MOST * new * params.max_recommendations < 1.0:
         return []
-    liked_items = query.history[query.is_liked][:_LIKED]
-    of_liked = np.array([_members(name, liked_items, catalog) for name in interests]).reshape(
-        len(interests), len(liked_items)
-    )
+    likes = query.history[query.is_liked][:_LIKED]
+    of_liked = np.array([_members(name, likes, catalog) for name in interests]).reshape(len(interests), len(likes))
     evidence = _STATED + (of_liked / np.maximum(of_liked.sum(axis=0), 1)).sum(axis=1)
     total = float(evidence.sum()) + float((~of_liked.any(axis=0)).sum())
     share = _MOST * new * total / (total + _PRIOR)

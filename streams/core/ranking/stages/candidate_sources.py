@@ -124,10 +124,8 @@ def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         catalog: The catalog snapshot.
         params: Supplies the number of items.
     """
-    liked_items = query.history[query.is_liked][:_ALIKE_ITEMS]
-    return catalog.content_index.nearest(
-        liked_items, STEP ** np.arange(len(liked_items), dtype=np.float32), params.source_items
-    )
+    likes = query.history[query.is_liked][:_ALIKE_ITEMS]
+    return catalog.content_index.nearest(likes, STEP ** np.arange(len(likes), dtype=np.float32), params.source_items)
 
 
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
