@@ -93,10 +93,10 @@ def create_app(
             await context.audits.flush()
             await clients.close()
 
-    declared = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]
+    api_endpoints = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]
     origins = set(comma_separated(settings.cors_origins))
     app = Starlette(
-        routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
+        routes=[*guard.routes(api_endpoints), *openapi.routes(api_endpoints, settings), *more_routes],
         middleware=[
             Middleware(RequestContextMiddleware, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),

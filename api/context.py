@@ -161,7 +161,7 @@ class ApiContext:
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerUnavailableError from error
-        self.metrics.published.labels(topic.name).inc(len(values))
+        self.metrics.published_events.labels(topic.name).inc(len(values))
 
     async def catalog_items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items that are in the catalog, by id, in the given order.

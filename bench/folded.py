@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.load import EventLoad
+from bench.rig import OnBenchProgress
 from infra.redis.stores.model_status import SERVING, Version
 from infra.settings import Settings
 from models.blend.blender import Blender
@@ -26,8 +26,6 @@ _WEIGHED = 1_000
 _TELL_EVERY = 1_000
 _EVERYTHING = 1_000_000_000
 
-OnProgress = Callable[[str, float, float], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -39,7 +37,7 @@ class Folded:
     """States of the active users, the most recently active last."""
 
 
-def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
+def folded(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress) -> Folded:
     """Fold the history of a load, and learn from it."""
     learner, snapshot = Learner(learner_params(settings), refits_item_weights=False), CatalogSnapshot()
     for item in load.items:

@@ -22,12 +22,12 @@ async def fold(rig: Rig, load: EventLoad) -> int:
     async with rig.worker("feed"):
         await rig.wait_until_idle("fold and rank", "feed")
         heartbeat_list = await heartbeat.heartbeats(rig.redis)
-    rig.folded = load.size
+    rig.folded_size = load.size
     return next(int(beat["ready_at"]) for beat in heartbeat_list if beat["role"] == "feed")
 
 
 async def ensure_folded(rig: Rig, load: EventLoad) -> None:
     """Publish, fold and rank the history, unless a previous case already did."""
-    if rig.folded != load.size:
+    if rig.folded_size != load.size:
         await publish(rig, load)
         await fold(rig, load)

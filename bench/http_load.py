@@ -99,10 +99,10 @@ async def run(task: LoadTask) -> dict[str, float]:
     latencies_ms.clear()
     started_s = time.perf_counter()
     await _pass(task.seconds, failure)
-    measured, took_s = latencies_ms.copy(), time.perf_counter() - started_s
+    sample_ms, took_s = latencies_ms.copy(), time.perf_counter() - started_s
     for transport in transports:
         transport.abort()
-    return {"rps": round(len(measured) / took_s), **summary_ms(measured)}
+    return {"rps": round(len(sample_ms) / took_s), **summary_ms(sample_ms)}
 
 
 async def _pass(seconds: float, failure: asyncio.Future[None]) -> None:

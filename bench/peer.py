@@ -17,7 +17,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from infra import settings
+from infra.settings import read_settings
 from schemas.codec import avro_schema
 from topics.topic import INTERACTIONS
 
@@ -118,7 +118,7 @@ PEERS = {"raw": raw, "quix": quix}
 def main(peer: str, events: str) -> None:
     """Run one peer over the topic."""
     read_count = ReadCount(int(events))
-    PEERS[peer](settings.read().kafka_bootstrap_servers, read_count)
+    PEERS[peer](read_settings().kafka_bootstrap_servers, read_count)
     print(json.dumps({"eps": read_count.per_s}))
 
 

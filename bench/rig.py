@@ -28,7 +28,7 @@ from infra.redis.connection import connect
 from infra.settings import Settings, to_env
 from topics import Topic
 
-OnProgress = Callable[[str, float, float], None]
+OnBenchProgress = Callable[[str, float, float], None]
 """Called with the current step, the amount of finished work and the total, 0 where unknown."""
 _LEARNING = ("interactions to learn", "rows to publish")
 """Kinds of remaining work of the trainer."""
@@ -48,14 +48,16 @@ class BenchError(RuntimeError):
 class Rig:
     """Disposable servers, with the clients and processes of a benchmark."""
 
-    def __init__(self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> None:
+    def __init__(
+        self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress
+    ) -> None:
         self.addresses, self.settings = addresses, settings
         self.registry = Registry(settings.schema_registry_url)
         self.redis = connect(settings.redis_url, timeout_s=30.0)
         self.on_progress = on_progress
         self._on_step = on_step
         self.admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
-        self.folded: Size | None = None
+        self.folded_size: Size | None = None
         """Size of the fully processed history on the servers, which later cases reuse; None without one."""
 
     async def connect(self) -> None:
@@ -77,7 +79,7 @@ class Rig:
     async def reset(self) -> None:
         """Reset the servers and the workers' tables."""
         self.on_progress("empty the servers", 0, 0)
-        self.folded = None
+        self.folded_size = None
         await reset_stack(self.addresses)
         await asyncio.to_thread(shutil.rmtree, self.settings.millrace_home / "worker", ignore_errors=True)
 
@@ -173,7 +175,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
+async def open_rig(settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress) -> AsyncIterator[Rig]:
     """Run separate servers in a temporary folder; the servers in the settings are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         # A fit occupies a core for minutes, which would make measurements with and without one incomparable.

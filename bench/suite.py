@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cases import compat, footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
 from bench.load import EventLoad, Size
-from bench.rig import OnProgress, Rig, open_rig
+from bench.rig import OnBenchProgress, Rig, open_rig
 from infra.local import OnStep
 from infra.settings import Settings
 
@@ -32,10 +32,10 @@ class Plan:
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
-        size, ranked = self.size, self.ranking
+        size, history = self.size, self.ranking
         return {
-            "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {ranked.events:,} interactions of"
-            f" {ranked.users:,} users; processor time of one core, in this process.",
+            "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {history.events:,} interactions of"
+            f" {history.users:,} users; processor time of one core, in this process.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"
@@ -76,7 +76,7 @@ QUICK = Plan(
 )
 """A smoke test; its figures are meaningless."""
 
-StandaloneRunner = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
+StandaloneRunner = Callable[[Plan, Settings, OnBenchProgress], dict[str, Any]]
 STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
@@ -98,7 +98,7 @@ CASES = (*STANDALONE_CASES, *RIG_CASES)
 
 
 async def run(
-    cases: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
+    cases: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnBenchProgress
 ) -> dict[str, Any]:
     """Run some cases and return their figures by name."""
     results = {

@@ -54,8 +54,8 @@ def _target(path: Path, root: Path) -> Path | None:
     if path.is_relative_to(UNIT):
         is_test = path.name.startswith("test_")
         return next((place for place in (path if is_test else path.parent, UNIT) if (root / place).exists()), None)
-    mirrored = (UNIT / folder for folder in path.parents if folder != Path())
-    return next((place for place in mirrored if (root / place).is_dir()), None)
+    test_folders = (UNIT / folder for folder in path.parents if folder != Path())
+    return next((place for place in test_folders if (root / place).is_dir()), None)
 
 
 def _pytest(arguments: Sequence[str]) -> Callable[[list[Path]], object]:

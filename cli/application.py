@@ -70,14 +70,14 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
         OperatorError: the start failed for a reason that the operator has to fix.
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
-    async with servers(settings, on_step=on_step) as resolved:
+    async with servers(settings, on_step=on_step) as resolved_settings:
         asks = has_key(settings) and CLAUDE not in fakes_in_use(settings)  # judgements of a fake model are worthless
         processes = PROCESSES | (LLM_PROCESSES if asks else {}) | (COLLECT_PROCESSES if settings.flic_token else {})
-        children = [_child(name, arguments, resolved, on_step) for name, arguments in processes.items()]
+        children = [_child(name, arguments, resolved_settings, on_step) for name, arguments in processes.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down
                 await child.start(within_s=_START_WITHIN_S)
-            yield resolved
+            yield resolved_settings
         finally:
             for child in reversed(children):
                 await child.stop()

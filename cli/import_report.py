@@ -25,14 +25,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     rows: int
     items: int
-    repeated: int
-    rejected: int
-    added: int
-    updated: int
-    unchanged: int
+    repeated: int  # wire
+    rejected: int  # wire
+    added: int  # wire
+    updated: int  # wire
+    unchanged: int  # wire
     absent: int
     """Number of catalog items of the source that the file does not contain."""
-    removed: int
+    removed: int  # wire
     notes: list[str]
     rejected_file: str | None
     problems: list[str]
@@ -41,7 +41,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, file: Path, aside: Path, content: Products, changes: Change, *, source: str, removed: int, took_s: float
+        cls,
+        file: Path,
+        aside: Path,
+        content: Products,
+        changes: Change,
+        *,
+        source: str,
+        removed_count: int,
+        took_s: float,
     ) -> Report:
         """Return the report of a published import.
 
@@ -51,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             content: The parsed content of the file.
             changes: The differences from the catalog.
             source: The name of the source.
-            removed: Number of removed items.
+            removed_count: Number of removed items.
             took_s: The duration, in seconds.
         """
         return cls(
@@ -59,16 +67,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             source=source,
             rows=content.rows,
             items=len(content.items),
-            repeated=content.repeated,
-            rejected=len(content.rejected),
-            added=changes.added,
+            repeated=content.repeat_count,
+            rejected=len(content.rejected_rows),
+            added=changes.added_count,
             updated=changes.updated,
-            unchanged=changes.unchanged,
+            unchanged=changes.unchanged_count,
             absent=len(changes.absent),
-            removed=removed,
+            removed=removed_count,
             notes=content.notes,
-            rejected_file=printable(str(aside)) if content.rejected else None,
-            problems=[str(row.where) for row in content.rejected[:_SHOWN]],
+            rejected_file=printable(str(aside)) if content.rejected_rows else None,
+            problems=[str(row.where) for row in content.rejected_rows[:_SHOWN]],
             absent_items=list(changes.absent[:_SHOWN]),
             took_s=took_s,
         )
@@ -82,7 +90,7 @@ def write_rejected_rows(content: Products, path: Path) -> None:
     with path.open("w", encoding="utf-8", errors=UNDECODED, newline="") as text:
         rows = csv.writer(text)
         rows.writerow(["line", "reason", *names])
-        for row in content.rejected:
+        for row in content.rejected_rows:
             is_complete = len(row.fields) == len(content.columns)
             fields = [row.fields[index] for index in indexes] if is_complete else row.fields
             rows.writerow([row.where.line, row.where.problem, *fields])

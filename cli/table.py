@@ -24,16 +24,16 @@ def new_console() -> Console:
 
 def print_metrics(report: Report, console: Console) -> None:
     """Print the metrics of models."""
-    ranked = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
-    console.print(_figures(ranked, against=report["reference"]))
+    ranking = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
+    console.print(_figures(ranking, against=report["reference"]))
     several = len(report["seeds"]) > 1
     console.print(
-        f"{_describe(report)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval,"
+        f"{_describe(report)}, {ranking[0][1]['cases'] if ranking else 0:,} cases; ± half of a 95 % interval,"
         f" bootstrap over users{'; then the standard deviation over seeds' if several else ''};"
         f" diversity by {report['similarity']}"
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
-        console.print(_breakdown(label, rows, ranked))
+        console.print(_breakdown(label, rows, ranking))
     if report["reference"] in PROTOCOLS:
         console.print(_differences(report))
     print_skipped(report, console)
@@ -96,10 +96,10 @@ def print_skipped(report: Report, console: Console) -> None:
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}")
 
 
-def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
+def _figures(ranking: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
     heads = ("HR@10", "NDCG@10", "MRR", "Recall@10", "coverage", "novelty", "diversity", "popularity", "learn", "rank")
     table = Table("model", *heads, f"NDCG against {against}")
-    for name, figures in ranked:
+    for name, figures in ranking:
         table.add_row(
             name,
             _with_interval(figures, "hr") + _format_deviation(figures, "hr"),
@@ -117,13 +117,13 @@ def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table
     return table
 
 
-def _breakdown(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Table:
+def _breakdown(label: str, rows: str, ranking: Sequence[tuple[str, Any]]) -> Table:
     table = Table(title=f"HR@10 / NDCG@10 by the user's {label}", title_justify="left")
     table.add_column("model")
-    for row in ranked[0][1][rows] if ranked else ():
+    for row in ranking[0][1][rows] if ranking else ():
         table.add_column(f"{row['label']}\n{row['cases']:,}", justify="right")
     table.add_column("any earlier event", justify="right")
-    for name, figures in ranked:
+    for name, figures in ranking:
         table.add_row(name, *(_pair(row) for row in (*figures[rows], figures["with_earlier"])))
     return table
 

@@ -141,7 +141,7 @@ def _kept(topic: Topic) -> str:
         return "newest per key"
     days = topic.retention_ms // DAY_MS
     age = f"{days} day{'' if days == 1 else 's'}"
-    return f"newest per key, {age}" if topic.compacted else age
+    return f"newest per key, {age}" if topic.is_compacted else age
 
 
 def _text(default: object) -> str:

@@ -132,7 +132,7 @@ class _Gazetteer:
         for start in range(0, len(raw), _CHUNK):
             cities = [_entry.decode(one) for one in raw[start : start + _CHUNK]]
             points[start : start + len(cities)] = [(city.latitude, city.longitude, city.population) for city in cities]
-            self._cities += [_packed.encode(city.city()) for city in cities]
+            self._cities += [_encoder.encode(city.city()) for city in cities]
             hashes.append(_hashes(cities))
             rows.append(_rows(cities, start))
         order = np.argsort(np.concatenate(hashes), kind="stable")
@@ -153,7 +153,7 @@ class _Gazetteer:
             return None
         km = EARTH_KM * np.arccos(np.minimum(cosines[near], 1.0))
         nearest = near[(self._populations[near] / (km**2 + _CENTRE_KM**2)).argmax()]
-        return _unpacked.decode(self._cities[nearest])
+        return _decoder.decode(self._cities[nearest])
 
     def _weighed(self, key: str, timezone: str) -> dict[City, float]:
         """Return the cities with a name, and their weights."""
@@ -163,7 +163,7 @@ class _Gazetteer:
         rows = self._rows[self._hashes.searchsorted(number) : self._hashes.searchsorted(number, "right")]
         city_weights: dict[City, float] = {}
         for row in rows.tolist():
-            city = _unpacked.decode(self._cities[row >> 1])
+            city = _decoder.decode(self._cities[row >> 1])
             weight = max(city.population, 1) * (_FIRST_NAME if row & 1 else 1.0)
             weight *= _SAME_ZONE if timezone and city.timezone == timezone else 1.0
             city_weights[city] = max(weight, city_weights.get(city, 0.0))
@@ -180,7 +180,7 @@ class _Entry(City, frozen=True, gc=False, array_like=False):
 
 
 _entry = msgspec.json.Decoder(_Entry)
-_packed, _unpacked = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(City)
+_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(City)
 
 
 def _hashes(cities: Sequence[_Entry]) -> NDArray[np.int64]:

@@ -57,8 +57,8 @@ def geo_location(cell: str | None, city: str | None, timezone: str = "") -> GeoL
         city: Name of the city, in any language.
         timezone: The user's time zone, which distinguishes cities of one name.
     """
-    remembered = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
-    return remembered(cell, city, timezone)
+    lookup = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
+    return lookup(cell, city, timezone)
 
 
 @lru_cache(maxsize=50_000)
@@ -103,16 +103,16 @@ class GeoIndex:
 
     def not_near(self, count: int, user: GeoLocation, *, radius_km: float) -> NDArray[np.int32]:
         """Return the items with a location that is not near a user's, among the first `count`."""
-        tied = self.with_location(count)
-        is_located, is_near = self._is_located[tied], np.zeros(len(tied), bool)
+        located_items = self.with_location(count)
+        is_located, is_near = self._is_located[located_items], np.zeros(len(located_items), bool)
         if user.point is not None:
             exact, coarse = (_cosine(reach_km(radius_km, is_exact=is_exact)) for is_exact in (True, False))
-            least = np.where(self._is_exact[tied], exact, coarse) if user.is_exact else coarse
-            is_near = is_located & (self._vectors[tied] @ unit_vectors(*user.point) >= least)
+            least = np.where(self._is_exact[located_items], exact, coarse) if user.is_exact else coarse
+            is_near = is_located & (self._vectors[located_items] @ unit_vectors(*user.point) >= least)
         if user.city in self._numbers:
-            is_named = self._cities[tied] == self._numbers[user.city]
+            is_named = self._cities[located_items] == self._numbers[user.city]
             is_near |= is_named if user.point is None else is_named & ~is_located
-        return tied[~is_near]
+        return located_items[~is_near]
 
     def _reserve(self, count: int) -> None:
         while count > len(self._cities):

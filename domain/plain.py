@@ -27,8 +27,8 @@ def plain_lines(text: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text).translate(_left_out())
-    return _OTHER.sub(" ", decomposed.casefold())
+    decomposition = unicodedata.normalize("NFKD", text).translate(_left_out())
+    return _OTHER.sub(" ", decomposition.casefold())
 
 
 @cache

@@ -26,7 +26,7 @@ class RunTask:
     path: Path
     repeats: bool | None
     protocol: str
-    part: Split
+    split: Split
     model: str
     seed: int
     cold: bool = False
@@ -46,14 +46,14 @@ class RunResult:
     """Outcomes by label, one per seed, and the reasons for skipped models."""
 
     runs: dict[str, list[ReplayOutcome]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
+    skip_reasons: dict[str, str] = field(default_factory=dict)
 
 
-OnProgress = Callable[[RunTask, int], None]
+OnTaskProgress = Callable[[RunTask, int], None]
 """Called with a task and its number of learned events."""
 
 
-def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnProgress) -> RunResult:
+def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnTaskProgress) -> RunResult:
     """Run tasks over their stream, as their protocol prepares it; with several jobs each process reads the data."""
     pairs = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
     outcomes = dict(pairs)
@@ -61,21 +61,21 @@ def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnP
     for task in tasks:
         outcome = outcomes[task]
         if isinstance(outcome, str):
-            result.skipped[task.name] = outcome
+            result.skip_reasons[task.name] = outcome
         else:
             result.runs.setdefault(task.name, []).append(outcome)
     return result
 
 
 def _in_turn(
-    tasks: Sequence[RunTask], stream: Stream, on_progress: OnProgress
+    tasks: Sequence[RunTask], stream: Stream, on_progress: OnTaskProgress
 ) -> Iterator[tuple[RunTask, ReplayOutcome | str]]:
     for task in tasks:
-        yield task, _outcome(task, stream, lambda learned, task=task: on_progress(task, learned))  # type: ignore[misc]
+        yield task, _outcome(task, stream, lambda count, task=task: on_progress(task, count))  # type: ignore[misc]
 
 
 def _side_by_side(
-    tasks: Sequence[RunTask], jobs: int, on_progress: OnProgress, events: int
+    tasks: Sequence[RunTask], jobs: int, on_progress: OnTaskProgress, events: int
 ) -> Iterator[tuple[RunTask, ReplayOutcome | str]]:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(_elsewhere, task): task for task in tasks}
@@ -86,7 +86,7 @@ def _side_by_side(
 
 def _elsewhere(task: RunTask) -> ReplayOutcome | str:
     stream = _read(task.path, task.protocol, task.repeats, task.rating_scale)
-    return _outcome(task, stream, lambda learned: None)
+    return _outcome(task, stream, lambda count: None)
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +106,7 @@ def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) 
         model,
         stream,
         task.protocol,
-        part=task.part,
+        split=task.split,
         seed=task.seed,
         cold=task.cold,
         delays=task.delays,

@@ -23,12 +23,12 @@ class Expectation(msgspec.Struct, frozen=True):
     expects: str
     title: str
     """A regular expression for the product name; case is ignored."""
-    filed: list[str]
+    filed: list[str]  # wire
     """Sub-categories, at least one of which a relevant product has."""
 
-    def is_met(self, title: str, filed: Iterable[str]) -> bool:
+    def is_met(self, title: str, categories: Iterable[str]) -> bool:
         """Return whether a product is relevant."""
-        return re.search(self.title, title, re.IGNORECASE) is not None and not set(self.filed).isdisjoint(filed)
+        return re.search(self.title, title, re.IGNORECASE) is not None and not set(self.filed).isdisjoint(categories)
 
 
 class JudgedSearch(msgspec.Struct, frozen=True):

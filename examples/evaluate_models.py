@@ -26,10 +26,10 @@ PROTOCOL = "prequential-strict"
 def evaluate(data: Path, models: list[str]) -> Report:
     """Return the report of some models on the last fifth of the events."""
     stream = of_dataset(detect.read(data))
-    tasks = [RunTask(path=data, repeats=None, protocol=PROTOCOL, part="test", model=name, seed=0) for name in models]
-    result = contest.run(tasks, stream, jobs=1, on_progress=lambda task, learned: None)
-    spec = EvaluationSpec(protocol=PROTOCOL, part="test", seed=0, seeds=1)
-    return report.report(stream, spec, result.runs, result.skipped)
+    tasks = [RunTask(path=data, repeats=None, protocol=PROTOCOL, split="test", model=name, seed=0) for name in models]
+    result = contest.run(tasks, stream, jobs=1, on_progress=lambda task, count: None)
+    spec = EvaluationSpec(protocol=PROTOCOL, split="test", seed=0, seeds=1)
+    return report.report(stream, spec, result.runs, result.skip_reasons)
 
 
 def main(data: Path, models: str = "popularity,item-knn,blend") -> None:

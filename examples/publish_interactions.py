@@ -19,14 +19,14 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from infra.address import resolve_addresses
 from infra.kafka.registry import Registry
-from infra.settings import read
+from infra.settings import read_settings
 from schemas.types import Action, Interaction
 from topics.topic import INTERACTIONS
 
 
 def main(user: str, items: Annotated[list[str], typer.Argument()], action: str = "click") -> None:
     """Publish an interaction of a user with each of some items."""
-    settings = resolve_addresses(read())
+    settings = resolve_addresses(read_settings())
     registry = Registry(settings.schema_registry_url)
     registry.connect()
     codec = registry.codec(Interaction)

@@ -17,14 +17,14 @@ from aiokafka import AIOKafkaConsumer
 
 from infra.address import resolve_addresses
 from infra.kafka.registry import open_registry
-from infra.settings import Settings, read
+from infra.settings import Settings, read_settings
 from streams.runtime.decode import Decoder
 from topics.topic import FEEDS
 
 
 def main(group: str = "example-feeds", count: int = 0) -> None:
     """Print feeds as they are ranked, from the oldest that is kept; end after some of them, 0 for never."""
-    asyncio.run(_print_feeds(resolve_addresses(read()), group, count))
+    asyncio.run(_print_feeds(resolve_addresses(read_settings()), group, count))
 
 
 async def _print_feeds(settings: Settings, group: str, count: int) -> None:
@@ -34,14 +34,14 @@ async def _print_feeds(settings: Settings, group: str, count: int) -> None:
         group_id=group,
         auto_offset_reset="earliest",
     )
-    printed = 0
+    printed_count = 0
     async with open_registry(settings.schema_registry_url) as registry, consumer:
         decoder = Decoder(FEEDS, registry, None, stage="example")
         async for message in consumer:
             for _, feed in await decoder.decode([message]):
                 print(f"{feed.user_id}: {', '.join(feed.items[:3])} ({feed.reasons[0] if feed.reasons else 'empty'})")
-                printed += 1
-            if printed == count != 0:
+                printed_count += 1
+            if printed_count == count != 0:
                 break
 
 

@@ -21,10 +21,10 @@ from schemas.types import DeadLetter, Features, Feed
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, PROFILE_UPDATES, PROFILES
 
-State = Literal["served", "ranking", "waiting", "unchanged", "duplicate", "dead_letter"]
+TraceState = Literal["served", "ranking", "waiting", "unchanged", "duplicate", "dead_letter"]
 _SKEW_MS = 1_000
 """Difference between the clocks of two brokers for which a search begins earlier."""
-_DETAILS: dict[State, str] = {
+_DETAILS: dict[TraceState, str] = {
     "served": "",
     "ranking": "It is in the user's features; no feed was ranked from them yet.",
     "waiting": "No features reflect it: the feed role has not folded it yet (see millrace status), or it changes no"
@@ -54,7 +54,7 @@ class EventTrace(msgspec.Struct, frozen=True):
 
     event_id: str
     user_id: str
-    state: State
+    state: TraceState
     detail: str
     """The reason of any other state than `served`; else empty."""
     hops: list[Hop]
@@ -88,17 +88,17 @@ async def trace_event(
     copies = await find_copies(clients.reader, clients.registry, event_id, user_id=user_id, since_ms=since_ms)
     if not copies:
         return None
-    source, folded, features, state = await _folded(clients.reader, copies)
-    hops, feed = _arrival(source, folded), None
+    source, folded_event, features, state = await _folded(clients.reader, copies)
+    hops, feed = _arrival(source, folded_event), None
     if features is not None:
         hops.append(_hop("folded", _position(features), features.timestamp, "into the user's features"))
         feed = await _feed(clients, features)
     if feed is not None:
         state = "served"
         hops += await _feed_hops(clients.feeds, *feed)
-    archived, original = await _archived(clients.database, source)
-    hops += archived
-    positions = [source.position, folded.position, *([_position(features)] if features is not None else [])]
+    archive_hops, original = await _archived(clients.database, source)
+    hops += archive_hops
+    positions = [source.position, folded_event.position, *([_position(features)] if features is not None else [])]
     state, detail = await _state(clients, state, positions, original=original, since_ms=source.append_ms)
     return EventTrace(
         event_id=event_id,
@@ -107,7 +107,7 @@ async def trace_event(
         detail=detail,
         hops=with_latencies(hops),
         total_ms=feed[0].timestamp - source.append_ms if feed is not None else None,
-        repeats=[str(copy.position) for copy in copies if copy not in (source, folded)],
+        repeats=[str(copy.position) for copy in copies if copy not in (source, folded_event)],
     )
 
 
@@ -117,18 +117,18 @@ def with_latencies(hops: Iterable[Hop]) -> list[Hop]:
     >>> [hop.after_ms for hop in with_latencies([Hop("appended", 10), Hop("stored"), Hop("published", 35)])]
     [None, None, 25]
     """
-    timed: list[Hop] = []
+    timed_hops: list[Hop] = []
     last_ms: int | None = None
     for hop in hops:
         after_ms = None if hop.at is None or last_ms is None else hop.at - last_ms
-        timed.append(msgspec.structs.replace(hop, after_ms=after_ms))
+        timed_hops.append(msgspec.structs.replace(hop, after_ms=after_ms))
         last_ms = last_ms if hop.at is None else hop.at
-    return timed
+    return timed_hops
 
 
 async def _folded(
     reader: WindowReader, copies: Sequence[EventCopy]
-) -> tuple[EventCopy, EventCopy, ConsumerRecord | None, State]:
+) -> tuple[EventCopy, EventCopy, ConsumerRecord | None, TraceState]:
     """Return the copy that counted, the record of it that the user agent folded, the features with it, and its state.
 
     It is the first copy that features include; without any, the last one.
@@ -139,24 +139,28 @@ async def _folded(
             continue
         # A change of a profile is folded as the merged profile, which has the id of its last change.
         is_merged = source.position.topic == PROFILE_UPDATES.name and profiles
-        folded = profiles[0] if is_merged else source
-        features, state = await _features(reader, folded)
+        folded_event = profiles[0] if is_merged else source
+        features, state = await _features(reader, folded_event)
         if features is not None:
             break
-    return source, folded, features, state
+    return source, folded_event, features, state
 
 
-def _arrival(source: EventCopy, folded: EventCopy) -> list[Hop]:
+def _arrival(source: EventCopy, folded_event: EventCopy) -> list[Hop]:
     """Return the hops up to the record that the user agent folds."""
-    occurred = []
+    occurrence = []
     if source.event is not None:
-        occurred.append(Hop("occurred", source.event.occurred_at, note="by its producer's clock"))
+        occurrence.append(Hop("occurred", source.event.occurred_at, note="by its producer's clock"))
     note = f"sent again from dead letter {source.replayed_from}" if source.replayed_from else ""
-    merged = [] if folded is source else [_hop("merged", folded.position, folded.append_ms, "into the user's profile")]
-    return [*occurred, _hop("appended", source.position, source.append_ms, note), *merged]
+    merge = (
+        []
+        if folded_event is source
+        else [_hop("merged", folded_event.position, folded_event.append_ms, "into the user's profile")]
+    )
+    return [*occurrence, _hop("appended", source.position, source.append_ms, note), *merge]
 
 
-async def _features(reader: WindowReader, event: EventCopy) -> tuple[ConsumerRecord | None, State]:
+async def _features(reader: WindowReader, event: EventCopy) -> tuple[ConsumerRecord | None, TraceState]:
     """Return the first features that include an event, None if there are none, and the state of the event so far."""
     async for record in _of_user(reader, FEATURES, event.key, since_ms=event.append_ms):
         relates = relation(folded_positions(record.headers), event.position)
@@ -219,8 +223,8 @@ async def _archived(database: LazyPool, source: EventCopy) -> tuple[list[Hop], s
 
 
 async def _state(
-    clients: TraceClients, state: State, positions: Sequence[EventPosition], *, original: str, since_ms: int
-) -> tuple[State, str]:
+    clients: TraceClients, state: TraceState, positions: Sequence[EventPosition], *, original: str, since_ms: int
+) -> tuple[TraceState, str]:
     """Return the final state of an event, and the detail; an event that is not served may be a dead letter or a repeat.
 
     Args:

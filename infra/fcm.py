@@ -77,8 +77,8 @@ class Fcm:
         try:
             self._client.notify(**message)
             return SendAnswer("delivered")
-        except _RefusedError as refused:
-            answer = refused.answer
+        except _RefusedError as refusal:
+            answer = refusal.answer
         except (FCMError, requests.RequestException) as error:  # no access token, or no response
             answer = SendAnswer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
         _LOG.warning("FCM did not accept a push: %s", answer.reason)

@@ -18,6 +18,6 @@ def write_private(file: Path, data: bytes) -> None:
     """Replace a file atomically by one that only its owner may read."""
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as opened:
-        opened.write(data)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as stream:
+        stream.write(data)
     partial.replace(file)

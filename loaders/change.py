@@ -18,17 +18,17 @@ SOURCE = "imported_from"
 class Change:
     """The difference between a file and the catalogue."""
 
-    added: int
-    changed: Sequence[Item]
+    added_count: int
+    changed_items: Sequence[Item]
     """Items that are new, or differ from those of the catalogue."""
-    unchanged: int
+    unchanged_count: int
     absent: Sequence[str]
     """Items from an earlier import of the source that are missing in the file."""
 
     @property
     def updated(self) -> int:
         """Return the number of items that replace another version."""
-        return len(self.changed) - self.added
+        return len(self.changed_items) - self.added_count
 
 
 def change(products: Products, catalogue: Mapping[str, Item], *, source: str) -> Change:
@@ -43,12 +43,12 @@ def change(products: Products, catalogue: Mapping[str, Item], *, source: str) ->
         source: Name of the source.
     """
     items = [_kept(item, catalogue.get(item.item_id), products, source) for item in products.items]
-    present = {item.item_id for item in items} | {row.item_id for row in products.rejected}
-    changed = [item for item in items if catalogue.get(item.item_id) != item]
+    present = {item.item_id for item in items} | {row.item_id for row in products.rejected_rows}
+    changed_items = [item for item in items if catalogue.get(item.item_id) != item]
     return Change(
-        added=sum(item.item_id not in catalogue for item in changed),
-        changed=changed,
-        unchanged=len(items) - len(changed),
+        added_count=sum(item.item_id not in catalogue for item in changed_items),
+        changed_items=changed_items,
+        unchanged_count=len(items) - len(changed_items),
         absent=sorted(
             item_id
             for item_id, item in catalogue.items()
@@ -58,7 +58,7 @@ def change(products: Products, catalogue: Mapping[str, Item], *, source: str) ->
 
 
 def _kept(item: Item, before: Item | None, products: Products, source: str) -> Item:
-    is_dated = before is None or item.item_id not in products.undated
+    is_dated = before is None or item.item_id not in products.undated_items
     return replace(
         item,
         created_at=item.created_at if is_dated or before is None else before.created_at,

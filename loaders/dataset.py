@@ -110,8 +110,8 @@ def validate(record: R) -> R:
         return record
     if not 0 <= record.occurred_at <= limit.LAST_MS:
         raise ValueError("the time does not lie between the years 1970 and 9999")
-    bounded = replace(record, occurred_at=limit.LAST_MS)
-    as_click = replace(bounded, action="click") if isinstance(bounded, Interaction) else bounded
+    bounded_record = replace(record, occurred_at=limit.LAST_MS)
+    as_click = replace(bounded_record, action="click") if isinstance(bounded_record, Interaction) else bounded_record
     record_limit.check(as_click, now_ms=limit.LAST_MS)
     return record
 

@@ -72,14 +72,14 @@ def save(path: Path, header: Header, arrays: Arrays) -> None:
     metadata = {"format": str(header.format), "header": text.decode(), "sha256": _checksum(text, solid)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        written = Path(file.name)
+        partial_path = Path(file.name)
         try:
             file.write(tensors.save(solid, metadata))
             file.flush()
             os.fsync(file.fileno())
-            written.replace(path)
+            partial_path.replace(path)
         except BaseException:
-            written.unlink(missing_ok=True)
+            partial_path.unlink(missing_ok=True)
             raise
 
 

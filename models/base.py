@@ -97,10 +97,10 @@ def top(items: Sequence[str], scores: Scores, k: int, exclude: frozenset[str] = 
     ['b', 'd', 'c']
     """
     keep = [index for index, item in enumerate(items) if item not in exclude]
-    ranked = np.where(np.isfinite(scores), scores, -np.inf)[keep]
+    kept_scores = np.where(np.isfinite(scores), scores, -np.inf)[keep]
     if len(keep) > k:  # a partial sort may cut through ties: keep all that tie with the last
-        bound = np.partition(ranked, len(keep) - k)[len(keep) - k]
-        keep = [index for index, score in zip(keep, ranked, strict=True) if score >= bound]
-        ranked = ranked[ranked >= bound]
-    order = sorted(range(len(keep)), key=lambda at: (-ranked[at], items[keep[at]]))[:k]
-    return Ranked([items[keep[at]] for at in order], ranked[order])
+        bound = np.partition(kept_scores, len(keep) - k)[len(keep) - k]
+        keep = [index for index, score in zip(keep, kept_scores, strict=True) if score >= bound]
+        kept_scores = kept_scores[kept_scores >= bound]
+    order = sorted(range(len(keep)), key=lambda at: (-kept_scores[at], items[keep[at]]))[:k]
+    return Ranked([items[keep[at]] for at in order], kept_scores[order])

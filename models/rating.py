@@ -38,16 +38,16 @@ class Frozen(RatingModel):
         """
         self.name = f"frozen-{model.name}"
         self._model, self._epochs, self._seed = model, epochs, seed
-        self._taught = False
+        self._has_learned = False
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn the first batch that is not empty."""
-        if self._taught or not events:
+        if self._has_learned or not events:
             return
         draw = np.random.default_rng(self._seed)
         for _ in range(self._epochs):
             self._model.learn([events[index] for index in draw.permutation(len(events))])
-        self._taught = True
+        self._has_learned = True
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """Return the predictions of the model after the first batch."""

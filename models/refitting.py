@@ -67,8 +67,8 @@ def history(
     """
     values: dict[int, float] = {}
     weight = 1.0
-    for item_id, signed in query.recent:
-        item, value = items.get(item_id), confidence(signed, dislike_confidence=dislike_confidence)
+    for item_id, strength in query.recent:
+        item, value = items.get(item_id), confidence(strength, dislike_confidence=dislike_confidence)
         if item != MISSING and item not in values and value > 0 and is_fitted(item):
             values[item] = value * weight
         weight *= position_discount

@@ -114,13 +114,13 @@ class Codec(Generic[R]):
         """
         self._most, self._most_bytes = max_records, max_bytes
 
-    def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:
+    def learn(self, schema_id: int, schema: Any | None, *, references: Iterable[Any] = ()) -> None:
         """Add a writer's schema.
 
         Args:
             schema_id: Id of the schema in the registry.
             schema: The schema as JSON data; None when the registry has no schema with that id.
-            referenced: Schemas of the referenced named types, in order of dependency.
+            references: Schemas of the referenced named types, in order of dependency.
         """
         self._missing.discard(schema_id)
         if schema is None:
@@ -128,17 +128,17 @@ class Codec(Generic[R]):
             return
         try:
             named_schemas: dict[str, Any] = {}
-            for named_schema in referenced:
+            for named_schema in references:
                 fastavro.parse_schema(_comparable(named_schema), named_schemas=named_schemas)
-            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named_schemas)
+            writer = fastavro.parse_schema(_comparable(schema), named_schemas=named_schemas)
         except Exception as error:  # such as for a JSON Schema: fastavro raises errors of any type
             self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
             return
-        if not isinstance(parsed, dict) or (parsed["type"], parsed["name"]) != ("record", self._reader["name"]):
-            writer_name = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
+        if not isinstance(writer, dict) or (writer["type"], writer["name"]) != ("record", self._reader["name"]):
+            writer_name = writer.get("name", writer["type"]) if isinstance(writer, dict) else writer
             self._others[schema_id] = f"{writer_name!r} is not a {self._reader['name']}"
             return
-        self._writers[schema_id] = self._reader if parsed == self._reader else parsed
+        self._writers[schema_id] = self._reader if writer == self._reader else writer
 
     def forget_missing(self) -> None:
         """Clear the set of missing ids, so that they are looked up again."""

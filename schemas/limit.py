@@ -137,11 +137,11 @@ def check_size(field: str, values: Collection[Any]) -> None:
         raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
 
 
-def check_names(field: str, names: Iterable[str], allowed: Collection[str]) -> None:
+def check_names(field: str, names: Iterable[str], allowed_names: Collection[str]) -> None:
     """Check that names are among the allowed ones."""
     for name in names:
-        if name not in allowed:
-            raise OutOfRangeError(field, f"may only hold {', '.join(allowed)}")
+        if name not in allowed_names:
+            raise OutOfRangeError(field, f"may only hold {', '.join(allowed_names)}")
 
 
 def check_known(field: str, symbol: str) -> None:

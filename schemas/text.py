@@ -116,9 +116,9 @@ def canonical(record: R) -> R:
     if forms is None:
         return record
     changes = {
-        name: formed
+        name: normal_form
         for name, form in forms.items()
-        if (value := getattr(record, name)) and (formed := form(value)) != value
+        if (value := getattr(record, name)) and (normal_form := form(value)) != value
     }
     return msgspec.structs.replace(record, **changes) if changes else record  # type: ignore[type-var]
 

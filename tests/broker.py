@@ -66,7 +66,7 @@ class Broker:
     """The logs, what groups have committed, and which of the messages to come are lost."""
 
     logs: dict[Place, list[Record]] = field(default_factory=lambda: defaultdict(list))
-    committed: dict[tuple[str, Place], int] = field(default_factory=dict)
+    committed_offsets: dict[tuple[str, Place], int] = field(default_factory=dict)
     lost_writes: set[int] = field(default_factory=set)
     """Numbers of messages, in the order in which they are sent, that the broker does not take from that producer."""
     refuses: bool = False
@@ -94,7 +94,7 @@ class Producer:
     """The client library: what is produced waits for a flush, or is delivered at once."""
 
     def __init__(self, broker: Broker, *, waits: bool) -> None:
-        self._broker, self._waits, self._stuck = broker, waits, False
+        self._broker, self._waits, self._is_stuck = broker, waits, False
         self._waiting: list[tuple[str, int, bytes | None, bytes | None, Headers | None, Callable[..., None]]] = []
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class Producer:
         """Deliver what waits. Where messages are waited for without end, none overtakes one that is not taken."""
         while self._waiting:
             topic, partition, key, value, headers, on_delivery = self._waiting[0]
-            if not self._stuck:
+            if not self._is_stuck:
                 number, self._broker.write_count = self._broker.write_count, self._broker.write_count + 1
                 if number not in self._broker.lost_writes:
                     offset = self._broker.append(topic, partition, key, value, headers)
@@ -127,7 +127,7 @@ class Producer:
                         on_delivery(None, Delivered(topic, partition, offset))
                     del self._waiting[0]
                     continue
-                self._stuck = self._waits
+                self._is_stuck = self._waits
             if self._waits and not self._broker.refuses:
                 return len(self._waiting)
             on_delivery(KafkaError(KafkaError._FATAL), Delivered(topic, partition, -1))
@@ -261,7 +261,7 @@ class Reader:
         """Begin where the group has committed to, as after a rebalance; what was out is void."""
         for place in self.places:
             self.app.ledger.start(place)
-            self._positions[place] = self.broker.committed.get((self.name, place), 0)
+            self._positions[place] = self.broker.committed_offsets.get((self.name, place), 0)
         self.agent.drop()
 
     async def read(self) -> bool:
@@ -281,7 +281,7 @@ class Reader:
         for place in self.places:
             offset = self.app.ledger.committable(place)
             if offset is not None:
-                self.broker.committed[self.name, place] = offset
+                self.broker.committed_offsets[self.name, place] = offset
 
 
 class Worker:

@@ -16,10 +16,10 @@ MOST_RECORDS = 3
 class LogConsumer:
     """Reads the logs of a broker; compacted offsets are missing from them, as from Kafka's."""
 
-    def __init__(self, broker: Broker, *, compacted: frozenset[tuple[str, int, int]] = frozenset()) -> None:
-        self._broker, self._compacted = broker, compacted
+    def __init__(self, broker: Broker, *, compacted_positions: frozenset[tuple[str, int, int]] = frozenset()) -> None:
+        self._broker, self._compacted_positions = broker, compacted_positions
         self._positions: dict[TopicPartition, int] = {}
-        self.fetched: list[tuple[str, int, int]] = []
+        self.fetched_positions: list[tuple[str, int, int]] = []
         """What was fetched, as topic, partition and offset."""
 
     def assign(self, partitions: list[TopicPartition]) -> None:
@@ -53,6 +53,8 @@ class LogConsumer:
             start = self._positions[tp]
             records = self._broker.logs[tp.topic, tp.partition][start : start + MOST_RECORDS]
             self._positions[tp] = start + len(records)
-            batches[tp] = [one for one in records if (tp.topic, tp.partition, one.offset) not in self._compacted]
-            self.fetched += [(tp.topic, tp.partition, record.offset) for record in batches[tp]]
+            batches[tp] = [
+                one for one in records if (tp.topic, tp.partition, one.offset) not in self._compacted_positions
+            ]
+            self.fetched_positions += [(tp.topic, tp.partition, record.offset) for record in batches[tp]]
         return batches

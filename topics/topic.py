@@ -32,7 +32,7 @@ class Topic:
     """Writers of the topic."""
     doc: str
     retention_ms: int = 30 * DAY_MS
-    compacted: bool = False
+    is_compacted: bool = False
     partitions: int = PARTITIONS
     max_message_bytes: int = MIB
 
@@ -49,7 +49,7 @@ class Topic:
     @property
     def cleanup_policy(self) -> Literal["compact", "delete", "compact,delete"]:
         """Return Kafka's cleanup.policy."""
-        if not self.compacted:
+        if not self.is_compacted:
             return "delete"
         return "compact" if self.retention_ms == FOREVER else "compact,delete"
 
@@ -88,7 +88,7 @@ PROFILES = Topic(
     "streams.profile and client apps",
     "Stated profiles; the newest record of a user is valid, and a null value deletes the profile.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 PROFILE_UPDATES = Topic(
     "profile-updates.v1",
@@ -104,7 +104,7 @@ ITEMS = Topic(
     "catalogue and streams.fetch",
     "Items of the catalogue; the newest record of an item is valid.",
     FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 ITEM_SIGNALS = Topic(
     "item-signals.v2",
@@ -121,7 +121,7 @@ FEATURES = Topic(
     "streams.user",
     "Feature snapshots of users.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 FEEDS = Topic(
     "feeds.v1",
@@ -130,7 +130,7 @@ FEEDS = Topic(
     "streams.rank",
     "Ranked feeds, as written to the feed store.",
     retention_ms=30 * DAY_MS,
-    compacted=True,
+    is_compacted=True,
 )
 IMPRESSIONS = Topic(
     "impressions.v1",
@@ -147,7 +147,7 @@ ITEM_STATS = Topic(
     "streams.signal",
     "Trend, popularity and ratings of items.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 ITEM_NEIGHBORS = Topic(
     "item-neighbors.v1",
@@ -156,7 +156,7 @@ ITEM_NEIGHBORS = Topic(
     "streams.trainer",
     "Co-occurrence of items.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 ITEM_WEIGHTS = Topic(
     "item-weights.v1",
@@ -165,7 +165,7 @@ ITEM_WEIGHTS = Topic(
     "streams.trainer",
     "Item weights by the model in service: the effect of a positive event on an item on the scores of other items.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 MODEL_VERSIONS = Topic(
     "model-versions.v1",
@@ -174,7 +174,7 @@ MODEL_VERSIONS = Topic(
     "streams.trainer",
     "Versions of models, with the decision to serve or refuse them.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 USER_WEIGHTS = Topic(
     "user-weights.v1",
@@ -183,7 +183,7 @@ USER_WEIGHTS = Topic(
     "streams.trainer",
     "Offsets of users' own feature weights from the shared weights.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 LLM_CALLS = Topic(
     "llm-calls.v1",
@@ -199,7 +199,7 @@ LLM_SCORES = Topic(
     "streams.score",
     "Relevance of items to users, scored by the language model.",
     retention_ms=7 * DAY_MS,
-    compacted=True,
+    is_compacted=True,
 )
 FETCH_REQUESTS = Topic(
     "fetch-requests.v1",
@@ -238,7 +238,7 @@ DEVICES = Topic(
     "streams.push",
     "Devices and push preferences of users.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 NOTIFICATIONS = Topic(
     "notifications.v1",
@@ -255,7 +255,7 @@ EXPERIMENTS = Topic(
     "api",
     "Definitions of ranking experiments; the newest record of an experiment is valid.",
     retention_ms=FOREVER,
-    compacted=True,
+    is_compacted=True,
 )
 AUDITS = Topic(
     "audits.v1",

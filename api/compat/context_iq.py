@@ -92,7 +92,7 @@ class ContextIqProfile(msgspec.Struct):
     total_interactions: int
     interaction_breakdown: dict[str, int]
     top_categories: list[CategoryCount]
-    cached: bool
+    cached: bool  # wire
 
 
 class ContentEntry(msgspec.Struct):
@@ -131,7 +131,7 @@ class StatedPreferences(msgspec.Struct):
     user_id: str
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     city: str | None = None
 
@@ -244,17 +244,17 @@ class ContextIqEndpoints:
     async def profile(self, request: Request) -> Response:
         """Return a summary of a user's interactions."""
         user_id = validate_user_id(request.path_params["user_id"])
-        inferred, stated = await self._context.clients.user_profiles.read(user_id)
-        if inferred is None and stated is None:
+        inferred_profile, stated_profile = await self._context.clients.user_profiles.read(user_id)
+        if inferred_profile is None and stated_profile is None:
             raise NoProfileError(user_id)
         categories = await self._context.clients.catalog_listing.categories_of(user_id, _TOP_CATEGORIES)
         return json_response(
             ContextIqProfile(
                 user_id=user_id,
-                total_interactions=inferred.event_count if inferred is not None else 0,
-                interaction_breakdown=inferred.counts if inferred is not None else {},
+                total_interactions=inferred_profile.event_count if inferred_profile is not None else 0,
+                interaction_breakdown=inferred_profile.counts if inferred_profile is not None else {},
                 top_categories=[CategoryCount(*pair) for pair in categories],
-                cached=inferred is not None,
+                cached=inferred_profile is not None,
             )
         )
 

@@ -82,7 +82,7 @@ class ScoredContents(msgspec.Struct):
 
     user_id: str
     recommendations: list[ScoredContent]
-    cached: bool
+    cached: bool  # wire
     timestamp: str
 
 
@@ -140,17 +140,17 @@ class ContextIqRecommendations:
         """Return a user's recommendations with their scores."""
         query = parse_query(request, RecommendationQuery)
         feed = await self._context.feed_of(query.user_id)
-        scored = await self._scored(feed, query.limit)
+        contents = await self._scored(feed, query.limit)
         return json_response(
-            ScoredContents(query.user_id, scored, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
+            ScoredContents(query.user_id, contents, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
         )
 
     async def explain(self, request: Request) -> Response:
         """Explain why an item is recommended to a user."""
         query = parse_query(request, ExplanationQuery)
         feed = await self._context.feed_of(query.user_id)
-        scored = await self._scored(feed, len(feed.items))
-        for rank, one in enumerate(scored, start=1):
+        contents = await self._scored(feed, len(feed.items))
+        for rank, one in enumerate(contents, start=1):
             if one.content_id == query.content_id:
                 index = feed.items.index(one.content_id)
                 return json_response(
@@ -184,9 +184,9 @@ class ContextIqRecommendations:
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first visible items of a feed, with their scores."""
-        served = await self._context.serve_feed(feed, limit)
+        visible = await self._context.serve_feed(feed, limit)
         ml = feed.ml_scores or min_max_scaled(feed.scores).tolist()
-        combined = feed.scores if feed.ml_scores else ml
+        combined_scores = feed.scores if feed.ml_scores else ml
         return [
             ScoredContent(
                 content_id=item.item_id,
@@ -194,9 +194,9 @@ class ContextIqRecommendations:
                 category=item.category,
                 ml_score=round(ml[index], DIGITS),
                 llm_score=feed.llm_scores.get(item.item_id),
-                combined_score=round(combined[index], DIGITS),
+                combined_score=round(combined_scores[index], DIGITS),
             )
-            for index, item in self._context.read_items(served)
+            for index, item in self._context.read_items(visible)
         ]
 
 

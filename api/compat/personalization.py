@@ -141,7 +141,7 @@ class StatedProfile(msgspec.Struct):
 
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
@@ -153,7 +153,7 @@ class ShownUserProfile(msgspec.Struct):
 
     user_id: str
     segment: str
-    stated: StatedProfile
+    stated: StatedProfile  # wire
     preferences: Preferences
     hours: list[float]
     """Activity by hour of the day, UTC."""
@@ -248,7 +248,7 @@ class _Shown(msgspec.Struct, gc=False):
 
 _personalize = msgspec.json.Decoder(PersonalizeBody)
 _experiment = msgspec.json.Decoder(ExperimentBody)
-_packed = msgspec.msgpack.Encoder()
+_packer = msgspec.msgpack.Encoder()
 _item_labels = msgspec.json.Decoder(_Shown)
 _CANDIDATE = {
     "id": "article1",
@@ -344,7 +344,7 @@ class _Personalization:
             return self._shown(body.user_id, await context.serve_feed(feed, most), {})
         check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
-        if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
+        if len(_packer.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         candidates = {one.id: one for one in body.candidates}
@@ -354,26 +354,30 @@ class _Personalization:
     async def profile(self, request: Request) -> Response:
         """Return a user's stated and inferred profile."""
         user_id = validate_user_id(request.path_params["user_id"])
-        inferred, stated = await self._context.clients.user_profiles.read(user_id)
-        if inferred is None and stated is None:
+        inferred_profile, stated_profile = await self._context.clients.user_profiles.read(user_id)
+        if inferred_profile is None and stated_profile is None:
             raise NoProfileError(user_id)
-        times = [inferred.watermark] if inferred is not None else []
-        times += [stated.occurred_at] if stated is not None else []
+        times = [inferred_profile.watermark] if inferred_profile is not None else []
+        times += [stated_profile.occurred_at] if stated_profile is not None else []
         return json_response(
             ShownUserProfile(
                 user_id=user_id,
-                segment=stated.segment if stated is not None else "",
+                segment=stated_profile.segment if stated_profile is not None else "",
                 stated=StatedProfile()
-                if stated is None
-                else msgspec.convert(stated, StatedProfile, from_attributes=True),
+                if stated_profile is None
+                else msgspec.convert(stated_profile, StatedProfile, from_attributes=True),
                 preferences=Preferences()
-                if inferred is None
-                else Preferences(shares(inferred.categories), shares(inferred.topics), shares(inferred.sources)),
-                hours=[] if inferred is None else inferred.hours,
-                total_interactions=0 if inferred is None else inferred.event_count,
-                interactions={} if inferred is None else inferred.counts,
-                recent=[] if inferred is None else inferred.recent,
-                searches=[] if inferred is None else inferred.queries,
+                if inferred_profile is None
+                else Preferences(
+                    shares(inferred_profile.categories),
+                    shares(inferred_profile.topics),
+                    shares(inferred_profile.sources),
+                ),
+                hours=[] if inferred_profile is None else inferred_profile.hours,
+                total_interactions=0 if inferred_profile is None else inferred_profile.event_count,
+                interactions={} if inferred_profile is None else inferred_profile.counts,
+                recent=[] if inferred_profile is None else inferred_profile.recent,
+                searches=[] if inferred_profile is None else inferred_profile.queries,
                 updated_at=max(times, default=0) or None,
             )
         )

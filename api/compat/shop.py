@@ -109,12 +109,12 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
             InvalidError: a field is invalid; the error names it.
         """
         query = (self.query or "").strip()
-        clicked = self.event_type == "product_click"
+        is_click = self.event_type == "product_click"
         if not _USER_ID.fullmatch(self.user_id):
             raise InvalidError("user_id", "must be 1 to 50 letters and digits")
-        if clicked and not self.product_id:
+        if is_click and not self.product_id:
             raise BadValueError("product_id", "is missing: a product_click needs it")
-        if not clicked and not query:
+        if not is_click and not query:
             raise BadValueError("query", "is missing or blank: a search_query needs it")
         if self.product_id and not _PRODUCT_ID.fullmatch(self.product_id):
             raise InvalidError("product_id", "must be 10 of A to Z and 0 to 9")
@@ -123,9 +123,9 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
         return Interaction(
             event_id=new_id(),
             user_id=self.user_id,
-            item_id=self.product_id if clicked else None,
+            item_id=self.product_id if is_click else None,
             action=_EVENTS[self.event_type],
-            query=None if clicked else query,
+            query=None if is_click else query,
             occurred_at=now_ms,
         )
 
@@ -147,7 +147,7 @@ class ShopProduct(msgspec.Struct, gc=False):
 class ShopHome(msgspec.Struct):
     """The lists of a home page; `personalized` is empty for new users and after 30 days of inactivity."""
 
-    personalized: list[ShopProduct]
+    personalized: list[ShopProduct]  # wire
     trending: list[ShopProduct]
     best_value: list[ShopProduct]
     top_categories: dict[str, list[ShopProduct]]

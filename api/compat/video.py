@@ -212,15 +212,17 @@ class VideoEndpoints:
         """Return a page of a user's feed."""
         query = parse_query(request, VideoFeedQuery)
         filters = query.project_code, query.mood, query.category
-        paged = paged_list(request, *filters, user_id=query.username)
-        return json_response(await self._feed(query.username, query.catalog_filter(), query, paged, mood=query.mood))
+        page_list = paged_list(request, *filters, user_id=query.username)
+        return json_response(
+            await self._feed(query.username, query.catalog_filter(), query, page_list, mood=query.mood)
+        )
 
     async def category(self, request: Request) -> Response:
         """Return a page of a user's feed in one category."""
         query = parse_query(request, CategoryFeedQuery)
         catalog_filter = CatalogFilter(prefix=POST_PREFIX, project_code=query.project_code)
-        paged = paged_list(request, query.project_code, user_id=query.username)
-        return json_response(await self._feed(query.username, catalog_filter, query, paged))
+        page_list = paged_list(request, query.project_code, user_id=query.username)
+        return json_response(await self._feed(query.username, catalog_filter, query, page_list))
 
     async def trending(self, request: Request) -> Response:
         """Return a page of the trending posts."""
@@ -252,8 +254,8 @@ class VideoEndpoints:
         similarity = {item: score for item, score in pairs if item not in excluded_ids}
         items = await self._context.visible_items(list(similarity), user)
         entries = [PageEntry(name, round(similarity[name], 4), "Like the post") for name in items]
-        paged = paged_list(request, item_id, user_id=query.username)
-        return json_response(VideoPosts(**await self._page(paged, query, _whole(entries))))
+        page_list = paged_list(request, item_id, user_id=query.username)
+        return json_response(VideoPosts(**await self._page(page_list, query, _whole(entries))))
 
     async def interaction(self, request: Request) -> Response:
         """Publish an interaction with a post."""
@@ -274,7 +276,7 @@ class VideoEndpoints:
         username: str,
         catalog_filter: CatalogFilter,
         query: PageQuery,
-        paged: PagedList,
+        page_list: PagedList,
         *,
         mood: str | None = None,
     ) -> VideoFeed:
@@ -291,10 +293,10 @@ class VideoEndpoints:
                 )
             return PagedRanking(own, len(shown_ids) + len(own))
 
-        page, (inferred, _) = await asyncio.gather(
-            self._page(paged, query, rank), self._context.clients.user_profiles.read(username)
+        page, (inferred_profile, _) = await asyncio.gather(
+            self._page(page_list, query, rank), self._context.clients.user_profiles.read(username)
         )
-        is_new = inferred is None or inferred.event_count < self._context.settings.cold_start_threshold
+        is_new = inferred_profile is None or inferred_profile.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
@@ -307,7 +309,7 @@ class VideoEndpoints:
         return await self._entries(feed, catalog_filter)
 
     async def _fallback_entries(
-        self, username: str, catalog_filter: CatalogFilter, excluded: set[str]
+        self, username: str, catalog_filter: CatalogFilter, exclusions: set[str]
     ) -> list[PageEntry]:
         """Return more catalog items, ranked by a worker; nothing if the ranking fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
@@ -319,8 +321,8 @@ class VideoEndpoints:
             newest_items = await self._context.visible_items(
                 await clients.catalog_listing.find(catalog_filter, limit=most), user
             )
-            excluded = excluded | await self._recent_item_ids(username)
-            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in excluded][:most]
+            exclusions = exclusions | await self._recent_item_ids(username)
+            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in exclusions][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),
@@ -333,8 +335,8 @@ class VideoEndpoints:
         return []
 
     async def _recent_item_ids(self, username: str) -> set[str]:
-        inferred, _ = await self._context.clients.user_profiles.read(validate_user_id(username))
-        return {event.item_id for event in inferred.recent} if inferred is not None else set()
+        inferred_profile, _ = await self._context.clients.user_profiles.read(validate_user_id(username))
+        return {event.item_id for event in inferred_profile.recent} if inferred_profile is not None else set()
 
     async def _entries(self, feed: Feed, catalog_filter: CatalogFilter) -> list[PageEntry]:
         """Return the items of a feed that match the filter and are visible."""
@@ -348,11 +350,11 @@ class VideoEndpoints:
     def _page_size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)
 
-    async def _page(self, paged: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
+    async def _page(self, page_list: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
         """Return one page of a list, without items that have left the catalog."""
         size = self._page_size(query)
         end = query.page * size
-        page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
+        page = await page_of(self._context, page_list, rank, start=end - size, end=end, cursor=query.cursor)
         items = await self._context.catalog_items([entry.item_id for entry in page.entries])
         return {
             "status": "success",

@@ -48,7 +48,7 @@ class ClearedCache(msgspec.Struct, frozen=True):
     """The number of deleted cache entries."""
 
     user_id: str
-    cleared: int
+    cleared: int  # wire
 
 
 class AdminEndpoints:
@@ -57,7 +57,7 @@ class AdminEndpoints:
     def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
         self._heartbeats = clients.heartbeats
-        self._prefetched, self._interactions, self._now_ms = (
+        self._prefetch_store, self._interactions, self._now_ms = (
             clients.prefetch_store,
             clients.interactions,
             clients.now_ms,
@@ -75,7 +75,7 @@ class AdminEndpoints:
     async def prompts(self, request: Request) -> Response:
         """Return the prompts that the last trigger of a user produced for the language model."""
         user_id = validate_user_id(request.path_params["user_id"])
-        questions = await self._prefetched.read_questions(user_id)
+        questions = await self._prefetch_store.read_questions(user_id)
         if not questions:
             raise NoPromptsError(user_id)
         return json_response(UserPrompts(user_id, questions))
@@ -83,7 +83,7 @@ class AdminEndpoints:
     async def view(self, request: Request) -> Response:
         """Return a user's cached answers, and their interactions of the last day."""
         user_id, now_ms = validate_user_id(request.path_params["user_id"]), self._now_ms()
-        answers = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
+        answers = [await self._listed(one, now_ms) for one in await self._prefetch_store.read(user_id)]
         entries = [
             CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in answers
         ]
@@ -94,14 +94,14 @@ class AdminEndpoints:
         """Return an answer without items that have left the catalog since; the items of a new answer may yet arrive."""
         if now_ms - answer.fetched_at < _LAG_MS:
             return answer
-        stored, _ = await self._items.read([item.item_id for item in answer.items])
-        items = [item for item, data in zip(answer.items, stored, strict=True) if data is not None]
+        stored_items, _ = await self._items.read([item.item_id for item in answer.items])
+        items = [item for item, data in zip(answer.items, stored_items, strict=True) if data is not None]
         return msgspec.structs.replace(answer, items=items)
 
     async def clear(self, request: Request) -> Response:
         """Clear a user's prefetch cache: the next trigger fetches the content again."""
         user_id = validate_user_id(request.path_params["user_id"])
-        return json_response(ClearedCache(user_id, await self._prefetched.clear(user_id)))
+        return json_response(ClearedCache(user_id, await self._prefetch_store.clear(user_id)))
 
     async def show_rates(self, request: Request) -> Response:
         """Return the users and the items with the highest event rates, at most ten of each.

@@ -152,10 +152,10 @@ class ContentEndpoints:
     async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
         """Yield the current feed whenever its version differs from the last one sent."""
         context = self._context
-        async with context.clients.feeds.listen(user_id) as changed:
-            with context.items.watching(changed) as watch:
+        async with context.clients.feeds.listen(user_id) as change:
+            with context.items.watching(change) as watch:
                 while True:
-                    changed.clear()
+                    change.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         feed = await context.feed_of(user_id)
                         visible = await context.visible_feed(feed, limit)
@@ -166,7 +166,7 @@ class ContentEndpoints:
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_POLL_S):
-                            await changed.wait()
+                            await change.wait()
 
     def _render(self, user_id: str, visible: VisibleFeed) -> bytes:
         self._context.audits.record_feed(visible.feed, len(visible.items))

@@ -128,7 +128,7 @@ class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
 
     categories: list[str] | msgspec.UnsetType = msgspec.UNSET
     topics: list[str] | msgspec.UnsetType = msgspec.UNSET
-    muted: list[str] | msgspec.UnsetType = msgspec.UNSET
+    muted: list[str] | msgspec.UnsetType = msgspec.UNSET  # wire
     """Items, categories and topics to hide."""
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
     city: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -148,7 +148,7 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
     segment: str = ""
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None

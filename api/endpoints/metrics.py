@@ -73,7 +73,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.published = Counter(
+        self.published_events = Counter(
             "millrace_api_events_published", "Events that the broker acknowledged.", ("topic",), registry=self.registry
         )
         self.publish_failures = Counter(

@@ -34,22 +34,22 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
 
 async def _rank_once(context: ApiContext, trigger: Trigger) -> Feed:
     feeds, name = context.clients.feeds, reranked(trigger)
-    async with feeds.listen(name) as changed:
+    async with feeds.listen(name) as change:
         [feed] = await feeds.read([name])
         if feed is None:
             await context.send(TRIGGERS, [trigger])
-            feed = await _wait(context, name, changed)
+            feed = await _wait(context, name, change)
         return feed
 
 
-async def _wait(context: ApiContext, name: str, changed: asyncio.Event) -> Feed:
+async def _wait(context: ApiContext, name: str, change: asyncio.Event) -> Feed:
     timeout_s = context.settings.api_rerank_timeout_s
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _POLL_S)
-                changed.clear()
+                    await asyncio.wait_for(change.wait(), _POLL_S)
+                change.clear()
                 [feed] = await context.clients.feeds.read([name])
                 if feed is not None:
                     return feed

@@ -67,7 +67,7 @@ class SearchPage(msgspec.Struct, omit_defaults=True):
     """Catalog items."""
     next_offset: int | None = None
     cursor: str | None = None
-    corrected: dict[str, str] = {}
+    corrected: dict[str, str] = {}  # wire
     """Corrections by search term."""
     fallback_reason: str | None = None
     """The reason for showing trending items instead, if nothing matches."""
@@ -110,7 +110,7 @@ class SearchEndpoints:
                 results=list(items.values())[: query.limit],
                 next_offset=end if 0 < end < page.total else None,
                 cursor=page.cursor,
-                corrected=matches.corrected,
+                corrected=matches.corrections,
                 fallback_reason=NO_MATCHES if fallback else None,
             )
         )

@@ -54,10 +54,10 @@ class Connection(HttpToolsProtocol):
         """Whether the connection is idle: all its requests were answered."""
         self._is_open = False
         """Whether a request has begun and is not complete."""
-        self._unparsed = 0
+        self._unparsed_bytes = 0
         """Bytes received since the parser last completed a unit: the headers, a body chunk, or the request."""
         self._refusal: ApiError | None = None
-        self._stalled: tuple[float, int] | None = None
+        self._stall: tuple[float, int] | None = None
         """The time since which the client has not read its response, and the number of unsent bytes then."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -80,9 +80,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse received data, unless the client was rejected."""
         self._unset_keepalive_if_required()
-        self._unparsed += len(data)
+        self._unparsed_bytes += len(data)
         if self._refusal is not None:
-            if self._unparsed > _LINGER_BYTES:
+            if self._unparsed_bytes > _LINGER_BYTES:
                 self.transport.abort()
             return
         if self._is_resting:
@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(cause if isinstance(cause, ApiError) else BadRequestError())
         else:
-            if self._unparsed > self._settings.api_max_header_bytes:
+            if self._unparsed_bytes > self._settings.api_max_header_bytes:
                 self._refuse(HeadersTooLargeError(self._settings.api_max_header_bytes))
 
     def on_message_begin(self) -> None:
@@ -119,18 +119,18 @@ class Connection(HttpToolsProtocol):
             raise BadRequestError
         super().on_headers_complete()
         self.headers = []  # trailers are not headers
-        self._unparsed = 0
+        self._unparsed_bytes = 0
         self._deadline_s = self.loop.time() + self._settings.api_body_timeout_s
 
     def on_body(self, body: bytes) -> None:
         """Receive a body chunk."""
-        self._unparsed = 0
+        self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Suspend the deadline until the response is sent, unless it was sent already."""
         super().on_message_complete()
-        self._unparsed, self._is_open = 0, False
+        self._unparsed_bytes, self._is_open = 0, False
         if self.cycle.response_complete:
             self._rest()
         else:
@@ -155,7 +155,7 @@ class Connection(HttpToolsProtocol):
         self._deadline_s = math.inf
         if self._refusal is not None:
             self.transport.abort()
-        elif self._is_open or self._unparsed:
+        elif self._is_open or self._unparsed_bytes:
             self._refuse(SlowRequestError())
         else:
             self.transport.close()
@@ -172,17 +172,17 @@ class Connection(HttpToolsProtocol):
     def _check_drain(self, now_s: float) -> None:
         size = self.transport.get_write_buffer_size()
         if not size:
-            self._stalled = None
-        elif self._stalled is None:
-            self._stalled = now_s, size
-        elif now_s - self._stalled[0] > self._settings.api_send_timeout_s:
-            if size > self._stalled[1] - _DRAINED_BYTES:
+            self._stall = None
+        elif self._stall is None:
+            self._stall = now_s, size
+        elif now_s - self._stall[0] > self._settings.api_send_timeout_s:
+            if size > self._stall[1] - _DRAINED_BYTES:
                 self.transport.abort()
-            self._stalled = now_s, size
+            self._stall = now_s, size
 
     def _refuse(self, error: ApiError) -> None:
         """Send an error and close the connection after the client has had time to read it."""
-        self._refusal, self._unparsed = error, 0
+        self._refusal, self._unparsed_bytes = error, 0
         is_answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if self.cycle is not None:
             self.cycle.disconnected = True

@@ -73,13 +73,13 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
 
 
 async def page_of(
-    context: ApiContext, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
+    context: ApiContext, page_list: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
 ) -> Page:
     """Return the entries of a list from `start` (0 is the first) up to, but excluding, `end`.
 
     Args:
         context: The app's clients.
-        paged: The list and the owner of its pages.
+        page_list: The list and the owner of its pages.
         rank: Returns the current list without the entries shown before.
         start: The first entry of the page.
         end: The end of the page.
@@ -90,7 +90,7 @@ async def page_of(
     """
     store, session = context.clients.page_store, None
     if start or cursor is not None:
-        sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
+        sessions = [one for one in await store.read(page_list.owner) if one.listing == page_list.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)
     previous = list(session.entries) if session is not None else []
     ranking = await rank({entry.item_id for entry in previous})
@@ -98,8 +98,10 @@ async def page_of(
     stands_alone = session is None and ranking.total <= end
     if stands_alone or len(entries) > MAX_ENTRIES:
         return Page(entries[start:end], ranking.total, None)
-    page_session = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries)
+    page_session = PageSession(
+        page_list.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries
+    )
     if len(entries) > len(previous):
         with suppress(StoreError):
-            await store.write(paged.owner, page_session, instead_of=session)
+            await store.write(page_list.owner, page_session, instead_of=session)
     return Page(entries[start:end], ranking.total, page_session.cursor)

@@ -17,7 +17,7 @@ class Accepted(msgspec.Struct, frozen=True):
 class AcceptedBatch(msgspec.Struct, frozen=True):
     """The number and ids of the published events, in request order."""
 
-    accepted: int
+    accepted: int  # wire
     event_ids: list[str]
 
 

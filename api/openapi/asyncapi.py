@@ -21,7 +21,7 @@ def asyncapi(topics: Iterable[Topic], *, version: str, brokers: str) -> dict[str
         version: The version of Millrace.
         brokers: The Kafka bootstrap servers, separated by commas.
     """
-    listed = list(topics)
+    topic_list = list(topics)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -35,9 +35,9 @@ def asyncapi(topics: Iterable[Topic], *, version: str, brokers: str) -> dict[str
         },
         "defaultContentType": "application/vnd.apache.avro",
         "servers": {"kafka": {"host": brokers.partition(",")[0] or "localhost:9092", "protocol": "kafka"}},
-        "channels": {topic.short_name: _channel(topic) for topic in listed},
-        "operations": {name: operation for topic in listed for name, operation in _operations(topic)},
-        "components": {"messages": {topic.record.__name__: _message(topic) for topic in listed}},
+        "channels": {topic.short_name: _channel(topic) for topic in topic_list},
+        "operations": {name: operation for topic in topic_list for name, operation in _operations(topic)},
+        "components": {"messages": {topic.record.__name__: _message(topic) for topic in topic_list}},
     }
 
 

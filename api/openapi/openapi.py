@@ -41,10 +41,10 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
         version: The version of Millrace.
         is_strict: Whether tokens are required; otherwise they are documented as optional.
     """
-    declared = list(endpoints)
-    schemas, components = _schemas(declared)
+    endpoint_list = list(endpoints)
+    schemas, components = _schemas(endpoint_list)
     paths: dict[str, dict[str, Any]] = {}
-    for one in declared:
+    for one in endpoint_list:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, components, is_strict)
     return {
         "openapi": "3.1.0",
@@ -60,7 +60,7 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": group, "description": what} for group, what in _groups(declared).items()],
+        "tags": [{"name": group, "description": what} for group, what in _groups(endpoint_list).items()],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -91,10 +91,10 @@ def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
     return dict(sorted(by_status.items()))
 
 
-def _schemas(declared: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
+def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """Return the schema of each type, by the type's repr, and the components that the schemas refer to."""
     types: list[Any] = [ErrorAnswer]
-    for one in declared:
+    for one in endpoints:
         kinds = (one.query, one.path_parameters, one.body, *one.answers.values())
         types += [kind for kind in kinds if kind is not None and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
@@ -148,11 +148,11 @@ def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, 
     if kind is None:
         return []
     schema = components[schemas[repr(kind)]["$ref"].removeprefix(_REF)]
-    required = schema.get("required", ())
+    required_names = schema.get("required", ())
     return [
         {
             "name": name,
-            "required": name in required,
+            "required": name in required_names,
             "schema": property_schema,
             **({"description": property_schema["description"]} if "description" in property_schema else {}),
         }
@@ -189,6 +189,6 @@ def _describe(kind: Any) -> str:
     return text.partition("\n")[0] or "The answer."
 
 
-def _groups(declared: Iterable[Endpoint]) -> dict[str, str]:
-    modules = {one.group: one.handler.__module__ for one in declared}
+def _groups(endpoints: Iterable[Endpoint]) -> dict[str, str]:
+    modules = {one.group: one.handler.__module__ for one in endpoints}
     return {group: (sys.modules[name].__doc__ or "").partition("\n")[0] for group, name in modules.items()}

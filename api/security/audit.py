@@ -105,7 +105,7 @@ class Audits:
                 raise
             self._metrics.publish_failures.labels(AUDITS.name).inc()
             return False
-        self._metrics.published.labels(AUDITS.name).inc(len(batch))
+        self._metrics.published_events.labels(AUDITS.name).inc(len(batch))
         if not self._buffer:
             self._has_events.clear()
         return True

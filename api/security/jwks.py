@@ -44,7 +44,7 @@ class Key:
 
     kid: str | None
     algorithms: frozenset[str]
-    published: dict[str, Any] = field(repr=False)
+    jwk: dict[str, Any] = field(repr=False)
     public: Any = field(compare=False, repr=False)
 
 
@@ -57,20 +57,20 @@ class IssuerKeys:
         self._got_s = self._asked_s = self._missed_s = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
-    async def find(self, algorithm: str, kid: str | None, *, refused: Key | None = None) -> Key:
+    async def find(self, algorithm: str, kid: str | None, *, failed_key: Key | None = None) -> Key:
         """Return the key that verifies a token.
 
         Args:
             algorithm: The token's algorithm.
             kid: The token's key id, if it has one.
-            refused: A key that did not match the token's signature; it is excluded.
+            failed_key: A key that did not match the token's signature; it is excluded.
 
         Raises:
             KeysUnavailableError: no keys have been fetched yet.
             UnauthorizedError: no key matches, or several do and the token names none.
         """
         now_s = self._clock_s()
-        fitting = self._fitting(algorithm, kid, refused)
+        fitting = self._fitting(algorithm, kid, failed_key)
         if len(fitting) == 1:
             if now_s - self._got_s > _FRESH_S and now_s - self._asked_s > _AGAIN_S:
                 self._ask()
@@ -78,16 +78,16 @@ class IssuerKeys:
         await self._ask_for_missing(now_s)
         if self._keys is None:
             raise KeysUnavailableError
-        fitting = self._fitting(algorithm, kid, refused)
+        fitting = self._fitting(algorithm, kid, failed_key)
         if not fitting:
             raise UnauthorizedError("the token is invalid: its key is not one of the issuer's")
         if len(fitting) > 1:
             raise UnauthorizedError("the token is invalid: several of the issuer's keys match, and its kid names none")
         return fitting[0]
 
-    def _fitting(self, algorithm: str, kid: str | None, refused: Key | None) -> list[Key]:
+    def _fitting(self, algorithm: str, kid: str | None, failed_key: Key | None) -> list[Key]:
         """Return the candidate keys of an algorithm: those with the key id, or all where the token or keys lack ids."""
-        fitting = [key for key in self._keys or () if algorithm in key.algorithms and key != refused]
+        fitting = [key for key in self._keys or () if algorithm in key.algorithms and key != failed_key]
         if kid is None:
             return fitting
         return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]
@@ -142,9 +142,9 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _keys(published: list[Any]) -> Iterator[Key]:
+def _keys(jwks: list[Any]) -> Iterator[Key]:
     """Yield the usable keys; others are ignored, as RFC 7517 requires."""
-    for one in published[:_MAX_KEYS]:
+    for one in jwks[:_MAX_KEYS]:
         with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             algorithms = frozenset(name for name in KEY_TYPES if _verifies(one, name))
             kid = one.get("kid")
@@ -154,14 +154,14 @@ def _keys(published: list[Any]) -> Iterator[Key]:
                     yield Key(kid, algorithms, one, public)
 
 
-def _verifies(published: dict[str, Any], algorithm: str) -> bool:
+def _verifies(jwk: dict[str, Any], algorithm: str) -> bool:
     """Return whether a published key is public and meant to verify signatures of an algorithm."""
     kty, crv = KEY_TYPES[algorithm]
     return (
-        published["kty"] == kty
-        and crv in (None, published.get("crv"))
-        and published.get("alg", algorithm) == algorithm
-        and published.get("use", "sig") == "sig"
-        and "verify" in published.get("key_ops", ("verify",))
-        and "d" not in published
+        jwk["kty"] == kty
+        and crv in (None, jwk.get("crv"))
+        and jwk.get("alg", algorithm) == algorithm
+        and jwk.get("use", "sig") == "sig"
+        and "verify" in jwk.get("key_ops", ("verify",))
+        and "d" not in jwk
     )

@@ -54,8 +54,8 @@ class RateLimiter:
         self._limit: RateLimitItem | None = None if limit == OFF else parse(limit)
         self._limiter = FixedWindowRateLimiter(storage)
         self._report_size = max(1, self._limit.amount // _REPORTS_PER_LIMIT) if self._limit else 0
-        self._uncounted: dict[str, int] = {}
-        self._refused: dict[str, float] = {}
+        self._pending_counts: dict[str, int] = {}
+        self._refused_until_s: dict[str, float] = {}
         self._swept_s = clock_s()
 
     @property
@@ -74,14 +74,14 @@ class RateLimiter:
         now_s = self._clock_s()
         if now_s - self._swept_s > self._limit.get_expiry():
             self._sweep(now_s)
-        until_s = self._refused.get(name, 0.0)
+        until_s = self._refused_until_s.get(name, 0.0)
         if now_s < until_s:
             raise TooManyRequestsError(self._kind, str(self._limit), until_s - now_s)
-        count = self._uncounted.get(name, 0) + 1
+        count = self._pending_counts.get(name, 0) + 1
         if count < self._report_size or self.is_degraded:
-            self._uncounted[name] = count
+            self._pending_counts[name] = count
             return
-        self._uncounted.pop(name, None)
+        self._pending_counts.pop(name, None)
         await self._report(self._limit, name, count)
 
     async def _report(self, limit: RateLimitItem, name: str, count: int) -> None:
@@ -93,12 +93,12 @@ class RateLimiter:
         except (StorageError, TimeoutError):
             self._outage.until_s = self._clock_s() + _PAUSE_S
             return
-        self._refused[name] = until_s
+        self._refused_until_s[name] = until_s
         raise TooManyRequestsError(self._kind, str(limit), until_s - self._clock_s())
 
     def _sweep(self, now_s: float) -> None:
-        self._uncounted.clear()
-        self._refused = {name: until_s for name, until_s in self._refused.items() if now_s < until_s}
+        self._pending_counts.clear()
+        self._refused_until_s = {name: until_s for name, until_s in self._refused_until_s.items() if now_s < until_s}
         self._swept_s = now_s
 
 

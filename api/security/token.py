@@ -98,7 +98,7 @@ class Tokens:
             return self._decoded(token, key.public, algorithm, issuers)
         except jwt.InvalidSignatureError as error:
             try:  # the issuer may have replaced the key
-                key = await keys.find(algorithm, kid, refused=key)
+                key = await keys.find(algorithm, kid, failed_key=key)
             except UnauthorizedError:
                 raise error from None
             return self._decoded(token, key.public, algorithm, issuers)

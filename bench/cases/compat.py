@@ -51,7 +51,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
             flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))
             figures[name] = await read.ask(rig, port, each, seconds=seconds)
             await flowing
-    rig.folded = None
+    rig.folded_size = None
     return figures
 
 

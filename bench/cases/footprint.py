@@ -47,12 +47,12 @@ async def measure(rig: Rig, load: EventLoad) -> dict[str, float]:
 def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
     users = list(folded.states(load, CatalogSnapshot())[0].values())
     (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), CatalogSnapshot())[0].values()
-    stored, in_cache = _states(users)
+    encoded_states, in_cache = _states(users)
     (fewer_bytes, _), (more_bytes, index_bytes) = _snapshot_bytes(_FEWER), _snapshot_bytes(_MORE)
     snapshot_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
     return {
         "users_1m_redis_gb": _scaled(redis_bytes, _USERS),
-        "users_1m_table_gb": _scaled(stored, _USERS),
+        "users_1m_table_gb": _scaled(encoded_states, _USERS),
         "users_1m_cache_gb": _scaled(in_cache, _USERS),
         "users_1m_gb": _scaled(redis_bytes + in_cache, _USERS),
         "full_user_table_bytes": _states([full])[0],
@@ -66,10 +66,10 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
 
 def _states(users: list[UserState]) -> tuple[float, float]:
     """Return the mean bytes of encoded states, and of states in a worker's cache."""
-    stored = [msgspec.msgpack.encode(state) for state in users]
+    encoded_states = [msgspec.msgpack.encode(state) for state in users]
     decode = msgspec.msgpack.Decoder(UserState).decode
-    _, in_cache = _allocated(lambda: [decode(state) for state in stored])
-    return sum(map(len, stored)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
+    _, in_cache = _allocated(lambda: [decode(state) for state in encoded_states])
+    return sum(map(len, encoded_states)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
 
 
 def _snapshot_bytes(count: int) -> tuple[int, int]:
@@ -84,8 +84,8 @@ def _snapshot_bytes(count: int) -> tuple[int, int]:
             pass
         return snapshot
 
-    snapshot, allocated = _allocated(filled)
-    return allocated, snapshot.content_index.bytes_used
+    snapshot, allocated_bytes = _allocated(filled)
+    return allocated_bytes, snapshot.content_index.bytes_used
 
 
 def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:

@@ -43,7 +43,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         for rate_per_s in RATES_PER_S:
             await rig.wait_until_idle("let the workers start", "feed", "trainer")
             percentiles[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
-    rig.folded = None
+    rig.folded_size = None
     return percentiles
 
 

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from bench.folded import OnProgress
 from bench.load import CATEGORIES, LOYALTY, EventLoad
+from bench.rig import OnBenchProgress
 from models.neighbours.cooccurrence import STEP
 from models.text.ann_index import AnnIndex, Vectors
 from models.text.signature import DIMENSIONS, signature
@@ -23,7 +23,7 @@ _CLOSE = 1e-4
 """Differences in similarity below this are rounding errors."""
 
 
-def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
+def measure(load: EventLoad, *, on_progress: OnBenchProgress) -> dict[str, float]:
     """Return recall against an exhaustive search, times, and memory per 100,000 items."""
     items = load.items
     vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])
@@ -58,7 +58,7 @@ def _queries(vectors: Vectors) -> Vectors:
     shape = (_QUERIES, _LIKINGS)
     kinds, items = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)
     own = np.minimum(items // len(CATEGORIES) * len(CATEGORIES) + kinds, len(vectors) - 1)
-    liked = np.where(draw.random(shape) < LOYALTY, own, items)
-    queries = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked])
-    normalized: Vectors = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-    return normalized
+    liked_items = np.where(draw.random(shape) < LOYALTY, own, items)
+    queries = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked_items])
+    unit_queries: Vectors = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return unit_queries

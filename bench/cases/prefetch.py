@@ -62,7 +62,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
             request_count = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
             await _until_under_way(rig, request_count // rounds)
             percentiles["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
-    rig.folded = None
+    rig.folded_size = None
     return percentiles
 
 

@@ -11,8 +11,9 @@ import time
 
 from threadpoolctl import threadpool_limits
 
-from bench.folded import OnProgress, folded
+from bench.folded import folded
 from bench.load import EventLoad
+from bench.rig import OnBenchProgress
 from infra.settings import Settings
 from streams.core.ranking.pipeline import rank
 from streams.core.user import user_state
@@ -22,7 +23,7 @@ MICRO_BATCH = 256
 _ROUNDS = 7
 
 
-def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
+def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress) -> dict[str, float]:
     """Return the milliseconds per user, and the mean number of events per user."""
     folded_state = folded(load, settings, on_progress=on_progress)
     states = list(folded_state.users.values())[-MICRO_BATCH:]

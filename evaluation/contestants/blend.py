@@ -115,10 +115,12 @@ class BlendCandidate(Model):
     def _features(self, user_id: str, history: Sequence[ModelEvent]) -> Features:
         """Return the features folded from a history; the state of a history that goes on is folded on."""
         params = self.learner.params.user
-        state, folded = self._states.get(user_id, (UserState(user_id), ()))
-        if folded and (len(history) < len(folded) or history[len(folded) - 1] is not folded[-1]):
-            state, folded = UserState(user_id), ()
-        for number, event in enumerate(history[len(folded) :], start=len(folded) + 1):
+        state, folded_events = self._states.get(user_id, (UserState(user_id), ()))
+        if folded_events and (
+            len(history) < len(folded_events) or history[len(folded_events) - 1] is not folded_events[-1]
+        ):
+            state, folded_events = UserState(user_id), ()
+        for number, event in enumerate(history[len(folded_events) :], start=len(folded_events) + 1):
             position = Position(0, number, number)
             user_state.fold(
                 state, interaction(event, number), position, subject=self._labels(event.item_id), params=params
@@ -166,12 +168,12 @@ class _Ablated(PersonalWeights):
 
 def interaction(event: ModelEvent, number: int) -> Interaction:
     """Return the interaction for a model event."""
-    rated = event.rating is not None and event.weight < 1.0
+    has_rating = event.rating is not None and event.weight < 1.0
     return Interaction(
         event_id=str(number),
         user_id=event.user_id,
         item_id=event.item_id,
-        action="rate" if rated or event.rating == 1.0 else "click",
+        action="rate" if has_rating or event.rating == 1.0 else "click",
         value=_NEUTRAL + _SPAN * event.weight if event.rating is not None else None,
         occurred_at=event.at_ms,
     )

@@ -83,8 +83,8 @@ def build(name: str, context: EvalContext) -> Model:
         blend = BlendCandidate if context.delays is None else ServedBlend
         return blend(context, without=_ablated_features(name), alone=_feature_alone(name))
     builder = MODELS[name]
-    seeded = "seed" in inspect.signature(builder).parameters
-    return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
+    takes_seed = "seed" in inspect.signature(builder).parameters
+    return builder(seed=context.seed) if takes_seed else builder()  # type: ignore[call-arg]
 
 
 def _of_group(feature: str) -> str:

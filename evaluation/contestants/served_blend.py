@@ -27,10 +27,10 @@ class ServedBlend(BlendCandidate):
         self, context: EvalContext, *, without: frozenset[str] = frozenset(), alone: str | None = None
     ) -> None:
         self._delays = context.delays or ServingDelays()
-        self._published, self._period = new_blender(), 0
+        self._published_blender, self._period = new_blender(), 0
         """The shared weights at the beginning of a period between publications, and its number."""
         super().__init__(context, without=without, alone=alone)
-        self._published.restore(self.learner.blender.state())
+        self._published_blender.restore(self.learner.blender.state())
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn from events; the weights are published when an event begins another period."""
@@ -42,8 +42,8 @@ class ServedBlend(BlendCandidate):
         interval_ms = self._delays.weights_ms
         if interval_ms and at_ms // interval_ms > self._period:
             self._period = at_ms // interval_ms
-            if self._published.outcomes != self.learner.blender.outcomes:
-                self._published.restore(self.learner.blender.state())
+            if self._published_blender.outcomes != self.learner.blender.outcomes:
+                self._published_blender.restore(self.learner.blender.state())
 
     def _new_learner(self, params: LearnerParams) -> Learner:
         return _PacedLearner(params, fit_ms=self._delays.fit_ms)
@@ -53,7 +53,7 @@ class ServedBlend(BlendCandidate):
 
     def _blender(self, at_ms: int) -> Blender:
         self._publish(at_ms)
-        return self._published
+        return self._published_blender
 
     def _ranked_at(self, features: Features, at_ms: int) -> int:
         return max(self.learner.catalog.watermark, features.watermark)

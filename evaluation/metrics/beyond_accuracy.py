@@ -42,12 +42,14 @@ class BeyondAccuracy:
             return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
         list_items = lists[lists >= 0]
         information = -np.log2((self._events + 1) / (self._events.sum() + len(self._events)))
-        chosen = self._events[self._stream.item[outcome.event_index]].mean()
+        target_popularity = self._events[self._stream.item[outcome.event_index]].mean()
         return {
             "coverage": len(np.unique(list_items)) / len(self._stream.items),
             "novelty": float(information[list_items].mean()),
             "diversity": self._diversity(outcome.top),
-            "popularity": float(self._events[list_items].mean() / chosen) if chosen else float("nan"),
+            "popularity": float(self._events[list_items].mean() / target_popularity)
+            if target_popularity
+            else float("nan"),
         }
 
     @cached_property

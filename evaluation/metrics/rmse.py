@@ -20,24 +20,24 @@ _TELL_EVERY = 200
 
 
 def error(
-    model: RatingModel, stream: Stream, part: Split, *, on_progress: Callable[[int], None] = lambda count: None
+    model: RatingModel, stream: Stream, split: Split, *, on_progress: Callable[[int], None] = lambda count: None
 ) -> float:
     """Return a model's RMSE over the ratings of a split.
 
     Args:
         model: An untrained model.
         stream: The stream.
-        part: The split to predict.
+        split: The split to predict.
         on_progress: Called with the number of processed events.
     """
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     model.learn(stream.events[:start])
     squares: list[float] = []
     for index, event in enumerate(stream.events[start:end], start=start):
         if event.rating is None:
             continue
-        (predicted,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
-        squares.append(float(predicted - event.rating) ** 2)
+        (prediction,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
+        squares.append(float(prediction - event.rating) ** 2)
         model.learn([event])
         if index % _TELL_EVERY == 0:
             on_progress(index)
@@ -46,19 +46,19 @@ def error(
 
 
 def report(
-    stream: Stream, part: Split, *, on_progress: Callable[[str, int], None] = lambda name, count: None
+    stream: Stream, split: Split, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
     """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     errors: dict[str, float] = {}
-    skipped: dict[str, str] = {}
+    skip_reasons: dict[str, str] = {}
     for name, build in RATING_MODELS.items():
         try:
             model = build()
         except ModuleNotFoundError as missing:
-            skipped[name] = f"needs the package {missing.name}"
+            skip_reasons[name] = f"needs the package {missing.name}"
             continue
-        errors[name] = error(model, stream, part, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
+        errors[name] = error(model, stream, split, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
     return {
         "scale": [stream.low, stream.high],
         "train_events": start,
@@ -66,5 +66,5 @@ def report(
         "models": {
             name: {"rmse": rmse, "rmse_stars": rmse * (stream.high - stream.low)} for name, rmse in errors.items()
         },
-        "skipped": skipped,
+        "skipped": skip_reasons,
     }

@@ -47,23 +47,23 @@ class ServingDelays:
     """Least time between fits of the item weights; 0: they are never fitted."""
 
 
-def as_served(stream: Stream, part: Split, *, delays: ServingDelays) -> Iterator[Step]:
+def as_served(stream: Stream, split: Split, *, delays: ServingDelays) -> Iterator[Step]:
     """Yield the steps of as-served.
 
     Args:
         stream: The stream.
-        part: The split to rank.
+        split: The split to rank.
         delays: The delays of the pipeline.
     """
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     times_ms = stream.at_ms[:end]
-    observed = trained = 0
+    observed_count = trained_count = 0
     for feed in sorted(_feeds(stream, start, end, delays.feed_ms), key=attrgetter("at_ms")):
         upto = int(times_ms.searchsorted(feed.at_ms - delays.feed_ms, side="right"))
-        yield from in_batches(Observe, np.arange(observed, upto))
-        published = int(times_ms.searchsorted(feed.at_ms // delays.tables_ms * delays.tables_ms))
-        yield from in_batches(Train, np.arange(trained, published))
-        observed, trained = max(observed, upto), max(trained, published)
+        yield from in_batches(Observe, np.arange(observed_count, upto))
+        published_count = int(times_ms.searchsorted(feed.at_ms // delays.tables_ms * delays.tables_ms))
+        yield from in_batches(Train, np.arange(trained_count, published_count))
+        observed_count, trained_count = max(observed_count, upto), max(trained_count, published_count)
         yield feed
 
 

@@ -59,21 +59,21 @@ class Protocol:
     """Name of another protocol on the same test events, whose figures are reported beside its own."""
 
 
-def strict(stream: Stream, part: Split) -> Iterator[Step]:
+def strict(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of prequential-strict."""
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     yield from _replay(stream, start, *timestamp_groups(stream, end))
 
 
-def per_event(stream: Stream, part: Split) -> Iterator[Step]:
+def per_event(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of prequential."""
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     yield from _replay(stream, start, np.arange(end), np.arange(end + 1))
 
 
-def global_split(stream: Stream, part: Split) -> Iterator[Step]:
+def global_split(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of global-split."""
-    start, end = split_bounds(stream, part)
+    start, end = split_bounds(stream, split)
     yield from in_batches(Learn, np.arange(start))
     event_counts = np.bincount(stream.user[:start], minlength=len(stream.users))
     targets = start + np.flatnonzero(is_target(stream)[start:end])
@@ -83,15 +83,15 @@ def global_split(stream: Stream, part: Split) -> Iterator[Step]:
         yield Rank(case, int(stream.at_ms[start - 1]), is_one_case=True)
 
 
-def leave_last_out(stream: Stream, part: Split) -> Iterator[Step]:
+def leave_last_out(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of leave-last-out; validation omits the last event and ranks the one before."""
     order = np.argsort(stream.user, kind="stable")
     users = _runs(order, stream.user[order])
-    back = 1 if part == "test" else 2
+    back = 1 if split == "test" else 2
     targets = [user_events[-back] for user_events in users if len(user_events) > back]
-    unseen = np.zeros(len(stream), np.bool_)
-    unseen[[index for user_events in users for index in user_events[-back:]]] = True
-    yield from in_batches(Learn, np.flatnonzero(~unseen))
+    is_holdout = np.zeros(len(stream), np.bool_)
+    is_holdout[[index for user_events in users for index in user_events[-back:]]] = True
+    yield from in_batches(Learn, np.flatnonzero(~is_holdout))
     for target in sorted(targets):
         if stream.repeats or stream.fresh[target]:
             yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))
@@ -124,10 +124,10 @@ def label_of(model: str, protocol: str) -> str:
 
 def _replay(stream: Stream, start: int, order: Indices, edges: Indices) -> Iterator[Step]:
     """Yield the steps of the groups between the edges of an order: rank the test events, then learn the group."""
-    ranked = is_target(stream)[order] & (order >= start)
+    is_ranked = is_target(stream)[order] & (order >= start)
     waiting = 0
     for begin, end in pairwise(edges.tolist()):
-        within = ranked[begin:end]
+        within = is_ranked[begin:end]
         if within.any():
             if waiting < begin:
                 yield Learn(order[waiting:begin])

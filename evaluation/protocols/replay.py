@@ -65,11 +65,11 @@ def replay(
     stream: Stream,
     protocol: str,
     *,
-    part: Split = "test",
+    split: Split = "test",
     seed: int = 0,
     cold: bool = False,
     delays: ServingDelays | None = None,
-    on_progress: Callable[[int], None] = lambda learned: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> ReplayOutcome:
     """Replay a stream through a model.
 
@@ -77,16 +77,16 @@ def replay(
         model: An untrained model.
         stream: The stream to replay, as the protocol prepares it.
         protocol: Name of the protocol, one of PROTOCOLS.
-        part: The split to rank.
+        split: The split to rank.
         seed: Seed of ties and of the held-out users.
         cold: Whether users are held out.
         delays: Delays of the feeds, for a protocol that is served; those of the default settings if None.
         on_progress: Called with the number of replayed events.
     """
-    chosen = PROTOCOLS[protocol]
-    run = (_Cold if cold else _Run)(model, stream, chosen, seed=seed)
-    steps = partial(chosen.steps, delays=delays or ServingDelays()) if chosen.is_served else chosen.steps
-    for number, step in enumerate(steps(stream, part)):
+    definition = PROTOCOLS[protocol]
+    run = (_Cold if cold else _Run)(model, stream, definition, seed=seed)
+    steps = partial(definition.steps, delays=delays or ServingDelays()) if definition.is_served else definition.steps
+    for number, step in enumerate(steps(stream, split)):
         match step:
             case Rank():
                 run.rank(step)
@@ -111,7 +111,7 @@ class _Run:
         self._ranking = ItemRanking(stream, model.items, seed=seed)
         self._rows: list[tuple[int, ...]] = []
         self._tops: list[NDArray[np.int32]] = []
-        self._cases = self._learned = 0
+        self._cases = self._learned_count = 0
         self._learn_s = self._rank_s = 0.0
 
     def train(self, indices: Indices) -> None:
@@ -144,7 +144,7 @@ class _Run:
             known_count=known_count,
             gap_ms=rows[:, 6],
             top=np.array(self._tops, np.int32).reshape(-1, K),
-            learn_us=1e6 * self._learn_s / max(self._learned, 1),
+            learn_us=1e6 * self._learn_s / max(self._learned_count, 1),
             rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
         )
 
@@ -152,21 +152,21 @@ class _Run:
         began = time.perf_counter()
         self._model.learn(events)
         self._learn_s += time.perf_counter() - began
-        self._learned += len(events)
+        self._learned_count += len(events)
 
     def _rank_targets(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
         """Rank the targets of a step for a query, and record the outcome."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
-        ranked = self._ranking.rank(scores, self._histories.touched_items(user), self._stream.item[step.targets])
+        ranking = self._ranking.rank(scores, self._histories.touched_items(user), self._stream.item[step.targets])
         list_index, earlier, gap_ms = (
             len(self._tops),
             self._histories.count(user),
             self._histories.gap_ms(user, step.at_ms if step.chosen_at_ms is None else step.chosen_at_ms),
         )
-        self._tops.append(ranked.top)
-        for event_index, rank in zip(step.targets.tolist(), ranked.ranks.tolist(), strict=True):
+        self._tops.append(ranking.top)
+        for event_index, rank in zip(step.targets.tolist(), ranking.ranks.tolist(), strict=True):
             self._rows.append((event_index, rank, self._cases, list_index, earlier, known_count, gap_ms))
             self._cases += not step.is_one_case
         self._cases += step.is_one_case

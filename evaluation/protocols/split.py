@@ -12,7 +12,7 @@ SPLITS: dict[Split, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0
 """Shares of the events at which each split begins and ends."""
 
 
-def split_bounds(stream: Stream, part: Split) -> tuple[int, int]:
+def split_bounds(stream: Stream, split: Split) -> tuple[int, int]:
     """Return the index of the first event of a split, and of the first one after it."""
-    first, after = SPLITS[part]
+    first, after = SPLITS[split]
     return int(len(stream) * first), int(len(stream) * after)

@@ -42,7 +42,7 @@ class Stream:
     fresh: NDArray[np.bool_]
     """Whether the event is the user's first on the item."""
     events: list[ModelEvent]
-    rated: bool
+    has_ratings: bool
     low: float
     """The rating that maps to 0, on the scale of the data."""
     high: float
@@ -88,7 +88,7 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
         positive=_positive(interactions, stars, scale),
         fresh=fresh,
         events=[_event(event, float(share), scale) for event, share in zip(interactions, rating, strict=True)],
-        rated=bool(scale),
+        has_ratings=bool(scale),
         low=low,
         high=high,
         repeats=repeats,

@@ -55,25 +55,25 @@ def five_core(stream: Stream) -> Stream:
         core = _without_repeats(stream, frequent)
 
 
-def successive(stream: Stream, part: Split) -> Iterator[Step]:
+def successive(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of successive; the stream must be the 5-core."""
-    return _steps(stream, part, Observe)
+    return _steps(stream, split, Observe)
 
 
-def successive_live(stream: Stream, part: Split) -> Iterator[Step]:
+def successive_live(stream: Stream, split: Split) -> Iterator[Step]:
     """Yield the steps of successive-live; the stream must be the 5-core."""
-    return _steps(stream, part, Learn)
+    return _steps(stream, split, Learn)
 
 
-def holdout_bounds(stream: Stream, part: Split) -> tuple[int, int]:
+def holdout_bounds(stream: Stream, split: Split) -> tuple[int, int]:
     """Return the index of the first event after the split, and of the first one after the holdout."""
-    end = len(stream) if part == "test" else _after_quantile(stream, np.arange(len(stream)))
-    after = _holdout(stream, part).after
+    end = len(stream) if split == "test" else _after_quantile(stream, np.arange(len(stream)))
+    after = _holdout(stream, split).after
     return (int(after[0]) if len(after) else end), end
 
 
-def _steps(stream: Stream, part: Split, after_ranking: type[Observe] | type[Learn]) -> Iterator[Step]:
-    before, after = _holdout(stream, part)
+def _steps(stream: Stream, split: Split, after_ranking: type[Observe] | type[Learn]) -> Iterator[Step]:
+    before, after = _holdout(stream, split)
     is_trained = _is_trained(stream, before)
     yield from in_batches(Learn, before[is_trained])
     yield from in_batches(Observe, before[~is_trained])
@@ -86,9 +86,9 @@ def _steps(stream: Stream, part: Split, after_ranking: type[Observe] | type[Lear
         yield after_ranking(np.array([index]))
 
 
-def _holdout(stream: Stream, part: Split) -> _Holdout:
+def _holdout(stream: Stream, split: Split) -> _Holdout:
     events = np.arange(len(stream))
-    if part == "validation":
+    if split == "validation":
         before = events[: _after_quantile(stream, events)]
         events = before[_is_trained(stream, before)]
     return _Holdout(*np.split(events, [_after_quantile(stream, events)]))
@@ -121,10 +121,10 @@ def _without_repeats(stream: Stream, events: Indices) -> Indices:
 def _interactions(stream: Stream, events: Indices) -> Stream:
     """Return some events of a stream as its only ones, without ratings."""
     users, items = Vocabulary(), Vocabulary()
-    chosen = [stream.events[index] for index in events.tolist()]
-    user = np.array([users.add(event.user_id) for event in chosen], np.int32)
-    item = np.array([items.add(event.item_id) for event in chosen], np.int32)
-    fresh = np.zeros(len(chosen), np.bool_)
+    selected_events = [stream.events[index] for index in events.tolist()]
+    user = np.array([users.add(event.user_id) for event in selected_events], np.int32)
+    item = np.array([items.add(event.item_id) for event in selected_events], np.int32)
+    fresh = np.zeros(len(selected_events), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
     return replace(
         stream,
@@ -133,9 +133,9 @@ def _interactions(stream: Stream, events: Indices) -> Stream:
         user=user,
         item=item,
         at_ms=stream.at_ms[events],
-        rating=np.full(len(chosen), np.nan),
-        positive=np.ones(len(chosen), np.bool_),
+        rating=np.full(len(selected_events), np.nan),
+        positive=np.ones(len(selected_events), np.bool_),
         fresh=fresh,
-        events=[ModelEvent(event.user_id, event.item_id, event.at_ms, 1.0) for event in chosen],
-        rated=False,
+        events=[ModelEvent(event.user_id, event.item_id, event.at_ms, 1.0) for event in selected_events],
+        has_ratings=False,
     )

@@ -16,7 +16,7 @@ _TESTED = ("hr", "ndcg")
 
 
 def report(
-    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skip_reasons: Mapping[str, str]
 ) -> Report:
     """Return each model's accuracy by the number of known events, over the cases of all seeds.
 
@@ -26,7 +26,7 @@ def report(
         **about(stream, spec),
         "known": [_count_or_none(number) for number in KNOWN],
         "models": {name: _model(each, stream, spec.seed) for name, each in runs.items()},
-        "skipped": dict(skipped),
+        "skipped": dict(skip_reasons),
     }
 
 

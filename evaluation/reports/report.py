@@ -28,7 +28,7 @@ class EvaluationSpec:
     """Specification of an evaluation."""
 
     protocol: str
-    part: Split
+    split: Split
     seed: int
     seeds: int
     ablate: str | None = None
@@ -38,12 +38,12 @@ class EvaluationSpec:
 
 
 def report(
-    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skip_reasons: Mapping[str, str]
 ) -> Report:
     """Return the report of the outcomes of each model, one outcome per seed."""
     protocol = PROTOCOLS[spec.protocol]
-    part = protocol.bounds(stream, spec.part)
-    beyond_accuracy = BeyondAccuracy(stream, part[0])
+    bounds = protocol.bounds(stream, spec.split)
+    beyond_accuracy = BeyondAccuracy(stream, bounds[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {
         name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
@@ -55,13 +55,13 @@ def report(
         "reference": reference,
         "models": {
             name: {
-                **_model(accuracies[name], each, beyond_accuracy, part),
+                **_model(accuracies[name], each, beyond_accuracy, bounds),
                 "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
                 "against_reference": _against(name, reference, means),
             }
             for name, each in runs.items()
         },
-        "skipped": dict(skipped),
+        "skipped": dict(skip_reasons),
     }
 
 
@@ -74,17 +74,17 @@ def about(stream: Stream, spec: EvaluationSpec) -> Report:
             "users": len(stream.users),
             "items": len(stream.items),
             "positives": int(stream.positive.sum()),
-            "rated": stream.rated,
+            "rated": stream.has_ratings,
             "repeats": stream.repeats,
         },
         "protocol": spec.protocol,
-        "part": spec.part,
+        "part": spec.split,
         "seeds": list(range(spec.seed, spec.seed + spec.seeds)),
     }
 
 
 def _model(
-    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], beyond_accuracy: BeyondAccuracy, part: tuple[int, int]
+    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], beyond_accuracy: BeyondAccuracy, bounds: tuple[int, int]
 ) -> Report:
     first = each[0]
     measures = [beyond_accuracy.of(run) for run in each]
@@ -99,7 +99,7 @@ def _model(
         "with_earlier": breakdown.with_earlier(first, model_accuracy),
         "by_earlier": breakdown.by_earlier(first, model_accuracy),
         "by_gap": breakdown.by_gap(first, model_accuracy),
-        "by_learned": breakdown.by_learned(first, model_accuracy, start=part[0], end=part[1]),
+        "by_learned": breakdown.by_learned(first, model_accuracy, start=bounds[0], end=bounds[1]),
         "by_seed": by_seed,
         "spread": {metric: float(np.std([seed[metric] for seed in by_seed])) for metric in _TESTED},
     }

@@ -170,7 +170,7 @@ def _subjects(request_data: Json, text: str) -> list[_Subject]:
 
 
 def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
-    properties, required = spec.get("properties", {}), spec.get("required", ())
+    properties, required_names = spec.get("properties", {}), spec.get("required", ())
     items = []
     for subject in subjects:
         values = {name: subject.field(name) for name in properties}
@@ -178,7 +178,7 @@ def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
             {
                 name: _filler(_resolved(properties[name], schema)) if value is None else value
                 for name, value in values.items()
-                if value is not None or name in required
+                if value is not None or name in required_names
             }
         )
     return items

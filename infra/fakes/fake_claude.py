@@ -96,7 +96,7 @@ class FakeClaude:
         """Bodies of all requests in order of arrival."""
         self.max_in_flight = self._under_way = 0
         self._cache_from_tokens = cache_from_tokens
-        self._cached: set[bytes] = set()
+        self._cached_prefixes: set[bytes] = set()
 
     def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
         """Serve the fake and yield its URL; port 0 selects a free port."""
@@ -146,10 +146,10 @@ class FakeClaude:
             return self._response(200, b"<html>simulated</html>")
         if fault == "error_body":
             return self._problem(200, "overloaded_error", f"simulated: {fault}")
-        chosen = body.get("tool_choice", {}).get("name")
-        tool = next((tool for tool in body.get("tools", ()) if tool["name"] == chosen), None)
+        tool_name = body.get("tool_choice", {}).get("name")
+        tool = next((tool for tool in body.get("tools", ()) if tool["name"] == tool_name), None)
         if tool is None:
-            return self._refused(f"tool_choice: no tool {chosen}")
+            return self._refused(f"tool_choice: no tool {tool_name}")
         content, stop_reason = self._content(body, tool, fault)
         usage = self._usage(body, content)
         return self._response(
@@ -187,19 +187,19 @@ class FakeClaude:
     def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
         """Count tokens. The first request with a prefix marked for caching pays for its write, later ones for reads."""
         system = body.get("system", [])
-        marked = any("cache_control" in block for block in system if isinstance(block, dict))
+        is_marked = any("cache_control" in block for block in system if isinstance(block, dict))
         prefix = msgspec.json.encode([body.get("tools"), system], order="deterministic")
-        cached = len(prefix) // _BYTES_PER_TOKEN if marked else 0
-        if cached < self._cache_from_tokens:
-            cached = 0
-        is_cached = prefix in self._cached
-        if cached:
-            self._cached.add(prefix)
+        cached_tokens = len(prefix) // _BYTES_PER_TOKEN if is_marked else 0
+        if cached_tokens < self._cache_from_tokens:
+            cached_tokens = 0
+        is_cached = prefix in self._cached_prefixes
+        if cached_tokens:
+            self._cached_prefixes.add(prefix)
         prompt_tokens = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
         return {
-            "input_tokens": prompt_tokens - cached,
-            "cache_creation_input_tokens": 0 if is_cached else cached,
-            "cache_read_input_tokens": cached if is_cached else 0,
+            "input_tokens": prompt_tokens - cached_tokens,
+            "cache_creation_input_tokens": 0 if is_cached else cached_tokens,
+            "cache_read_input_tokens": cached_tokens if is_cached else 0,
             "output_tokens": len(json.dumps(content)) // _BYTES_PER_TOKEN,
         }
 

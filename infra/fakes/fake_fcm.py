@@ -85,11 +85,11 @@ class FakeFcm:
         self.permanent_fault: Fault | None = None
         self.unregistered_tokens: set[str] = set()
         self.refuses_grants = False
-        self.delivered: list[Delivered] = []
+        self.deliveries: list[Delivered] = []
         """Accepted messages in order of arrival."""
         self.attempts = 0
         """Number of received messages, accepted or not."""
-        self.granted: list[str] = []
+        self.access_tokens: list[str] = []
         """Access tokens that were issued."""
         self._valid: set[str] = set()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -132,7 +132,7 @@ class FakeFcm:
         if self.refuses_grants:
             return _grant_refused("Invalid JWT Signature.")
         token = secrets.token_urlsafe()
-        self.granted.append(token)
+        self.access_tokens.append(token)
         self._valid.add(token)
         return JSONResponse({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
@@ -153,10 +153,10 @@ class FakeFcm:
             return self._refused(fault, f"This is a simulated fault: {fault}.")
         if message["token"] in self.unregistered_tokens:
             return self._refused("unregistered", "Requested entity was not found.")
-        self.delivered.append(Delivered(message["token"], message))
+        self.deliveries.append(Delivered(message["token"], message))
         while fault == "lost" and (await request.receive())["type"] != "http.disconnect":
             pass
-        return JSONResponse({"name": f"projects/{PROJECT}/messages/{len(self.delivered)}"})
+        return JSONResponse({"name": f"projects/{PROJECT}/messages/{len(self.deliveries)}"})
 
     def _refused(self, fault: str, message: str) -> Response:
         if fault == "garbage":

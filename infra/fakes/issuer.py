@@ -33,13 +33,13 @@ _NEW: dict[str, Callable[[], Any]] = {
 
 
 class Issuer:
-    """One issuer; `request_count` is the number of requests for its keys, and `published` is the answer to them."""
+    """One issuer; `request_count` is the number of requests for its keys, and `jwks` is the answer to them."""
 
     def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
         """Create an issuer with its first key; without `names_keys`, neither keys nor tokens have a `kid`."""
         self.request_count = 0
         self.is_unavailable = False
-        self.published: list[Any] = []
+        self.jwks: list[Any] = []
         self._algorithm, self._names_keys = algorithm, names_keys
         self._count = 0
         self.rotate()
@@ -50,7 +50,7 @@ class Issuer:
         self._key = _NEW.get(self._algorithm, _NEW.get(self._algorithm[:2], _NEW["RS"]))()
         public = jwt.get_algorithm_by_name(self._algorithm).to_jwk(self._key.public_key(), as_dict=True)
         key_parameters = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
-        self.published = [*(self.published if keep_previous else ()), {**public, **key_parameters, "use": "sig"}]
+        self.jwks = [*(self.jwks if keep_previous else ()), {**public, **key_parameters, "use": "sig"}]
 
     @property
     def kid(self) -> str:
@@ -68,4 +68,4 @@ class Issuer:
 
     async def _keys(self, _: Request) -> Response:
         self.request_count += 1
-        return Response(status_code=503) if self.is_unavailable else JSONResponse({"keys": self.published})
+        return Response(status_code=503) if self.is_unavailable else JSONResponse({"keys": self.jwks})

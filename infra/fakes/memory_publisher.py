@@ -19,19 +19,19 @@ class MemoryPublisher:
     """
 
     def __init__(self) -> None:
-        self.published: dict[str, list[msgspec.Struct]] = {}
+        self.records_by_topic: dict[str, list[msgspec.Struct]] = {}
         self.is_unavailable = False
         self.silent = False
-        self._changed = asyncio.Condition()
+        self._change = asyncio.Condition()
 
     def values_of(self, topic: Topic) -> list[Any]:
         """Return the records published to a topic."""
-        return self.published.get(topic.name, [])
+        return self.records_by_topic.get(topic.name, [])
 
     async def wait_for(self, topic: Topic, count: int = 1) -> list[Any]:
         """Wait until so many records are published to a topic, and return all of them."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self.values_of(topic)) >= count)
+        async with self._change:
+            await self._change.wait_for(lambda: len(self.values_of(topic)) >= count)
         return self.values_of(topic)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
@@ -44,6 +44,6 @@ class MemoryPublisher:
             await asyncio.Event().wait()
         if self.is_unavailable:
             raise PublishError(topic.name, "the broker is away")
-        async with self._changed:
-            self.published.setdefault(topic.name, []).extend(values)
-            self._changed.notify_all()
+        async with self._change:
+            self.records_by_topic.setdefault(topic.name, []).extend(values)
+            self._change.notify_all()

@@ -35,7 +35,7 @@ _WRITTEN_KEY, _WRITTEN_TTL_MS = "health:written", 60_000
 _GAPS_KEY, _GAPS_TTL_MS = "health:deleted_unread", 7 * DAY_MS
 _LOG = logging.getLogger(__name__)
 
-State = Literal["up", "late", "missing", "crash_loop"]
+RoleState = Literal["up", "late", "missing", "crash_loop"]
 
 
 class RoleHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,7 +45,7 @@ class RoleHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     crash_loop: it fails and is restarted repeatedly.
     """
 
-    state: State
+    state: RoleState
     processes: int
     """Number of processes that write heartbeats."""
     last_seen_at: int | None = None
@@ -83,12 +83,12 @@ class PipelineReader:
         Raises:
             StoreError: Redis does not answer.
         """
-        refused = await writes_refused(self._redis)
+        refusal_reason = await writes_refused(self._redis)
         roles = judge(await heartbeat.role_lives(self._redis), expected_roles(self._settings), now_ms=clock.now_ms())
         if self._asking is None and time.monotonic() - self._asked_s > _KAFKA_EVERY_S:
             self._asking = asyncio.ensure_future(self._ask())
-        recorded = await read_gaps(self._redis)
-        return health(roles, refused, self._consumption.deleted, recorded, now_ms=clock.now_ms())
+        recorded_counts = await read_gaps(self._redis)
+        return health(roles, refusal_reason, self._consumption.deleted_counts, recorded_counts, now_ms=clock.now_ms())
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -187,7 +187,7 @@ def _role(lives: Sequence[RoleLife], now_ms: int) -> RoleHealth:
     alive = sum(life.is_alive for life in lives)
     last_at = max((life.last_at for life in lives), default=None)
     crashes = sum(not life.is_alive and now_ms - life.last_at <= CRASHES_WITHIN_MS for life in lives)
-    state: State = "up"
+    state: RoleState = "up"
     if crashes >= CRASHES:
         state = "crash_loop"
     elif not alive:
@@ -196,30 +196,30 @@ def _role(lives: Sequence[RoleLife], now_ms: int) -> RoleHealth:
 
 
 def health(
-    roles: dict[str, RoleHealth], refused: str, deleted: Counts, recorded: Counts, *, now_ms: int
+    roles: dict[str, RoleHealth], refusal_reason: str, deleted_counts: Counts, recorded_counts: Counts, *, now_ms: int
 ) -> PipelineHealth:
     """Return the health of the whole pipeline.
 
     Args:
         roles: Health of each role.
-        refused: Reason why Redis refuses writes; empty if it accepts them.
-        deleted: Deleted records that a group would read next: a problem until the group reads on.
-        recorded: Records that were recently deleted unread, for information.
+        refusal_reason: Reason why Redis refuses writes; empty if it accepts them.
+        deleted_counts: Deleted records that a group would read next: a problem until the group reads on.
+        recorded_counts: Records that were recently deleted unread, for information.
         now_ms: Current time in ms since the epoch.
     """
-    problems = [f"Redis refuses writes ({refused}): feeds are not renewed"] if refused else []
+    problems = [f"Redis refuses writes ({refusal_reason}): feeds are not renewed"] if refusal_reason else []
     problems += [text for name, role in roles.items() if (text := _problem(name, role, now_ms))]
     problems += [
         f"{count:,} records of {topic} were deleted by retention before {group} had read them"
-        for group, topics in deleted.items()
+        for group, topics in deleted_counts.items()
         for topic, count in topics.items()
     ]
     return PipelineHealth(
         status="degraded" if problems else "ok",
         problems=problems,
         roles=roles,
-        redis_writes="refused" if refused else "ok",
-        deleted_unread=recorded,
+        redis_writes="refused" if refusal_reason else "ok",
+        deleted_unread=recorded_counts,
     )
 
 

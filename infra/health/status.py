@@ -81,20 +81,20 @@ async def read(settings: Settings) -> Status:
             _ask(settings.redis_url, health_check.redis(redis)),
             _ask(settings.database_url, health_check.database(settings.database_url)),
         )
-        consumed, newest = ConsumerLag(), None
+        lag, newest = ConsumerLag(), None
         if kafka.up:
             admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
-            consumed, newest = await asyncio.gather(
+            lag, newest = await asyncio.gather(
                 asyncio.to_thread(consumer_lag.read, admin),
                 asyncio.to_thread(_newest, admin, FEEDS),
             )
-        roles, pipeline = await _roles(redis, settings, consumed) if store.up else ([], None)
+        roles, pipeline = await _roles(redis, settings, lag) if store.up else ([], None)
     finally:
         await redis.aclose()
     return Status(
         servers={"kafka": kafka, "schema registry": registry, "redis": store, "database": database},
         roles=roles,
-        lag=consumed.lag,
+        lag=lag.lag,
         newest_feed_at=newest,
         newest_feed_age_s=None if newest is None else max(0.0, (clock.now_ms() - newest) / 1000),
         pipeline=pipeline,
@@ -103,19 +103,19 @@ async def read(settings: Settings) -> Status:
 
 
 async def _roles(
-    redis: Redis, settings: Settings, consumed: ConsumerLag
+    redis: Redis, settings: Settings, lag: ConsumerLag
 ) -> tuple[list[dict[str, Any]], PipelineHealth | None]:
     """Return the heartbeats, and the health of the pipeline."""
     try:
         heartbeats = await heartbeat.heartbeats(redis)
-        refused = await writes_refused(redis)
-        if not refused:
-            await record_gaps(redis, consumed.gaps)
+        refusal_reason = await writes_refused(redis)
+        if not refusal_reason:
+            await record_gaps(redis, lag.gaps)
         roles = judge(await heartbeat.role_lives(redis), expected_roles(settings), now_ms=clock.now_ms())
-        recorded = await read_gaps(redis)
+        recorded_counts = await read_gaps(redis)
     except StoreError:
         return [], None
-    return heartbeats, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
+    return heartbeats, health(roles, refusal_reason, lag.deleted_counts, recorded_counts, now_ms=clock.now_ms())
 
 
 async def _ask(address: str, ask: health_check.ServerProbe) -> ServerStatus:

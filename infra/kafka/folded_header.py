@@ -55,7 +55,7 @@ def folded_positions(headers: Iterable[tuple[str, bytes | None]]) -> list[EventP
     ]
 
 
-def relation(folded: Sequence[EventPosition], event: EventPosition) -> Relation:
+def relation(positions: Sequence[EventPosition], event: EventPosition) -> Relation:
     """Return how features stand to an event: they include it, follow it, or say nothing of it.
 
     Features follow an event that they do not name when they name a later one of its partition: then the event changed
@@ -65,10 +65,10 @@ def relation(folded: Sequence[EventPosition], event: EventPosition) -> Relation:
     >>> relation([EventPosition("a.v1", 0, 7), EventPosition("a.v1", 0, 9)], EventPosition("a.v1", 0, 8))
     'follows'
     """
-    if event in folded:
+    if event in positions:
         return "includes"
-    later = any(one[:2] == event[:2] and one.offset > event.offset for one in folded)
+    later = any(one[:2] == event[:2] and one.offset > event.offset for one in positions)
     if not later:
         return "other"
-    earlier = any(one[:2] == event[:2] and one.offset < event.offset for one in folded)
-    return "includes" if len(folded) >= MOST_POSITIONS and not earlier else "follows"
+    earlier = any(one[:2] == event[:2] and one.offset < event.offset for one in positions)
+    return "includes" if len(positions) >= MOST_POSITIONS and not earlier else "follows"

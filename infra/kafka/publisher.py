@@ -138,7 +138,7 @@ class Publisher:
         self._failure: PublishError | None = None
         self._letters_s: dict[tuple[str, bytes | None], float] = {}
         """Time of the last dead letter by topic and key, in seconds of the monotonic clock."""
-        self.rejected: Counter[str] = Counter()
+        self.rejected_counts: Counter[str] = Counter()
         """Number of records that can never be written, by topic."""
         self._config: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
@@ -218,7 +218,7 @@ class Publisher:
             error: Why it cannot be written.
             value: Its bytes, if it could be encoded.
         """
-        self.rejected[topic] += 1
+        self.rejected_counts[topic] += 1
         now_s, name = time.monotonic(), (topic, key)
         if now_s - self._letters_s.get(name, -_LETTER_EVERY_S) < _LETTER_EVERY_S:
             return
@@ -238,7 +238,7 @@ class Publisher:
 
     def describe(self) -> dict[str, Any]:
         """Return the publisher's part of a heartbeat."""
-        return {"rejected": dict(self.rejected)}
+        return {"rejected": dict(self.rejected_counts)}
 
     async def wait_for_capacity(self) -> None:
         """Wait until the buffer has room, as backpressure for callers that are faster than the broker.
@@ -287,7 +287,7 @@ class Publisher:
         Raises:
             PublishError: see `publish`.
         """
-        rejected = self.rejected[topic]
+        rejected_count = self.rejected_counts[topic]
         fitting: list[tuple[int, bytes, bytes]] = []
         for partition, pairs in messages.items():
             for key, value in pairs:
@@ -296,7 +296,7 @@ class Publisher:
                     fitting.append((partition, key, value))
                 except RecordTooLargeError as error:
                     self.reject(topic, key, error, value=value)
-        if self.rejected[topic] > rejected:
+        if self.rejected_counts[topic] > rejected_count:
             await self.flush()
         return await self._deliver(topic, fitting)
 

@@ -83,8 +83,8 @@ class Registry:
         if schema is None:
             codec.learn(schema_id, None)
         else:
-            referenced = await asyncio.to_thread(self._referenced, schema)
-            codec.learn(schema_id, _content(schema), referenced=referenced)
+            references = await asyncio.to_thread(self._referenced, schema)
+            codec.learn(schema_id, _content(schema), references=references)
 
     def _schema_of(self, schema_id: int) -> Schema | None:
         """Return the schema of an id, None if it does not exist, or if the registry fails for this id only."""
@@ -134,8 +134,8 @@ class Registry:
         """
         try:
             return codec.decode(value)
-        except UnseenSchemaError as unseen:
-            await self.learn(codec, unseen.schema_id)
+        except UnseenSchemaError as schema_error:
+            await self.learn(codec, schema_error.schema_id)
             return codec.decode(value)
 
     def close(self) -> None:

@@ -53,8 +53,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     @property
     def total(self) -> int:
         """Return the total number of tokens."""
-        cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
-        return self.input_tokens + self.output_tokens + cached
+        cache_tokens = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+        return self.input_tokens + self.output_tokens + cache_tokens
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of the tokens of two messages."""
@@ -138,9 +138,9 @@ class Budget:
         if prompt.category:
             limits[f"{day}:category:{prompt.category}"] = self._category
         with store_errors("taking from the budget"):
-            refused = int(await self._take(keys=list(limits), args=[amount, _TTL_S, *limits.values()]))
-        if refused:
-            budget_name = list(limits)[refused - 1].removeprefix(f"{day}:")
+            refusal = int(await self._take(keys=list(limits), args=[amount, _TTL_S, *limits.values()]))
+        if refusal:
+            budget_name = list(limits)[refusal - 1].removeprefix(f"{day}:")
             raise LlmError(
                 "over_budget", f"the day's budget ({budget_name}) has no {amount / MILLION:.4f} dollars left"
             )

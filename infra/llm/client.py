@@ -60,7 +60,7 @@ class _Call:
     outcome: str = "given_up"
     usage: Usage | None = None
     response: str = ""
-    dropped: int = 0
+    dropped_count: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -150,7 +150,7 @@ class Llm:
         call.outcome = ANSWERED
         # Cache the validated answer, not the raw one: a later read must not find other flaws in it.
         answer = msgspec.json.encode(reading.value)
-        call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
+        call.response, call.dropped_count, call.problems = answer.decode(), reading.dropped_count, reading.problems
         await self._cache.write(name, answer)
         usage = call.usage or Usage()
         return PromptAnswer(
@@ -236,7 +236,7 @@ class Llm:
             cost_usd=self._prices.cost(usage) / MILLION,
             latency_ms=now_ms - call.started_ms,
             response=_cut(printable(call.response), _ANSWER_BYTES),
-            dropped=call.dropped,
+            dropped=call.dropped_count,
             problems=call.problems,
             occurred_at=now_ms,
         )

@@ -8,7 +8,7 @@ stop in the middle of an entry. The rest of such an answer, which has been paid 
 - an unreadable optional field is omitted; a list entry without a required field is dropped.
 
     reading = read([{"items": [{"title": "Trio Night", "year": "1999"}, {"year": 2001}]}], Suggestions)
-    reading.value, reading.dropped, reading.problems     # one suggestion, 1, ["items[1]: title is missing"]
+    reading.value, reading.dropped_count, reading.problems     # one suggestion, 1, ["items[1]: title is missing"]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Reading(Generic[A_co]):
     """The usable part of an answer."""
 
     value: A_co
-    dropped: int
+    dropped_count: int
     """Number of unusable list entries."""
     problems: list[str]
     """Omitted values with the reason, at most `PROBLEMS` of them."""
@@ -58,12 +58,12 @@ class _FlawError(ValueError):
 class _Notes:
     """Log of the values omitted while an answer is read."""
 
-    dropped: int = 0
+    dropped_count: int = 0
     problems: list[str] = field(default_factory=list)
 
     def drop(self, path: str, error: ValueError) -> None:
         """Record an unusable entry."""
-        self.dropped += 1
+        self.dropped_count += 1
         self.leave_out(path, error)
 
     def leave_out(self, path: str, error: ValueError) -> None:
@@ -94,9 +94,9 @@ def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Read
         read_as = _struct(values, answer, "", notes)
     except _FlawError as error:
         raise UnreadableError(str(error)) from error
-    if notes.dropped and not any(getattr(read_as, name) for name in read_as.__struct_fields__):
+    if notes.dropped_count and not any(getattr(read_as, name) for name in read_as.__struct_fields__):
         raise UnreadableError(notes.problems[0])
-    return Reading(read_as, notes.dropped, notes.problems)
+    return Reading(read_as, notes.dropped_count, notes.problems)
 
 
 def printable(text: str) -> str:
@@ -136,7 +136,7 @@ class _Field:
 
     kind: inspect.Type
     annotation: Any
-    required: bool
+    is_required: bool
 
 
 @cache
@@ -165,14 +165,14 @@ def _struct(value: Any, answer: type[A], path: str, notes: _Notes) -> A:
     for name, one in _fields(answer).items():
         raw_value = value.get(name)
         if raw_value is None or (isinstance(raw_value, str) and not raw_value.strip()):
-            if one.required:
+            if one.is_required:
                 raise _FlawError(f"{name} is missing")
             continue
         inside = f"{path}.{name}" if path else name
         try:
             values[name] = _converted(raw_value, one, inside, notes)
         except _FlawError as error:
-            if one.required:
+            if one.is_required:
                 raise _FlawError(f"{name}: {error}") from error
             notes.leave_out(inside, error)
     return msgspec.convert(values, answer)
@@ -280,11 +280,11 @@ def _json_in(text: str) -> Any:
 def _closed(text: str) -> str:
     """Return truncated JSON up to its last complete object in a list, with the missing closing brackets."""
     open_: list[str] = []
-    inside_text = escaped = False
+    inside_text = is_escaped = False
     end, closers = 0, ""
     for index, char in enumerate(text):
         if inside_text:
-            inside_text, escaped = escaped or char != '"', char == "\\" and not escaped
+            inside_text, is_escaped = is_escaped or char != '"', char == "\\" and not is_escaped
         elif char == '"':
             inside_text = True
         elif char in "{[":

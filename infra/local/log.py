@@ -25,11 +25,11 @@ class ChildLog:
     def open(self) -> IO[bytes]:
         """Open the file for a child process to append to."""
         private_folder(self.file.parent)
-        opened = os.fdopen(os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE), "ab")
+        stream = os.fdopen(os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE), "ab")
         for file in (self.file, *(self._part(number) for number in range(1, MAX_FILES + 1))):
             if file.exists():
                 file.chmod(FILE_MODE)
-        return opened
+        return stream
 
     def rotate(self) -> bool:
         """Rotate the log if it is too large, and say whether it was; the child may write meanwhile.
@@ -54,9 +54,9 @@ class ChildLog:
         """Return the last lines."""
         if not self.file.exists():
             return []
-        with self.file.open("rb") as opened:
-            opened.seek(max(0, self.file.stat().st_size - _TAIL_BYTES))
-            return opened.read().decode(errors="replace").splitlines()[-lines:]
+        with self.file.open("rb") as stream:
+            stream.seek(max(0, self.file.stat().st_size - _TAIL_BYTES))
+            return stream.read().decode(errors="replace").splitlines()[-lines:]
 
     def _part(self, number: int) -> Path:
         return self.file.with_suffix(f".log.{number}")

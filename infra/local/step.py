@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["downloading", "preparing", "starting", "ready", "given", "died", "stopping", "stopped"]
+StepState = Literal["downloading", "preparing", "starting", "ready", "given", "died", "stopping", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Step:
     """One state change of a server or role. May come from any thread."""
 
     name: str
-    state: State
+    state: StepState
     detail: str = ""
 
 

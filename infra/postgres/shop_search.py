@@ -79,7 +79,7 @@ class SearchMatches:
     item_ids: list[str] = field(default_factory=list)
     total: int = 0
     """Number of results on all pages."""
-    corrected: dict[str, str] = field(default_factory=dict)
+    corrections: dict[str, str] = field(default_factory=dict)
     """Spelling corrections: the typed word and the word that was searched for."""
 
 
@@ -152,7 +152,7 @@ class PostgresShopSearch:
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
-            corrected={" ".join(term.phrase): term.correction for term in query_terms if term.correction},
+            corrections={" ".join(term.phrase): term.correction for term in query_terms if term.correction},
         )
 
     async def _terms(self, connection: Any, query_words: Sequence[str]) -> list[Term]:
@@ -228,7 +228,7 @@ def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: 
     vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(query_terms))}))"  # noqa: S608
     anything = " || ".join(_any_of(term, term.phrases, bind) for term in query_terms)
     most = sum(term.rarity for term in query_terms)
-    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in query_terms)
+    coverage = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in query_terms)
     return f"""
 WITH pool AS NOT MATERIALIZED ({pool}),
      asked AS MATERIALIZED (SELECT {vector} AS meaning),
@@ -240,7 +240,7 @@ WITH pool AS NOT MATERIALIZED ({pool}),
         UNION
         SELECT * FROM pool WHERE document @@ ({anything}))
 SELECT item_id, count(*) OVER ()::int AS total FROM candidates
-ORDER BY is_last, {covered}
+ORDER BY is_last, {coverage}
        + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
        + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
 LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}

@@ -2,12 +2,12 @@
 
 A module holds the settings of one section as a dataclass; `Settings` is composed of all of them:
 
-    from infra import settings
+    from infra.settings import read_settings
 
-    settings.read().kafka_bootstrap_servers     # the variable KAFKA_BOOTSTRAP_SERVERS
+    read_settings().kafka_bootstrap_servers     # the variable KAFKA_BOOTSTRAP_SERVERS
 """
 
-from infra.settings.environment import RENAMED, SettingsError, read, to_env, unset
+from infra.settings.environment import RENAMED, SettingsError, read_settings, to_env, unset
 from infra.settings.sections.prefetch_settings import seconds_by_name
 from infra.settings.sections.security_settings import JWT_ALGORITHMS, OFF
 from infra.settings.setting import comma_separated, masked, variable
@@ -22,7 +22,7 @@ __all__ = [
     "SettingsError",
     "comma_separated",
     "masked",
-    "read",
+    "read_settings",
     "seconds_by_name",
     "specifications",
     "title",

@@ -44,7 +44,7 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: 
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-def read(env: Mapping[str, str] | None = None) -> Settings:
+def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Return the settings from an environment, by default that of the process.
 
     Args:
@@ -62,8 +62,8 @@ def read(env: Mapping[str, str] | None = None) -> Settings:
             try:
                 values[spec.name] = _parse(raw, spec)
             except ValueError as error:
-                quoted = repr(raw) if spec.repr else "***"
-                problems.append(f"{variable(spec)}={quoted}: must be {error} ({spec.metadata['doc']})")
+                shown_value = repr(raw) if spec.repr else "***"
+                problems.append(f"{variable(spec)}={shown_value}: must be {error} ({spec.metadata['doc']})")
     settings = Settings(**values)
     url_count = len(settings.jwt_jwks_url_list)
     if url_count > 1 and url_count != len(settings.jwt_issuer_list):

@@ -65,9 +65,9 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     for event in ratings:
         item_ms.setdefault(event.item_id, event.occurred_at)
         user_ms.setdefault(event.user_id, event.occurred_at)
-    described = all((folder / name).is_file() for name in (fmt.movies, *fmt.other_files))
+    has_descriptions = all((folder / name).is_file() for name in (fmt.movies, *fmt.other_files))
     items: list[Item] = []
-    if described:
+    if has_descriptions:
         items = records(fmt.movies, fmt.movie(folder), lambda _, movie: _item(movie, item_ms.get(movie.item_id)))
     profiles: list[Profile] = []
     if fmt.users is not None and (folder / fmt.users).is_file():

@@ -76,11 +76,11 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
             names[int(column)] = slug(name)
 
     def parse(row: list[str]) -> Movie:
-        released, flags = row[2], row[5:]
+        release_date, flags = row[2], row[5:]
         if len(flags) != len(names):
             raise ValueError(f"{len(flags)} genre flags, and u.genre names {len(names)}")
         genres = [names[column] for column, flag in enumerate(flags) if flag.strip() == "1"]
-        moment = datetime.strptime(released, _RELEASED).replace(tzinfo=UTC) if released else None
+        moment = datetime.strptime(release_date, _RELEASED).replace(tzinfo=UTC) if release_date else None
         return Movie(
             item_id=_present(row[0]),
             title=_present(row[1]),
@@ -174,8 +174,8 @@ def rows(file: Path, fmt: MovieLensFormat) -> Iterator[Row]:
     """Yield every non-blank row, without the header."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
     content, codec = decode(file.read_bytes(), fmt.encoding)
-    quoted = separator == ","
-    text = Text(content=unix_lines(content), encoding=codec, separator=separator, quoted=quoted)
+    is_quoted = separator == ","
+    text = Text(content=unix_lines(content), encoding=codec, separator=separator, is_quoted=is_quoted)
     first = first_row(text).fields
     has_header = fmt.header and bool(first) and first[0].strip() in _FIRST_NAMES
     yield from islice(text.rows(len(first) if fmt.header else None), has_header, None)

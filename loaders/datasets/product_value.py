@@ -46,7 +46,7 @@ class ProductValues:
         self._ratios = quantity.shares(column("discount_ratio"), mark=mark)
         times = [time for time in column("created_at") if not is_missing(time)]
         self._times = dict(zip(times, timestamp.read(times), strict=True))
-        self._assumed: Counter[str] = Counter()
+        self._assumptions: Counter[str] = Counter()
         self._ranges = 0
 
     def item(self, cells: Mapping[str, str], *, at_ms: int) -> Item:
@@ -97,9 +97,9 @@ class ProductValues:
             raise ValueError(f"id: {quoted(own_id)} has been rounded by a spreadsheet")
         if own_id:
             return own_id
-        linked = _LINKED_ID.search(cells.get("link", ""))
-        if linked:
-            return linked[1]
+        link_match = _LINKED_ID.search(cells.get("link", ""))
+        if link_match:
+            return link_match[1]
         if self._has_ids:
             raise ValueError("the id is missing")
         made_of = cells.get("link") or cells["name"]
@@ -109,7 +109,7 @@ class ProductValues:
         """Return notes on uncertain readings of the numbers of the items so far."""
         marks = sorted({mark for mark in self._prices.marks.values() if mark})
         notes = [f"prices are written with the decimal mark {' or '.join(marks)}"] if marks else []
-        for sign, count in self._assumed.items():
+        for sign, count in self._assumptions.items():
             code, *others = currency.codes_of(sign)
             meaning = f"is taken for {code}" if code else "is left open"
             notes.append(
@@ -152,7 +152,7 @@ class ProductValues:
             raise ValueError(f"{name}: {error}") from error
 
     def _note(self, *prices: Price | None) -> None:
-        self._assumed.update({price.sign for price in prices if price and price.sign})
+        self._assumptions.update({price.sign for price in prices if price and price.sign})
         self._ranges += any(price.to is not None for price in prices if price)
 
 

@@ -46,10 +46,10 @@ class Products:
     columns: list[str]
     rows: int
     items: list[Item]
-    repeated: int
+    repeat_count: int
     """Number of rows of products from earlier rows."""
-    rejected: list[Rejected]
-    undated: frozenset[str]
+    rejected_rows: list[Rejected]
+    undated_items: frozenset[str]
     """Items without a time in the file, which get that of the file."""
     notes: list[str]
     """Notes on the reading of the file and its assumptions."""
@@ -75,8 +75,8 @@ def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
         raise DatasetError(path, f"{error}; name the scale of its ratings") from error
     at_ms = min(round(path.stat().st_mtime * 1_000), now_ms)
     items: dict[str, Item] = {}
-    rejected: list[Rejected] = []
-    undated: set[str] = set()
+    rejected_rows: list[Rejected] = []
+    undated_items: set[str] = set()
     conflicts = 0
     for row, row_cells in zip(rows, cells, strict=True):
         try:
@@ -84,10 +84,10 @@ def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
             record_limit.check(item, now_ms=now_ms)
         except ValueError as error:
             where = BadLine(path.name, row.line, str(error))
-            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(row_cells, values)))
+            rejected_rows.append(Rejected(where=where, fields=row.fields, item_id=_id(row_cells, values)))
             continue
         if item.item_id not in items and not (row_cells and row_cells.get("created_at")):
-            undated.add(item.item_id)
+            undated_items.add(item.item_id)
         first = items.setdefault(item.item_id, item)
         conflicts += (first.title, first.price) != (item.title, item.price)
         items[item.item_id] = _merged(first, item)
@@ -95,9 +95,9 @@ def read(path: Path, *, now_ms: int, form: ProductFormat) -> Products:
         columns=columns,
         rows=len(rows),
         items=list(items.values()),
-        repeated=len(rows) - len(items) - len(rejected),
-        rejected=rejected,
-        undated=frozenset(undated),
+        repeat_count=len(rows) - len(items) - len(rejected_rows),
+        rejected_rows=rejected_rows,
+        undated_items=frozenset(undated_items),
         notes=[
             text.description,
             *delimited.repeated_names([columns[index] for index in indices.values()], columns),
@@ -155,8 +155,8 @@ def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:
 
 def _merged(first: Item, again: Item) -> Item:
     """Return the product of the first row, with the sub-categories of another row added."""
-    filed = list(dict.fromkeys((*first.topics, *again.topics)))[: limit.LIST_ITEMS]
-    return first if filed == first.topics else replace(first, topics=filed)
+    topics = list(dict.fromkeys((*first.topics, *again.topics)))[: limit.LIST_ITEMS]
+    return first if topics == first.topics else replace(first, topics=topics)
 
 
 def _conflict(count: int) -> list[str]:

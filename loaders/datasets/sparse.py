@@ -99,13 +99,13 @@ def build(shape: Shape, *, seed: int, name: str = "sparse") -> Dataset:
     shelf = _Shelf(shape, draw)
     own = draw.integers(0, _GROUPS, (shape.users, _OWN_GROUPS))
     stars = draw.choice(_STARS, shape.ratings, p=_STAR_SHARES).tolist()
-    rated: list[set[int]] = [set() for _ in range(shape.users)]
+    rated_items: list[set[int]] = [set() for _ in range(shape.users)]
     interactions: list[Interaction] = []
     for day, user, count in _sittings(shape, draw):
         for _ in range(count):
-            item = shelf.choose(day, own[user], rated[user])
+            item = shelf.choose(day, own[user], rated_items[user])
             if item is not None and len(interactions) < shape.ratings:
-                rated[user].add(item)
+                rated_items[user].add(item)
                 at_ms, number = _START_MS + day * int(DAY_MS), len(interactions)
                 interactions.append(
                     Interaction(
@@ -127,14 +127,14 @@ class _Shelf:
         self._shape, self._draw, self._week = shape, draw, -1
         self._bounds = np.searchsorted(np.sort(draw.integers(0, _GROUPS, shape.items)), np.arange(_GROUPS + 1))
         self._peak = (1.0 + draw.permutation(shape.items)) ** -shape.exponent
-        self._born = shape.days * (draw.random(shape.items) ** (1 / _GROWTH) - 1 / 6)
+        self._birth_days = shape.days * (draw.random(shape.items) ** (1 / _GROWTH) - 1 / 6)
         self._life = shape.life_days * draw.lognormal(0.0, 0.8, shape.items)
         self._sums: NDArray[np.float64] = np.zeros(shape.items + 1)
 
-    def choose(self, day: int, groups: NDArray[np.int64], rated: set[int]) -> int | None:
+    def choose(self, day: int, groups: NDArray[np.int64], rated_items: set[int]) -> int | None:
         """Return an item that is not rated yet; None when draws find only rated ones."""
         if day // _WEEK_DAYS != self._week:
-            age = day - self._born
+            age = day - self._birth_days
             popularity = np.where(age >= 0, self._peak * np.exp(-np.maximum(age, 0.0) / self._life), 0.0)
             self._sums[1:], self._week = np.cumsum(popularity), day // _WEEK_DAYS
         for _ in range(_TRIES):
@@ -143,7 +143,7 @@ class _Shelf:
                 group = groups[self._draw.integers(_OWN_GROUPS)]
                 low, high = self._sums[self._bounds[group : group + 2]]
             item = int(np.searchsorted(self._sums, low + (high - low) * self._draw.random(), side="right")) - 1
-            if item < self._shape.items and item not in rated:
+            if item < self._shape.items and item not in rated_items:
                 return item
         return None
 

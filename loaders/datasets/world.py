@@ -104,15 +104,15 @@ class _Life:
         return actions
 
     def _event(self, number: int, session: str, at_ms: int, action: Action, item: Item) -> Interaction:
-        searched = action == "search"
+        is_search = action == "search"
         return Interaction(
             event_id=event_id(at_ms, "world", self.person.user_id, number),
             user_id=self.person.user_id,
-            item_id=None if searched else item.item_id,
+            item_id=None if is_search else item.item_id,
             action=action,
             occurred_at=at_ms,
             value=float(self.rng.randint(3, 5)) if action == "rate" else None,
-            query=f"{item.topics[0]} {item.category}" if searched else None,
+            query=f"{item.topics[0]} {item.category}" if is_search else None,
             session_id=session,
             context={"device_type": self.person.device, "surface": "feed"},
         )

@@ -49,13 +49,13 @@ def people(rng: random.Random, *, count: int) -> list[DemoPerson]:
 
 def _person(rng: random.Random, number: int) -> DemoPerson:
     again, index = divmod(number, len(NAMES))
-    liked = rng.sample(INTERESTS, rng.randint(2, 4))
-    shares = sorted((rng.expovariate(1.0) + 0.2 for _ in liked), reverse=True)
+    interests = rng.sample(INTERESTS, rng.randint(2, 4))
+    shares = sorted((rng.expovariate(1.0) + 0.2 for _ in interests), reverse=True)
     return DemoPerson(
         user_id=NAMES[index] if not again else f"{NAMES[index]}-{again + 1}",
         segment=f"{rng.choices(AGE_BANDS, AGE_WEIGHTS)[0]}|{rng.choice('fm')}",
         city=rng.choice(CITIES),
-        tastes={interest.name: share / sum(shares) for interest, share in zip(liked, shares, strict=True)},
+        tastes={interest.name: share / sum(shares) for interest, share in zip(interests, shares, strict=True)},
         categories={category: 0.2 + rng.expovariate(1.0) for category in _CATEGORIES},
         activity=rng.triangular(0.3, 1.9, 0.8),
         device=rng.choice(_DEVICES),

@@ -35,5 +35,5 @@ def printable(message: str) -> str:
 
 def quoted(text: object) -> str:
     """Return a cell quoted for an error message, truncated."""
-    quoted = repr(str(text))
-    return quoted if len(quoted) <= CELL_CHARS else f"{quoted[: CELL_CHARS - 2]}…{quoted[-1]}"
+    literal = repr(str(text))
+    return literal if len(literal) <= CELL_CHARS else f"{literal[: CELL_CHARS - 2]}…{literal[-1]}"

@@ -56,10 +56,10 @@ def codes_of(sign: str) -> tuple[str, ...]:
     bare = sign.rstrip(". ")
     if is_code(bare) or bare in _LOWER:
         return (bare.upper(),)
-    folded = bare.replace(" ", "").casefold()
-    if folded in _SHARED:
-        return _SHARED[folded]
-    code = _codes().get(folded) or _codes().get(sign.casefold())
+    key = bare.replace(" ", "").casefold()
+    if key in _SHARED:
+        return _SHARED[key]
+    code = _codes().get(key) or _codes().get(sign.casefold())
     return (code,) if code else ()
 
 

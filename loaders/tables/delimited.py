@@ -51,7 +51,7 @@ class Text:
     separator: str
     first_line: int = 1
     """Line of the file at which the content begins."""
-    quoted: bool = True
+    is_quoted: bool = True
     """Whether double quotes enclose fields, which is rare in files separated by tabs."""
 
     @property
@@ -124,8 +124,8 @@ def parse(
     if separator is None:
         separator = max(SEPARATORS, key=lambda mark: (choose(_first(content, codec, mark)), mark == ","))
     header = content.partition("\n")[0].split(separator)
-    quoted = separator not in _UNQUOTED or all(re.fullmatch(r'"[^"]*"', field.strip()) for field in header)
-    return Text(content=content, encoding=codec, separator=separator, first_line=first_line, quoted=quoted)
+    is_quoted = separator not in _UNQUOTED or all(re.fullmatch(r'"[^"]*"', field.strip()) for field in header)
+    return Text(content=content, encoding=codec, separator=separator, first_line=first_line, is_quoted=is_quoted)
 
 
 def unix_lines(text: str) -> str:
@@ -161,7 +161,7 @@ class _Reader:
         self._failed_fields, self._failed_fields_max = 0, _FAILED_FIELDS_MAX + len(text.content)
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
-        self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
+        self._quoted_field = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
         self._plain = re.compile(rf"(?P<field>{plain})(?P<end>{mark}|\n|\Z)")
         self._opens = re.compile(r' *"')
 
@@ -174,7 +174,7 @@ class _Reader:
         content, begin, line = self._text.content, self._at, self._line
         end = content.find("\n", begin)
         first = content[begin : end if end >= 0 else len(content)]
-        if not self._text.quoted or '"' not in first:
+        if not self._text.is_quoted or '"' not in first:
             self._pass([first])
             return [Row(line, first.split(self._text.separator))]
         try:
@@ -204,11 +204,11 @@ class _Reader:
         if self._failed_fields >= self._failed_fields_max and end >= 0:
             limit = min(limit, end + 2)
         while True:
-            quoted = self._opens.match(content, at) is not None
-            match = (self._quoted if quoted else self._plain).match(content, at, limit)
+            is_quoted = self._opens.match(content, at) is not None
+            match = (self._quoted_field if is_quoted else self._plain).match(content, at, limit)
             if match is None or match.end() >= limit < len(content):
                 raise self._unclosed(fields)
-            fields.append(match["field"].replace('""', '"') if quoted else match["field"])
+            fields.append(match["field"].replace('""', '"') if is_quoted else match["field"])
             at = match.end()
             if match["end"] != self._text.separator:
                 break

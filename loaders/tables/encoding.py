@@ -116,9 +116,9 @@ def _recognised(data: bytes) -> str:
             return name
     if data[:_SAMPLE_BYTES].count(0) * 4 > len(data[:_SAMPLE_BYTES]):
         raise EncodingError("it looks like UTF-16 without a byte order mark")
-    accented = [line for line in data.splitlines() if _HIGH.search(line)]
-    invalid_lines = [line for line in accented if not _is_utf8(line)]
-    if 2 * len(invalid_lines) <= len(accented):
+    accented_lines = [line for line in data.splitlines() if _HIGH.search(line)]
+    invalid_lines = [line for line in accented_lines if not _is_utf8(line)]
+    if 2 * len(invalid_lines) <= len(accented_lines):
         return UTF_8
     lines = list(_as_windows(invalid_lines))
     odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _RUN.search(line))

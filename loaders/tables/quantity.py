@@ -86,19 +86,19 @@ def _column(
     texts: Sequence[str], parse: Parse, *, mark: str | None, is_valid: Callable[[float], bool], must: str
 ) -> Values:
     cells = {text: _parsed(text, parse) for text in texts}
-    scaled = {
+    numbers = {
         text: {name: round(value * cell.factor, 12) for name, value in cell.readings.items()}
         for text, cell in cells.items()
         if isinstance(cell, _Cell)
     }
-    mark = mark or number.decimal_mark([scaled[text] for text in texts if text in scaled], is_valid=is_valid)
+    mark = mark or number.decimal_mark([numbers[text] for text in texts if text in numbers], is_valid=is_valid)
     values: Values = {}
     for text, cell in cells.items():
         if not isinstance(cell, _Cell):
             values[text] = None if cell is None else ValueError(f"{quoted(text)} is not {must}")
             continue
         try:
-            value = number.choose(text, scaled[text], mark, is_valid=is_valid)
+            value = number.choose(text, numbers[text], mark, is_valid=is_valid)
         except ValueError as error:
             values[text] = error
             continue

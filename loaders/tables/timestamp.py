@@ -39,13 +39,15 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
     A time without a zone is in UTC. The unit of numbers is that of their median; numbers of another unit, and dates in
     an order that the column does not reveal, are errors.
     """
-    parsed = [_parse(time) for time in times]
-    numbers = [time for time in parsed if isinstance(time, float)]
+    parsed_times = [_parse(time) for time in times]
+    numbers = [time for time in parsed_times if isinstance(time, float)]
     unit = unit_ms(median(numbers)) if numbers else 1.0
-    counted = [str(text).strip() for text, time in zip(times, parsed, strict=True) if isinstance(time, float)]
-    is_compact = bool(counted) and all(map(_DIGITS.fullmatch, counted))
+    number_texts = [
+        str(text).strip() for text, time in zip(times, parsed_times, strict=True) if isinstance(time, float)
+    ]
+    is_compact = bool(number_texts) and all(map(_DIGITS.fullmatch, number_texts))
     are_years = bool(numbers) and all(number in _YEARS for number in numbers)
-    order = _order([time for time in parsed if isinstance(time, tuple)])
+    order = _order([time for time in parsed_times if isinstance(time, tuple)])
 
     def settle(text: object, time: Parsed) -> int | ValueError:
         if isinstance(time, tuple):
@@ -56,7 +58,7 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
             return _compact(str(text).strip()) if is_compact else _counted(text, time, unit)
         return time
 
-    return [_bounded(text, settle(text, time)) for text, time in zip(times, parsed, strict=True)]
+    return [_bounded(text, settle(text, time)) for text, time in zip(times, parsed_times, strict=True)]
 
 
 def is_time(text: object) -> bool:

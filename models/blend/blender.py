@@ -91,13 +91,13 @@ class Blender:
             context: Class of each context.
             offset: (features,) offset of a user from the learned weights.
         """
-        shared, shares = self.weights(context), self.fallback.shares
-        learned = shared if offset is None else shared + offset
+        shared_weights, shares = self.weights(context), self.fallback.shares
+        learned_weights = shared_weights if offset is None else shared_weights + offset
         if not shares.any():
-            return learned
-        spread = np.linalg.norm(learned * self.scale)
+            return learned_weights
+        spread = np.linalg.norm(learned_weights * self.scale)
         leading: Weights = shares * spread / np.maximum(self.scale, _MIN_SCALE)
-        return (1.0 - float(shares.sum())) * learned + leading
+        return (1.0 - float(shares.sum())) * learned_weights + leading
 
     @property
     def scale(self) -> Weights:

@@ -57,7 +57,7 @@ class FeatureMatrix:
         """Return the (features, indices) columns of some items."""
         return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
 
-    def ranks(self, chosen_index: int, *, listed: int, among: Mask | None = None) -> NDArray[np.float64]:
+    def ranks(self, chosen_index: int, *, list_length: int, among: Mask | None = None) -> NDArray[np.float64]:
         """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
 
         The rank is infinite where the item is not listed, and where a feature has nothing to say for it, that is where
@@ -65,7 +65,7 @@ class FeatureMatrix:
 
         Args:
             chosen_index: Index of the item.
-            listed: Number of items in a list.
+            list_length: Number of items in a list.
             among: (items,) mask of the items that compete; all by default.
         """
         ranks = np.full(self.blocks[0][0].shape[1], np.inf)
@@ -74,7 +74,7 @@ class FeatureMatrix:
             if among is not None:
                 above &= among
             for row, feature in np.argwhere(rows).tolist():
-                if block[row, chosen_index] > 0 and np.count_nonzero(above[row]) < listed:
+                if block[row, chosen_index] > 0 and np.count_nonzero(above[row]) < list_length:
                     ranks[feature] = rank_of(block[row], chosen_index, among=among)
         return ranks
 

@@ -35,7 +35,7 @@ class PersonalWeights:
         self.blender = blender
         self._zero: Weights = np.zeros(len(blender.features))
         self._offsets: dict[str, Weights] = {}
-        self._changed: dict[str, None] = {}
+        self._changed_users: dict[str, None] = {}
 
     def offset(self, user_id: str) -> Weights | None:
         """Return a user's (features,) offset from the shared weights; None before the first outcome."""
@@ -53,13 +53,13 @@ class PersonalWeights:
     @property
     def changed_count(self) -> int:
         """Return the number of users whose offsets changed since `drain`."""
-        return len(self._changed)
+        return len(self._changed_users)
 
     def drain(self, limit: int) -> list[str]:
         """Return up to `limit` users with changed offsets, oldest change first, and clear their marks."""
-        users = list(islice(self._changed, limit))
+        users = list(islice(self._changed_users, limit))
         for user_id in users:
-            del self._changed[user_id]
+            del self._changed_users[user_id]
         return users
 
     def learn(
@@ -87,7 +87,7 @@ class PersonalWeights:
         weights = self.blender.weights(context) + own
         scores = features.weighted_sum(weights.astype(np.float32))
         self.blender.fallback.judge(
-            features.ranks(chosen_index, listed=LISTED, among=among),
+            features.ranks(chosen_index, list_length=LISTED, among=among),
             rank_of(scores, chosen_index, among=among),
             outcome_weight=outcome_weight,
         )
@@ -95,12 +95,12 @@ class PersonalWeights:
         step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
         self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step
-        self._changed[user_id] = None
+        self._changed_users[user_id] = None
 
 
 def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weights:
     """Return a step, shortened where it would change a score difference by more than the bound."""
-    moved = features.weighted_sum(step.astype(np.float32))
-    moved = moved if among is None else moved[among]
-    change = float(moved.max() - moved.min())
+    shifts = features.weighted_sum(step.astype(np.float32))
+    shifts = shifts if among is None else shifts[among]
+    change = float(shifts.max() - shifts.min())
     return step if change <= _MAX_CHANGE else step * (_MAX_CHANGE / change)

@@ -53,7 +53,7 @@ class Als(RefittedModel):
         super().__init__(
             refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
         )
-        self._regularization, self._unseen, self._sweeps = regularization, unobserved_weight, sweeps
+        self._regularization, self._unobserved_weight, self._sweeps = regularization, unobserved_weight, sweeps
         self._draw = np.random.default_rng(seed)
         self._factors = np.empty((0, factors), np.float32)
         self._gram = np.zeros((factors, factors), np.float32)
@@ -65,10 +65,10 @@ class Als(RefittedModel):
         for _ in range(self._sweeps):
             users = self._solve(matrix, items)
             items = self._solve(columns, users)
-        self._factors, self._gram = items, self._unseen * items.T @ items
+        self._factors, self._gram = items, self._unobserved_weight * items.T @ items
 
     def _solve(self, matrix: sparse.csr_array, others: Factors) -> Factors:
-        gram = (self._unseen * others.T @ others).astype(np.float32)
+        gram = (self._unobserved_weight * others.T @ others).astype(np.float32)
         factors = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
         for row in np.flatnonzero(np.diff(matrix.indptr)):
             span = slice(matrix.indptr[row], matrix.indptr[row + 1])
@@ -78,12 +78,12 @@ class Als(RefittedModel):
 
     def _fold(self, rows: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
         normal = gram + (rows * values[:, None]).T @ rows
-        strength = self._regularization * (float(values.sum()) + self._unseen * others)
+        strength = self._regularization * (float(values.sum()) + self._unobserved_weight * others)
         normal[np.diag_indices_from(normal)] += strength
-        folded: Factors
-        _, folded, failed = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
-        assert not failed, "a positive diagonal was added"
-        return folded
+        factors: Factors
+        _, factors, info = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
+        assert not info, "a positive diagonal was added"
+        return factors
 
     def _knows(self, item: int) -> bool:
         return item < len(self._factors)

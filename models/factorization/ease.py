@@ -90,9 +90,9 @@ def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float
     """
     gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
     np.fill_diagonal(gram, gram.diagonal() + regularization)
-    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    factor, info = lapack.spotrf(gram, lower=1, overwrite_a=1)
     inverse, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
-    assert not failed
+    assert not info
     assert not singular, "a positive diagonal was added"
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T

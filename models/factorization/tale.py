@@ -119,11 +119,11 @@ class Tale(Ease):
         for matrix in (self._gram, self._cross):
             matrix.resize((size, size))
         self._gram, self._cross = self._gram + sources.T @ sources, self._cross + sources.T @ targets
-        fitted = np.ix_(self._fitted_items, self._fitted_items)
-        gram = np.asfortranarray(self._gram[fitted].toarray(), np.float32)
+        block = np.ix_(self._fitted_items, self._fitted_items)
+        gram = np.asfortranarray(self._gram[block].toarray(), np.float32)
         np.fill_diagonal(gram, gram.diagonal() + self._regularization)
-        _, solution, failed = lapack.sposv(gram, np.asfortranarray(self._cross[fitted].toarray(), np.float32))
-        assert not failed, "a positive diagonal was added"
+        _, solution, info = lapack.sposv(gram, np.asfortranarray(self._cross[block].toarray(), np.float32))
+        assert not info, "a positive diagonal was added"
         return np.ascontiguousarray(solution)
 
 

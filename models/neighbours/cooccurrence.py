@@ -58,7 +58,7 @@ class DecayedCooccurrence:
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}
-        self._changed: dict[int, None] = {}
+        self._changed_items: dict[int, None] = {}
         """Items with changed rows, oldest change first, cleared by `drain`; young items are in `_young` instead."""
 
     def learn(
@@ -85,7 +85,7 @@ class DecayedCooccurrence:
         self.links.add_events(item, scale)
         if self.links.event_count(item) < _YOUNG_EVENTS * scale:
             self._young[item] = None
-            self._changed.pop(item, None)
+            self._changed_items.pop(item, None)
         else:
             self._mark([item])
         if not len(window):
@@ -107,20 +107,20 @@ class DecayedCooccurrence:
     @property
     def changed_count(self) -> int:
         """Return the number of items with rows changed since `drain`."""
-        return len(self._young) + len(self._changed)
+        return len(self._young) + len(self._changed_items)
 
     def drain(self, limit: int) -> list[int]:
         """Return up to `limit` items with changed rows, and clear their marks.
 
         Young items come first: their rows are short, and one more event changes them most.
         """
-        items = list(islice(chain(self._young, self._changed), limit))
+        items = list(islice(chain(self._young, self._changed_items), limit))
         for item in items:
-            (self._young if item in self._young else self._changed).pop(item)
+            (self._young if item in self._young else self._changed_items).pop(item)
         return items
 
     def _mark(self, items: Iterable[int]) -> None:
-        self._changed.update((item, None) for item in items if item not in self._young)
+        self._changed_items.update((item, None) for item in items if item not in self._young)
 
     def put(
         self, item: int, others: Indices, sums: NDArray[np.float64], *, event_count: float, reference_ms: int

@@ -32,5 +32,5 @@ def nearest(vectors: Vectors, limit: int) -> Iterator[tuple[NDArray[np.int64], V
         products[own, start + own] = -np.inf
         best = np.argpartition(-products, max(limit - 1, 0), axis=1)[:, :limit]
         for row, candidates in zip(products, best, strict=True):
-            ordered = candidates[np.lexsort((candidates, -row[candidates]))]
-            yield (nearest_rows := ordered[row[ordered] > 0]), row[nearest_rows]
+            order = candidates[np.lexsort((candidates, -row[candidates]))]
+            yield (nearest_rows := order[row[order] > 0]), row[nearest_rows]

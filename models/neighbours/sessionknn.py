@@ -62,7 +62,7 @@ class SessionKnn(FallbackModel):
             damping: Power of an item's number of events that its sum is divided by; 0 for none.
         """
         super().__init__()
-        self._neighbors, self._sampled, self._dislike_confidence = neighbors, sample_size, dislike_confidence
+        self._neighbors, self._sample_size, self._dislike_confidence = neighbors, sample_size, dislike_confidence
         self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, position_decay, distance_decay
         self._damping = damping
         self._event_counts = array("i")
@@ -99,8 +99,8 @@ class SessionKnn(FallbackModel):
             self._last_ms[session] = event.at_ms
             for column, number in ((self._sessions[item], session), (self._positions[item], position)):
                 column.append(number)
-                if len(column) >= 2 * self._sampled:
-                    del column[: self._sampled]
+                if len(column) >= 2 * self._sample_size:
+                    del column[: self._sample_size]
 
     def _session(self, event: ModelEvent) -> int:
         session = self._open.get(event.user_id)
@@ -136,20 +136,20 @@ class SessionKnn(FallbackModel):
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the nearest sessions and their similarities; `_match` gets the position of the newest shared item."""
-        session_chunks, shared, positions = [], [], []
+        session_chunks, shared_weights, positions = [], [], []
         query_items = history(query, self.items, position_discount=1.0, dislike_confidence=self._dislike_confidence)
         for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):
-            sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
-            at = np.array(self._positions[item][-self._sampled :], np.int32)
+            sessions = np.array(self._sessions[item][-self._sample_size :], np.int64)
+            at = np.array(self._positions[item][-self._sample_size :], np.int32)
             live = self._item[sessions, at] == item + 1  # the others were overwritten
             session_chunks.append(sessions[live])
             positions.append(at[live])
-            shared.append(np.full(len(session_chunks[-1]), value / back**self._back))
+            shared_weights.append(np.full(len(session_chunks[-1]), value / back**self._back))
         if not session_chunks:
             return np.empty(0, np.int64), np.empty(0)
         sessions, at = np.concatenate(session_chunks[::-1]), np.concatenate(positions[::-1])
         self._match[sessions] = at  # the newest item comes last and stays
-        np.add.at(self._dot, sessions, np.concatenate(shared[::-1]))
+        np.add.at(self._dot, sessions, np.concatenate(shared_weights[::-1]))
         self._mark[sessions] = np.arange(len(sessions))
         unique = sessions[self._mark[sessions] == np.arange(len(sessions))]
         similar = self._dot[unique] / np.sqrt(self._length[unique])

@@ -80,7 +80,7 @@ class SparseLinks:
         self._event_counts = np.zeros(_START_ITEMS)
         self._damping: dict[float, LinkScores] = {}
         """Cache of event_count^-power by item, keyed by power."""
-        self.dropped = 0
+        self.dropped_links = 0
         """Links that full rows have dropped."""
 
     @property
@@ -233,7 +233,7 @@ class SparseLinks:
 
     def _strongest(self, strengths: Sums, most: int) -> NDArray[np.intp]:
         """Return the indices of the strongest links of a row in their order, and count the others as dropped."""
-        self.dropped += len(strengths) - most
+        self.dropped_links += len(strengths) - most
         return np.sort(np.argsort(-strengths, kind="stable")[:most])
 
     def _move(self, item: int, room: int) -> None:

@@ -74,7 +74,7 @@ class UserUser(FallbackModel):
             dislike_confidence: Confidence of an event that is not positive, on [0, 1]; a click has 1.
         """
         super().__init__()
-        self._neighbors, self._sampled, self._longest = neighbors, sample_size, max_history
+        self._neighbors, self._sample_size, self._longest = neighbors, sample_size, max_history
         self._shrink, self._damping, self._position_discount, self._dislike_confidence = (
             shrink,
             damping,
@@ -96,7 +96,7 @@ class UserUser(FallbackModel):
                 self._of_user.append(PostingLists(self._longest))
                 self._counts.append(0)
             if item == len(self._of_item):
-                self._of_item.append(PostingLists(self._sampled))
+                self._of_item.append(PostingLists(self._sample_size))
                 self._item_counts.append(0)
             value = confidence(event.weight, dislike_confidence=self._dislike_confidence)
             self._of_user[user].add(item, value)

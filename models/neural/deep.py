@@ -25,7 +25,7 @@ class DeepConfig(NeuralConfig):
     """Hyperparameters of the deep network."""
 
     embedding_dim: int = 128
-    hidden: int = 256
+    hidden_dim: int = 256
     length: int = 30
     """Number of last items that attention pools."""
     dropout: float = 0.2
@@ -48,17 +48,17 @@ class DeepNetwork(nn.Module):
 
     def __init__(self, config: DeepConfig) -> None:
         super().__init__()
-        dim, hidden = config.embedding_dim, config.hidden
+        dim, hidden_dim = config.embedding_dim, config.hidden_dim
         self.user, self.item, self.bias = nn.Embedding(0, dim), nn.Embedding(0, dim), nn.Embedding(0, 1)
-        self.liked = nn.Embedding(2, dim)
+        self.liked = nn.Embedding(2, dim)  # wire
         self.recency = nn.Parameter(torch.linspace(-2.0, 0.0, config.length))
         self.key, self.query, self.attention = nn.Linear(dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
         self.tower = nn.Sequential(
-            nn.Linear(3 * dim, hidden),
-            nn.BatchNorm1d(hidden),
+            nn.Linear(3 * dim, hidden_dim),
+            nn.BatchNorm1d(hidden_dim),
             nn.ReLU(),
             nn.Dropout(config.dropout),
-            nn.Linear(hidden, dim),
+            nn.Linear(hidden_dim, dim),
         )
 
     def forward(self, user: Tensor, items: Tensor, values: Tensor) -> Tensor:

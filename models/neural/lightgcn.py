@@ -73,8 +73,8 @@ class LightGcn(RefittedModel):
         pairs = matrix.tocoo()
         users, items = torch.from_numpy(pairs.row.astype(np.int64)), torch.from_numpy(pairs.col.astype(np.int64))
         values = torch.from_numpy(pairs.data)
-        learned = [self._user.requires_grad_(), self._item.requires_grad_()]
-        optimizer = torch.optim.Adam(learned, lr=config.learning_rate, fused=True)
+        parameters = [self._user.requires_grad_(), self._item.requires_grad_()]
+        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
         batch = min(config.batch, len(users))
         for _ in range(config.steps):
             sample = torch.randint(len(users), (batch,), generator=self._generator)

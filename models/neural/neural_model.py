@@ -63,7 +63,7 @@ class NeuralModel(FallbackModel):
         self._users = Vocabulary()
         self._buffer = EventBuffer(config.buffer_capacity)
         self._due = FIRST_REFIT_EVENTS
-        self._fitted = 0
+        self._fitted_count = 0
         """Number of items at the last fit."""
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
@@ -75,7 +75,7 @@ class NeuralModel(FallbackModel):
             if self._buffer.count >= self._due:
                 with self._drawing():
                     self._fit()
-                self._fitted = len(self.items)
+                self._fitted_count = len(self.items)
                 self._due = self._buffer.count + min(self._buffer.count, self._refit_every)
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
@@ -84,7 +84,7 @@ class NeuralModel(FallbackModel):
         history = [
             (item, confidence(weight, dislike_confidence=self._dislike_confidence))
             for item, weight in numbers
-            if 0 <= item < self._fitted
+            if 0 <= item < self._fitted_count
         ]
         if not history:
             return None

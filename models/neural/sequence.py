@@ -54,19 +54,19 @@ class Block(nn.Module):
         self.forth, self.back = nn.Linear(config.dim, 2 * config.dim), nn.Linear(2 * config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, hidden: Tensor, distance: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, distance: Tensor) -> Tensor:
         """Return (B, L, D) states.
 
         Args:
             x: (B, L, D) states of the layer before.
-            hidden: (B, 1, L, L) mask, true where attention is not allowed.
+            mask: (B, 1, L, L) mask, true where attention is not allowed.
             distance: (L, L) steps from each query position back to each key position.
         """
         batch, length, dim = x.shape
         qkv = self.qkv(self.norm(x)).view(batch, length, 3, self._heads, dim // self._heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
         fall = functional.softplus(self.fall)[:, None, None] * distance  # (H, L, L)
-        bias = (-fall).masked_fill(hidden, -torch.inf)  # (B, H, L, L)
+        bias = (-fall).masked_fill(mask, -torch.inf)  # (B, H, L, L)
         context = functional.scaled_dot_product_attention(q, k, v, bias)
         x = x + self.dropout(self.out(context.transpose(1, 2).reshape(batch, length, dim)))
         further: Tensor = x + self.dropout(self.back(functional.gelu(self.forth(self.norm_after(x)))))
@@ -80,7 +80,7 @@ class SequenceNetwork(nn.Module):
         super().__init__()
         self.item = nn.Embedding(0, config.dim)
         self.bias = nn.Embedding(0, 1)
-        self.liked = nn.Embedding(2, config.dim)
+        self.liked = nn.Embedding(2, config.dim)  # wire
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
@@ -97,9 +97,9 @@ class SequenceNetwork(nn.Module):
         x = self.dropout(x)
         position = torch.arange(length)
         distance = position[:, None] - position  # (L, L), steps back to a key
-        hidden = (distance < 0) | ((items < 0)[:, None, None] & (distance != 0))  # (B, 1, L, L)
+        mask = (distance < 0) | ((items < 0)[:, None, None] & (distance != 0))  # (B, 1, L, L)
         for block in self.blocks:
-            x = block(x, hidden, distance)
+            x = block(x, mask, distance)
         states: Tensor = self.norm(x)
         return states
 

@@ -38,7 +38,7 @@ class ContentModel(FallbackModel):
         super().__init__()
         self._encoder, self._position_discount = encoder or TfIdf(), position_discount
         self.name = f"content-{self._encoder.name}"
-        self._described = Vocabulary()
+        self._described_items = Vocabulary()
         self._texts: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._due = 1
@@ -50,31 +50,33 @@ class ContentModel(FallbackModel):
 
         The encoder is refitted to all texts when their number has doubled since the last fit.
         """
-        changed = []
+        changed_items = []
         for item_id, text in texts.items():
-            number = self._described.add(item_id)
+            number = self._described_items.add(item_id)
             if number == len(self._texts):
                 self._texts.append(text)
                 item = self.items.get(item_id)
                 if item != MISSING:
                     self._text_index[item] = number
             self._texts[number] = text
-            changed.append(number)
+            changed_items.append(number)
         if len(self._texts) >= self._due:
             self._encoder.fit(self._texts)
             self._vectors = self._encoder.encode(self._texts)
             self._due = 2 * len(self._texts)
-        elif changed:
+        elif changed_items:
             vectors = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
             vectors[: len(self._vectors)] = self._vectors
-            vectors[changed] = self._encoder.encode([self._texts[number] for number in changed])
+            vectors[changed_items] = self._encoder.encode([self._texts[number] for number in changed_items])
             self._vectors = vectors
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Register the items of the events and their popularity."""
         self._fallback.learn(events)
         names = self.items.names
-        self._text_index.extend(self._described.get(names[item]) for item in range(len(self._text_index), len(names)))
+        self._text_index.extend(
+            self._described_items.get(names[item]) for item in range(len(self._text_index), len(names))
+        )
 
     def nearest(self, query: ModelQuery, k: int) -> Ranked:
         """Return the best of all described items, with or without events; none for a query without liked items.
@@ -86,7 +88,7 @@ class ContentModel(FallbackModel):
         similarity = self._similarity(query)
         if similarity is None:
             return Ranked([], np.empty(0))
-        return top(self._described.names, similarity, k, query.exclude)
+        return top(self._described_items.names, similarity, k, query.exclude)
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the similarity of each item to the query's liked items, or None without any."""
@@ -98,9 +100,9 @@ class ContentModel(FallbackModel):
 
     def _similarity(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""
-        liked = history(query, self._described, position_discount=self._position_discount, dislike_confidence=0.0)
-        if not liked:
+        likes = history(query, self._described_items, position_discount=self._position_discount, dislike_confidence=0.0)
+        if not likes:
             return None
-        weights = np.fromiter(liked.values(), np.float32, len(liked))
-        profile = weights @ self._vectors[list(liked)]
+        weights = np.fromiter(likes.values(), np.float32, len(likes))
+        profile = weights @ self._vectors[list(likes)]
         return (self._vectors @ profile).astype(np.float64)

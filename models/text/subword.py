@@ -49,8 +49,8 @@ def _pieces(word: str) -> tuple[NDArray[np.int64], Vectors]:
 
 def _split(word: str) -> Iterator[str]:
     """Yield the word itself and its n-grams, with marked ends."""
-    marked = f"<{word}>"
-    yield marked
+    marked_word = f"<{word}>"
+    yield marked_word
     for length in _LENGTHS:
-        for start in range(len(marked) - length + 1):
-            yield marked[start : start + length]
+        for start in range(len(marked_word) - length + 1):
+            yield marked_word[start : start + length]

@@ -76,11 +76,11 @@ class TfIdf:
 
     def fit(self, texts: Sequence[str]) -> None:
         """Fit the vocabulary, the document frequencies and the leading singular vectors."""
-        shared = Counter(word for text in texts for word in set(_words(text)))
-        vocabulary = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
+        document_counts = Counter(word for text in texts for word in set(_words(text)))
+        vocabulary = sorted(document_counts, key=lambda word: (-document_counts[word], word))[: self._features]
         self._words = {word: number for number, word in enumerate(vocabulary)}
         self._rarity = 1.0 + np.log(
-            (1 + len(texts)) / (1 + np.array([shared[word] for word in vocabulary], np.float64))
+            (1 + len(texts)) / (1 + np.array([document_counts[word] for word in vocabulary], np.float64))
         )
         self._directions = self._reduced(self._table(texts))
 

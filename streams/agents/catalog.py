@@ -14,7 +14,7 @@ from streams.transport import Batch
 from topics.topic import ITEMS
 
 INPUT_TOPICS = (ITEMS,)
-Change = tuple[Record, Item | None]
+ItemChange = tuple[Record, Item | None]
 """A record, and the item it holds; None for a deletion."""
 
 
@@ -33,7 +33,7 @@ class CatalogAgent:
         """Store one batch; for each item the last record wins."""
         batch: Batch = event.value
         usable = await self._decoder.decode(record for record in batch if record.value is not None or not record.key)
-        newest: dict[str, Change] = {item.item_id: (record, item) for record, item in usable}
+        newest: dict[str, ItemChange] = {item.item_id: (record, item) for record, item in usable}
         for record in batch:
             if record.value is None and record.key:
                 item_id = record.key.decode(errors="replace")
@@ -49,7 +49,7 @@ class CatalogAgent:
         """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
-    async def _put(self, changes: Sequence[Change]) -> None:
+    async def _put(self, changes: Sequence[ItemChange]) -> None:
         await self._items.put({record.key or b"": item for record, item in changes})
 
     async def _write(self, newest: Mapping[bytes, Any]) -> None:

@@ -34,7 +34,7 @@ class ProfileAgent:
             PROFILES.name: Decoder(PROFILES, context.registry, None, stage="profile", tombstones=True),
         }
         self._states = RecordCache(table, ProfileState, context.publisher, new=ProfileState)
-        self._unsent: dict[int, dict[str, None]] = {}
+        self._pending_users: dict[int, dict[str, None]] = {}
         """Users with an unpublished profile, by partition."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
 
@@ -57,7 +57,7 @@ class ProfileAgent:
         """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
-        self._unsent.clear()
+        self._pending_users.clear()
 
     def _fold(self, batch: Batch, record: Record, value: ProfileUpdate | Profile | None) -> None:
         partition, key = batch.partition, record.key or b""
@@ -69,20 +69,20 @@ class ProfileAgent:
         state = self._states.get(partition, user_id)
         position = Position.of(record)
         if isinstance(value, ProfileUpdate):
-            changed = differs = stated_profile.fold_update(state, value, position)
+            is_changed = differs = stated_profile.fold_update(state, value, position)
         elif value is not None:
-            changed = stated_profile.fold_profile(state, value, position)
+            is_changed = stated_profile.fold_profile(state, value, position)
             differs = state.profile != value
         else:
-            changed = stated_profile.fold_tombstone(state, record)
+            is_changed = stated_profile.fold_tombstone(state, record)
             differs = state.profile is not None
-        if changed:
+        if is_changed:
             self._states.touch(partition, user_id)
         if differs:
-            self._unsent.setdefault(partition, {})[user_id] = None
+            self._pending_users.setdefault(partition, {})[user_id] = None
 
     def _emit(self, partition: int) -> None:
-        for user_id in self._unsent.pop(partition, ()):
+        for user_id in self._pending_users.pop(partition, ()):
             state = self._states.get(partition, user_id)
             if state.profile is not None:
                 self._publisher.produce(PROFILES, state.profile)
@@ -91,5 +91,5 @@ class ProfileAgent:
                 self._publisher.produce_bytes(PROFILES, user_id.encode(), None, headers=headers)
 
     def _emit_all(self) -> None:
-        for partition in list(self._unsent):
+        for partition in list(self._pending_users):
             self._emit(partition)

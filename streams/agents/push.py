@@ -86,7 +86,7 @@ class PushAgent:
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
         self._delay_queue = DelayQueue()
         self._rebalances = 0
-        self.trimmed: Counter[str] = Counter()
+        self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
         self._absent: dict[str, None] = {}
         """Items known to be absent from the store, so that later batches do not wait for them again."""
@@ -169,7 +169,7 @@ class PushAgent:
             item=items.get(value.item_id or ""),
             params=params,
             now_ms=now_ms,
-            trimmed=self.trimmed,
+            evictions=self.evictions,
         )
         if state.version != version:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
@@ -189,12 +189,12 @@ class PushAgent:
         for state, record in changed_states.values():
             try:
                 self._crowd_out(state)
-                released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
+                release = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
             except Exception as error:
                 self._context.dead_letters.put(record, error, stage="push.release")
                 continue
-            self._publish(released.decisions)
-            due.extend((state, due_delivery) for due_delivery in released.deliveries)
+            self._publish(release.decisions)
+            due.extend((state, due_delivery) for due_delivery in release.deliveries)
         at_once = self._context.settings.fcm_concurrency
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
@@ -205,7 +205,7 @@ class PushAgent:
 
     def _crowd_out(self, state: PushState) -> None:
         decisions = list(expire_excess(state, self._now_ms()))
-        self.trimmed["waiting"] += len(decisions)
+        self.evictions["waiting"] += len(decisions)
         self._publish(decisions)
 
     async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:

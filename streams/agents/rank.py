@@ -15,7 +15,7 @@ from streams.core.params import RankParams
 from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.refill.store_refill import Change, rewrite
+from streams.runtime.refill.store_refill import RefillEntry, rewrite
 from streams.runtime.retry import retry_until_available
 from topics.topic import FEEDS
 
@@ -74,7 +74,7 @@ class Ranker:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
-        self.removed: Counter[str] = Counter()
+        self.removed_counts: Counter[str] = Counter()
         """Items of the catalog that were removed from rankings, by filter."""
 
     @property
@@ -109,13 +109,13 @@ class Ranker:
                 await self._wait_for_work()
                 continue
             started_s = asyncio.get_running_loop().time()
-            ranked = [(record, self._rank(record, features)) for record, features in work.values()]
+            feeds = [(record, self._rank(record, features)) for record, features in work.values()]
             await self._start_write(
-                [(record, feed) for record, feed in ranked if feed is not None], self._complete(work)
+                [(record, feed) for record, feed in feeds if feed is not None], self._complete(work)
             )
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
-    async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+    async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
         """Write lost feeds to the store again, unless it holds newer ones; then rank the default feed anew."""
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
@@ -168,7 +168,7 @@ class Ranker:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
         candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))
-        self.removed.update(candidates.removed)
+        self.removed_counts.update(candidates.removed_counts)
         return rank_candidates(candidates, catalog, blender, self._params, now_ms=now_ms, llm=llm)
 
     async def _refresh(self) -> bool:

@@ -25,8 +25,8 @@ class SignalAgent:
         self._context, self._params = context, params
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
-        self._unsent: dict[tuple[int, str], None] = {}
-        self.trimmed: Counter[str] = Counter()
+        self._pending_items: dict[tuple[int, str], None] = {}
+        self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
         self.rates = HeavyHitters(context.now_ms)
         """Rates of interactions by item, by append time."""
@@ -50,18 +50,18 @@ class SignalAgent:
         """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
-        self._unsent.clear()
+        self._pending_items.clear()
         self.rates.clear()
 
     def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
-        if item_stats.fold(state, value, params=self._params, trimmed=self.trimmed):
+        if item_stats.fold(state, value, params=self._params, evictions=self.evictions):
             self._states.touch(partition, value.item_id)
-            self._unsent[partition, value.item_id] = None
+            self._pending_items[partition, value.item_id] = None
             for append_ms in value.source_timestamps:
                 self.rates.add(value.item_id, append_ms)
 
     def _emit(self) -> None:
-        for partition, item_id in self._unsent:
+        for partition, item_id in self._pending_items:
             self._context.publisher.produce(ITEM_STATS, item_stats.stats(self._states.get(partition, item_id)))
-        self._unsent.clear()
+        self._pending_items.clear()

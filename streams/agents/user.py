@@ -74,15 +74,15 @@ class UserAgent:
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in INPUT_TOPICS
         }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
-        self._unsent: dict[int, dict[str, deque[EventPosition]]] = {}
+        self._pending_events: dict[int, dict[str, deque[EventPosition]]] = {}
         """Users with changed, unpublished features, by partition, with the last events that changed them."""
-        self._unranked: dict[int, list[tuple[Any, dict[str, Record]]]] = {}
+        self._waiting_batches: dict[int, list[tuple[Any, dict[str, Record]]]] = {}
         """Events whose users are not queued for ranking yet, each with the last record of every user, by partition."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
-        """Unpublished item signals by partition and item; a partition with any is in `_unsent` as well."""
-        self.trimmed: Counter[str] = Counter()
+        """Unpublished item signals by partition and item; a partition with any is in `_pending_events` as well."""
+        self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
-        self.limited: Counter[str] = Counter()
+        self.limit_counts: Counter[str] = Counter()
         """Interactions with little or no weight in item statistics, by the daily limit that the user has exceeded."""
         self.rates = HeavyHitters(context.now_ms)
         """Rates of interactions by user, by append time."""
@@ -90,9 +90,9 @@ class UserAgent:
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
             Location: self._fold_location,
-            Profile: partial(user_state.fold_profile, trimmed=self.trimmed),
+            Profile: partial(user_state.fold_profile, evictions=self.evictions),
             Trigger: self._fold_trigger,
-            Content: partial(user_state.fold_content, trimmed=self.trimmed),
+            Content: partial(user_state.fold_content, evictions=self.evictions),
             UserWeights: user_state.fold_weights,
         }
 
@@ -114,7 +114,7 @@ class UserAgent:
                     users[user_id] = record
         self.checkpoint.add([event], pending=bool(users))
         if users:
-            self._unranked.setdefault(batch.partition, []).append((event, users))
+            self._waiting_batches.setdefault(batch.partition, []).append((event, users))
         if not self._is_behind(batch):
             self._emit(batch.partition)
         await self._publisher.wait_for_capacity()
@@ -133,8 +133,8 @@ class UserAgent:
         self.checkpoint.drop()
         self._ranker.drop()
         self._states.drop()
-        self._unsent.clear()
-        self._unranked.clear()
+        self._pending_events.clear()
+        self._waiting_batches.clear()
         self._signals.clear()
         self.rates.clear()
         self._context.backlog.clear()
@@ -158,10 +158,10 @@ class UserAgent:
         if state.version != version or isinstance(value, UserWeights):
             self._states.touch(partition, user_id)
         if state.version != version:
-            unsent = self._unsent.setdefault(partition, {})
-            if user_id not in unsent:
-                unsent[user_id] = deque(maxlen=MOST_POSITIONS)
-            unsent[user_id].append(EventPosition(record.topic, partition, record.offset))
+            pending_events = self._pending_events.setdefault(partition, {})
+            if user_id not in pending_events:
+                pending_events[user_id] = deque(maxlen=MOST_POSITIONS)
+            pending_events[user_id].append(EventPosition(record.topic, partition, record.offset))
             return user_id
         # Appended before the last change: read again, perhaps, and then its feed may never have been written.
         return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
@@ -174,10 +174,10 @@ class UserAgent:
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or stated(event)
-        signal = user_state.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
+        signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
         if signal is not None:
             if signal.limit:
-                self.limited[signal.limit] += 1
+                self.limit_counts[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
@@ -190,12 +190,12 @@ class UserAgent:
 
     def _emit(self, partition: int) -> None:
         """Publish the changes of a partition, and queue the users of its batches for ranking."""
-        batches, changed = self._unranked.pop(partition, []), self._unsent.pop(partition, {})
+        batches, positions_by_user = self._waiting_batches.pop(partition, []), self._pending_events.pop(partition, {})
         newest = self._snapshots(partition, dict.fromkeys(user_id for _, users in batches for user_id in users))
-        for user_id, folded in changed.items():
+        for user_id, positions in positions_by_user.items():
             self._active_users.put(user_id, active_user(self._states.get(partition, user_id)))
             if user_id in newest:
-                self._publisher.produce(FEATURES, newest[user_id], headers=folded_header(folded))
+                self._publisher.produce(FEATURES, newest[user_id], headers=folded_header(positions))
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)
@@ -217,7 +217,7 @@ class UserAgent:
         return snapshots
 
     def _emit_all(self) -> None:
-        for partition in list(self._unranked):
+        for partition in list(self._waiting_batches):
             self._emit(partition)
 
     def _is_behind(self, batch: Batch) -> bool:

@@ -60,12 +60,12 @@ def remember_event(
         hours.append((hour, 1))
     while len(hours) > 1 and hours[1][0] < hour - WINDOW_HOURS:
         hours[:2] = [(hours[1][0], hours[0][1] + hours[1][1])]
-    expired = hours[0][1] if hours[0][0] < hour - WINDOW_HOURS else 0
-    forgotten = max(len(ids) - max_count, min(expired, len(ids) - min_count), 0)
-    for oldest in list(islice(ids, forgotten)):
+    expired_count = hours[0][1] if hours[0][0] < hour - WINDOW_HOURS else 0
+    evicted_count = max(len(ids) - max_count, min(expired_count, len(ids) - min_count), 0)
+    for oldest in list(islice(ids, evicted_count)):
         del ids[oldest]
-    _shorten(hours, forgotten)
-    return max(forgotten - expired, 0)
+    _shorten(hours, evicted_count)
+    return max(evicted_count - expired_count, 0)
 
 
 def _shorten(hours: list[tuple[int, int]], count: int) -> None:

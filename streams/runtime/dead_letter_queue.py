@@ -103,17 +103,17 @@ class DeadLetterQueue:
         Raises:
             PublishError: a dead letter was not written.
         """
-        refused = 0
+        refused_count = 0
 
         def refuse(entry: tuple[R, V], error: Exception) -> None:
-            nonlocal refused
-            refused += 1
+            nonlocal refused_count
+            refused_count += 1
             self.put(entry[0], error, stage=stage)
 
         await write_one_by_one(entries, write, refuse, log_message=log_message)
-        if refused:
+        if refused_count:
             await self.flush()
-        return refused
+        return refused_count
 
     async def flush(self) -> None:
         """Wait until all dead letters are acknowledged.

@@ -54,8 +54,8 @@ class Decoder:
         for record in records:
             try:
                 usable.append((record, self._decode(record)))
-            except UnseenSchemaError as unseen:
-                await self._learn(unseen.schema_id)
+            except UnseenSchemaError as schema_error:
+                await self._learn(schema_error.schema_id)
                 try:
                     usable.append((record, self._decode(record)))
                 except Exception as error:

@@ -88,19 +88,19 @@ def batch_limits(settings: Settings) -> Limits:
 
 def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
     """Return a function that returns the partitions owned by the app, as topic and number."""
-    owned: frozenset[tuple[str, int]] = frozenset()
+    partitions: frozenset[tuple[str, int]] = frozenset()
 
-    async def assigned(_sender: App, assigned: Any, **_: Any) -> None:
-        nonlocal owned
-        owned = frozenset((tp.topic, tp.partition) for tp in assigned)
+    async def assigned(_sender: App, assigned_partitions: Any, **_: Any) -> None:
+        nonlocal partitions
+        partitions = frozenset((tp.topic, tp.partition) for tp in assigned_partitions)
 
-    async def revoked(_sender: App, _revoked: Any, **_: Any) -> None:
-        nonlocal owned
-        owned = frozenset()
+    async def revoked(_sender: App, _partitions: Any, **_: Any) -> None:
+        nonlocal partitions
+        partitions = frozenset()
 
     app.on_partitions_assigned.connect(assigned, weak=False)
     app.on_partitions_revoked.connect(revoked, weak=False)
-    return lambda: owned
+    return lambda: partitions
 
 
 def register_agent(app: App, sources: Iterable[Topic], agent: Agent) -> None:
@@ -117,7 +117,7 @@ def register_agent(app: App, sources: Iterable[Topic], agent: Agent) -> None:
     async def checkpoint() -> None:
         await agent.checkpoint.run()
 
-    async def drop(_sender: App, _assigned: Any, **_: Any) -> None:
+    async def drop(_sender: App, _partitions: Any, **_: Any) -> None:
         agent.drop()
 
     name = type(agent).__name__

@@ -69,8 +69,8 @@ class Rewind:
     async def record_positions(self, consumer: Any) -> None:
         """Note the partitions that are completely written; call it after all fetched records are written."""
         try:
-            reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
-            complete = [tp for tp, position in reached.items() if position >= self._ends[tp]]
+            current_positions = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
+            complete = [tp for tp, position in current_positions.items() if position >= self._ends[tp]]
             await self._projection.add([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
             _LOG.warning("the data held by the store cannot be recorded: %s", error)
@@ -79,9 +79,9 @@ class Rewind:
             del self._ends[tp]
 
     async def _seek(self, consumer: Any) -> None:
-        assigned = consumer.assignment()
-        self._ends = {tp: end for tp, end in self._ends.items() if tp in assigned}
-        names = {_name(tp): tp for tp in assigned if tp not in self._ends}
+        assignment = consumer.assignment()
+        self._ends = {tp: end for tp, end in self._ends.items() if tp in assignment}
+        names = {_name(tp): tp for tp in assignment if tp not in self._ends}
         lost_partitions = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
             leader_names = [partition_name(leader, number) for number in range(leader.partitions)]
@@ -123,30 +123,34 @@ async def run_sink(role: Role, topics: Iterable[Topic], write: Write, *, rewind:
     consumer = kafka_consumer(
         role.settings.kafka_bootstrap_servers, *names, group_id=consumer_group(role.name), auto_offset_reset="earliest"
     )
-    committed: dict[TopicPartition, int] = {}
+    committed_positions: dict[TopicPartition, int] = {}
     async with started(consumer):
         while True:
             if rewind is not None:
                 await rewind.check_assignment(consumer)
-            fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
-            reached = await positions(consumer)
-            for tp, records in fetched.items():
+            batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
+            end_positions = await positions(consumer)
+            for tp, records in batches.items():
                 await write(tp.topic, records)
             if rewind is not None:
                 await rewind.record_positions(consumer)
-            committed = await _commit(consumer, reached, committed)
+            committed_positions = await _commit(consumer, end_positions, committed_positions)
 
 
 async def _commit(
-    consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int], committed: dict[TopicPartition, int]
+    consumer: AIOKafkaConsumer,
+    reached_positions: dict[TopicPartition, int],
+    committed_positions: dict[TopicPartition, int],
 ) -> dict[TopicPartition, int]:
     """Commit the positions that are new, and return the committed ones."""
-    new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+    new_positions = {
+        tp: position for tp, position in reached_positions.items() if committed_positions.get(tp) != position
+    }
     if not new_positions:
-        return committed
+        return committed_positions
     try:
         await consumer.commit(new_positions)
     except (CommitFailedError, IllegalStateError) as error:
         _LOG.info("the group has rebalanced; written records are read again: %s", error)
-        return committed
-    return reached
+        return committed_positions
+    return reached_positions

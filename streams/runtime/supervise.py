@@ -20,11 +20,11 @@ async def run_alongside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, No
     try:
         yield
     finally:
-        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+        errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for error in failed:
+        for error in errors:
             if error is not None:
                 raise error
 

@@ -99,8 +99,8 @@ class TopicHistory:
                 yield waiting.popleft()
             if await self._consumer.position(tp) >= self.ends[tp]:
                 return
-            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MAX_RECORDS)
-            records = [record for record in fetched.get(tp, ()) if record.offset < self.ends[tp]]
+            batches = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MAX_RECORDS)
+            records = [record for record in batches.get(tp, ()) if record.offset < self.ends[tp]]
             values = {
                 record.offset: value
                 for record, value in await self._decoder.decode(one for one in records if one.value is not None)

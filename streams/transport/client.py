@@ -64,9 +64,9 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self, consumer: AIOKafkaConsumer, due: Mapping[TP, int | None], wait_s: float
     ) -> dict[TP, FetchedBatches]:
         starts = _positions(consumer, due)
-        misaligned = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
-        if misaligned:
-            return {tp: FetchedBatches((), start, start, start) for tp, start in misaligned.items()}
+        misaligned_starts = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
+        if misaligned_starts:
+            return {tp: FetchedBatches((), start, start, start) for tp, start in misaligned_starts.items()}
         idle = asyncio.get_running_loop().call_later(
             _IDLE_AFTER_S, self._set_fetch_thresholds, consumer, 1, _IDLE_WAIT_MS
         )
@@ -131,8 +131,8 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        owned_offsets = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
+        assignment = consumer.assignment()
+        owned_offsets = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assignment}
         try:
             # The client retries transient errors (coordinator or leader moved) without end: hence the timeout.
             await asyncio.wait_for(consumer.commit(owned_offsets), self.app.conf.broker_request_timeout)

@@ -43,10 +43,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._limits: Limits = self.app.limits
         self._offset_tracker: OffsetTracker[TP] = OffsetTracker()
         self._cursors: Cursors[TP] = Cursors()
-        self._batched: dict[str, bool] = {}
+        self._is_batched: dict[str, bool] = {}
         self._epoch = self._fetched_in = 0
         self._room = asyncio.Event()
-        self._restored: set[TP] = set()
+        self._restored_partitions: set[TP] = set()
 
     def _new_consumer_thread(self) -> ClientThread:
         return ClientThread(self, loop=self.loop, beacon=self.beacon)
@@ -59,14 +59,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         Raises:
             ValueError: the topic was declared both ways.
         """
-        if topic not in self._batched:
+        if topic not in self._is_batched:
             kinds = {isinstance(channel.schema, BatchSchema) for channel in self.app.topics if topic in channel.topics}
             if len(kinds) > 1:
                 raise ValueError(f"{topic}: declared as a batch topic and as another")
             if not kinds:
                 return False
-            self._batched[topic] = kinds.pop()
-        return self._batched[topic]
+            self._is_batched[topic] = kinds.pop()
+        return self._is_batched[topic]
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's name
         """Yield messages: a batch, or a record of a topic that is not batched."""
@@ -87,11 +87,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if self.is_batched(tp.topic):
             return self._batches(tp, fetch)
         records = fetch.records
-        if self._is_changelog_tp(tp) and tp not in self._restored:
+        if self._is_changelog_tp(tp) and tp not in self._restored_partitions:
             records = await restore_table(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
             if records:
                 # Faust applies these asynchronously; newer records must not overtake them.
-                self._restored.add(tp)
+                self._restored_partitions.add(tp)
         return self._records(tp, records, fetch.end)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedBatches]:  # noqa: ASYNC109
@@ -154,11 +154,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return await super().wait_first(*awaitables, timeout=timeout)
         try:
             waits_for = first.send(None)
-        except BaseException as ended:
+        except BaseException as error:
             for other in filter(asyncio.iscoroutine, others):
                 other.close()
-            if isinstance(ended, StopIteration):
-                return WaitResults([first], [ended.value], False)
+            if isinstance(error, StopIteration):
+                return WaitResults([first], [error.value], False)
             raise
         return await super().wait_first(_BlockedCoroutine(first, waits_for), *others, timeout=timeout)
 
@@ -191,7 +191,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._start(partition, offset)
 
     def _start(self, tp: TP, offset: int) -> None:
-        self._restored.discard(tp)
+        self._restored_partitions.discard(tp)
         self._offset_tracker.start(tp)
         self._cursors.seek(tp, offset)
 
@@ -199,7 +199,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._epoch += 1
         self._offset_tracker.clear()
         self._cursors.clear()
-        self._restored.clear()
+        self._restored_partitions.clear()
         self._room.set()
 
     # Acknowledging and committing
@@ -274,9 +274,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
 
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+    async def on_partitions_revoked(self, partitions: set[TP]) -> None:
         """Drain, commit and reset: after a rebalance every partition is sought to its committed offset."""
-        await super().on_partitions_revoked(revoked)
+        await super().on_partitions_revoked(partitions)
         self._restart()
 
     async def on_stop(self) -> None:
@@ -310,5 +310,5 @@ class _BlockedCoroutine:
                 value, step = error, self._coroutine.throw
             try:
                 self._waits_for = step(value)
-            except StopIteration as ended:
-                return ended.value
+            except StopIteration as stop:
+                return stop.value

@@ -34,7 +34,7 @@ class _PartitionOffsets:
 
     open: deque[InFlightBatch[Hashable]] = field(default_factory=deque)
     ready: int | None = None
-    committed: int | None = None
+    committed_offset: int | None = None
     batches: int = 0
     records: int = 0
     size_bytes: int = 0
@@ -132,7 +132,7 @@ class OffsetTracker(Generic[P]):
         if (
             offsets is None
             or offsets.ready is None
-            or (offsets.committed is not None and offsets.ready <= offsets.committed)
+            or (offsets.committed_offset is not None and offsets.ready <= offsets.committed_offset)
         ):
             return None
         return offsets.ready
@@ -145,12 +145,14 @@ class OffsetTracker(Generic[P]):
         """Note a successful commit; until then the offset stays committable, so a failed commit is repeated."""
         offsets = self._partitions.get(partition)
         if offsets is not None:
-            offsets.committed = offset if offsets.committed is None else max(offsets.committed, offset)
+            offsets.committed_offset = (
+                offset if offsets.committed_offset is None else max(offsets.committed_offset, offset)
+            )
 
     def committed(self, partition: P) -> int | None:
         """Return the newest committed offset since the partition started, or None."""
         offsets = self._partitions.get(partition)
-        return None if offsets is None else offsets.committed
+        return None if offsets is None else offsets.committed_offset
 
     def load(self, partition: P) -> InFlight:
         """Return the batches of a partition that are in flight."""

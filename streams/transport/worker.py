@@ -18,10 +18,10 @@ async def run(app: App, stop: asyncio.Event) -> None:
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await app.start()
-        ended = asyncio.ensure_future(app.wait_until_stopped())
-        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        app_end = asyncio.ensure_future(app.wait_until_stopped())
+        await asyncio.wait({stopping, app_end}, return_when=asyncio.FIRST_COMPLETED)
         was_asked = stopping.done()
-        ended.cancel()
+        app_end.cancel()
     finally:
         stopping.cancel()
         crash = _crash_reason(app)

@@ -29,7 +29,7 @@ async def double() -> AsyncIterator[tuple[FakeFcm, str]]:
 def google(double: tuple[FakeFcm, str]) -> FakeFcm:
     fake = double[0]
     fake.faults.clear()
-    fake.delivered.clear()
+    fake.deliveries.clear()
     fake.unregistered_tokens.clear()
     fake.attempts, fake.retry_after, fake.refuses_grants = 0, "1", False
     return fake
@@ -55,9 +55,9 @@ async def send(sender: fcm.Fcm, token: str = "phone") -> fcm.SendAnswer:
 
 async def test_a_push_arrives_with_its_link_and_an_id_to_drop_a_second_one_by(google: FakeFcm, sender: fcm.Fcm) -> None:
     assert await send(sender) == fcm.SendAnswer("delivered")
-    [delivered] = google.delivered
-    message = delivered.message
-    assert (delivered.token, delivered.notification_id) == ("phone", "n1")
+    [delivery] = google.deliveries
+    message = delivery.message
+    assert (delivery.token, delivery.notification_id) == ("phone", "n1")
     assert message["notification"] == {"title": "Title of i1", "body": "Trending now"}
     assert message["data"] == {"notification_id": "n1", "link": "/item/i1", "item_id": "i1", "category": "music"}
     assert message["android"] == {"collapse_key": "n1", "ttl": "3600s", "notification": {"tag": "n1"}}
@@ -69,14 +69,14 @@ async def test_a_push_arrives_with_its_link_and_an_id_to_drop_a_second_one_by(go
 async def test_long_texts_are_cut_to_what_fcm_takes(google: FakeFcm, sender: fcm.Fcm) -> None:
     long = a_notification(title="日" * 1_024, body="本" * 4_096)
     assert (await sender.send(long, "phone", ttl_s=60)).kind == "delivered"
-    assert len(google.delivered[0].message["notification"]["body"]) == 400
+    assert len(google.deliveries[0].message["notification"]["body"]) == 400
 
 
 async def test_one_access_token_serves_many_pushes(google: FakeFcm, sender: fcm.Fcm) -> None:
-    granted = len(google.granted)
+    token_count = len(google.access_tokens)
     for token in ("phone", "tablet", "laptop"):
         assert (await send(sender, token)).kind == "delivered"
-    assert len(google.granted) - granted == 1
+    assert len(google.access_tokens) - token_count == 1
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ async def test_an_account_that_gets_no_access_token_is_tried_later_and_says_why(
 async def test_a_key_that_is_not_the_accounts_gets_no_access_token(
     double: tuple[FakeFcm, str], google: FakeFcm
 ) -> None:
-    forged = Settings(fcm_service_account=FakeFcm().service_account(double[1]), fcm_base_url=double[1])
-    sender = fcm.connect(forged)
+    forged_settings = Settings(fcm_service_account=FakeFcm().service_account(double[1]), fcm_base_url=double[1])
+    sender = fcm.connect(forged_settings)
     assert sender is not None
     assert "invalid_grant" in (await send(sender)).reason
     await sender.close()
@@ -163,9 +163,9 @@ async def test_a_server_that_is_not_there_is_tried_later(double: tuple[FakeFcm, 
     "key", ["{", "[]", "{}", '{"client_email": "secret-mail", "token_uri": "x", "private_key": "y"}']
 )
 def test_a_key_that_cannot_be_used_is_refused_with_what_to_do_and_is_not_shown(key: str) -> None:
-    with pytest.raises(OperatorError, match="Firebase console") as caught:
+    with pytest.raises(OperatorError, match="Firebase console") as exc_info:
         fcm.connect(Settings(fcm_service_account=key))
-    assert "secret-mail" not in str(caught.value)
+    assert "secret-mail" not in str(exc_info.value)
 
 
 def test_a_key_without_a_project_is_refused(google: FakeFcm) -> None:

@@ -8,7 +8,7 @@ import time
 
 import uvloop
 
-from infra import settings
+from infra.settings import read_settings
 from streams.roles.feed.feed_role import run
 
 
@@ -17,13 +17,13 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    configured = settings.read()
-    clock = configured.millrace_home / "clock"
+    settings = read_settings()
+    clock = settings.millrace_home / "clock"
 
     def now_ms() -> int:
         return int(clock.read_text()) + round((time.time() - clock.stat().st_mtime) * 1_000)
 
-    await run(configured, stop, now_ms=now_ms)
+    await run(settings, stop, now_ms=now_ms)
 
 
 if __name__ == "__main__":

@@ -124,8 +124,8 @@ class Pipeline:
 
         async def done() -> bool:
             ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS, PUSH_TOKENS])
-            reached = await asyncio.to_thread(committed_offsets, self._admin, consumer_group("push"))
-            return all(reached.get(partition, 0) >= end for partition, end in ends.items())
+            offsets = await asyncio.to_thread(committed_offsets, self._admin, consumer_group("push"))
+            return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 
         await until(done, what="the push role to catch up")
 
@@ -136,8 +136,8 @@ class Pipeline:
 
     async def lose(self, topic: str) -> None:
         """Delete a topic, as if it had never been, and provision anew."""
-        deleted = self._admin.delete_topics([topic])[topic]
-        await asyncio.to_thread(deleted.result, _COMMAND_S)
+        deletion = self._admin.delete_topics([topic])[topic]
+        await asyncio.to_thread(deletion.result, _COMMAND_S)
 
         async def gone() -> bool:
             return topic not in (await asyncio.to_thread(self._admin.list_topics, timeout=_COMMAND_S)).topics

@@ -151,12 +151,12 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
         )
         feed = await http.get("/content", params={"user_id": "u1"})
         assert not publishing.done()
-        refused = await publishing
+        refusal = await publishing
         took_s = time.monotonic() - began_s
         health = await http.get("/health")
     assert feed.status_code == 200
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "broker_away")
-    assert int(refused.headers["Retry-After"]) > 0
+    assert (refusal.status_code, refusal.json()["error"]["code"]) == (503, "broker_away")
+    assert int(refusal.headers["Retry-After"]) > 0
     assert took_s < 3
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert health.json()["dependencies"]["kafka"]["status"] == "down"
@@ -203,10 +203,10 @@ async def test_large_body_is_refused_and_the_answer_arrives(stack: Addresses, re
 
     headers = {"Content-Type": "application/json"}
     async with serving(clients(stack, registry, redis), api_max_body_bytes=100_000) as http:
-        announced = await http.post("/interaction", content=b" " * 1_000_000, headers=headers)
-        streamed = await http.post("/interaction", content=chunks(), headers=headers)
+        long_body = await http.post("/interaction", content=b" " * 1_000_000, headers=headers)
+        long_stream = await http.post("/interaction", content=chunks(), headers=headers)
         after = await http.post("/interaction", json={"user_id": "u1", "item_id": "i1", "action": "click"})
-    for answer in (announced, streamed):
+    for answer in (long_body, long_stream):
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
     assert after.status_code == 202
 

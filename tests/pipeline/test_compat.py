@@ -37,10 +37,10 @@ async def external() -> AsyncIterator[dict[str, str]]:
         for n in range(6)
     ]
     double.lists["all-users"] = [{"id": 7, "username": "kim"}]
-    viewed = [(1, 7, 0), (2, 7, 2), (3, 9, 2)]
+    views = [(1, 7, 0), (2, 7, 2), (3, 9, 2)]
     double.lists["liked-posts"] = [
         {"id": number, "user_id": user, "post_id": post, "liked_at": "2023-11-14 10:00:00"}
-        for number, user, post in viewed
+        for number, user, post in views
     ]
     async with double.serve() as address:
         yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"}
@@ -78,24 +78,24 @@ async def test_what_the_documents_publish_becomes_what_they_read(
 async def personalizes(post: Post, get: Get) -> None:
     """Hold the personalization service's endpoints against what they promise."""
 
-    liked = {"user_id": "ann", "item_id": "i1", "interaction_type": "like"}
-    await post("/interaction", liked)
+    like = {"user_id": "ann", "item_id": "i1", "interaction_type": "like"}
+    await post("/interaction", like)
     arms = [{"name": "as it is"}, {"name": "new"}]
-    defined = await post("/ab/experiments", {"name": "More of what is new", "arms": arms})
+    experiment = await post("/ab/experiments", {"name": "More of what is new", "arms": arms})
 
     async def listed() -> Any:
         return (await get("/ab/experiments"))["experiments"]
 
     profile = await until(lambda: get("/profile/ann"), what="the profile")
     assert (profile["interactions"], profile["preferences"]["topics"]) == ({"like": 1}, {"ai": 1.0})
-    assert await until(listed, what="the experiment") == [defined]
+    assert await until(listed, what="the experiment") == [experiment]
     candidates = [
         {"id": "new1", "title": "Roses in winter", "topics": ["roses"]},
         {"id": "new2", "title": "Trends in learning", "topics": ["ai"]},
     ]
-    ranked = await post("/personalize", {"user_id": "ann", "candidates": candidates})
-    assert [one["id"] for one in ranked["recommendations"]] == ["new2", "new1"]
-    assert ranked["recommendations"][0]["reason"] in ("You like ai", "Like what you liked")
+    ranking = await post("/personalize", {"user_id": "ann", "candidates": candidates})
+    assert [one["id"] for one in ranking["recommendations"]] == ["new2", "new1"]
+    assert ranking["recommendations"][0]["reason"] in ("You like ai", "Like what you liked")
 
     async def personalized(**request: Any) -> dict[str, str]:
         answer = await post("/personalize", {"user_id": "ann"} | request)

@@ -37,39 +37,39 @@ class Pipeline:
         self.feeds = MemoryFeedStore()
         self.pushes = MemoryPushStore()
         self.portraits = MemoryUserProfileStore()
-        self.ranked: dict[str, list[str]] = {}
-        self.published: list[Any] = []
+        self.items_by_user: dict[str, list[str]] = {}
+        self.events: list[Any] = []
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         for value in values if topic.name != "audits.v1" else ():
-            self.published.append(value)
+            self.events.append(value)
             if isinstance(value, ProfileUpdate):
                 await self.portraits.write_stated([await self._merged(value)])
             if isinstance(value, PushRequest):
                 await self.pushes.write_devices([await self._preferring(value)])
             if topic.name != "interactions.v1" or value.item_id is None:
                 continue
-            rest = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
+            rest = [item for item in self.items_by_user.get(value.user_id, ITEMS) if item != value.item_id]
             await self.rank(value.user_id, [rest[-1], *rest[:-1]])
 
     async def _merged(self, update: ProfileUpdate) -> Profile:
         _, profile = await self.portraits.read(update.user_id)
-        stated = {name: getattr(update, name) for name in update.fields}
-        return replace(profile or a_profile(user_id=update.user_id), **stated)
+        values = {name: getattr(update, name) for name in update.fields}
+        return replace(profile or a_profile(user_id=update.user_id), **values)
 
     async def _preferring(self, request: PushRequest) -> Devices:
         devices = await self.pushes.read_devices(request.user_id)
-        stated = {name: getattr(request.preferences, name) for name in request.fields}
-        preferences = replace(devices.preferences if devices else PushPreferences(), **stated)
+        values = {name: getattr(request.preferences, name) for name in request.fields}
+        preferences = replace(devices.preferences if devices else PushPreferences(), **values)
         return Devices(user_id=request.user_id, devices=[], preferences=preferences, changed_at=clock.now_ms())
 
     async def rank(self, user_id: str, items: list[str]) -> None:
-        self.ranked[user_id] = items
+        self.items_by_user[user_id] = items
         now_ms = clock.now_ms()
         scores = [1.0 - place / 100 for place in range(len(items))]
         feed = Feed(
             user_id=user_id,
-            features_version=now_ms + len(self.published),
+            features_version=now_ms + len(self.events),
             generated_at=now_ms,
             watermark=now_ms,
             model="blend-1",

@@ -28,7 +28,7 @@ async def test_a_click_changes_the_feed_in_place(page: Browser, pipeline: Pipeli
     assert await page.js(order(".feed .card.up")) == ["i30"]
     assert await page.js("document.querySelector('[data-item=i30] .move').textContent") == "▲ 29"
     assert re.fullmatch(r"feed changed after \d+ ms", await page.js("document.querySelector('.took').textContent"))
-    (event,) = pipeline.published
+    (event,) = pipeline.events
     assert (event.user_id, event.item_id, event.action) == ("ann", "i3", "click")
     assert event.event_id[14] == "7", "a UUIDv7"
 
@@ -52,7 +52,7 @@ async def test_keys_step_through_the_feed_and_act(page: Browser, pipeline: Pipel
     assert await page.js("document.activeElement.closest('.card').dataset.item") == "i2"
     await page.key("l")
     await page.until("!document.querySelector('[data-item=i2]')")
-    assert [(event.item_id, event.action) for event in pipeline.published] == [("i2", "like")]
+    assert [(event.item_id, event.action) for event in pipeline.events] == [("i2", "like")]
     assert await page.js("document.activeElement.closest('.card').dataset.item") == "i3", "the focus goes to the next"
 
 
@@ -64,7 +64,7 @@ async def test_hidden_items_disappear_at_once_and_shares_are_published(page: Bro
     await page.until("!document.querySelector('.feed [data-item=i5]')")
     await page.js("document.querySelector('[data-item=i6] .save').click()")
     await page.until("!document.querySelector('.feed [data-item=i6]')")
-    assert [(event.item_id, event.action) for event in pipeline.published] == [
+    assert [(event.item_id, event.action) for event in pipeline.events] == [
         *(("i4", "hide"), ("i5", "share"), ("i6", "save"))
     ]
 
@@ -102,7 +102,7 @@ async def test_an_item_has_an_address_that_opens_it_beside_the_feed(pipeline: Pi
         assert await chromium.js("document.querySelectorAll('.sheet .part').length") == 2, "why it is there"
         await chromium.js("document.querySelector('.sheet .like').click()")
         await chromium.until("!document.querySelector('.feed [data-item=i7]')")
-        assert [(event.item_id, event.action) for event in pipeline.published] == [("i7", "like")]
+        assert [(event.item_id, event.action) for event in pipeline.events] == [("i7", "like")]
         await chromium.js("document.querySelector('.sheet-close').click()")
         await chromium.until("location.pathname === '/'")
         assert await chromium.js("!document.querySelector('.sheet').open && location.hash === '#user=ann'")

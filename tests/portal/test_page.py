@@ -65,8 +65,8 @@ async def test_every_view_fits_a_phone(pipeline: Pipeline, chromium: Browser, pa
 @pytest.mark.parametrize("path", ["/", "/item/i7", "/you", "/find?q=concert", "/operations"])
 async def test_no_view_keeps_anybody_out(pipeline: Pipeline, chromium: Browser, path: str, dark: bool) -> None:
     await pipeline.portraits.write_stated([a_profile(user_id="ann", categories=["music"])])
-    reached = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=clock.now_ms())
-    await pipeline.pushes.write_devices([reached])
+    devices = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=clock.now_ms())
+    await pipeline.pushes.write_devices([devices])
     async with serving(pipeline) as url:
         for width, height in ((390, 844), (1280, 900)):
             await chromium.open(f"{url}{path}#user=ann", width=width, height=height, dark=dark)
@@ -96,7 +96,7 @@ async def test_a_search_has_a_url_is_published_and_reports_no_matches(page: Brow
     await page.until("document.getElementById('search-note').textContent=== 'No item matches these words.'")
     assert await page.js("location.pathname + location.search") == "/find?q=late%20jazz"
     await page.until("document.getElementById('view-home').hidden")
-    assert [(event.action, event.query) for event in pipeline.published] == [("search", "late jazz")]
+    assert [(event.action, event.query) for event in pipeline.events] == [("search", "late jazz")]
 
 
 @needs_browser
@@ -108,7 +108,7 @@ async def test_a_lost_server_is_said_and_found_again(pipeline: Pipeline, chromiu
     assert "last feed that arrived" in await chromium.until("document.getElementById('banner').textContent")
     await chromium.js("document.querySelector('.like').click()")
     assert "Not sent" in await chromium.until("document.querySelector('.toast.shown.bad')?.textContent")
-    assert pipeline.published == []
+    assert pipeline.events == []
     await pipeline.rank("ann", ITEMS[::-1])
     async with serving(pipeline, int(url.rpartition(":")[2])):
         await chromium.until("document.querySelector('.card').dataset.item === 'i30'")

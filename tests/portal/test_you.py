@@ -29,7 +29,7 @@ async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Bro
         "(document.getElementById('push'))"
     )
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
-    profile, request = pipeline.published
+    profile, request = pipeline.events
     assert (profile.user_id, profile.fields, profile.topics) == ("ann", ["topics"], ["jazz", "coffee"])
     assert (request.user_id, request.fields, request.preferences.quiet_hours.timezone) == (
         *("ann", ["quiet_hours"]),
@@ -68,7 +68,7 @@ async def test_a_form_that_could_not_be_read_cannot_be_saved(
         assert await chromium.js(f"document.querySelector('#{form} .all').disabled")
         await chromium.js(submit(form))
         await chromium.js("new Promise(resolve => setTimeout(resolve))")
-        assert pipeline.published == []
+        assert pipeline.events == []
         await chromium.fail(f"**{READS[form]}", None)
         await chromium.js(f"document.querySelector('#{form} .problem button').click()")
         await chromium.until(f"!document.querySelector('#{form} .all').disabled")
@@ -96,9 +96,9 @@ async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pip
         )
     await page.js(submit("push", kinds="jazz, film"))
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
-    assert [event.fields for event in pipeline.published] == [["city"], ["city"], ["categories"]]
-    reached = await pipeline.pushes.read_devices("ann")
-    assert reached.preferences == replace(preferences, categories=["jazz", "film"])
+    assert [event.fields for event in pipeline.events] == [["city"], ["city"], ["categories"]]
+    devices = await pipeline.pushes.read_devices("ann")
+    assert devices.preferences == replace(preferences, categories=["jazz", "film"])
 
 
 @needs_browser
@@ -112,10 +112,10 @@ async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Bro
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
     values = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
     assert await page.js(values) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
-    assert pipeline.published == []
+    assert pipeline.events == []
     await page.js(submit("profile"))
     await page.until(SAVED)
-    assert [(event.fields, event.city) for event in pipeline.published] == [(["city"], "Kyoto")]
+    assert [(event.fields, event.city) for event in pipeline.events] == [(["city"], "Kyoto")]
 
 
 @needs_browser
@@ -149,4 +149,4 @@ async def test_a_token_opens_the_feed_of_its_user(pipeline: Pipeline, chromium: 
         await chromium.until("document.getElementById('connection').dataset.state === 'live'")
         await chromium.js("document.querySelector('.like').click()")
         await chromium.until("document.querySelector('.took')?.textContent.startsWith('feed changed')")
-        assert [event.user_id for event in pipeline.published] == ["bob"]
+        assert [event.user_id for event in pipeline.events] == ["bob"]

@@ -14,12 +14,12 @@ from rich.table import Table
 from cli.bar import bars
 from cli.kafka import open_kafka
 from cli.run import run
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis.connection import connect
 from infra.redis.stores.collection_store import Collection, RedisCollectionStore
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from infra.socialverse import LISTS, Socialverse
 from streams.roles.collect.collector import Collector
 
@@ -47,8 +47,8 @@ def collect(
     unknown = [name for name in names or () if name not in LISTS]
     if unknown:
         raise OperatorError(f"There is no list {', '.join(unknown)}.", f"The lists are {', '.join(LISTS)}.")
-    configured = resolve_addresses(settings.read())
-    if not configured.flic_token:
+    settings = resolve_addresses(read_settings())
+    if not settings.flic_token:
         raise OperatorError("The external API requires a token.", "Set FLIC_TOKEN.")
     with bars(transient=True) as bar:
         task = bar.add_task("waiting for the first page", total=None)
@@ -56,20 +56,20 @@ def collect(
         def show(state: Collection) -> None:
             bar.update(task, description=f"{state.name}: {state.page - 1} pages, {state.published:,} published")
 
-        ended = run(_collect(configured, names or list(LISTS), page, page_size, show))
-    _print_report(ended, as_json=as_json)
-    if any(state.state != "done" for state in ended):
+        collections = run(_collect(settings, names or list(LISTS), page, page_size, show))
+    _print_report(collections, as_json=as_json)
+    if any(state.state != "done" for state in collections):
         raise typer.Exit(1)
 
 
 async def _collect(
-    configured: Settings, names: list[str], page: int | None, page_size: int, show: Callable[[Collection], None]
+    settings: Settings, names: list[str], page: int | None, page_size: int, show: Callable[[Collection], None]
 ) -> list[Collection]:
-    async with open_kafka(configured) as (_, publisher):
-        redis = connect(configured.redis_url)
-        pages, store = Socialverse(configured), RedisCollectionStore(redis)
+    async with open_kafka(settings) as (_, publisher):
+        redis = connect(settings.redis_url)
+        pages, store = Socialverse(settings), RedisCollectionStore(redis)
         collector = Collector(
-            pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
+            pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale, on_page=show
         )
         try:
             collections = await store.read()
@@ -92,13 +92,13 @@ def _first_page(collection: Collection) -> int:
     return collection.page if collection.state in ("running", "failed") else 1
 
 
-def _print_report(ended: list[Collection], *, as_json: bool) -> None:
+def _print_report(collections: list[Collection], *, as_json: bool) -> None:
     if as_json:
-        for state in ended:
+        for state in collections:
             print(msgspec.json.encode(state).decode())
         return
     table = Table("list", "state", "records", "published", "repeated", "rejected", "")
-    for state in ended:
+    for state in collections:
         counts = (f"{count:,}" for count in (state.records, state.published, state.repeated, state.bad))
         table.add_row(state.name, state.state, *counts, state.error)
     Console().print(table)

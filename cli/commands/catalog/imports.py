@@ -15,13 +15,13 @@ from cli.bar import bars
 from cli.import_report import Report, show, write_rejected_rows
 from cli.kafka import open_kafka
 from cli.run import run
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.admin.cluster import cluster_id
 from infra.kafka.publisher import PublishError
 from infra.kafka.readers.item_log import newest_items
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from loaders import DatasetError
 from loaders.change import SOURCE, Change, change
 from loaders.datasets import products
@@ -85,7 +85,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
             metavar="COUNT|PERCENT", help="Maximum number or percentage of rejected rows; more end with exit code 1."
         ),
     ] = "10%",
-    rejected: Annotated[
+    rejected: Annotated[  # wire
         Path | None, typer.Option(help="The file for rejected rows. Default: a file under MILLRACE_HOME.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
@@ -110,14 +110,14 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
     millrace import products catalogue.csv --sync --max-rejected 0 --json | jq .removed
     """
     began_s = time.monotonic()
-    configured = settings.read()
+    settings = read_settings()
     form = ProductFormat(
         columns=_columns(id_column, column or []),
         encoding=encoding,
         separator=separator and _SEPARATORS.get(separator, separator),
         decimal_mark=decimal_mark and _choice("--decimal-mark", decimal_mark, _MARKS),
         currency=_currency(currency),
-        rating_scale=rating_scale or configured.rating_scale,
+        rating_scale=rating_scale or settings.rating_scale,
     )
     rejected_limit = threshold(max_rejected)
     name = source_name(source, file)
@@ -125,15 +125,15 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         raise OperatorError(
             f"{file} holds rejected rows only.", "Import it without --sync, or import the complete catalog."
         )
-    aside = rejected or configured.millrace_home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
+    aside = rejected or settings.millrace_home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
     content = _read(file, form, aside)
-    is_over = len(content.rejected) > rejected_limit(content.rows)
+    is_over = len(content.rejected_rows) > rejected_limit(content.rows)
     removal_problem = _removal_problem(content, is_over=is_over) if sync else ""
-    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not removal_problem))
+    changes, removed_count = run(_import(resolve_addresses(settings), content, name, sync=sync and not removal_problem))
     if removal_problem and changes.absent:
         content.notes.append(f"nothing is removed: {removal_problem}")
     took_s = round(time.monotonic() - began_s, 2)
-    report = Report.of(file, aside, content, changes, source=name, removed=removed, took_s=took_s)
+    report = Report.of(file, aside, content, changes, source=name, removed_count=removed_count, took_s=took_s)
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
@@ -214,10 +214,12 @@ def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
         content = products.read(file, now_ms=clock.now_ms(), form=form)
     except DatasetError as error:
         raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
-    if content.rejected:
+    if content.rejected_rows:
         write_rejected_rows(content, aside)
     if not content.items:
-        remedy = f"{aside} has the reason for each row." if content.rejected else "It has no rows after the header."
+        remedy = (
+            f"{aside} has the reason for each row." if content.rejected_rows else "It has no rows after the header."
+        )
         raise OperatorError(f"{file} contains no valid product.", remedy)
     return content
 
@@ -226,32 +228,32 @@ def _removal_problem(content: Products, *, is_over: bool) -> str:
     """Return the reason for not removing products; an empty string if they may be removed."""
     if is_over:
         return "too many rows are rejected"
-    hidden = sum(row.item_id is None for row in content.rejected)
-    return f"{hidden:,} rejected rows have no id that can be read" if hidden else ""
+    idless_count = sum(row.item_id is None for row in content.rejected_rows)
+    return f"{idless_count:,} rejected rows have no id that can be read" if idless_count else ""
 
 
-async def _import(configured: Settings, content: Products, source: str, *, sync: bool) -> tuple[Change, int]:
+async def _import(settings: Settings, content: Products, source: str, *, sync: bool) -> tuple[Change, int]:
     """Publish the differences from the catalog; return them and the number of removed items.
 
     Raises:
         OperatorError: Kafka does not answer, or does not accept all records.
     """
-    await asyncio.to_thread(cluster_id, configured.kafka_bootstrap_servers)
+    await asyncio.to_thread(cluster_id, settings.kafka_bootstrap_servers)
     ids = {item.item_id for item in content.items}
 
     def is_of_interest(item: Item) -> bool:
         return item.item_id in ids or item.attributes.get(SOURCE) == source
 
-    async with open_kafka(configured) as (registry, publisher):
-        catalog = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
+    async with open_kafka(settings) as (registry, publisher):
+        catalog = await newest_items(settings.kafka_bootstrap_servers, registry, is_of_interest)
         changes = change(content, catalog, source=source)
         removals = changes.absent if sync else ()
         count = 0
         try:
             with bars(transient=True) as bar:
-                task = bar.add_task("items", total=len(changes.changed) + len(removals))
-                for start in range(0, len(changes.changed), _BATCH):
-                    batch = changes.changed[start : start + _BATCH]
+                task = bar.add_task("items", total=len(changes.changed_items) + len(removals))
+                for start in range(0, len(changes.changed_items), _BATCH):
+                    batch = changes.changed_items[start : start + _BATCH]
                     await publisher.publish(ITEMS, batch)
                     count += len(batch)
                     bar.update(task, completed=count)
@@ -260,7 +262,7 @@ async def _import(configured: Settings, content: Products, source: str, *, sync:
                 await publisher.flush()
         except PublishError as error:
             raise OperatorError(
-                f"{count} of {len(changes.changed)} items were published: {error}",
+                f"{count} of {len(changes.changed_items)} items were published: {error}",
                 "The same command publishes the rest.",
             ) from error
     return changes, len(removals)

@@ -14,14 +14,13 @@ from rich.table import Table
 
 from cli.run import run
 from domain.timestamp import utc_time
-from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.publisher import open_publisher
 from infra.kafka.readers import dead_letter_replay
 from infra.kafka.readers.dead_letter_replay import DeadLetterFilter
 from infra.kafka.registry import open_registry
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from schemas.types import DeadLetter
 
 dead_letters = typer.Typer(
@@ -51,8 +50,8 @@ def list_(
 
     Example: millrace dead-letters list --reason bad_body
     """
-    configured = resolve_addresses(settings.read())
-    letters = run(_open_dead_letters(configured, DeadLetterFilter(topic=topic, reason=reason, stage=stage)))
+    settings = resolve_addresses(read_settings())
+    letters = run(_open_dead_letters(settings, DeadLetterFilter(topic=topic, reason=reason, stage=stage)))
     if as_json:
         for letter in letters[-limit:]:
             print(msgspec.json.encode(letter).decode())
@@ -79,8 +78,8 @@ def show(
 
     Example: millrace dead-letters show interactions.v1-3-1017
     """
-    configured = resolve_addresses(settings.read())
-    letters = run(_open_dead_letters(configured, DeadLetterFilter(ids=frozenset({letter_id}))))
+    settings = resolve_addresses(read_settings())
+    letters = run(_open_dead_letters(settings, DeadLetterFilter(ids=frozenset({letter_id}))))
     if not letters:
         raise OperatorError(
             f"There is no open dead letter {letter_id}.", "List them with `millrace dead-letters list`."
@@ -123,30 +122,30 @@ def replay(
             "No dead letters are selected.", "Give ids, select by --topic, --reason or --stage, or use --all."
         )
     only = DeadLetterFilter(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
-    configured = resolve_addresses(settings.read())
-    letters = run(_open_dead_letters(configured, only))
+    settings = resolve_addresses(read_settings())
+    letters = run(_open_dead_letters(settings, only))
     if dry_run:
         for letter in letters:
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    count = run(_replay(configured, letters))
+    count = run(_replay(settings, letters))
     print(f"{count} sent again.")
     if count < len(letters):
         print(f"{len(letters) - count} stay open: too large for their topic, truncated, or not from one of our topics.")
 
 
-async def _open_dead_letters(configured: Settings, criteria: DeadLetterFilter) -> list[DeadLetter]:
-    async with open_registry(configured.schema_registry_url) as registry:
+async def _open_dead_letters(settings: Settings, criteria: DeadLetterFilter) -> list[DeadLetter]:
+    async with open_registry(settings.schema_registry_url) as registry:
         return await asyncio.to_thread(
-            dead_letter_replay.open_dead_letters, configured.kafka_bootstrap_servers, registry, criteria
+            dead_letter_replay.open_dead_letters, settings.kafka_bootstrap_servers, registry, criteria
         )
 
 
-async def _replay(configured: Settings, letters: list[DeadLetter]) -> int:
+async def _replay(settings: Settings, letters: list[DeadLetter]) -> int:
     async with AsyncExitStack() as clients:
-        registry = await clients.enter_async_context(open_registry(configured.schema_registry_url))
-        publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
+        registry = await clients.enter_async_context(open_registry(settings.schema_registry_url))
+        publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
         clients.push_async_callback(publisher.close)
         return await dead_letter_replay.replay(publisher, letters)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.bar import bars
 from cli.run import on_one_core, run
 from cli.table import new_console
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.readers.record_window import window_reader
@@ -22,7 +22,7 @@ from infra.kafka.registry import open_registry
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.feed_codec import version
 from infra.redis.stores.feed_store import RedisFeedStore
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from schemas.types import Feed
 from streams.core.ranking.explanation import ItemExplanation
 from streams.core.ranking.explanation import explain as explain_item
@@ -48,7 +48,7 @@ class ExplainReport(msgspec.Struct, frozen=True):
     """The explanation of an item, with the feed that is served."""
 
     user_id: str
-    served: ServedPosition | None
+    served: ServedPosition | None  # wire
     """None if no feed of the user is stored."""
     explanation: ItemExplanation
     """Of the feed ranked again, from the newest features and the present catalog and model."""
@@ -79,15 +79,15 @@ def explain(
     millrace explain alex music-distant-garden-side-two --json | jq '.explanation.features[:3]'
     """
     on_one_core()
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     with bars(transient=True) as bar:
         task = bar.add_task("reading the catalogue and the model", total=None)
         report = run(
             _report(
-                configured,
+                settings,
                 user_id,
                 item_id,
-                on_progress=lambda passed, total: bar.update(task, completed=passed, total=total or None),
+                on_progress=lambda count, total: bar.update(task, completed=count, total=total or None),
             )
         )
     if as_json:
@@ -97,21 +97,21 @@ def explain(
 
 
 async def _report(
-    configured: Settings, user_id: str, item_id: str, *, on_progress: Callable[[int, int], None]
+    settings: Settings, user_id: str, item_id: str, *, on_progress: Callable[[int, int], None]
 ) -> ExplainReport:
     async with (
-        aclosing(connect(configured.redis_url)) as redis,
-        open_registry(configured.schema_registry_url) as registry,
-        window_reader(configured.kafka_bootstrap_servers) as reader,
+        aclosing(connect(settings.redis_url)) as redis,
+        open_registry(settings.schema_registry_url) as registry,
+        window_reader(settings.kafka_bootstrap_servers) as reader,
     ):
         inputs, weights = await read_ranking_inputs(
-            configured, registry, reader, user_id=user_id, on_progress=on_progress
+            settings, registry, reader, user_id=user_id, on_progress=on_progress
         )
         try:
-            [served] = await RedisFeedStore(redis).read([user_id])
+            [served_feed] = await RedisFeedStore(redis).read([user_id])
         except StoreError as error:
             raise OperatorError(f"The served feed cannot be read: {error}", "Start Redis, then try again.") from error
-    feed = inputs.feed(now_ms=clock.now_ms() if served is None else served.generated_at)
+    feed = inputs.feed(now_ms=clock.now_ms() if served_feed is None else served_feed.generated_at)
     try:
         explanation = explain_item(item_id, inputs, feed)
     except KeyError as error:
@@ -121,9 +121,9 @@ async def _report(
         ) from error
     return ExplainReport(
         user_id=user_id,
-        served=None if served is None else _served_position(served, item_id),
+        served=None if served_feed is None else _served_position(served_feed, item_id),
         explanation=explanation,
-        comparison=None if served is None else compare(served, feed),
+        comparison=None if served_feed is None else compare(served_feed, feed),
         model=MODEL,
         weights=weights,
         features_version=inputs.features.version,

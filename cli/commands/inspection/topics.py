@@ -14,12 +14,11 @@ from rich.table import Table
 
 from cli.run import until_stopped
 from domain.timestamp import DAY_MS, iso_time
-from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.readers.topic_tail import TailEntry, follow, last
 from infra.kafka.registry import open_registry
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from topics import TOPICS, Topic
 from topics.topic import FOREVER, by_name
 
@@ -83,16 +82,16 @@ def tail(
     except KeyError:
         names = ", ".join(topic.short_name for topic in TOPICS)
         raise OperatorError(f"There is no topic {name}.", f"The topics are {names}.") from None
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     first = None if from_beginning else count
-    until_stopped(lambda stop: _tail(configured, topic, stop, first=first, once=once, as_json=as_json))
+    until_stopped(lambda stop: _tail(settings, topic, stop, first=first, once=once, as_json=as_json))
 
 
 def describe(topic: Topic) -> dict[str, Any]:
     """Return a topic as a table row."""
     days = f"{topic.retention_ms / DAY_MS:g} d"
     retention = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
-    assert topic.retention_ms != FOREVER or topic.compacted
+    assert topic.retention_ms != FOREVER or topic.is_compacted
     return {
         "name": topic.name,
         "owner": topic.owner,
@@ -105,12 +104,12 @@ def describe(topic: Topic) -> dict[str, Any]:
 
 
 async def _tail(
-    configured: Settings, topic: Topic, stop: asyncio.Event, *, first: int | None, once: bool, as_json: bool
+    settings: Settings, topic: Topic, stop: asyncio.Event, *, first: int | None, once: bool, as_json: bool
 ) -> None:
-    servers = configured.kafka_bootstrap_servers
+    servers = settings.kafka_bootstrap_servers
 
     async def work() -> None:
-        async with open_registry(configured.schema_registry_url) as registry:
+        async with open_registry(settings.schema_registry_url) as registry:
             for entry in await last(servers, registry, topic, count=first):
                 _print(entry, as_json=as_json)
             if not once:

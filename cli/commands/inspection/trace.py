@@ -16,16 +16,16 @@ from cli.duration import parse_duration
 from cli.run import run
 from cli.table import new_console
 from domain.timestamp import utc_time
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.event_trace import EventTrace, Hop, TraceClients, trace_event
-from infra.kafka.readers.record_window import OnProgress, window_reader
+from infra.kafka.readers.record_window import OnReadProgress, window_reader
 from infra.kafka.registry import open_registry
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import connect
 from infra.redis.stores.feed_store import RedisFeedStore
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 
 _COLORS = {"served": "green", "dead_letter": "red"}
 
@@ -50,16 +50,16 @@ def trace(
     millrace trace 0197f3a2-54c1-7d51-b2b4-2f4b6a0a7d11 --user alex --since 1d --json | jq .total_ms
     """
     since_ms = clock.now_ms() - round(parse_duration(since) * 1000)
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     with bars(transient=True) as bar:
         task = bar.add_task("searching the topics", total=None)
         event_trace = run(
             _trace(
-                configured,
+                settings,
                 event_id,
                 user_id,
                 since_ms=since_ms,
-                on_progress=lambda passed, total: bar.update(task, completed=passed, total=total),
+                on_progress=lambda count, total: bar.update(task, completed=count, total=total),
             )
         )
     if event_trace is None:
@@ -75,14 +75,14 @@ def trace(
 
 
 async def _trace(
-    configured: Settings, event_id: str, user_id: str | None, *, since_ms: int, on_progress: OnProgress
+    settings: Settings, event_id: str, user_id: str | None, *, since_ms: int, on_progress: OnReadProgress
 ) -> EventTrace | None:
-    database = LazyPool(configured.database_url, connections=1)
+    database = LazyPool(settings.database_url, connections=1)
     try:
         async with (
-            aclosing(connect(configured.redis_url)) as redis,
-            open_registry(configured.schema_registry_url) as registry,
-            window_reader(configured.kafka_bootstrap_servers, on_progress=on_progress) as reader,
+            aclosing(connect(settings.redis_url)) as redis,
+            open_registry(settings.schema_registry_url) as registry,
+            window_reader(settings.kafka_bootstrap_servers, on_progress=on_progress) as reader,
         ):
             clients = TraceClients(reader, registry, RedisFeedStore(redis), database)
             return await trace_event(clients, event_id, user_id=user_id, since_ms=since_ms)

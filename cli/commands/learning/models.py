@@ -14,13 +14,13 @@ from rich.table import Table
 from cli.age import age
 from cli.kafka import open_kafka
 from cli.run import run
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.readers.topic_tail import last
 from infra.kafka.registry import open_registry
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, with_current_status
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from topics.topic import ITEM_WEIGHTS, MODEL_VERSIONS
 
 models = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
@@ -42,8 +42,8 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    configured = resolve_addresses(settings.read())
-    versions = run(_versions(configured))
+    settings = resolve_addresses(read_settings())
+    versions = run(_versions(settings))
     if as_json:
         print(msgspec.json.encode(versions).decode())
     else:
@@ -66,8 +66,8 @@ def rollback(
 
     millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
     """
-    configured = resolve_addresses(settings.read())
-    serving_version = run(_roll_back(configured, version, reason))
+    settings = resolve_addresses(read_settings())
+    serving_version = run(_roll_back(settings, version, reason))
     if as_json:
         print(msgspec.json.encode(serving_version).decode())
     else:
@@ -76,42 +76,42 @@ def rollback(
         )
 
 
-async def _versions(configured: Settings) -> list[Version]:
+async def _versions(settings: Settings) -> list[Version]:
     """Return the stored versions, with their current status."""
     from streams.roles.trainer.artifact_store import ArtifactStore
 
-    serving = await _serving(configured)
-    versions = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept).versions()
+    serving = await _serving(settings)
+    versions = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept).versions()
     return [with_current_status(version, serving) for version in versions]
 
 
-async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
+async def _roll_back(settings: Settings, version: str, reason: str) -> Version:
     # Imported here: most commands do not need the learner.
     from streams.roles.trainer.artifact_store import ArtifactStore
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    artifacts = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept)
-    serving = await _serving(configured)
+    artifacts = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept)
+    serving = await _serving(settings)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
     serving_version = msgspec.structs.replace(
         snapshot.version, status=SERVING, reason=full_reason, created_at=clock.now_ms()
     )
-    async with open_kafka(configured) as (registry, publisher):
-        entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
+    async with open_kafka(settings) as (registry, publisher):
+        entries = await last(settings.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
         await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.feature_names, snapshot.blender)])
     return serving_version
 
 
-async def _serving(configured: Settings) -> str | None:
+async def _serving(settings: Settings) -> str | None:
     """Return the version in service, without the suffix of online learning."""
     from streams.core.ranking.pipeline import MODEL
 
-    async with open_registry(configured.schema_registry_url) as registry:
-        entries = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
+    async with open_registry(settings.schema_registry_url) as registry:
+        entries = await last(settings.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
     versions = [entry.value.version for entry in entries if entry.value is not None and entry.value.model == MODEL]
     return versions[-1].partition("+")[0] if versions else None
 

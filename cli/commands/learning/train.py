@@ -15,13 +15,13 @@ from rich.console import Console
 from cli.bar import bars
 from cli.kafka import open_kafka
 from cli.run import run
-from infra import clock, settings
+from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.model_status import NEVER_SERVED, ModelStatus, RedisModelStatusStore, Training, Version
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from schemas.limit import RETRAINER
 from schemas.types import Trigger
 from topics.topic import TRIGGERS
@@ -44,7 +44,7 @@ def train(
 
     millrace train --reason 'a new catalog' --json | jq .metrics
     """
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     with bars(transient=True) as bar:
         task = bar.add_task("waiting for the trainer", total=None)
 
@@ -52,7 +52,7 @@ def train(
             description = "fitting the item weights" if training.learned and training.progress >= 1 else "learning"
             bar.update(task, description=description, completed=training.learned, total=training.total or None)
 
-        version = run(_train(configured, reason, on_progress=show))
+        version = run(_train(settings, reason, on_progress=show))
     if as_json:
         print(msgspec.json.encode(version).decode())
     else:
@@ -65,24 +65,24 @@ def train(
         raise typer.Exit(1)
 
 
-async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Training], None]) -> Version:
+async def _train(settings: Settings, reason: str, *, on_progress: Callable[[Training], None]) -> Version:
     """Request a fit and return the resulting version."""
-    redis = connect(configured.redis_url)
+    redis = connect(settings.redis_url)
     try:
         if not any(beat["role"] == "trainer" for beat in await heartbeat.heartbeats(redis)):
             raise OperatorError(
                 "No trainer is running.", "Start one with millrace worker --roles trainer, or millrace up."
             )
         event_id = str(uuid_utils.uuid7())
-        await _publish_request(configured, event_id, reason)
+        await _publish_request(settings, event_id, reason)
         return await _wait_for_version(RedisModelStatusStore(redis), event_id, on_progress)
     finally:
         await redis.aclose()
 
 
-async def _publish_request(configured: Settings, event_id: str, reason: str) -> None:
+async def _publish_request(settings: Settings, event_id: str, reason: str) -> None:
     trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason=reason, occurred_at=clock.now_ms())
-    async with open_kafka(configured) as (_, publisher):
+    async with open_kafka(settings) as (_, publisher):
         await publisher.publish(TRIGGERS, [trigger])
 
 

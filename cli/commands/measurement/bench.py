@@ -15,9 +15,9 @@ from rich.table import Table
 from bench import figure, suite
 from cli.bar import bars
 from cli.run import run
-from infra import settings
 from infra.error import OperatorError
 from infra.local import Step
+from infra.settings import read_settings
 
 
 def bench(
@@ -43,7 +43,7 @@ def bench(
     plan = suite.QUICK if quick else suite.FULL
     cases = [case] if case else list(suite.CASES)
     with _Screen() as screen:
-        results = run(suite.run(cases, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
+        results = run(suite.run(cases, plan, read_settings(), on_step=screen.step, on_progress=screen.progress))
     if not case and not quick:
         suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:

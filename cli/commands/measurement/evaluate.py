@@ -151,7 +151,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     console.print(_describe(stream), soft_wrap=True)
     stream = _prepared(stream, protocol, console)
     options = EvaluationSpec(
-        protocol=protocol, part=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
+        protocol=protocol, split=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
     if protocol == _RMSE:
         result = _rated(stream, options, console)
@@ -162,7 +162,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 repeats=repeats,
                 protocol=other,
                 label=None if other == protocol else label_of(name, other),
-                part=options.part,
+                split=options.split,
                 model=name,
                 seed=seed + number,
                 cold=cold,
@@ -184,10 +184,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
-def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
+def _check(protocol: str, split: str, ablate: str | None, *, cold: bool) -> None:
     for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
-        ("part", part, tuple(SPLITS)),
+        ("part", split, tuple(SPLITS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
         if name not in names:
@@ -195,10 +195,10 @@ def _check(protocol: str, part: str, ablate: str | None, *, cold: bool) -> None:
             raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
     if protocol == _RMSE:
         return
-    chosen = PROTOCOLS[protocol]
-    if part not in chosen.splits:
-        raise OperatorError(f"{protocol} has no part {part}.", f"Choose one of {', '.join(chosen.splits)}.")
-    if cold and chosen.has_live_histories:
+    definition = PROTOCOLS[protocol]
+    if split not in definition.splits:
+        raise OperatorError(f"{protocol} has no part {split}.", f"Choose one of {', '.join(definition.splits)}.")
+    if cold and definition.has_live_histories:
         raise OperatorError(f"{protocol} holds no users out.", "Choose another protocol for --cold.")
 
 
@@ -212,12 +212,12 @@ def _prepared(stream: Stream, protocol: str, console: Console) -> Stream:
     """Return the stream as the protocol replays it."""
     if protocol == _RMSE:
         return stream
-    prepared = PROTOCOLS[protocol].prepare(stream)
-    if prepared is not stream:
-        console.print(f"{protocol} keeps {_describe(prepared)}", soft_wrap=True)
-    if not len(prepared):
+    prepared_stream = PROTOCOLS[protocol].prepare(stream)
+    if prepared_stream is not stream:
+        console.print(f"{protocol} keeps {_describe(prepared_stream)}", soft_wrap=True)
+    if not len(prepared_stream):
         raise OperatorError(f"No events are left for {protocol}.", "Choose another protocol.")
-    return prepared
+    return prepared_stream
 
 
 def _names(models: str) -> list[str]:
@@ -245,7 +245,7 @@ def _read(path: Path, console: Console) -> Dataset:
 
 
 def _describe(stream: Stream) -> str:
-    kind = "ratings" if stream.rated else "no ratings"
+    kind = "ratings" if stream.has_ratings else "no ratings"
     return (
         f"{escape(stream.name)}: {len(stream):,} events of {len(stream.users):,} users on {len(stream.items):,} items; "
         f"{kind}, {int(stream.positive.sum()):,} positive; items {'may' if stream.repeats else 'do not'} repeat"
@@ -256,7 +256,7 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
     """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
-            tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.name} {task.seed}", learned)
+            tasks, stream, jobs=jobs, on_progress=lambda task, count: show(f"{task.name} {task.seed}", count)
         )
 
 
@@ -278,18 +278,18 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
 
 def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
-        result = cold_start.report(stream, options, run_result.runs, run_result.skipped)
+        result = cold_start.report(stream, options, run_result.runs, run_result.skip_reasons)
         table.print_cold_start(result, console)
         return result
-    result = report.report(stream, options, run_result.runs, run_result.skipped)
+    result = report.report(stream, options, run_result.runs, run_result.skip_reasons)
     (table.print_metrics if options.ablate is None else table.print_ablation)(result, console)
     return result
 
 
 def _rated(stream: Stream, options: EvaluationSpec, console: Console) -> Report:
-    if not stream.rated:
+    if not stream.has_ratings:
         raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
-        result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
+        result = report.about(stream, options) | rmse.report(stream, options.split, on_progress=show)
     table.print_rating_errors(result, console)
     return result

@@ -14,7 +14,6 @@ from api.context import Clients
 from api.http.server import HttpServer
 from cli.log import set_up
 from cli.run import until_stopped
-from infra import settings
 from infra.address import resolve_addresses
 from infra.fakes import fakes_in_use
 from infra.health import health_check
@@ -40,7 +39,7 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore
 from infra.redis.stores.user_profile_store import RedisUserProfileStore
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 
 
 def api() -> None:
@@ -48,23 +47,21 @@ def api() -> None:
 
     Example: API_PORT=8080 millrace api
     """
-    configured = resolve_addresses(settings.read())
-    set_up(configured)
-    until_stopped(lambda stop: _serve(configured, stop))
+    settings = resolve_addresses(read_settings())
+    set_up(settings)
+    until_stopped(lambda stop: _serve(settings, stop))
 
 
-async def _serve(configured: Settings, stop: asyncio.Event) -> None:
-    async with open_registry(configured.schema_registry_url) as registry:
-        redis = connect_fail_fast(configured.redis_url, timeout_s=configured.api_store_timeout_s)
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    async with open_registry(settings.schema_registry_url) as registry:
+        redis = connect_fail_fast(settings.redis_url, timeout_s=settings.api_store_timeout_s)
 
         async def read_users() -> bytes | None:
             with store_errors("reading the users of the demo"):
                 return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
-        routes = portal.routes(read_users, fakes_in_use(configured))
-        server = HttpServer(
-            create_app(configured, _clients(configured, registry, redis), more_routes=routes), configured
-        )
+        routes = portal.routes(read_users, fakes_in_use(settings))
+        server = HttpServer(create_app(settings, _clients(settings, registry, redis), more_routes=routes), settings)
 
         async def end() -> None:
             await stop.wait()
@@ -77,14 +74,14 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             ending.cancel()
 
 
-def _clients(configured: Settings, registry: Registry, redis: Redis) -> Clients:
+def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
     """Return the clients of the API, which closes them."""
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
-    database = LazyPool(configured.database_url)
-    pipeline = PipelineReader(configured, redis)
+    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=settings.api_publish_timeout_s)
+    database = LazyPool(settings.database_url)
+    pipeline = PipelineReader(settings, redis)
     return Clients(
         publisher=publisher,
-        feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
+        feeds=RedisFeedStore(redis, ttl_days=settings.feed_ttl_days),
         items=RedisItemStore(redis),
         interactions=RedisInteractionLog(redis),
         model_status=RedisModelStatusStore(redis),
@@ -99,13 +96,13 @@ def _clients(configured: Settings, registry: Registry, redis: Redis) -> Clients:
         shop_archive=PostgresShopArchive(database),
         page_store=RedisPageStore(redis),
         search=PostgresShopSearch(
-            database, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
+            database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
         ),
         health_checks={
-            "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
-            "registry": health_check.registry(configured.schema_registry_url),
+            "kafka": health_check.kafka(settings.kafka_bootstrap_servers),
+            "registry": health_check.registry(settings.schema_registry_url),
             "redis": health_check.redis(redis),
-            "database": health_check.database(configured.database_url),
+            "database": health_check.database(settings.database_url),
         },
         pipeline=pipeline.read,
         rate_limit_storage=rate_limit_storage(redis),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from cli.run import run
-from infra import settings
 from infra.address import Addresses, resolve_addresses
 from infra.kafka.admin.provision import provision as provide
+from infra.settings import read_settings
 
 
 def provision() -> None:
@@ -17,6 +17,6 @@ def provision() -> None:
 
     Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
     """
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     console = Console(stderr=True, highlight=False)
-    run(provide(Addresses.from_settings(configured), on_result=lambda name, what: console.print(f"{name}: {what}")))
+    run(provide(Addresses.from_settings(settings), on_result=lambda name, what: console.print(f"{name}: {what}")))

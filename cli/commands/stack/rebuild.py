@@ -11,7 +11,6 @@ from redis.asyncio import Redis
 from rich.console import Console
 
 from cli.run import run
-from infra import settings
 from infra.address import Addresses, resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.admin.provision import provision
@@ -26,7 +25,7 @@ from infra.redis.projection import (
     RedisProjection,
     partition_name,
 )
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 from topics import Topic
 
 Store = Literal["all", "redis", "database"]
@@ -52,10 +51,10 @@ def rebuild(
 
     millrace rebuild --store redis --no-wait
     """
-    configured = resolve_addresses(settings.read())
+    settings = resolve_addresses(read_settings())
     console = Console(highlight=False)
     try:
-        remaining = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
+        remaining = run(_rebuild(settings, store, timeout_s if wait else 0.0, console))
     except StoreError as error:
         raise OperatorError(f"Nothing was rebuilt: {error}", "Start the server, then try again.") from error
     if not wait:
@@ -70,11 +69,11 @@ def rebuild(
         console.print("[green]Done.[/]")
 
 
-async def _rebuild(configured: Settings, store: Store, timeout_s: float, console: Console) -> dict[str, int]:
+async def _rebuild(settings: Settings, store: Store, timeout_s: float, console: Console) -> dict[str, int]:
     """Reset the projections and wait; return the number of partitions not yet written, by role."""
-    await provision(Addresses.from_settings(configured))
-    redis = connect(configured.redis_url)
-    pool = await open_pool(configured.database_url, ready=0)
+    await provision(Addresses.from_settings(settings))
+    redis = connect(settings.redis_url)
+    pool = await open_pool(settings.database_url, ready=0)
     stores: list[tuple[Projection, Mapping[Topic, str]]] = []
     if store in ("all", "redis"):
         stores.append((RedisProjection(redis), REDIS_ROLES))

@@ -14,13 +14,12 @@ from rich.table import Table
 
 from cli.age import age
 from cli.run import run
-from infra import settings
 from infra.address import resolve_addresses
 from infra.health.pipeline_health import log_of
 from infra.health.status import Status, read
 from infra.kafka.admin.provision import consumer_group
 from infra.redis.event_rates import EventRate
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
@@ -35,19 +34,19 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
 
     millrace status --json | jq .lag
     """
-    configured = resolve_addresses(settings.read())
-    report = run(read(configured))
+    settings = resolve_addresses(read_settings())
+    report = run(read(settings))
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
-        _show(report, configured, Console(highlight=False))
+        _show(report, settings, Console(highlight=False))
     if report.problems:
         raise typer.Exit(2 if report.up else 1)
 
 
-def _show(report: Status, configured: Settings, console: Console) -> None:
+def _show(report: Status, settings: Settings, console: Console) -> None:
     for problem in report.problems:
-        console.print(f"[red]{escape(problem)}[/]{escape(_details(report, configured, problem))}", soft_wrap=True)
+        console.print(f"[red]{escape(problem)}[/]{escape(_details(report, settings, problem))}", soft_wrap=True)
     if not report.problems:
         console.print("[green]No problems.[/]")
     table = Table("server", "address", "state")
@@ -63,8 +62,8 @@ def _show(report: Status, configured: Settings, console: Console) -> None:
             state = f"[{'green' if role.state == 'up' else 'red'}]{role.state.replace('_', ' ')}[/]"
             table.add_row(name, state, str(role.processes), last_seen, str(role.crashes))
         console.print(table if report.pipeline.roles else "No role is known.")
-        for group, deleted in report.pipeline.deleted_unread.items():
-            for topic, count in deleted.items():
+        for group, topic_counts in report.pipeline.deleted_unread.items():
+            for topic, count in topic_counts.items():
                 console.print(
                     f"Within the last week {count:,} records of {topic} were deleted before {group} had read them."
                 )
@@ -93,13 +92,13 @@ def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None
         console.print(table)
 
 
-def _details(report: Status, configured: Settings, problem: str) -> str:
+def _details(report: Status, settings: Settings, problem: str) -> str:
     """Return the lag of the role that a problem names first, and the path of its log."""
     role = problem.partition(" ")[0]
     if report.pipeline is None or role not in report.pipeline.roles:
         return ""
     waiting = sum(report.lag.get(consumer_group(role), {}).values())
-    log = log_of(role, configured.millrace_home)
+    log = log_of(role, settings.millrace_home)
     details = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {detail}" for detail in details)
 

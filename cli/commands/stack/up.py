@@ -14,9 +14,8 @@ from rich.table import Column, Table
 
 from cli.address import api_url
 from cli.run import until_stopped
-from infra import settings
 from infra.address import FILE, Addresses
-from infra.settings import Settings, masked
+from infra.settings import Settings, masked, read_settings
 
 
 def up(
@@ -45,11 +44,11 @@ def up(
     from cli.application import application, servers
     from cli.progress import Progress
 
-    configured = settings.read()
+    settings = read_settings()
     with Progress(Console(stderr=True, highlight=False)) as progress:
         stack = servers if servers_only else application
         until_stopped(
-            lambda stop: _run(stack(configured, on_step=progress), stop, with_api=not servers_only, as_json=as_json)
+            lambda stop: _run(stack(settings, on_step=progress), stop, with_api=not servers_only, as_json=as_json)
         )
 
 
@@ -63,24 +62,24 @@ async def _run(
     if not starting.done():
         starting.cancel()
     try:
-        resolved = await starting
+        settings = await starting
     except asyncio.CancelledError:
         return
     finally:
         stopping.cancel()
     try:
-        _show(resolved, with_api=with_api, as_json=as_json)
+        _show(settings, with_api=with_api, as_json=as_json)
         await stop.wait()
     finally:
         await stack.__aexit__(None, None, None)
 
 
-def _show(resolved: Settings, *, with_api: bool, as_json: bool) -> None:
+def _show(settings: Settings, *, with_api: bool, as_json: bool) -> None:
     # The output must not contain passwords: those are in MILLRACE_HOME, readable by its owner only.
-    addresses = {spec.name: masked(getattr(resolved, spec.name)) for spec in fields(Addresses)}
-    addresses["addresses"] = str(resolved.millrace_home.resolve() / FILE)
+    addresses = {spec.name: masked(getattr(settings, spec.name)) for spec in fields(Addresses)}
+    addresses["addresses"] = str(settings.millrace_home.resolve() / FILE)
     if with_api:
-        addresses["api_url"] = api_url(resolved)
+        addresses["api_url"] = api_url(settings)
     if as_json:
         print(msgspec.json.encode(addresses).decode(), flush=True)
         return

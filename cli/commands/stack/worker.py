@@ -14,12 +14,12 @@ import typer
 
 from cli.log import set_up
 from cli.run import on_one_core, until_stopped
-from infra import process_priority, settings
+from infra import process_priority
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, connect
-from infra.settings import Settings, comma_separated
+from infra.settings import Settings, comma_separated, read_settings
 from infra.watchdog import OPTION
 
 ROLES = {
@@ -55,16 +55,16 @@ def worker(
     unknown = [name for name in names if name not in ROLES]
     if unknown or not names:
         raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
-    configured = resolve_addresses(settings.read())
-    set_up(configured)
+    settings = resolve_addresses(read_settings())
+    set_up(settings)
     runs = {name: _load(name) for name in names}
     on_one_core()
     if _LATENCY_CRITICAL.isdisjoint(names):
         process_priority.lower(_NICENESS)
 
     async def main(stop: asyncio.Event) -> None:
-        await _run_all(runs, configured, stop)
-        await _remove_heartbeats(configured, names)
+        await _run_all(runs, settings, stop)
+        await _remove_heartbeats(settings, names)
 
     until_stopped(main, watchdog_fd=watchdog_fd)
 
@@ -74,7 +74,7 @@ class RoleEndedError(RuntimeError):
 
 
 async def _run_all(
-    runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event, *, stop_timeout_s: float = _STOP_TIMEOUT_S
+    runs: Mapping[str, Any], settings: Settings, stop: asyncio.Event, *, stop_timeout_s: float = _STOP_TIMEOUT_S
 ) -> None:
     """Run all roles; if one ends or fails, stop the others too, so that the supervisor restarts the process.
 
@@ -83,7 +83,7 @@ async def _run_all(
 
     Args:
         runs: The functions to run, by role.
-        configured: The settings of all roles.
+        settings: The settings of all roles.
         stop: Set to stop the process, and when a role ends.
         stop_timeout_s: Time after which a role that has not stopped is cancelled, in seconds.
 
@@ -91,7 +91,7 @@ async def _run_all(
         RoleEndedError: a role ended by itself, or was cancelled.
         Exception: the failure of a role. Only an orderly stop ends the process with status 0.
     """
-    roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
+    roles = [asyncio.ensure_future(_run(name, run, settings, stop)) for name, run in runs.items()]
     await stop.wait()
     _, late = await asyncio.wait(roles, timeout=stop_timeout_s)
     if late:
@@ -100,8 +100,8 @@ async def _run_all(
         )
         for role in late:
             role.cancel()
-        _, stuck = await asyncio.wait(late, timeout=stop_timeout_s / 4)
-        if stuck:
+        _, stuck_roles = await asyncio.wait(late, timeout=stop_timeout_s / 4)
+        if stuck_roles:
             os._exit(1)  # an orderly exit would wait for the stuck roles
     for role in roles:
         if not role.cancelled():
@@ -110,12 +110,12 @@ async def _run_all(
         raise RoleEndedError(f"{len(late)} of {len(roles)} roles were cut off")
 
 
-async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
+async def _run(name: str, run: Any, settings: Settings, stop: asyncio.Event) -> None:
     """Run one role until `stop` is set; the role gets an event of its own, which it may also set itself."""
     own = asyncio.Event()
     forwarding = asyncio.ensure_future(_forward(stop, own))
     try:
-        await run(configured, own)
+        await run(settings, own)
         if not stop.is_set():
             raise RoleEndedError(f"the role {name} ended by itself")
     finally:
@@ -128,9 +128,9 @@ async def _forward(stop: asyncio.Event, own: asyncio.Event) -> None:
     own.set()
 
 
-async def _remove_heartbeats(configured: Settings, names: Sequence[str]) -> None:
+async def _remove_heartbeats(settings: Settings, names: Sequence[str]) -> None:
     """Remove the roles' heartbeats after an orderly stop; without Redis the roles count as missing for some time."""
-    redis = connect(configured.redis_url)
+    redis = connect(settings.redis_url)
     with suppress(StoreError):
         await heartbeat.remove_heartbeat(redis, names)
     await redis.aclose()

@@ -91,7 +91,7 @@ class Profile(Event, frozen=True, kw_only=True):
     segment: str = ""
     categories: list[str] = []
     topics: list[str] = []
-    muted: list[str] = []
+    muted: list[str] = []  # wire
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
@@ -115,11 +115,11 @@ class PublishResult:
 
     def add(self, body: bytes) -> None:
         """Add the response to a request that succeeded, at least in part."""
-        accepted = _accepted_decoder.decode(body)
+        answer = _accepted_decoder.decode(body)
         self._problems += (
-            msgspec.structs.replace(problem, index=self._count + problem.index) for problem in accepted.problems
+            msgspec.structs.replace(problem, index=self._count + problem.index) for problem in answer.problems
         )
-        self._count += accepted.accepted + len(accepted.problems)
+        self._count += answer.accepted + len(answer.problems)
 
     def check(self) -> None:
         """Raise an error if any event was invalid.
@@ -132,7 +132,7 @@ class PublishResult:
 
 
 class _Accepted(msgspec.Struct):
-    accepted: int = 1
+    accepted: int = 1  # wire
     problems: list[Problem] = []
 
 

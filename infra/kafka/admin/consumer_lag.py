@@ -22,7 +22,7 @@ class ConsumerLag:
 
     lag: Counts = field(default_factory=dict)
     """Unread records that still exist."""
-    deleted: Counts = field(default_factory=dict)
+    deleted_counts: Counts = field(default_factory=dict)
     """Records that retention deleted before they were read; groups and topics without any are omitted."""
     gaps: dict[str, int] = field(default_factory=dict)
     """The same by `GROUP TOPIC PARTITION OFFSET` with the group's committed offset: the name of a gap stays the same
@@ -35,18 +35,18 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
     Raises:
         KafkaException: the brokers do not answer.
     """
-    committed = _committed(admin, prefix)
-    partitions = {partition for group_offsets in committed.values() for partition in group_offsets}
+    offsets_by_group = _committed(admin, prefix)
+    partitions = {partition for group_offsets in offsets_by_group.values() for partition in group_offsets}
     starts, ends = (partition_offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
     lag = ConsumerLag()
-    for group, group_offsets in committed.items():
+    for group, group_offsets in offsets_by_group.items():
         behind = lag.lag.setdefault(group, {})
         for (topic, number), offset in group_offsets.items():
             start, end = starts[topic, number].offset, ends[topic, number].offset
             behind[topic] = behind.get(topic, 0) + max(0, end - max(offset, start))
             if offset < start:
-                deleted = lag.deleted.setdefault(group, {})
-                deleted[topic] = deleted.get(topic, 0) + start - offset
+                topic_counts = lag.deleted_counts.setdefault(group, {})
+                topic_counts[topic] = topic_counts.get(topic, 0) + start - offset
                 lag.gaps[f"{group} {topic} {number} {offset}"] = start - offset
     return lag
 
@@ -54,9 +54,9 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
 def _committed(admin: Any, prefix: str) -> dict[str, dict[Partition, int]]:
     """Return the committed offsets of our topics, by group."""
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=TIMEOUT_S).result().valid]
-    committed: dict[str, dict[Partition, int]] = {}
+    offsets_by_group: dict[str, dict[Partition, int]] = {}
     for name in sorted(group for group in groups if group.startswith(prefix)):
         ours = {tp: offset for tp, offset in committed_offsets(admin, name).items() if tp[0] in _OURS}
         if ours:
-            committed[name] = ours
-    return committed
+            offsets_by_group[name] = ours
+    return offsets_by_group

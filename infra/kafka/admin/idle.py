@@ -94,11 +94,11 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
     ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, FETCH_REQUESTS})
-    committed = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
+    offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
     for topic in INPUT_TOPICS:
-        counts[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)
+        counts[f"records of {topic.short_name} to fold"] = _behind(topic, ends, offsets)
     feeds = [beat for beat in heartbeats if beat["role"] == "feed"]
     if any(beat["role"] == "fetch" for beat in heartbeats):
         fetch_offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("fetch"))
@@ -117,9 +117,9 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     return {what: count for what, count in counts.items() if count}
 
 
-def _behind(topic: Topic, ends: Mapping[Partition, int], reached: Mapping[Partition, int]) -> int:
+def _behind(topic: Topic, ends: Mapping[Partition, int], offsets: Mapping[Partition, int]) -> int:
     partitions = [(topic.name, number) for number in range(topic.partitions)]
-    return sum(max(ends[partition] - reached.get(partition, 0), 0) for partition in partitions)
+    return sum(max(ends[partition] - offsets.get(partition, 0), 0) for partition in partitions)
 
 
 def _reached(topic: Topic, progress: Mapping[str, int]) -> dict[Partition, int]:

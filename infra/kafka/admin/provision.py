@@ -76,14 +76,14 @@ async def provision(addresses: Addresses, *, on_result: Callable[[str, str], Non
     Raises:
         OperatorError: an existing topic or schema does not fit, or a server refused.
     """
-    created, registered, migrated = await asyncio.gather(
+    new_topic_count, schema_count, table_changes = await asyncio.gather(
         create(addresses.kafka_bootstrap_servers, broker_topics()),
         _register(addresses.schema_registry_url),
         pool.migrate(addresses.database_url, pool.migrations()),
     )
-    on_result("topics", f"{len(broker_topics())}, of which {created} are new")
-    on_result("schemas", f"{registered}")
-    on_result("tables", f"migrated: {', '.join(migrated)}" if migrated else "as they should be")
+    on_result("topics", f"{len(broker_topics())}, of which {new_topic_count} are new")
+    on_result("schemas", f"{schema_count}")
+    on_result("tables", f"migrated: {', '.join(table_changes)}" if table_changes else "as they should be")
 
 
 async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:

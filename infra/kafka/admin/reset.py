@@ -61,8 +61,8 @@ async def _forget(admin: AdminClient, groups: list[str]) -> None:
 
 
 async def _groups(admin: AdminClient) -> list[str]:
-    listed = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(_CALL_S))
-    return [group.group_id for group in listed.valid if group.group_id.startswith(APP_ID)]
+    group_list = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(_CALL_S))
+    return [group.group_id for group in group_list.valid if group.group_id.startswith(APP_ID)]
 
 
 async def _topics(admin: AdminClient) -> list[str]:

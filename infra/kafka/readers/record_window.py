@@ -19,7 +19,7 @@ from topics import Topic
 
 Window = dict[TopicPartition, range]
 """Offsets by partition."""
-OnProgress = Callable[[int, int], None]
+OnReadProgress = Callable[[int, int], None]
 _FIRST_RECORDS, _MOST_RECORDS = 500, 8_000
 """Records of each partition per step; the steps grow, since a search that goes on is likely to go on for long."""
 _TIMEOUT_MS = 500
@@ -40,9 +40,9 @@ class WindowReader:
         on_progress: Called after each step with the offsets passed, and those of all windows opened so far.
     """
 
-    def __init__(self, consumer: Any, *, on_progress: OnProgress = lambda _passed, _total: None) -> None:
+    def __init__(self, consumer: Any, *, on_progress: OnReadProgress = lambda _count, _total: None) -> None:
         self._consumer, self._on_progress = consumer, on_progress
-        self._passed = self._total = 0
+        self._passed_records = self._total = 0
 
     async def window(self, partitions: list[TopicPartition], *, since_ms: int | None = None) -> Window:
         """Return the window from an append time to the present end.
@@ -105,8 +105,8 @@ class WindowReader:
         while unread := [tp for tp, offsets in window.items() if await self._consumer.position(tp) < offsets.stop]:
             for tp, batch in (await self._consumer.getmany(*unread, timeout_ms=_TIMEOUT_MS)).items():
                 records += [record for record in batch if record.offset < window[tp].stop]
-        self._passed += sum(map(len, window.values()))
-        self._on_progress(self._passed, self._total)
+        self._passed_records += sum(map(len, window.values()))
+        self._on_progress(self._passed_records, self._total)
         return records
 
 
@@ -117,7 +117,7 @@ def partition_of_key(topic: Topic, key: bytes) -> TopicPartition:
 
 @asynccontextmanager
 async def window_reader(
-    bootstrap_servers: str, *, on_progress: OnProgress = lambda _passed, _total: None
+    bootstrap_servers: str, *, on_progress: OnReadProgress = lambda _count, _total: None
 ) -> AsyncIterator[WindowReader]:
     """Open a reader of windows.
 

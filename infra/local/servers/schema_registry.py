@@ -11,7 +11,7 @@ from infra.local.port import HOST, free_ports
 from infra.local.process import Command
 from infra.local.servers import maven
 from infra.local.servers.java import JAVA, MAX_HEAP, StartCache
-from infra.local.servers.maven import OnProgress
+from infra.local.servers.maven import OnDownload
 from infra.local.servers.server import LocalServer
 
 VERSION = "3.3.3"
@@ -25,7 +25,7 @@ class SchemaRegistry(LocalServer):
     port_setting = "SCHEMA_REGISTRY_PORT"
     url_setting = "SCHEMA_REGISTRY_URL"
 
-    def __init__(self, kafka_bootstrap_servers: str, cache: Path, port: int, *, on_progress: OnProgress) -> None:
+    def __init__(self, kafka_bootstrap_servers: str, cache: Path, port: int, *, on_progress: OnDownload) -> None:
         self.port = port
         self._kafka, self._on_progress = kafka_bootstrap_servers, on_progress
         (self._management_port,) = free_ports(1)

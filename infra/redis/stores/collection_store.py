@@ -24,8 +24,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The next page."""
     page_size: int = 1_000
     records: int = 0
-    published: int = 0
-    repeated: int = 0
+    published: int = 0  # wire
+    repeated: int = 0  # wire
     """Number of records that had been published before."""
     bad: int = 0
     """Number of records sent to the dead-letter topic."""
@@ -77,7 +77,7 @@ class MemoryCollectionStore:
 
     def __init__(self) -> None:
         self._collections: dict[str, Collection] = {}
-        self._published: set[tuple[str, str]] = set()
+        self._published_ids: set[tuple[str, str]] = set()
         self._users: dict[str, str] = {}
 
     async def write(self, collection: Collection) -> None:
@@ -95,7 +95,7 @@ class MemoryCollectionStore:
             name: Name of the collection.
             record_ids: Ids of the records.
         """
-        return [(name, record_id) not in self._published for record_id in record_ids]
+        return [(name, record_id) not in self._published_ids for record_id in record_ids]
 
     async def mark_published(self, name: str, record_ids: Sequence[str]) -> None:
         """Mark records as published.
@@ -104,7 +104,7 @@ class MemoryCollectionStore:
             name: Name of the collection.
             record_ids: Ids of the records.
         """
-        self._published |= {(name, record_id) for record_id in record_ids}
+        self._published_ids |= {(name, record_id) for record_id in record_ids}
 
     async def write_usernames(self, usernames: Mapping[str, str]) -> None:
         """Store the names of users by their numeric ids."""

@@ -97,13 +97,13 @@ class MemoryFeedStore:
 
     async def write(self, feeds: Sequence[Feed]) -> int:
         """Store newer feeds."""
-        replaced = []
+        replaced_ids = []
         for feed in feeds:
             if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < version_order(feed):
                 self._feeds[feed.user_id] = pack(feed)
-                replaced.append(feed.user_id)
-        self.fanout.notify(replaced)
-        return len(replaced)
+                replaced_ids.append(feed.user_id)
+        self.fanout.notify(replaced_ids)
+        return len(replaced_ids)
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""
@@ -145,12 +145,12 @@ class RedisFeedStore:
             for chunk in chunks
         ]
         with store_errors("writing feeds"):
-            replaced, retry_calls = await self._run(calls)
+            replaced_count, retry_calls = await self._run(calls)
             if retry_calls:  # Redis was restarted, or never loaded the script
                 await self._redis.script_load(_REPLACE_OLDER)
                 more, _ = await self._run(retry_calls, raise_on_error=True)
-                replaced += more
-        return replaced
+                replaced_count += more
+        return replaced_count
 
     async def _run(self, calls: list[_Call], *, raise_on_error: bool = False) -> tuple[int, list[_Call]]:
         """Return the number of replaced feeds, and the calls that failed because the script is not loaded."""
@@ -160,15 +160,15 @@ class RedisFeedStore:
         for call in calls:
             pipeline.execute_command("EVALSHA", _SHA, *call)
         answers = await pipeline.execute(raise_on_error=raise_on_error)
-        replaced, retry_calls = 0, []
+        replaced_count, retry_calls = 0, []
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, NoScriptError):
                 retry_calls.append(call)
             elif isinstance(answer, Exception):
                 raise answer
             else:
-                replaced += int(answer)
-        return replaced, retry_calls
+                replaced_count += int(answer)
+        return replaced_count, retry_calls
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""

@@ -25,7 +25,7 @@ CHANNEL = "items"
 """Channel for the ids of changed and deleted items."""
 _RETRY_S = 1.0
 _encoder = msgspec.json.Encoder()
-_changed, _ids = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(list[str])
+_id_encoder, _id_decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(list[str])
 
 
 class ItemStore(Protocol):
@@ -98,7 +98,7 @@ class RedisItemStore:
         if items:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.mset({KEY + item.item_id: _encoder.encode(item) for item in items})
-            pipeline.publish(CHANNEL, _changed.encode([item.item_id for item in items]))
+            pipeline.publish(CHANNEL, _id_encoder.encode([item.item_id for item in items]))
             with store_errors("writing items"):
                 await pipeline.execute()
 
@@ -107,7 +107,7 @@ class RedisItemStore:
         if item_ids:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.delete(*(KEY + item_id for item_id in item_ids))
-            pipeline.publish(CHANNEL, _changed.encode(item_ids))
+            pipeline.publish(CHANNEL, _id_encoder.encode(item_ids))
             with store_errors("deleting items"):
                 await pipeline.execute()
 
@@ -137,7 +137,7 @@ class RedisItemStore:
 def _decoded_ids(data: bytes) -> list[str] | None:
     """Return the ids in a message, None if it cannot be decoded."""
     try:
-        return _ids.decode(data)
+        return _id_decoder.decode(data)
     except msgspec.DecodeError:
         return None
 
@@ -172,7 +172,7 @@ class ItemCache:
         self._entries: dict[str, msgspec.Raw] = {}
         self._ends: deque[tuple[float, str]] = deque()
         """Expiry of the entries, soonest first, so that a lookup needs no check of the time."""
-        self._forgotten = 0
+        self._forget_count = 0
         """Number of evictions because of changes: a read that overlaps with one may return old data."""
         self._watchers: dict[asyncio.Event, Sequence[str]] = {}
 
@@ -187,13 +187,13 @@ class ItemCache:
         if None not in documents:
             return documents, 0
         missing = [item_id for item_id, data in zip(item_ids, documents, strict=True) if data is None]
-        forgotten = self._forgotten
-        stored = dict(zip(missing, await self._items.read(missing), strict=True))
-        fetched = {item_id: msgspec.Raw(data) for item_id, data in stored.items() if data is not None}
-        if self._forgotten == forgotten:
-            for item_id, data in fetched.items():
+        forget_count = self._forget_count
+        stored_items = dict(zip(missing, await self._items.read(missing), strict=True))
+        new_items = {item_id: msgspec.Raw(data) for item_id, data in stored_items.items() if data is not None}
+        if self._forget_count == forget_count:
+            for item_id, data in new_items.items():
                 self._keep(item_id, data)
-        return [fetched.get(item_id, data) for item_id, data in zip(item_ids, documents, strict=True)], len(missing)
+        return [new_items.get(item_id, data) for item_id, data in zip(item_ids, documents, strict=True)], len(missing)
 
     async def follow(self) -> None:
         """Evict items as they change, until cancelled."""
@@ -202,16 +202,16 @@ class ItemCache:
 
     def forget(self, item_ids: Sequence[str] | None) -> None:
         """Evict items, or all of them if None, and notify their watchers."""
-        self._forgotten += 1
+        self._forget_count += 1
         if item_ids is None:
             self._entries.clear()
             self._ends.clear()
         else:
             for item_id in item_ids:
                 self._entries.pop(item_id, None)
-        changed = None if item_ids is None else set(item_ids)
-        for event, watched in self._watchers.items():
-            if changed is None or not changed.isdisjoint(watched):
+        changed_ids = None if item_ids is None else set(item_ids)
+        for event, watched_ids in self._watchers.items():
+            if changed_ids is None or not changed_ids.isdisjoint(watched_ids):
                 event.set()
 
     @contextmanager

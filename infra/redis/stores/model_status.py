@@ -56,7 +56,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     why: str = ""
     request_ids: list[str] = []
     started_at: int | None = None
-    learned: int = 0
+    learned: int = 0  # wire
     total: int = 0
 
     @property

@@ -129,7 +129,7 @@ class MemoryPrefetchStore:
         self._answers: dict[PrefetchSlot, Prefetched] = {}
         self._pending_until_s: dict[PrefetchSlot, float] = {}
         self._attempts: Counter[str] = Counter()
-        self._answered: set[str] = set()
+        self._answered_ids: set[str] = set()
         self._questions: dict[str, list[PrefetchQuestion]] = {}
 
     async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
@@ -155,12 +155,12 @@ class MemoryPrefetchStore:
         slot = answer.slot(user_id)
         self._answers[slot] = answer
         self._pending_until_s.pop(slot, None)
-        self._answered.add(answer.request_id)
+        self._answered_ids.add(answer.request_id)
 
     async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request."""
         self._attempts[request_id] += 1
-        return 0 if request_id in self._answered else self._attempts[request_id]
+        return 0 if request_id in self._answered_ids else self._attempts[request_id]
 
     async def read(self, user_id: str) -> list[Prefetched]:
         """Return a user's answers, ordered by the names of their slots."""
@@ -242,8 +242,8 @@ class RedisPrefetchStore:
         pipeline.incr(ATTEMPTS + request_id)
         pipeline.expire(ATTEMPTS + request_id, _REQUEST_TTL_S)
         with store_errors("counting an attempt"):
-            answered, attempts, _ = await pipeline.execute()
-        return 0 if answered else int(attempts)
+            is_answered, attempts, _ = await pipeline.execute()
+        return 0 if is_answered else int(attempts)
 
     async def read(self, user_id: str) -> list[Prefetched]:
         """Return a user's answers, ordered by the names of their slots."""

@@ -19,7 +19,7 @@ class StoredHome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The personal lists of one user, best first."""
 
     user_id: str
-    personalized: list[str]
+    personalized: list[str]  # wire
     diverse: list[str] = []
     stale_at: int
     """Time of expiry, in ms since the epoch."""

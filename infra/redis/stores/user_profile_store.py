@@ -45,8 +45,8 @@ class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class UserProfile(NamedTuple):
     """The inferred and the stated profile of a user, each of which may be missing."""
 
-    inferred: InferredProfile | None
-    stated: Profile | None
+    inferred_profile: InferredProfile | None
+    stated_profile: Profile | None
 
 
 class UserProfileStore(Protocol):
@@ -77,31 +77,31 @@ class MemoryUserProfileStore:
     """Profiles in memory."""
 
     def __init__(self) -> None:
-        self._inferred: dict[str, InferredProfile] = {}
-        self._stated: dict[str, Profile] = {}
+        self._inferred_profiles: dict[str, InferredProfile] = {}
+        self._stated_profiles: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
     async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles."""
-        self._inferred |= {one.user_id: _inferred_profile(one) for one in features}
+        self._inferred_profiles |= {one.user_id: _inferred_profile(one) for one in features}
         self._cells |= {one.user_id: one.cell for one in features}
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
         """Replace stated profiles."""
-        self._stated |= {one.user_id: one for one in profiles}
+        self._stated_profiles |= {one.user_id: one for one in profiles}
 
     async def forget_stated(self, user_ids: Sequence[str]) -> None:
         """Remove stated profiles."""
         for user_id in user_ids:
-            self._stated.pop(user_id, None)
+            self._stated_profiles.pop(user_id, None)
 
     async def read(self, user_id: str) -> UserProfile:
         """Return the profiles of a user."""
-        return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
+        return UserProfile(self._inferred_profiles.get(user_id), self._stated_profiles.get(user_id))
 
     async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
-        return _spot(self._cells.get(user_id), self._stated.get(user_id))
+        return _spot(self._cells.get(user_id), self._stated_profiles.get(user_id))
 
 
 class RedisUserProfileStore:
@@ -142,17 +142,18 @@ class RedisUserProfileStore:
 
     async def read(self, user_id: str) -> UserProfile:
         """Return the profiles of a user."""
-        inferred, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
+        inferred_data, stated_data = await self._reads.read([FOUND + user_id, STATED + user_id])
         return UserProfile(
-            None if inferred is None else self._inferred_decoder.decode(inferred),
-            None if stated is None else self._stated_decoder.decode(stated),
+            None if inferred_data is None else self._inferred_decoder.decode(inferred_data),
+            None if stated_data is None else self._stated_decoder.decode(stated_data),
         )
 
     async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
-        cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
+        cell, stated_data = await self._reads.read([PLACE + user_id, STATED + user_id])
         return _spot(
-            None if cell is None else cell.decode(), None if stated is None else self._stated_decoder.decode(stated)
+            None if cell is None else cell.decode(),
+            None if stated_data is None else self._stated_decoder.decode(stated_data),
         )
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -166,5 +167,9 @@ def _inferred_profile(features: Features) -> InferredProfile:
     return InferredProfile(**values | {"recent": features.recent[:_RECENT]})
 
 
-def _spot(cell: str | None, stated: Profile | None) -> GeoLocation:
-    return geo_location(cell, None) if stated is None else geo_location(cell, stated.city, stated.timezone or "")
+def _spot(cell: str | None, stated_profile: Profile | None) -> GeoLocation:
+    return (
+        geo_location(cell, None)
+        if stated_profile is None
+        else geo_location(cell, stated_profile.city, stated_profile.timezone or "")
+    )

@@ -94,10 +94,12 @@ def to_records(signals: Sequence[ItemSignal]) -> Iterator[ItemSignals]:
         yield to_record(signals[start : start + most])
 
 
-def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimmed: Counter[str] | None = None) -> bool:
+def fold(
+    state: ItemState, signals: ItemSignals, *, params: SignalParams, evictions: Counter[str] | None = None
+) -> bool:
     """Fold signals into their item's state; return False if all are repeats, which change nothing.
 
-    Each source partition is folded in its order, so one position per partition identifies every repeat. `trimmed`
+    Each source partition is folded in its order, so one position per partition identifies every repeat. `evictions`
     counts segments evicted in favour of stronger ones.
     """
     partition = signals.source_partition
@@ -115,17 +117,17 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
     state.watermark = max(state.watermark, *times_ms)
     if len(state.earliest) < _EARLIEST or min(times_ms) < state.first_at:
         _date(state, [at_ms for at_ms, weight in zip(times_ms, weights, strict=True) if weight > 0])
-    rated = [rating for rating in ratings if rating is not None]
-    if rated:
-        state.rating_sum += sum(rated)
-        state.rating_count += len(rated)
+    known_ratings = [rating for rating in ratings if rating is not None]
+    if known_ratings:
+        state.rating_sum += sum(known_ratings)
+        state.rating_count += len(known_ratings)
     _count(state, rows, params)
     weakest = len(state.segments) - SEGMENTS
     if weakest > 0:
         for segment in sorted(state.segments, key=lambda name: (state.segments[name], name))[:weakest]:
             del state.segments[segment]
-        if trimmed is not None:
-            trimmed["segments"] += weakest
+        if evictions is not None:
+            evictions["segments"] += weakest
     return True
 
 
@@ -138,22 +140,22 @@ def _date(state: ItemState, times_ms: Sequence[int]) -> None:
 
 def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:
     """Add the signals with a positive weight to the sums."""
-    liked = [
+    likes = [
         (math.log(weight), at_ms, segment, user_event_index)
         for at_ms, _, weight, _, segment, user_event_index in rows
         if weight > 0
     ]
-    if not liked:
+    if not likes:
         return
 
     def grown(rate: float) -> list[float]:
-        return [log_weight + rate * at_ms for log_weight, at_ms, _, _ in liked]
+        return [log_weight + rate * at_ms for log_weight, at_ms, _, _ in likes]
 
     state.horizons = [_added(log_sum, grown(rate)) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)]
     state.trending = _added(state.trending, grown(params.trending_rate))
     lasting = grown(params.popularity_rate)
     state.popularity = _added(state.popularity, lasting)
-    for (_, _, segment, user_event_index), term in zip(liked, lasting, strict=True):
+    for (_, _, segment, user_event_index), term in zip(likes, lasting, strict=True):
         cohort = cohort_of(user_event_index)
         state.cohorts[cohort] = _added(state.cohorts[cohort], (term,))
         if segment:

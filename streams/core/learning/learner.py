@@ -185,12 +185,12 @@ class Learner:
         return group
 
     def _weigh(self, event: Interaction) -> None:
-        viewed = self._candidates_when_viewed(event)
-        if viewed is not None:
+        candidates = self._candidates_when_viewed(event)
+        if candidates is not None:
             group = self._groups.get(event.user_id)
             if group is not None and group.at_ms == event.occurred_at:
                 group.outcomes.add(str(event.item_id))
-            self._learn_outcome(viewed, event)
+            self._learn_outcome(candidates, event)
             return
         group = self._timestamp_group(event.user_id, event.occurred_at)
         if event.item_id in group.outcomes:

@@ -43,7 +43,7 @@ def fold_request(
     item: PushItem | None,
     params: PushParams,
     now_ms: int,
-    trimmed: Counter[str] | None = None,
+    evictions: Counter[str] | None = None,
 ) -> list[Notification]:
     """Fold a request; a repeat changes nothing.
 
@@ -54,7 +54,7 @@ def fold_request(
         item: The requested item; None if it names none or an unknown one.
         params: The parameters of pushes.
         now_ms: The time, in ms since the epoch.
-        trimmed: Counts entries evicted for lack of room, by collection.
+        evictions: Counts entries evicted for lack of room, by collection.
 
     Returns:
         The decisions.
@@ -63,8 +63,8 @@ def fold_request(
     if position.repeats(state.position) or event_id in state.event_ids:
         return []
     state.position = position.after(state.position)
-    trimmed = Counter() if trimmed is None else trimmed
-    trimmed["event_ids"] += remember_event(
+    evictions = Counter() if evictions is None else evictions
+    evictions["event_ids"] += remember_event(
         state.event_ids,
         state.event_hours,
         event_id,
@@ -75,9 +75,9 @@ def fold_request(
     if request.kind == "send":
         return list(_requested(state, request, item, params, now_ms))
     if request.token is not None:
-        trimmed["devices"] += _register(state, request, request.token, position)
+        evictions["devices"] += _register(state, request, request.token, position)
     if request.preferences is not None:
-        trimmed["categories"] += _prefer(state, request, request.preferences, now_ms)
+        evictions["categories"] += _prefer(state, request, request.preferences, now_ms)
     return []
 
 
@@ -127,11 +127,11 @@ def fold_feed(
     return decisions
 
 
-def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
+def _outdated(state: PushState, feed_items: Collection[str], now_ms: int) -> Iterator[Notification]:
     """Withdraw candidates of earlier feeds that are no longer recommended, as after a move to another city."""
     for waiting in list(state.pending.values()):
         candidate = waiting.notification
-        if candidate.request_id is None and not waiting.attempts and candidate.item_id not in recommended:
+        if candidate.request_id is None and not waiting.attempts and candidate.item_id not in feed_items:
             yield from decide(state, candidate, ("withdrawn", "it is not recommended any more"), now_ms)
 
 
@@ -148,15 +148,15 @@ def _register(state: PushState, request: PushRequest, token: str, position: Posi
             is_late = (at_ms, position.append_ms) < (device.registered_at, device.appended_at)
         if is_late:
             return 0
-    dropped = 0
+    evicted_count = 0
     state.devices.pop(token, None)
     if request.kind == "register":
         state.devices[token] = Device(
             token=token, platform=request.platform, registered_at=at_ms, appended_at=position.append_ms
         )
-        dropped = evict_oldest(state.devices, _DEVICES, budget=_DEVICES_BYTES)
+        evicted_count = evict_oldest(state.devices, _DEVICES, budget=_DEVICES_BYTES)
     state.version += 1
-    return dropped
+    return evicted_count
 
 
 def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences, now_ms: int) -> int:

@@ -69,7 +69,7 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
         now_ms: The time, in ms since the epoch.
         unavailable_items: Those of `due_items` that have left the catalog or are out of stock.
     """
-    released = Release([], [])
+    result = Release([], [])
     state.sent_at = [at_ms for at_ms in state.sent_at if at_ms > now_ms - DAY_MS]
     gate = _Gate(state, params, now_ms)
     for waiting in sorted(gate.due, key=_value, reverse=True):
@@ -80,11 +80,11 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
             or gate.admit(waiting)
         )
         if outcome is None:
-            released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
+            result.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
         else:
             pending = waiting if outcome[0] == "quiet_hours" else None
-            released.decisions.extend(decide(state, waiting.notification, outcome, now_ms, pending=pending))
-    return released
+            result.decisions.extend(decide(state, waiting.notification, outcome, now_ms, pending=pending))
+    return result
 
 
 def record_delivery(
@@ -98,12 +98,12 @@ def record_delivery(
         return list(decide(state, waiting.notification, outcome, now_ms))
     _forget(state, [token for token, answer in answers.items() if answer.kind == "gone"])
     before = waiting.notification.reached
-    reached = before + sum(answer.kind == "delivered" for answer in answers.values())
-    if reached and not before:
+    reached_count = before + sum(answer.kind == "delivered" for answer in answers.values())
+    if reached_count and not before:
         state.sent_at.append(now_ms)
-    waiting.notification = msgspec.structs.replace(waiting.notification, reached=reached)
+    waiting.notification = msgspec.structs.replace(waiting.notification, reached=reached_count)
     again = _put_off(waiting, answers, params, now_ms)
-    outcome = _status(answers, reached, again=again), _result_text(answers, reached)
+    outcome = _status(answers, reached_count, again=again), _result_text(answers, reached_count)
     return list(decide(state, waiting.notification, outcome, now_ms, pending=waiting if again else None))
 
 
@@ -169,17 +169,17 @@ def _put_off(waiting: PendingPush, answers: Mapping[str, SendResult], params: Pu
     return bool(waiting.tokens) and waiting.due_at < waiting.expires_at
 
 
-def _status(answers: Mapping[str, SendResult], reached: int, *, again: bool) -> NotificationStatus:
-    if reached:
+def _status(answers: Mapping[str, SendResult], reached_count: int, *, again: bool) -> NotificationStatus:
+    if reached_count:
         return "sent"
     if again:
         return "retrying"
     return "unregistered" if all(answer.kind == "gone" for answer in answers.values()) else "failed"
 
 
-def _result_text(answers: Mapping[str, SendResult], reached: int) -> str:
+def _result_text(answers: Mapping[str, SendResult], reached_count: int) -> str:
     problems = dict.fromkeys(answer.reason for answer in answers.values() if answer.kind != "delivered")
-    return "; ".join([f"{reached} device{'' if reached == 1 else 's'} reached", *problems])
+    return "; ".join([f"{reached_count} device{'' if reached_count == 1 else 's'} reached", *problems])
 
 
 def _overdue(waiting: PendingPush, params: PushParams) -> Outcome:

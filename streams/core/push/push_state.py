@@ -144,8 +144,8 @@ def evict_oldest(entries: dict[str, Any], max_entries: int, *, budget: int | Non
         max_entries: Maximum number of entries.
         budget: Byte budget of the keys, where these can be long.
     """
-    dropped = 0
+    evicted_count = 0
     while len(entries) > max_entries or (budget is not None and total(entries) > budget):
-        dropped += len(entries) <= max_entries
+        evicted_count += len(entries) <= max_entries
         del entries[next(iter(entries))]
-    return dropped
+    return evicted_count

@@ -37,18 +37,18 @@ class TopItem(NamedTuple):
 def top_items(feed: Feed) -> list[TopItem]:
     """Return the leading items of a feed, largest lead first, without trailing items."""
     end = len(feed.items) - feed.trailing
-    fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
-    ahead = robust_z_scores([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
+    prefetch_scores = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
+    ahead = robust_z_scores([score - part for score, part in zip(feed.scores[:end], prefetch_scores, strict=False)])
     return sorted(map(TopItem, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:MAX_TOP_ITEMS]
 
 
 def robust_z_scores(scores: Sequence[float]) -> list[float]:
     """Return the distance of each score from the median, in interquartile ranges; 0 for all without spread."""
-    ordered, count = sorted(scores), len(scores)
-    spread = ordered[3 * count // 4] - ordered[count // 4] if count else 0.0
+    sorted_scores, count = sorted(scores), len(scores)
+    spread = sorted_scores[3 * count // 4] - sorted_scores[count // 4] if count else 0.0
     if not spread > 0:
         return [0.0] * count
-    return [(score - ordered[count // 2]) / spread for score in scores]
+    return [(score - sorted_scores[count // 2]) / spread for score in scores]
 
 
 class BaselineLead(msgspec.Struct, array_like=True, gc=False):

@@ -99,7 +99,7 @@ def _with_new(
     none = [0.0] * len(new)
     sources = [_GROUPS[index] for index in contributions.argmax(axis=0).tolist()]
     reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
-    added = dict(zip(_GROUPS, contributions.round(SCORE_DIGITS).tolist(), strict=True))
+    new_contributions = dict(zip(_GROUPS, contributions.round(SCORE_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
     joined_feed = structs.replace(
         feed,
@@ -108,7 +108,8 @@ def _with_new(
         sources=sources + feed.sources,
         reasons=reasons + feed.reasons,
         parts={
-            name: added.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *added])
+            name: new_contributions.get(name, none) + feed.parts.get(name, before)
+            for name in dict.fromkeys([*feed.parts, *new_contributions])
         },
     )
     return _reordered(joined_feed, _by_score(joined_feed))
@@ -117,13 +118,13 @@ def _with_new(
 def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    liked = query.history[query.is_liked][:_LIKED].tolist()
+    likes = query.history[query.is_liked][:_LIKED].tolist()
     similarity = np.zeros(len(new))
-    if liked:
-        names = [catalog.items.names[index] for index in liked]
+    if likes:
+        names = [catalog.items.names[index] for index in likes]
         liked_vectors = np.stack([_signature(name, catalog) for name in names])
         cosines = vectors @ liked_vectors.T
-        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
+        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(likes))).max(axis=1)
     features = query.features
     categories, topics, sources = (
         shares_of_strongest(sums) | dict.fromkeys(features.preferred, 1.0)
@@ -152,12 +153,12 @@ def _reason(one: Candidate, values: Sequence[float], query: RankingQuery) -> str
     if max(similarity, affinity) <= 0:
         return "New here"
     features = query.features
-    liked = [
+    liked_titles = [
         name
         for name in (*one.topics, one.category, one.source)
         if name in features.preferred or _is_liked(features, name)
     ]
-    return f"You like {liked[0]}" if affinity > similarity and liked else "Like what you liked"
+    return f"You like {liked_titles[0]}" if affinity > similarity and liked_titles else "Like what you liked"
 
 
 def _is_liked(features: Features, name: str) -> bool:
@@ -181,12 +182,12 @@ def _spread_topics(feed: Feed, topics: Sequence[set[str]], distance: float) -> l
     The best items come first. Items too similar to one of them follow in their order.
     """
     order, end = _by_score(feed), len(feed.items) - feed.trailing
-    chosen: list[int] = []
+    selection: list[int] = []
     similar: list[int] = []
     for index in order[:end]:
-        is_distant = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
-        (chosen if is_distant else similar).append(index)
-    return chosen + similar + order[end:]
+        is_distant = all(_distance(topics[index], topics[other]) >= distance for other in selection)
+        (selection if is_distant else similar).append(index)
+    return selection + similar + order[end:]
 
 
 def _distance(some: set[str], others: set[str]) -> float:

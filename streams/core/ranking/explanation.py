@@ -205,12 +205,12 @@ def _outcome(removed_by: list[str], *, is_candidate: bool, is_in_feed: bool) -> 
 
 
 def _steps(candidates: Candidates, feed: Feed, *, is_calibrated: bool) -> list[str]:
-    skipped = {
+    is_skipped = {
         "llm_blend": not feed.ml_scores,
         "trailing": not candidates.is_trailing.any(),
         "calibration": not is_calibrated,
     }
-    return [name for name in SELECTION_STEPS if not skipped.get(name)]
+    return [name for name in SELECTION_STEPS if not is_skipped.get(name)]
 
 
 def _category(index: int, catalog: CatalogSnapshot) -> str:

@@ -66,7 +66,7 @@ class Interests:
     """The subset of a user's features that the judge needs."""
 
     version: int
-    stated: list[str]
+    preferences: list[str]
     likes: list[str]
     recent: list[tuple[str, bool]]
     """Ids of items, and whether they were liked."""
@@ -98,11 +98,11 @@ class JudgeRequest:
 def interests(features: Features) -> Interests:
     """Return the interests in a user's features."""
     strengths = features.categories | features.topics
-    liked = sorted((name for name in strengths if strengths[name] > 0), key=lambda name: (-strengths[name], name))
+    liked_names = sorted((name for name in strengths if strengths[name] > 0), key=lambda name: (-strengths[name], name))
     return Interests(
         features.version,
-        stated=features.preferred[:_LIKES],
-        likes=liked[:_LIKES],
+        preferences=features.preferred[:_LIKES],
+        likes=liked_names[:_LIKES],
         recent=[(event.item_id, event.weight > 0) for event in features.recent[:_RECENT]],
         searches=features.queries[:_SEARCHES],
     )
@@ -131,12 +131,14 @@ def question(interests: Interests, summaries: Mapping[str, ItemSummary], items: 
         items: Item ids.
     """
     recent = [
-        summaries[item].prompt_fields() | {"liked": liked} for item, liked in interests.recent if item in summaries
+        summaries[item].prompt_fields() | {"liked": is_liked}
+        for item, is_liked in interests.recent
+        if item in summaries
     ]
     candidates = [{"id": index} | summaries[item].prompt_fields() for index, item in enumerate(items)]
     return msgspec.json.encode(
         {
-            "stated": interests.stated,
+            "stated": interests.preferences,
             "likes": interests.likes,
             "recent": recent,
             "searches": interests.searches,
@@ -153,7 +155,7 @@ def parse_scores(answer: Scores, items: Sequence[str]) -> dict[str, float]:
         items: Item ids, as asked.
     """
     scores: dict[str, float] = {}
-    for scored in answer.scores:
-        if 0 <= scored.id < len(items):
-            scores.setdefault(items[scored.id], scored.score)
+    for item_score in answer.scores:
+        if 0 <= item_score.id < len(items):
+            scores.setdefault(items[item_score.id], item_score.score)
     return scores

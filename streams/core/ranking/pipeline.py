@@ -76,7 +76,7 @@ class Candidates:
     features: FeatureMatrix
     is_trailing: NDArray[np.bool_]
     """(items,) whether each item comes after all others, regardless of its score."""
-    removed: dict[str, int] = field(default_factory=dict)
+    removed_counts: dict[str, int] = field(default_factory=dict)
     """The number of items of the catalog that were removed, by filter."""
 
 
@@ -100,13 +100,13 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
         at_ms: The stream's time, in ms since the epoch.
     """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
-    is_exact = len(columns.listing.listed) <= params.exact_items
+    is_exact = len(columns.listing.listed_items) <= params.exact_items
     items = columns.listing.all_items if is_exact else candidate_items(query, catalog, params)
     where = slice(None) if is_exact else items
-    filtered = apply_filters(query, catalog, params)
+    filter_result = apply_filters(query, catalog, params)
     matrix = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.is_kept[where], matrix, last, filtered.removed)
+    return Candidates(query, items, filter_result.is_kept[where], matrix, last, filter_result.removed_counts)
 
 
 def _candidates_of(
@@ -161,12 +161,12 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         replace(candidates, is_admissible=candidates.is_admissible & some)
         for some in (~candidates.is_trailing, candidates.is_trailing)
     )
-    chosen = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
-    if len(chosen) < params.max_recommendations:
-        chosen = np.concatenate(
-            [chosen, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
+    selection = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
+    if len(selection) < params.max_recommendations:
+        selection = np.concatenate(
+            [selection, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
         )
-    return chosen[: params.max_recommendations]
+    return selection[: params.max_recommendations]
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
@@ -230,9 +230,9 @@ def rank_candidates(
     scores = score(candidates, weights)
     if query.features.prefetched:
         scores, weights = lifted(candidates, scores, weights, catalog)
-    combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
-    chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
-    items, contributions = candidates.items[chosen], _by_group(weights, candidates.features.column(chosen))
+    combined_scores = None if llm is None else _combined(candidates, scores, llm, catalog, params)
+    selection = order(candidates, scores if combined_scores is None else combined_scores.total, catalog, params)
+    items, contributions = candidates.items[selection], _by_group(weights, candidates.features.column(selection))
     groups = _leading_groups(candidates, weights, contributions) if len(items) else []
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
@@ -248,9 +248,9 @@ def rank_candidates(
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
-        trailing=_trailing(candidates, chosen, len(items)),
+        trailing=_trailing(candidates, selection, len(items)),
     )
-    return feed if llm is None or combined is None else blended(feed, combined, chosen, llm.scores)
+    return feed if llm is None or combined_scores is None else blended(feed, combined_scores, selection, llm.scores)
 
 
 def _leading_groups(candidates: Candidates, weights: Weights, contributions: NDArray[np.float64]) -> list[str]:
@@ -279,31 +279,31 @@ def lifted(
         weights: (features,) weights behind the scores.
         catalog: The catalog snapshot.
     """
-    prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
-    is_prefetched = np.isin(candidates.items, prefetched) & candidates.is_admissible
+    prefetched_items = catalog.items.encode_known(candidates.query.features.prefetched)
+    is_prefetched = np.isin(candidates.items, prefetched_items) & candidates.is_admissible
     lift = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched)
     new_weights = weights.copy()
     new_weights[_FETCHED] += lift
     return np.where(is_prefetched, scores + np.float32(lift), scores), new_weights
 
 
-def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
+def _trailing(candidates: Candidates, selection: NDArray[np.intp], count: int) -> int:
     """Return the number of trailing items of a feed, including items that fill it up after them."""
-    last = np.flatnonzero(candidates.is_trailing[chosen])
+    last = np.flatnonzero(candidates.is_trailing[selection])
     return count - int(last[0]) if len(last) else 0
 
 
-def _prefetched_lift(scores: Column, fetched: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
+def _prefetched_lift(scores: Column, is_prefetched: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
     """Return the amount that raises the scores of prefetched items to the level of the best others.
 
     The blender never learns from outcomes on prefetched items, so their weight stays the same while other weights grow.
     """
     rest = scores[others]
-    if not len(rest) or not fetched.any():
+    if not len(rest) or not is_prefetched.any():
         return 0.0
     mean = float(rest.mean())
     target = mean + _FETCHED_SHARE * (float(rest.max()) - mean)
-    return max(target - float(scores[fetched].mean()), 0.0)
+    return max(target - float(scores[is_prefetched].mean()), 0.0)
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
@@ -377,10 +377,10 @@ def _fill(
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen_items = catalog.items.encode_known(query.features.seen)
-    disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
+    dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     rest = catalog.by_popularity()
-    more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
-    out = np.concatenate([items, disliked, removed_items(query, catalog, params, without={"seen"})])
+    more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.is_listed[seen_items]]])
+    out = np.concatenate([items, dislikes, removed_items(query, catalog, params, without={"seen"})])
     more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]
     zeros = np.zeros((len(contributions), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

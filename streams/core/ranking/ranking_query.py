@@ -102,7 +102,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         if event.weight > DISLIKED and (index := catalog.items.get(event.item_id)) != MISSING
     ]
     history = np.array([index for index, _ in recent], np.int32)
-    liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
+    is_liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
@@ -116,13 +116,13 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         cohort=cohort_of(features.event_count),
         cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
-        is_liked=liked,
-        history_scores=_history_scores(history, liked, groups_back, catalog),
+        is_liked=is_liked,
+        history_scores=_history_scores(history, is_liked, groups_back, catalog),
     )
 
 
 def _history_scores(
-    history: Indices, liked: NDArray[np.bool_], groups_back: NDArray[np.int64], catalog: CatalogSnapshot
+    history: Indices, is_liked: NDArray[np.bool_], groups_back: NDArray[np.int64], catalog: CatalogSnapshot
 ) -> Column:
     """Return the item-item scores of all items for a history."""
     length, half = len(history), len(ITEM_ITEM_FEATURES)
@@ -130,8 +130,8 @@ def _history_scores(
         return np.zeros((2 * half, catalog.columns.count), np.float32)
     scores = np.empty((2 * half, catalog.columns.count), np.float32)
     shares, log_strengths = scores[:half], scores[half:]
-    together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
-    weights = np.where(liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
+    together = np.where(is_liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
+    weights = np.where(is_liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
     back = groups_back - groups_back[0]  # relative to the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
     last = np.array([[catalog.neighbors.share(int(history[0]), catalog.watermark, damping=_LAST_DAMPING)]])

@@ -43,29 +43,33 @@ def dcg_weights(items: Sequence[str]) -> dict[str, float]:
 
 
 def blend_home(
-    clicked: ItemScores,
-    searched: ItemScores,
+    click_scores: ItemScores,
+    search_scores: ItemScores,
     diverse: ItemScores,
     *,
     mix: HomeMix,
-    excluded: Iterable[str] = (),
+    excluded_products: Iterable[str] = (),
     limit: int,
 ) -> list[str]:
     """Return the best items of a weighted sum of three components, best first.
 
     Args:
-        clicked: Scores from clicks.
-        searched: Scores from searches.
+        click_scores: Scores from clicks.
+        search_scores: Scores from searches.
         diverse: Scores of the diverse picks.
         mix: The weights of the components.
-        excluded: Ids of products to exclude.
+        excluded_products: Ids of products to exclude.
         limit: The maximum number of products.
     """
-    components = ((mix.clicked_weight, clicked), (mix.searched_weight, searched), (mix.diverse_weight, diverse))
+    components = (
+        (mix.clicked_weight, click_scores),
+        (mix.searched_weight, search_scores),
+        (mix.diverse_weight, diverse),
+    )
     sums: defaultdict[str, float] = defaultdict(float)
     for weight, component in components:
         for item, score in component.items():
             sums[item] += weight * score
-    for item in excluded:
+    for item in excluded_products:
         sums.pop(item, None)
     return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:limit]

@@ -35,8 +35,8 @@ class ProductRankings:
         self.products = {product.item_id: product for product in products}
         self.sold_out = {product.item_id for product in products if product.is_sold_out}
         self._available = [product for product in products if not product.is_sold_out]
-        rated = [product.rating for product in products if product.rating is not None]
-        self._mean = sum(rated) / len(rated) if rated else 0.0
+        ratings = [product.rating for product in products if product.rating is not None]
+        self._mean = sum(ratings) / len(ratings) if ratings else 0.0
         self._trending = trending
         self._by_category: dict[str, list[str]] = {}
         for product in sorted(self._available, key=lambda one: (-self.popularity_score(one), one.item_id)):
@@ -84,9 +84,9 @@ class ProductRankings:
             for category in leading
         }
 
-    def diverse(self, clicked: Sequence[str], rng: random.Random, limit: int) -> list[str]:
+    def diverse(self, clicked_products: Sequence[str], rng: random.Random, limit: int) -> list[str]:
         """Draw products round-robin over categories, from the categories with the fewest clicks."""
-        counts = Counter(self.products[item].category for item in clicked if item in self.products)
+        counts = Counter(self.products[item].category for item in clicked_products if item in self.products)
         categories = sorted(self._by_category)
         rng.shuffle(categories)
         categories.sort(key=counts.__getitem__)

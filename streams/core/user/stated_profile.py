@@ -63,14 +63,14 @@ def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) 
     at_ms = min(update.occurred_at, position.append_ms)
     if update.kind == "forget":
         _forget(state, at_ms)
-        changed = True  # also without a profile here: one may be stored elsewhere
+        is_changed = True  # also without a profile here: one may be stored elsewhere
     else:
         times = _times(state)
         newer = {name: at_ms for name in update.fields if at_ms >= times.get(name, state.forgotten_at)}
-        changed = _take(state, update, newer)
+        is_changed = _take(state, update, newer)
     state.position = position.after(state.position)
     lru_add(state.event_ids, event_id, _EVENT_IDS)
-    return changed
+    return is_changed
 
 
 def fold_profile(state: ProfileState, profile: Profile, position: Position) -> bool:
@@ -112,17 +112,17 @@ def _take(state: ProfileState, source: Profile | ProfileUpdate, times: dict[str,
     if not times:
         return False
     stated_at = _times(state) | times
-    merged = replace(
+    merged_profile = replace(
         state.profile or replace(_EMPTY, user_id=state.user_id),
         event_id=source.event_id,
         occurred_at=max(stated_at.values()),
         stated_at=stated_at,
         **{name: getattr(source, name) for name in times},
     )
-    size = len(msgspec.msgpack.encode(merged))
+    size = len(msgspec.msgpack.encode(merged_profile))
     if size > _MAX_BYTES:
         raise DecodeError("too_large", f"the profile would have {size} bytes of at most {_MAX_BYTES}")
-    state.profile = merged
+    state.profile = merged_profile
     return True
 
 

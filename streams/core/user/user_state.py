@@ -75,8 +75,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     cell: str | None = None
     cell_at: int = -1
     segment: str = ""
-    preferred: list[str] = msgspec.field(default_factory=list)
-    muted: list[str] = msgspec.field(default_factory=list)
+    preferred: list[str] = msgspec.field(default_factory=list)  # wire
+    muted: list[str] = msgspec.field(default_factory=list)  # wire
     profile_at: int = -1
     visits: dict[str, int] = msgspec.field(default_factory=dict)
     """Number of actions on an item, where more than one; bounded like `seen`."""
@@ -84,12 +84,12 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     timezone: str = ""
     about: dict[str, str] = msgspec.field(default_factory=dict)
     """Attributes of the profile under the names in `ABOUT`."""
-    fetched: dict[str, tuple[int, list[str]]] = msgspec.field(default_factory=dict)
+    fetched: dict[str, tuple[int, list[str]]] = msgspec.field(default_factory=dict)  # wire
     """Items of the last prefetch in each category, with the time of its request."""
     anchor: str | None = None
     left_at: int = -1
     moved_at: int = -1
-    triggered: dict[str, int] = msgspec.field(default_factory=dict)
+    triggered: dict[str, int] = msgspec.field(default_factory=dict)  # wire
     """Time of the last effective trigger of each kind."""
     seen_bytes: int = 0
     """Bytes of the ids in `seen`; 0 before they are counted."""
@@ -111,7 +111,7 @@ def fold(
     *,
     subject: ItemLabels,
     params: UserParams,
-    trimmed: Counter[str] | None = None,
+    evictions: Counter[str] | None = None,
 ) -> ItemSignal | None:
     """Fold one interaction into its user's state; a repeat changes nothing.
 
@@ -121,7 +121,7 @@ def fold(
         position: Its position in its topic.
         subject: The labels of its item.
         params: The parameters of the fold.
-        trimmed: Counts entries evicted for lack of room, by collection.
+        evictions: Counts entries evicted for lack of room, by collection.
 
     Returns:
         The signal for the item; None if there is none to send.
@@ -136,10 +136,10 @@ def fold(
     event_id = fingerprint(event.event_id)
     if event_id in state.event_ids:
         return None
-    trimmed = Counter() if trimmed is None else trimmed
-    signal = _apply(state, event, position, subject=subject, params=params, trimmed=trimmed)
+    evictions = Counter() if evictions is None else evictions
+    signal = _apply(state, event, position, subject=subject, params=params, evictions=evictions)
     _remember(
-        state, event_id, position, params, trimmed
+        state, event_id, position, params, evictions
     )  # last: an event that fails before may be sent again and count
     return signal
 
@@ -151,7 +151,7 @@ def _apply(
     *,
     subject: ItemLabels,
     params: UserParams,
-    trimmed: Counter[str],
+    evictions: Counter[str],
 ) -> ItemSignal | None:
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
@@ -165,18 +165,18 @@ def _apply(
         return None
     weight = weight_of(event.action, event.value, params.rating_scale)
     counts = share(state, event.item_id, event.occurred_at)
-    added, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
-    _add_affinities(state, subject, weight * scale, params, trimmed)
+    weight_gain, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
+    _add_affinities(state, subject, weight * scale, params, evictions)
     index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go in order
     state.recent.insert(index, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
-    _mark_seen(state, event.item_id, params, trimmed)
+    _mark_seen(state, event.item_id, params, evictions)
     return ItemSignal(
         event.item_id,
         position,
         event.occurred_at,
         event.action,
-        added * counts,
+        weight_gain * counts,
         rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
         segment=state.segment,
         user_event_index=state.event_count - 1,
@@ -194,29 +194,31 @@ def fold_location(state: UserState, event: Location, position: Position, params:
     return None if reason is None else trigger_id.geofence_trigger(event, reason)
 
 
-def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+def fold_profile(
+    state: UserState, event: Profile, position: Position, *, evictions: Counter[str] | None = None
+) -> None:
     """Apply the newest stated profile; of two with one time the later one wins. A repeat changes nothing.
 
-    Lists that exceed their budget keep their first entries; `trimmed` counts the others.
+    Lists that exceed their budget keep their first entries; `evictions` counts the others.
     """
     at_ms = min(event.occurred_at, position.append_ms)
-    preferred = [*event.categories, *event.topics]
-    stated = {
+    preferences = [*event.categories, *event.topics]
+    stated_values = {
         "segment": event.segment,
         "muted": event.muted[: fitting(event.muted, _MUTED_BYTES)],
-        "preferred": preferred[: fitting(preferred, _LABEL_BYTES)],
+        "preferred": preferences[: fitting(preferences, _LABEL_BYTES)],
         "city": event.city,
         "about": {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes},
         "timezone": event.timezone if event.timezone and zone_named(event.timezone) else "",
     }
-    differs = any(getattr(state, name) != value for name, value in stated.items())
+    differs = any(getattr(state, name) != value for name, value in stated_values.items())
     if at_ms > state.profile_at or (differs and at_ms == state.profile_at):
-        for name, value in stated.items():
+        for name, value in stated_values.items():
             setattr(state, name, value)
         state.profile_at = at_ms
-        if trimmed is not None:
-            trimmed["muted"] += len(event.muted) - len(state.muted)
-            trimmed["preferred"] += len(preferred) - len(state.preferred)
+        if evictions is not None:
+            evictions["muted"] += len(event.muted) - len(state.muted)
+            evictions["preferred"] += len(preferences) - len(state.preferred)
         touch(state, position)
 
 
@@ -237,7 +239,9 @@ def fold_trigger(state: UserState, event: Trigger, position: Position, params: U
         _remember(state, event_id, position, params, Counter())
 
 
-def fold_content(state: UserState, event: Content, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+def fold_content(
+    state: UserState, event: Content, position: Position, *, evictions: Counter[str] | None = None
+) -> None:
     """Store prefetched items that are newer by the time of their request; an empty result changes nothing.
 
     If the budget is exceeded, the last items of a category and the categories with the oldest requests are evicted.
@@ -246,12 +250,12 @@ def fold_content(state: UserState, event: Content, position: Position, *, trimme
         items = [item.item_id for item in event.items]
         fitting_items = items[: fitting(items, _FETCHED_BYTES - size(event.category))]
         state.fetched[event.category] = event.requested_at, fitting_items
-        dropped = len(items) - len(fitting_items)
+        evicted_count = len(items) - len(fitting_items)
         while sum(size(name) + total(ids) for name, (_, ids) in state.fetched.items()) > _FETCHED_BYTES:
             oldest = min(state.fetched, key=lambda name: (name == event.category, state.fetched[name][0], name))
-            dropped += len(state.fetched.pop(oldest)[1])
-        if trimmed is not None:
-            trimmed["fetched"] += dropped
+            evicted_count += len(state.fetched.pop(oldest)[1])
+        if evictions is not None:
+            evictions["fetched"] += evicted_count
         touch(state, position)
 
 
@@ -341,13 +345,13 @@ def _note_today(
     if not earlier and len(state.today) >= params.day_items:
         return min(weight, 0.0), False, "items_per_day" if weight > 0.0 else ""
     state.today[item] = max(weight, strongest), earlier + 1
-    added = max(weight - strongest, 0.0) if weight > 0.0 else weight
-    if earlier >= _FULL_RETURNS or added == 0.0 < weight:
-        return added, not earlier, "same_item"
-    return added, not earlier, "events_per_day" if state.day_events > _FULL_EVENTS else ""
+    weight_gain = max(weight - strongest, 0.0) if weight > 0.0 else weight
+    if earlier >= _FULL_RETURNS or weight_gain == 0.0 < weight:
+        return weight_gain, not earlier, "same_item"
+    return weight_gain, not earlier, "events_per_day" if state.day_events > _FULL_EVENTS else ""
 
 
-def _remember(state: UserState, event_id: int, position: Position, params: UserParams, trimmed: Counter[str]) -> None:
+def _remember(state: UserState, event_id: int, position: Position, params: UserParams, evictions: Counter[str]) -> None:
     early = remember_event(
         state.event_ids,
         state.event_hours,
@@ -357,10 +361,10 @@ def _remember(state: UserState, event_id: int, position: Position, params: UserP
         max_count=params.max_event_ids,
     )
     if early:
-        trimmed["event_ids"] += early
+        evictions["event_ids"] += early
 
 
-def _mark_seen(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
+def _mark_seen(state: UserState, item_id: str, params: UserParams, evictions: Counter[str]) -> None:
     """Move an item to the end of the seen items; the items seen longest ago are evicted."""
     seen_items, visits = state.seen, state.visits
     state.seen_bytes = state.seen_bytes or total(seen_items)
@@ -372,7 +376,7 @@ def _mark_seen(state: UserState, item_id: str, params: UserParams, trimmed: Coun
     seen_items[item_id] = None
     while len(seen_items) > params.seen_items or state.seen_bytes > _SEEN_BYTES:
         if len(seen_items) <= params.seen_items:
-            trimmed["seen"] += 1
+            evictions["seen"] += 1
         oldest = next(iter(seen_items))
         del seen_items[oldest]
         visits.pop(oldest, None)
@@ -380,17 +384,17 @@ def _mark_seen(state: UserState, item_id: str, params: UserParams, trimmed: Coun
 
 
 def _add_affinities(
-    state: UserState, subject: ItemLabels, weight: float, params: UserParams, trimmed: Counter[str]
+    state: UserState, subject: ItemLabels, weight: float, params: UserParams, evictions: Counter[str]
 ) -> None:
-    dropped = 0
+    evicted_count = 0
     if subject.category:
-        dropped += _add(state.categories, subject.category, weight, params.affinities)
+        evicted_count += _add(state.categories, subject.category, weight, params.affinities)
     if subject.source:
-        dropped += _add(state.sources, subject.source, weight, params.affinities)
+        evicted_count += _add(state.sources, subject.source, weight, params.affinities)
     for topic in subject.topics:
-        dropped += _add(state.topics, topic, weight / len(subject.topics), params.affinities)
-    if dropped:
-        trimmed["affinities"] += dropped
+        evicted_count += _add(state.topics, topic, weight / len(subject.topics), params.affinities)
+    if evicted_count:
+        evictions["affinities"] += evicted_count
 
 
 def _add(sums: dict[str, float], name: str, weight: float, max_entries: int) -> int:
@@ -399,11 +403,11 @@ def _add(sums: dict[str, float], name: str, weight: float, max_entries: int) -> 
         sums[name] += weight
         return 0
     sums[name] = weight
-    dropped = 0
+    evicted_count = 0
     while len(sums) > max_entries or total(sums) > _LABEL_BYTES:
-        dropped += len(sums) <= max_entries
+        evicted_count += len(sums) <= max_entries
         del sums[min(sums, key=lambda label: (abs(sums[label]), label))]
-    return dropped
+    return evicted_count
 
 
 def _scale(state: UserState, at_ms: int, params: UserParams) -> float:

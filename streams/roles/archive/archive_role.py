@@ -30,7 +30,7 @@ from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
-Change = tuple[ConsumerRecord, Any]
+ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
 _RETRY_S = 1.0
 _WAITS = "the archive waits for PostgreSQL"
@@ -73,8 +73,8 @@ def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ..
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
-    computed = {"created_at": utc_time(item.created_at), "sold_out": is_sold_out(item)}
-    values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
+    computed_values = {"created_at": utc_time(item.created_at), "sold_out": is_sold_out(item)}
+    values = {name: computed_values[name] if name in computed_values else getattr(item, name) for name in _ITEM}
     return (*values.values(), *_position(record))
 
 
@@ -101,7 +101,7 @@ class ArchiveWriter:
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
-        self.written = 0
+        self.written_count = 0
         self.unusable = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
@@ -110,17 +110,17 @@ class ArchiveWriter:
         Raises:
             PublishError: a dead letter was not written.
         """
-        changes: list[Change] = await self._decoders[topic].decode(records)
+        changes: list[ArchiveEntry] = await self._decoders[topic].decode(records)
         deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
-        refused = await self._dead_letters.write(
+        refused_count = await self._dead_letters.write(
             changes + deletions, lambda some: self._put(topic, some), stage="archive.write", log_message=_WAITS
         )
         if topic == ITEMS.name:
             self._on_items()
-        self.written += len(changes) + len(deletions) - refused
+        self.written_count += len(changes) + len(deletions) - refused_count
         self.unusable += len(records) - len(changes) - len(deletions)
 
-    async def _put(self, topic: str, changes: Sequence[Change]) -> None:
+    async def _put(self, topic: str, changes: Sequence[ArchiveEntry]) -> None:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
         deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]
@@ -149,7 +149,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:
-            return {"written": archive.written, "unusable": archive.unusable, "indexed": indexer.indexed}
+            return {"written": archive.written_count, "unusable": archive.unusable, "indexed": indexer.indexed_count}
 
         try:
             await role.run(

@@ -85,19 +85,19 @@ class CatalogIndexer:
         self._refuse = on_reject or _log
         self._rejected_versions: set[tuple[str, int]] = set()
         """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
-        self._changed = asyncio.Event()
+        self._change = asyncio.Event()
         self._is_dictionary_stale, self._not_before_s = True, 0.0
-        self.indexed = 0
+        self.indexed_count = 0
         """Items indexed since the start."""
 
     def notify(self) -> None:
         """Signal that items have changed."""
-        self._changed.set()
+        self._change.set()
 
     async def run(self) -> None:
         """Index changed items, until cancelled; the work waits while PostgreSQL is unavailable."""
         while True:
-            self._changed.clear()
+            self._change.clear()
             wait_s = _LOOK_EVERY_S
             try:
                 while await self.step():
@@ -109,7 +109,7 @@ class CatalogIndexer:
             except StoreError as error:
                 _LOG.warning("the catalogue cannot be indexed now: %s", error)
             try:
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+                await asyncio.wait_for(self._change.wait(), wait_s)
             except TimeoutError:
                 continue
 
@@ -122,12 +122,12 @@ class CatalogIndexer:
         with write_errors("reading items to index"):
             stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
-        refused: list[tuple[Any, Exception]] = []
-        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), log_message=_WAITS)
-        for row, error in refused:
+        refusals: list[tuple[Any, Exception]] = []
+        await write_one_by_one(rows, self._put, lambda row, error: refusals.append((row, error)), log_message=_WAITS)
+        for row, error in refusals:
             await self._refuse(row, error)
             await self._put_bare(row)
-        self.indexed += len(rows)
+        self.indexed_count += len(rows)
         return len(rows)
 
     async def _put(self, rows: Sequence[Any]) -> None:

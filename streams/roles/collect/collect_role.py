@@ -40,7 +40,7 @@ class CollectTriggerConsumer:
         self._collector, self._store, self._dead_letters = collector, store, dead_letters
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
-        self.answered = 0
+        self.answer_count = 0
 
     async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Run the collections of a batch, however long Redis is unavailable; a failing trigger becomes a dead letter.
@@ -61,7 +61,7 @@ class CollectTriggerConsumer:
                     page=_number(trigger.context.get("page"), 1),
                     page_size=_number(trigger.context.get("page_size"), 1_000),
                 )
-                self.answered += 1
+                self.answer_count += 1
 
     async def _is_new(self, trigger: Trigger) -> bool:
         """Return whether no later trigger was answered, which is the case when the topic is read from its beginning."""
@@ -79,7 +79,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         if settings.collect_interval_s:
             work.append(collect_periodically(collector, settings.collect_interval_s))
         try:
-            await role.run(stop, *work, describe=lambda: {"answered": calls.answered})
+            await role.run(stop, *work, describe=lambda: {"answered": calls.answer_count})
         finally:
             await pages.close()
 

@@ -102,8 +102,8 @@ class Collector:
             return await self._collect(state)
         except CollectError as error:
             _LOG.warning("the collection failed: %s", error)
-            reached = (await self._store.read())[name]
-            return await self._note(replace(reached, state="failed", error=str(error)))
+            last_state = (await self._store.read())[name]
+            return await self._note(replace(last_state, state="failed", error=str(error)))
 
     async def _collect_users_first(self, request_id: str) -> None:
         """Collect the names of the users before their interactions, unless that was done before."""
@@ -122,7 +122,7 @@ class Collector:
     async def _publish_page(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
         """Publish the records of a page, and return the progress of the collection."""
         bad: list[DeadLetter] = []
-        count = repeated = 0
+        count = repeat_count = 0
         if state.name == USERS:
             usernames = dict(user for user, _ in self._parse(state, records, bad, socialverse_mapping.user))
             await self._store.write_usernames(usernames)
@@ -131,14 +131,14 @@ class Collector:
             items = self._parse(state, records, bad, self._item)
             count = await self._publish(ITEMS, state, items, bad)
         else:
-            count, repeated = await self._interactions(state, records, bad)
+            count, repeat_count = await self._interactions(state, records, bad)
         await self._publisher.publish(DEAD_LETTERS, bad)
         return replace(
             state,
             page=state.page + 1,
             records=state.records + len(records),
             published=state.published + count,
-            repeated=state.repeated + repeated,
+            repeated=state.repeated + repeat_count,
             bad=state.bad + len(bad),
         )
 

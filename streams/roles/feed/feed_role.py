@@ -70,7 +70,7 @@ class _FeedAgents:
         app, settings = context.app, context.settings
         users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
         feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
-        reranked = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
+        reranked_feeds = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
         llm_scores, params = LlmScoreCache(llm_blend_params(settings)), rank_params(settings)
         user_settings = user_params(settings)
         self.active_users = ActiveUsers(user_settings.triggers)
@@ -85,7 +85,9 @@ class _FeedAgents:
         register_agent(app, profile.INPUT_TOPICS, profile.ProfileAgent(context, profiles))
         register_agent(app, user.INPUT_TOPICS, self.user)
         register_agent(app, retrieve.INPUT_TOPICS, retrieve_agent)
-        register_agent(app, rerank.INPUT_TOPICS, rerank.RerankAgent(context, self.user.features, reranked, params))
+        register_agent(
+            app, rerank.INPUT_TOPICS, rerank.RerankAgent(context, self.user.features, reranked_feeds, params)
+        )
         register_agent(app, signal.INPUT_TOPICS, self.signal)
         combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
         register_agent(app, combine.INPUT_TOPICS, combine_agent)
@@ -102,8 +104,8 @@ class _FeedAgents:
         return {
             "waiting": self.ranker.waiting,
             "active_users": len(self.active_users),
-            "limited": dict(self.user.limited),
-            "removed": dict(self.ranker.removed),
+            "limited": dict(self.user.limit_counts),
+            "removed": dict(self.ranker.removed_counts),
             event_rates.KEY: {
                 "users": self.user.rates.highest(event_rates.LISTED),
                 "items": self.signal.rates.highest(event_rates.LISTED),
@@ -114,7 +116,7 @@ class _FeedAgents:
 def run_beside_worker(app: App, trigger_publisher: ScheduledTriggerPublisher) -> None:
     """Tell the publisher of scheduled triggers when the table is restored, and when partitions are revoked."""
 
-    async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
+    async def forget(_sender: App, _partitions: Any, **_: Any) -> None:
         trigger_publisher.forget()
 
     async def restored(_sender: App, **_: Any) -> None:
@@ -160,20 +162,22 @@ async def run(
             now_ms,
         )
         agents = _FeedAgents(context, role.redis)
-        assigned = assignment(app)
-        refills = Refills(role, RedisProjection(role.redis), assigned)
+        assigned_partitions = assignment(app)
+        refills = Refills(role, RedisProjection(role.redis), assigned_partitions)
         refills.add(ITEMS, agents.catalog.refill)
-        refills.add(FEEDS, agents.ranker.refill, owned=INTERACTIONS)
+        refills.add(FEEDS, agents.ranker.refill, owner_topic=INTERACTIONS)
         run_beside_worker(app, agents.trigger_publisher)
 
         def describe() -> dict[str, Any]:
             return {
-                "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
+                "partitions": sorted(
+                    partition for topic, partition in assigned_partitions() if topic == INTERACTIONS.name
+                ),
                 "global_tables": global_tables.progress(),
                 "ready_at": global_tables.ready_at,
                 "stale": catalog_snapshot.is_stale,
                 "items": len(catalog_snapshot.items),
-                "trimmed": dict(agents.user.trimmed + agents.signal.trimmed + catalog_snapshot.trimmed),
+                "trimmed": dict(agents.user.evictions + agents.signal.evictions + catalog_snapshot.evictions),
                 **agents.describe(),
             }
 

@@ -49,23 +49,23 @@ class ScheduledTriggerPublisher:
         self._params, self._now_ms, self._tick_s, self._sleep = params, now_ms, tick_s, sleep
         self._reached_ms: int | None = None
         self._rebalances = 0
-        self._restored = asyncio.Event()
+        self._restoration = asyncio.Event()
 
     def forget(self) -> None:
         """Clear the active users: after a rebalance other workers may own them."""
-        self._restored.clear()
+        self._restoration.clear()
         self._rebalances += 1
         self._reached_ms = None
         self._active_users.clear()
 
     def restored(self) -> None:
         """Signal that the table is restored."""
-        self._restored.set()
+        self._restoration.set()
 
     async def run(self) -> None:
         """Publish triggers when they are due, until cancelled."""
         while True:
-            await self._restored.wait()
+            await self._restoration.wait()
             if self._reached_ms is not None or await self._load_users():
                 await self._publish_due()
             await self._sleep(self._tick_s)

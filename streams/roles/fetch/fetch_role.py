@@ -83,14 +83,14 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.gather(*self._under_way, return_exceptions=True)
             await self._consumer.stop()
 
-    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, partitions: list[TopicPartition]) -> None:
         """Commit finished requests; the others are read again, here or elsewhere, and recognised by their ids."""
         await self._commit()
         self._offset_tracker.clear()
 
-    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, partitions: list[TopicPartition]) -> None:
         """Start to track the offsets of the partitions afresh."""
-        for tp in assigned:
+        for tp in partitions:
             self._offset_tracker.start(tp)
 
     async def _take(self) -> None:
@@ -99,8 +99,8 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not room:
             await asyncio.wait(self._under_way, timeout=_WAIT_MS / 1_000, return_when=asyncio.FIRST_COMPLETED)
         else:
-            fetched = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
-            for tp, records in fetched.items():
+            batches = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
+            for tp, records in batches.items():
                 for record in records:
                     in_flight = self._offset_tracker.deliver(
                         tp, record.offset + 1, records=1, size_bytes=len(record.value or b"")
@@ -157,7 +157,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await fetch.run()
 
         def describe() -> dict[str, Any]:
-            return {"waiting": fetch.waiting, "answered": dict(service.answered), "llm": llm.describe()}
+            return {"waiting": fetch.waiting, "answered": dict(service.answer_counts), "llm": llm.describe()}
 
         try:
             await role.run(stop, work(), *([watch_answer_cache(role)] if has_key(settings) else []), describe=describe)

@@ -97,7 +97,7 @@ class FetchService:
         self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
         self._deadline_ms, self._now_ms = round(deadline_s * 1_000), now_ms
-        self.answered: Counter[str] = Counter()
+        self.answer_counts: Counter[str] = Counter()
         """Numbers of requests by source of the answer and reason for the fallback."""
 
     async def answer(self, request: FetchRequest, *, asked_at: int) -> None:
@@ -151,16 +151,16 @@ class FetchService:
             return await self._search(request, EMPTY, until_ms)
         keys = [suggestion.identity.key for suggestion in suggestions]
         known_items = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
-        chosen = {self._item_id(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
-        ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
-        stored = await retry_until_available(lambda: self._items.read(ids), _WAITS)
+        suggestion_of = {self._item_id(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
+        ids = [item_id for item_id in reversed(suggestion_of) if item_id not in request.known]
+        stored_items = await retry_until_available(lambda: self._items.read(ids), _WAITS)
         return FetchResult(
             SOURCE,
-            [FoundItem(item_id=item_id, reason=chosen[item_id].reason) for item_id in ids],
+            [FoundItem(item_id=item_id, reason=suggestion_of[item_id].reason) for item_id in ids],
             new=[
-                chosen[item_id].item
-                for item_id, known_item in zip(ids, stored, strict=True)
-                if known_item is None and item_id == chosen[item_id].item.item_id
+                suggestion_of[item_id].item
+                for item_id, known_item in zip(ids, stored_items, strict=True)
+                if known_item is None and item_id == suggestion_of[item_id].item.item_id
             ],
             prompt_hash=answer.hash,
         )
@@ -219,7 +219,7 @@ class FetchService:
             occurred_at=self._now_ms(),
         )
         await self._publisher.publish(CONTENT, [content])
-        self.answered[f"{result.source} {result.fallback}".strip()] += 1
+        self.answer_counts[f"{result.source} {result.fallback}".strip()] += 1
 
     async def _cache(self, request: FetchRequest, result: FetchResult) -> None:
         now_ms = self._now_ms()

@@ -47,9 +47,11 @@ class ChartProjector:
     async def write(self, stats: Sequence[ItemStats]) -> None:
         """Write the trending scores of items; private items are left out."""
         trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
-        stored = await self._items.read(list(trends))
+        stored_items = await self._items.read(list(trends))
         chart_items = {
-            item: self._decoder.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None
+            item: self._decoder.decode(data)
+            for item, data in zip(trends, stored_items, strict=True)
+            if data is not None
         }
         public = {
             item: trend for item, trend in trends.items() if not (item in chart_items and chart_items[item].private)
@@ -67,7 +69,7 @@ class InteractionLogProjector:
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
         }
-        self.written = 0
+        self.written_count = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Write a batch; wait for as long as Redis is unavailable.
@@ -76,10 +78,10 @@ class InteractionLogProjector:
             PublishError: a dead letter was not written.
         """
         usable = await self._decoders[topic].decode(records)
-        refused = await self._dead_letters.write(
+        refused_count = await self._dead_letters.write(
             usable, self._puts[topic], stage="log.write", log_message=f"{topic} wait for the store"
         )
-        self.written += len(usable) - refused
+        self.written_count += len(usable) - refused_count
 
 
 def writes(redis: Redis) -> dict[Topic, WriteRecords]:
@@ -110,11 +112,11 @@ def _profiles(profile_store: UserProfileStore) -> WriteRecords:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("log", settings) as role:
-        written = writes(role.redis)
-        projector = InteractionLogProjector(written, role.registry, role.dead_letters)
+        topic_writes = writes(role.redis)
+        projector = InteractionLogProjector(topic_writes, role.registry, role.dead_letters)
         rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,
-            run_sink(role, written, projector.write, rewind=rewind),
-            describe=lambda: {"written": projector.written},
+            run_sink(role, topic_writes, projector.write, rewind=rewind),
+            describe=lambda: {"written": projector.written_count},
         )

@@ -61,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
             return {
                 "waiting": push_agent.waiting,
                 "configured": sender is not None,
-                "trimmed": dict(push_agent.trimmed),
+                "trimmed": dict(push_agent.evictions),
             }
 
         async with role.alongside(stop, push_agent.run(), items.follow(), refills.run(), describe=describe):

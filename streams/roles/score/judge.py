@@ -99,7 +99,7 @@ class LlmJudge:
         self._users: dict[str, _User] = {}
         """By user id, the least recently updated first."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self.published = self.skipped_feeds = 0
+        self.published_count = self.skipped_feeds = 0
 
     def observe(self, value: Features | Feed) -> None:
         """Note a user's newest features or feed."""
@@ -135,7 +135,7 @@ class LlmJudge:
         return {
             "waiting": sum(user.request is not None for user in self._users.values()),
             "under_way": len(self._tasks),
-            "published": self.published,
+            "published": self.published_count,
             "passed_over": self.skipped_feeds,
             **self._llm.describe(),
         }
@@ -179,7 +179,7 @@ class LlmJudge:
         )
         await self._publisher.publish(LLM_SCORES, [llm_scores])
         await self._score_store.write(llm_scores)
-        self.published += 1
+        self.published_count += 1
 
     async def _ask(self, user_id: str, user: _User, user_interests: Interests, missing: list[str]) -> dict[str, float]:
         """Ask the model about items and return their scores."""

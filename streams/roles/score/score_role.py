@@ -37,12 +37,12 @@ class _Rewind(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, partitions: Any) -> None:
         """Do nothing: this role commits no offsets."""
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_assigned(self, partitions: Any) -> None:
         """Seek each partition to its first record within `LOOK_BACK_MS`."""
-        starts = await offsets_since(self._consumer, list(assigned), clock.now_ms() - LOOK_BACK_MS)
+        starts = await offsets_since(self._consumer, list(partitions), clock.now_ms() - LOOK_BACK_MS)
         for tp, offset in starts.items():
             self._consumer.seek(tp, offset)
 
@@ -68,8 +68,8 @@ async def _judge_feeds(role: Role, judge: LlmJudge) -> None:
     async with started(consumer):
         try:
             while True:
-                fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
-                for tp, records in fetched.items():
+                batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
+                for tp, records in batches.items():
                     newest = {record.key: record for record in records if record.value is not None}
                     for _, value in await decoders[tp.topic].decode(newest.values()):
                         judge.observe(value)

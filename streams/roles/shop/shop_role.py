@@ -110,10 +110,10 @@ class ShopProjector:
         by_user: dict[str, list[Interaction]] = {}
         for event in sorted(events_by_id.values(), key=lambda one: (-one.occurred_at, one.event_id)):
             by_user.setdefault(event.user_id, []).append(event)
-        clicked = {user_id: self._clicked(user_events) for user_id, user_events in by_user.items()}
-        similarities = await self._similarities({item for items in clicked.values() for item in items})
+        clicks_by_user = {user_id: self._clicked(user_events) for user_id, user_events in by_user.items()}
+        similarities = await self._similarities({item for items in clicks_by_user.values() for item in items})
         homes = [
-            await self._home(user_id, clicked[user_id], user_events, similarities, now_ms)
+            await self._home(user_id, clicks_by_user[user_id], user_events, similarities, now_ms)
             for user_id, user_events in by_user.items()
         ]
         await self._store.write([home for home in homes if home is not None])
@@ -122,23 +122,23 @@ class ShopProjector:
     async def _home(
         self,
         user_id: str,
-        clicked: list[str],
+        clicked_products: list[str],
         events: Sequence[Interaction],
         similarities: Mapping[str, ItemScores],
         now_ms: int,
     ) -> StoredHome | None:
         """Return a user's home page from their events, newest first; None without clicks and searches in the shop."""
         queries = list(dict.fromkeys(event.query for event in events if event.action == "search" and event.query))
-        if not (clicked or queries):
+        if not (clicked_products or queries):
             return None
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
-        diverse = self.rankings.diverse(clicked, rng, MAX_PRODUCTS)
+        diverse = self.rankings.diverse(clicked_products, rng, MAX_PRODUCTS)
         personal = blend_home(
-            decay_sums(similarities[item] for item in clicked),
+            decay_sums(similarities[item] for item in clicked_products),
             decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
             dcg_weights(diverse),
             mix=self._mix,
-            excluded=(*clicked, *self.rankings.sold_out),
+            excluded_products=(*clicked_products, *self.rankings.sold_out),
             limit=MAX_PRODUCTS,
         )
         products = self.rankings.products
@@ -148,12 +148,14 @@ class ShopProjector:
     def _clicked(self, events: Sequence[Interaction]) -> list[str]:
         """Return the products that a user liked, newest first."""
         products = self.rankings.products
-        liked = (str(event.item_id) for event in events if event.item_id in products and event.action not in _NOT_LIKED)
-        return list(dict.fromkeys(liked))[:_CLICKS]
+        liked_products = (
+            str(event.item_id) for event in events if event.item_id in products and event.action not in _NOT_LIKED
+        )
+        return list(dict.fromkeys(liked_products))[:_CLICKS]
 
-    async def _similarities(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
+    async def _similarities(self, clicked_products: Iterable[str]) -> dict[str, dict[str, float]]:
         """Return for each product the scores of similar and of associated products."""
-        scores_by_item: dict[str, dict[str, float]] = {item: {} for item in clicked}
+        scores_by_item: dict[str, dict[str, float]] = {item: {} for item in clicked_products}
         for row in await self._pool.fetch(_SIMILAR, list(scores_by_item)):
             scores = scores_by_item[row["item_id"]]
             for other, score in zip(row["others"], row["scores"], strict=True):

@@ -104,34 +104,32 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int) -> None:
     began_s = time.monotonic()
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
-    learned = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
+    model = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
     baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
     rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], min_support=_MIN_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
-        await _write(connection, item_ids, learned, rules)
+        await _write(connection, item_ids, model, rules)
         await connection.execute(
             "INSERT INTO shop_fits (fitted_at, products, baskets, rules, took_s) VALUES ($1, $2, $3, $4, $5)",
             *(now, len(rows), len(baskets), len(rules), time.monotonic() - began_s),
         )
 
 
-async def _write(
-    connection: Any, item_ids: Sequence[str], learned: ShopModel, rules: Sequence[AssociationRule]
-) -> None:
+async def _write(connection: Any, item_ids: Sequence[str], model: ShopModel, rules: Sequence[AssociationRule]) -> None:
     await connection.execute("DELETE FROM likeness")
     await connection.execute("DELETE FROM association_rules")
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
-    text_flags = [bool(vector.any()) for vector in learned.products]
+    text_flags = [bool(vector.any()) for vector in model.products]
     await connection.executemany(
         _SIMILAR,
         [
             (item_id, vector_text(vector.tolist()) if has_text else None, *neighbours)
             for item_id, vector, has_text, neighbours in zip(
-                item_ids, learned.products, text_flags, learned.neighbours, strict=True
+                item_ids, model.products, text_flags, model.neighbours, strict=True
             )
         ],
     )
     await connection.executemany(_RULE, rules)
     await connection.executemany(
-        _WORD, [(word, vector_text(row.tolist())) for word, row in zip(learned.words, learned.meanings, strict=True)]
+        _WORD, [(word, vector_text(row.tolist())) for word, row in zip(model.words, model.meanings, strict=True)]
     )

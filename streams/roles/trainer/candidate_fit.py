@@ -134,9 +134,9 @@ class CandidateFit:
             weight_events: Number of the last events that the blender learns from; all by default.
         """
         self.learner = Learner(params, on_outcome=self._judge)
-        self.learned = 0
+        self.learned_count = 0
         self.total = total
-        self.judged, self.unseen = RankAccumulator(), RankAccumulator()
+        self.judged_ranks, self.unseen_ranks = RankAccumulator(), RankAccumulator()
         """Ranks on the last events, and on those of them after the fit of the version in service."""
         self._catalogue = catalogue
         self._future_items = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
@@ -153,16 +153,16 @@ class CandidateFit:
         """Learn the next event."""
         self._at_ms = event.occurred_at
         self._add_items(event.occurred_at)
-        if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
+        if self.learned_count % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
             self.learner.catalog.refresh()
         learn_event(
             self.learner,
             event,
             position,
             item=self._catalogue.get(event.item_id or ""),
-            learn_weights=self.learned >= self._weighed_from,
+            learn_weights=self.learned_count >= self._weighed_from,
         )
-        self.learned += 1
+        self.learned_count += 1
 
     def end(self) -> Learner:
         """Fit the item weights to all events, and return the learner, ready to continue online."""
@@ -182,14 +182,14 @@ class CandidateFit:
         Args:
             tolerance: Largest acceptable loss, as a share of the incumbent's NDCG@10.
         """
-        accumulator = self.unseen if self.unseen.outcomes >= MIN_OUTCOMES else self.judged
+        accumulator = self.unseen_ranks if self.unseen_ranks.outcomes >= MIN_OUTCOMES else self.judged_ranks
         if accumulator.outcomes < MIN_OUTCOMES:
             reason = f"{accumulator.outcomes} outcomes are too few to judge by: it takes {MIN_OUTCOMES}"
             return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(accumulator.outcomes)})
         (own, incumbent), (own_hr, incumbent_hr) = accumulator.ndcg(), accumulator.hr()
         delta, error = accumulator.ndcg_delta()
         metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(accumulator.outcomes)}
-        if accumulator is self.judged and self._serving is not None and self._serving.ndcg is not None:
+        if accumulator is self.judged_ranks and self._serving is not None and self._serving.ndcg is not None:
             incumbent = self._serving.ndcg
             delta, error = own - incumbent, accumulator.error()
         else:
@@ -211,13 +211,13 @@ class CandidateFit:
 
     def _judge(self, candidates: Candidates, clicked_index: int) -> None:
         is_unseen = self._serving is None or self._at_ms > self._serving.watermark
-        if self.learned >= self._judged_from:
+        if self.learned_count >= self._judged_from:
             own, incumbent = (
                 _rank(weights, candidates, clicked_index) for weights in (self.learner.weights, self._incumbent)
             )
-            self.judged.add(own, incumbent)
+            self.judged_ranks.add(own, incumbent)
             if is_unseen:
-                self.unseen.add(own, incumbent)
+                self.unseen_ranks.add(own, incumbent)
         if is_unseen and self._serving is not None:
             self._incumbent.learn(
                 candidates.query.features.user_id,

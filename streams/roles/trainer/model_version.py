@@ -62,19 +62,19 @@ def fitted_version(version: Version, learner: Learner) -> FittedVersion:
     )
 
 
-def item_weight_rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+def item_weight_rows(fitted_version: FittedVersion, *, omissions: Counter[str] | None = None) -> Iterator[ItemWeights]:
     """Yield the item weights of a version, one record per item.
 
     Args:
         fitted_version: The version.
-        trimmed: Counts the weights left out; a record that is too small for all holds the strongest.
+        omissions: Counts the weights left out; a record that is too small for all holds the strongest.
     """
     items = np.array(fitted_version.items, object)
     for item_id, weights in zip(fitted_version.items, fitted_version.item_weights, strict=True):
         columns = np.flatnonzero(weights)
         selection = strongest(items[columns].tolist(), weights[columns].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
-        if trimmed is not None:
-            trimmed["weights"] += len(columns) - len(selection)
+        if omissions is not None:
+            omissions["weights"] += len(columns) - len(selection)
         columns = columns[selection]
         yield ItemWeights(
             item_id=item_id,

@@ -50,7 +50,7 @@ class OnlineLearner:
         """The version whose weights it started from."""
         self.outcomes = 0
         """Outcomes learned since then."""
-        self.trimmed: Counter[str] = Counter()
+        self.omissions: Counter[str] = Counter()
         """Entries left out of records for lack of space, by collection."""
         self._published_outcomes = 0
         self._start = 0
@@ -141,7 +141,7 @@ class OnlineLearner:
         others, sums = catalog.neighbors.links.row(index)
         names = [catalog.items.names[other] for other in others.tolist()]
         selection = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
-        self.trimmed["links"] += len(names) - len(selection)
+        self.omissions["links"] += len(names) - len(selection)
         sums = sums[:, selection]
         return ItemNeighbors(
             item_id=catalog.items.names[index],

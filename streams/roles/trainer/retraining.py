@@ -212,7 +212,7 @@ class RetrainScheduler:
             batch.append(pair)
             if len(batch) == self._settings.trainer_batch_events:
                 await asyncio.to_thread(_learn, fit, batch)
-                self._training = msgspec.structs.replace(self._training, learned=fit.learned, total=fit.total)
+                self._training = msgspec.structs.replace(self._training, learned=fit.learned_count, total=fit.total)
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
@@ -223,7 +223,7 @@ class RetrainScheduler:
         await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
         if version.status == SERVING:
             self.published_items = await publish_item_weights(
-                self._publisher, fitted_version, self.published_items, trimmed=self._live.trimmed
+                self._publisher, fitted_version, self.published_items, omissions=self._live.omissions
             )
             await self._catch_up(learner, ends)
         self._publisher.produce(
@@ -270,7 +270,7 @@ async def publish_item_weights(
     fitted_version: FittedVersion,
     published_items: set[str],
     *,
-    trimmed: Counter[str] | None = None,
+    omissions: Counter[str] | None = None,
 ) -> set[str]:
     """Publish the item weights of a version, and delete the weights of all other items.
 
@@ -278,12 +278,12 @@ async def publish_item_weights(
         publisher: Publishes the weights.
         fitted_version: The version.
         published_items: Ids of the items whose weights are on the topic.
-        trimmed: Counts the weights left out of records for lack of space.
+        omissions: Counts the weights left out of records for lack of space.
 
     Returns:
         The ids of the items whose weights are on the topic now.
     """
-    for number, row in enumerate(item_weight_rows(fitted_version, trimmed=trimmed), 1):
+    for number, row in enumerate(item_weight_rows(fitted_version, omissions=omissions), 1):
         publisher.produce(ITEM_WEIGHTS, row)
         if number % _ROWS_AT_A_TIME == 0:
             await publisher.wait_for_capacity()

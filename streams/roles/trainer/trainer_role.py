@@ -127,11 +127,11 @@ class Trainer:
                 consumer.seek(tp, offset)
             try:
                 while True:
-                    fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
+                    batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                     backlog = await _backlog(consumer, partitions_of(INTERACTIONS))
-                    await self._apply_fetched(fetched, learn_weights=backlog <= _KEEPING_UP)
-                    self._has_new_records |= bool(fetched)
-                    await self._publish(idle=not fetched)
+                    await self._apply_fetched(batches, learn_weights=backlog <= _KEEPING_UP)
+                    self._has_new_records |= bool(batches)
+                    await self._publish(idle=not batches)
                     for tp in partitions:
                         self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
                     self.scheduler.begin_if_due(clock.now_ms())
@@ -147,14 +147,14 @@ class Trainer:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, learn_weights: bool) -> None:
+    async def _apply_fetched(self, batches: dict[TopicPartition, list[Any]], *, learn_weights: bool) -> None:
         """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
-        for tp, records in fetched.items():
+        for tp, records in batches.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
-                    if (deleted := _deleted(record)) is not None:
-                        self._apply(deleted, Position.of(record), learn_weights=False)
+                    if (deletion := _deleted(record)) is not None:
+                        self._apply(deletion, Position.of(record), learn_weights=False)
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
@@ -235,7 +235,7 @@ class Trainer:
         return {
             "positions": self.positions,
             "waiting": waiting,
-            "trimmed": {**self.live.trimmed, "row_links": self.live.learner.catalog.neighbors.links.dropped},
+            "trimmed": {**self.live.omissions, "row_links": self.live.learner.catalog.neighbors.links.dropped_links},
         }
 
 

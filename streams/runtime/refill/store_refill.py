@@ -22,7 +22,7 @@ from streams.runtime.retry import write_one_by_one
 from streams.runtime.role import Role
 from topics import Topic
 
-Change = tuple[bytes, Any]
+RefillEntry = tuple[bytes, Any]
 """The key of a record and its value, None for a deletion."""
 T = TypeVar("T")
 _CHUNK = 500
@@ -39,7 +39,7 @@ class Projector:
     def __init__(self, write: Callable[[Mapping[bytes, Any]], Awaitable[None]]) -> None:
         self._write = write
         self._lock = asyncio.Lock()
-        self._written: set[bytes] | None = None
+        self._written_keys: set[bytes] | None = None
         """Keys written since the refill began; None when no refill runs."""
 
     async def put(self, changes: Mapping[bytes, Any]) -> None:
@@ -49,20 +49,20 @@ class Projector:
             StoreError: the write failed, perhaps in part.
         """
         async with self._lock:
-            if self._written is not None:
-                self._written.update(changes)
+            if self._written_keys is not None:
+                self._written_keys.update(changes)
             await self._write(changes)
 
-    async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+    async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
         """Write the topic from its beginning, except keys written in the meantime."""
-        written = self._written = set()
+        written_keys = self._written_keys = set()
         try:
             async for chunk in chunks:
                 async with self._lock:
-                    rest = [(key, value) for key, value in chunk if key not in written]
+                    rest = [(key, value) for key, value in chunk if key not in written_keys]
                     await rewrite(rest, lambda some: self._write(dict(some)))
         finally:
-            self._written = None
+            self._written_keys = None
 
 
 async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable[object]]) -> None:
@@ -86,9 +86,9 @@ class _RefillSource:
     """A topic from which a store is refilled."""
 
     topic: Topic
-    owned: Topic
+    owner_topic: Topic
     """The owner of a partition of this topic refills the store from the same partition of `topic`."""
-    fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]]
+    fill: Callable[[AsyncIterator[Sequence[RefillEntry]]], Awaitable[None]]
     age_ms: int | None
     """Largest age of the records to read, in ms; None for all."""
 
@@ -106,9 +106,9 @@ class Refills:
     def add(
         self,
         topic: Topic,
-        fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]],
+        fill: Callable[[AsyncIterator[Sequence[RefillEntry]]], Awaitable[None]],
         *,
-        owned: Topic | None = None,
+        owner_topic: Topic | None = None,
         age_ms: int | None = None,
     ) -> None:
         """Add a topic from which the store is refilled.
@@ -116,10 +116,10 @@ class Refills:
         Args:
             topic: The topic to read.
             fill: Writes its records to the store.
-            owned: The topic whose assigned partitions decide which partitions of `topic` to read; `topic` by default.
+            owner_topic: The topic whose assigned partitions decide which ones of `topic` to read; `topic` by default.
             age_ms: Largest age of the records to read, in ms; all by default.
         """
-        self._sources.append(_RefillSource(topic, owned or topic, fill, age_ms))
+        self._sources.append(_RefillSource(topic, owner_topic or topic, fill, age_ms))
 
     async def run(self) -> None:
         """Check the store every second, until cancelled; failures are retried."""
@@ -132,9 +132,9 @@ class Refills:
             await asyncio.sleep(LOOK_S)
 
     async def _check(self, source: _RefillSource) -> None:
-        owned = self._owned(source)
-        missing = await self.projection.missing([partition_name(source.topic, number) for number in owned])
-        partitions = [number for number in owned if partition_name(source.topic, number) in missing]
+        owned_partitions = self._owned(source)
+        missing = await self.projection.missing([partition_name(source.topic, number) for number in owned_partitions])
+        partitions = [number for number in owned_partitions if partition_name(source.topic, number) in missing]
         if not partitions:
             return
         since_ms = None if source.age_ms is None else clock.now_ms() - source.age_ms
@@ -147,4 +147,4 @@ class Refills:
         )
 
     def _owned(self, source: _RefillSource) -> list[int]:
-        return sorted(number for topic, number in self.assigned_partitions() if topic == source.owned.name)
+        return sorted(number for topic, number in self.assigned_partitions() if topic == source.owner_topic.name)

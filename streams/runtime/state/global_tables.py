@@ -106,8 +106,8 @@ class GlobalTables:
                     self.ready.set()
 
     async def _follow(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
-        for tp, records in fetched.items():
+        batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
+        for tp, records in batches.items():
             newest = {record.key: record for record in records}.values()
             for record in newest:
                 if record.value is None and record.key and tp.topic in self._forget:

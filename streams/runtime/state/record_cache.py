@@ -63,9 +63,9 @@ class RecordCache(Generic[S]):
         states = self._states.setdefault(partition, {})
         state = states.get(key)
         if state is None:
-            stored = self._table.get(key.encode())
-            states[key] = state = self._new(key) if stored is None else self._decode(stored)
-            self._update_size(partition, key, len(stored or b""))
+            stored_bytes = self._table.get(key.encode())
+            states[key] = state = self._new(key) if stored_bytes is None else self._decode(stored_bytes)
+            self._update_size(partition, key, len(stored_bytes or b""))
         return state
 
     def peek(self, partition: int, key: str) -> S | None:
@@ -73,8 +73,8 @@ class RecordCache(Generic[S]):
         state = self._states.get(partition, {}).get(key)
         if state is not None:
             return state
-        stored = self._table.get(key.encode())
-        return None if stored is None else self._decode(stored)
+        stored_bytes = self._table.get(key.encode())
+        return None if stored_bytes is None else self._decode(stored_bytes)
 
     def touch(self, partition: int, key: str) -> None:
         """Mark a state as changed."""
@@ -134,8 +134,8 @@ class RecordCache(Generic[S]):
         for mapping in (self._states, self._sizes, self._totals, self._dirty):
             mapping.clear()
 
-    def _decode(self, stored: bytes) -> S:
-        return self._decoder.decode(stored[len(_FORMAT) :])
+    def _decode(self, stored_bytes: bytes) -> S:
+        return self._decoder.decode(stored_bytes[len(_FORMAT) :])
 
     def _update_size(self, partition: int, key: str, size: int) -> None:
         size += _STATE_BYTES + len(key)

@@ -252,7 +252,7 @@ class Worker(MemoryPublisher):
 
 
 @pytest.fixture(scope="module")
-async def served() -> AsyncIterator[tuple[str, Worker]]:
+async def server() -> AsyncIterator[tuple[str, Worker]]:
     """Our address, and what was published there; the catalogue and the people of the documents are known."""
     items = [
         an_item("article_xyz", title="Intro to Machine Learning", category="technology"),
@@ -272,10 +272,10 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         return
 
     worker = Worker(feeds)
-    pushes, prefetched = MemoryPushStore(), MemoryPrefetchStore()
+    pushes, prefetch_store = MemoryPushStore(), MemoryPrefetchStore()
     await pushes.write_devices([Devices(user_id="user123", devices=[], preferences=PushPreferences(), changed_at=0)])
     question = PrefetchQuestion(category="music", prompt_version="1", system="", user="")
-    await prefetched.write_questions({"user123": [question]})
+    await prefetch_store.write_questions({"user123": [question]})
     clients = Clients(
         publisher=worker,
         feeds=feeds,
@@ -283,7 +283,7 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         user_profiles=portraits,
         charts=charts,
         push_store=pushes,
-        prefetch_store=prefetched,
+        prefetch_store=prefetch_store,
         catalog_listing=MemoryCatalogListing(items, events),
         health_checks=dict.fromkeys(("kafka", "registry", "redis", "database"), up),
     )
@@ -323,20 +323,20 @@ def has_the_keys_of(found_value: Any, example: Any) -> None:
 
 
 @pytest.mark.parametrize("example", [*PERSONALIZATION, *VIDEO, *CONTENT_ENGINE])
-async def test_requests_of_the_documents_are_served(served: tuple[str, Worker], example: str) -> None:
-    answer = await sent(served[0], example)
+async def test_requests_of_the_documents_are_served(server: tuple[str, Worker], example: str) -> None:
+    answer = await sent(server[0], example)
     assert answer.is_success, answer.text
 
 
 @pytest.mark.parametrize(("example", "expected"), CONTEXT_IQ)
-async def test_answers_have_the_documented_keys(served: tuple[str, Worker], example: str, expected: str) -> None:
-    answer = await sent(served[0], example)
+async def test_answers_have_the_documented_keys(server: tuple[str, Worker], example: str, expected: str) -> None:
+    answer = await sent(server[0], example)
     assert answer.status_code == 200, answer.text
     has_the_keys_of(answer.json(), msgspec.json.decode(expected))
 
 
-async def test_the_documents_curl_command_is_answered(served: tuple[str, Worker]) -> None:
-    command, address = shlex.split(CURL.replace(THEIRS, served[0]))
+async def test_the_documents_curl_command_is_answered(server: tuple[str, Worker]) -> None:
+    command, address = shlex.split(CURL.replace(THEIRS, server[0]))
     assert command == "curl"
     async with httpx.AsyncClient() as http:
         assert (await http.get(address)).json()["status"] == "healthy"
@@ -349,18 +349,18 @@ async def run(url: str, code: str) -> dict[str, Any]:
     return names
 
 
-async def test_the_python_that_personalizes_runs(served: tuple[str, Worker]) -> None:
-    url, worker = served
+async def test_the_python_that_personalizes_runs(server: tuple[str, Worker]) -> None:
+    url, worker = server
     names = await run(url, PERSONALIZE)
     assert names["response"].status_code == 200
-    [recommended] = names["recommendations"]["recommendations"]
-    assert (recommended["id"], recommended["title"]) == ("article1", "Machine Learning Trends")
-    [described] = next(one.described for one in worker.values_of(TRIGGERS) if one.described)
-    assert described.topics == ["technology", "ai"]
+    [recommendation] = names["recommendations"]["recommendations"]
+    assert (recommendation["id"], recommendation["title"]) == ("article1", "Machine Learning Trends")
+    [candidate] = next(one.described for one in worker.values_of(TRIGGERS) if one.described)
+    assert candidate.topics == ["technology", "ai"]
 
 
-async def test_the_python_that_records_an_interaction_runs(served: tuple[str, Worker]) -> None:
-    url, worker = served
+async def test_the_python_that_records_an_interaction_runs(server: tuple[str, Worker]) -> None:
+    url, worker = server
     names = await run(url, RECORD)
     assert names["response"].ok
     assert [(event.action, event.value) for event in worker.values_of(INTERACTIONS) if event.item_id == "article1"] == [

@@ -44,11 +44,11 @@ async def test_one_user_does_not_take_the_streams_of_the_others() -> None:
     limits = {"rate_limit_user": OFF, "rate_limit_address": OFF}
     async with serving(**STRICT, **limits, api_max_listeners=20, api_max_user_listeners=3) as rig:
         ann, bob = a_token("ann"), a_token("u1")
-        followed = [await follow(rig, "ann", ann) for _ in range(12)]
+        followers = [await follow(rig, "ann", ann) for _ in range(12)]
         other = await follow(rig, "u1", bob)
-        assert [status(head) for _, _, head in followed] == [200] * 3 + [429] * 9
+        assert [status(head) for _, _, head in followers] == [200] * 3 + [429] * 9
         assert status(other[2]) == 200
-        for _, writer, _ in (*followed, other):
+        for _, writer, _ in (*followers, other):
             writer.close()
         await rig.has_connections(0)
         again = await follow(rig, "ann", ann)  # a seat that was left is free
@@ -57,8 +57,8 @@ async def test_one_user_does_not_take_the_streams_of_the_others() -> None:
 
 async def test_streams_that_are_asked_for_at_once_are_counted_too() -> None:
     async with serving(api_max_listeners=5, api_max_user_listeners=2) as rig:
-        followed = await asyncio.gather(*(follow(rig, "ann") for _ in range(10)))
-        statuses = sorted(status(head) for _, _, head in followed)
+        followers = await asyncio.gather(*(follow(rig, "ann") for _ in range(10)))
+        statuses = sorted(status(head) for _, _, head in followers)
         assert statuses == [200] * 2 + [429] * 8
 
 
@@ -78,13 +78,13 @@ FORWARDED = [
 ]
 
 
-@pytest.mark.parametrize("forwarded", FORWARDED)
-async def test_a_client_is_limited_whatever_a_proxy_says_of_it(forwarded: str) -> None:
+@pytest.mark.parametrize("forwarded_for", FORWARDED)
+async def test_a_client_is_limited_whatever_a_proxy_says_of_it(forwarded_for: str) -> None:
     """A proxy that is believed hands on another port, or another name, each time."""
     async with serving(**STRICT, rate_limit_address="5/minute") as rig:
         statuses = []
         for number in range(1, 13):
-            request = forwarded.replace("{n}", str(number)).encode("latin-1")
+            request = forwarded_for.replace("{n}", str(number)).encode("latin-1")
             asks = b"GET /interaction/ann HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-Forwarded-For: %b\r\n\r\n"
             statuses.append(status(await rig.ask(asks % request)))
     assert statuses[:5] == [401] * 5

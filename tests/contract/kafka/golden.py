@@ -45,8 +45,8 @@ def add(record: type[msgspec.Struct]) -> bool:
     if stored_versions and stored_versions[-1].schema == schema:
         return False
     value = a_sample(record)
-    written = Version(schema, msgspec.to_builtins(value), Codec(record, SCHEMA_ID).encode(value).hex())
-    text = json.dumps(msgspec.to_builtins([*stored_versions, written]), indent=1, ensure_ascii=False)
+    version = Version(schema, msgspec.to_builtins(value), Codec(record, SCHEMA_ID).encode(value).hex())
+    text = json.dumps(msgspec.to_builtins([*stored_versions, version]), indent=1, ensure_ascii=False)
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{record.__name__}.json").write_text(text + "\n")
     return True

@@ -94,7 +94,7 @@ async def test_a_list_is_collected_to_its_end_page_by_page(rig: Rig) -> None:
     assert (result.state, result.page, result.records, result.published) == ("done", 4, 5, 5)
     assert [page for name, page in rig.api.requests if name == VIEWED] == [1, 2, 3, 4]
     assert (await rig.store.read())[VIEWED] == result
-    assert b"example.com" not in msgspec.json.encode(rig.publisher.published)
+    assert b"example.com" not in msgspec.json.encode(rig.publisher.records_by_topic)
 
 
 async def test_what_users_did_says_how(rig: Rig) -> None:
@@ -173,13 +173,13 @@ async def test_what_fails_once_is_asked_again(rig: Rig, fault: Fault) -> None:
 async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) -> None:
     rig.api.lists["all-posts"] = [{"id": n, "created_at": 1} for n in range(4)]
     rig.api.faults.extend([None, *["broken"] * 5])
-    failed = await rig.collect("all-posts")
-    assert (failed.state, failed.page, failed.published) == ("failed", 2, 2)
-    assert "status 500, 5 times" in failed.error
+    failure = await rig.collect("all-posts")
+    assert (failure.state, failure.page, failure.published) == ("failed", 2, 2)
+    assert "status 500, 5 times" in failure.error
     rig.api.faults.append("refused")
     request_count = len(rig.api.requests)
-    refused = await rig.collect("all-posts", request_id="r2", page=failed.page)
-    assert (refused.state, refused.error, len(rig.api.requests)) == (
+    refusal = await rig.collect("all-posts", request_id="r2", page=failure.page)
+    assert (refusal.state, refusal.error, len(rig.api.requests)) == (
         "failed",
         "all-posts, page 2: status 403",
         request_count + 1,
@@ -226,10 +226,10 @@ async def test_pages_smaller_than_asked_for_are_not_the_end(rig: Rig) -> None:
 
 
 async def test_requests_are_no_closer_than_is_allowed() -> None:
-    slept: list[float] = []
+    pauses_s: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        pauses_s.append(seconds)
 
     async with FakeSocialverse().serve() as url:
         settings = Settings(api_base_url=url, collect_requests_per_s=20.0)
@@ -237,14 +237,14 @@ async def test_requests_are_no_closer_than_is_allowed() -> None:
         for page in range(4):
             await pages.page("all-posts", page + 1, 10)
         await pages.close()
-    assert slept == pytest.approx([1 / 20, 2 / 20, 3 / 20])
+    assert pauses_s == pytest.approx([1 / 20, 2 / 20, 3 / 20])
 
 
 async def test_a_pause_that_is_asked_for_is_kept() -> None:
-    slept: list[float] = []
+    pauses_s: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        pauses_s.append(seconds)
 
     api = FakeSocialverse()
     api.retry_after = "7"
@@ -253,7 +253,7 @@ async def test_a_pause_that_is_asked_for_is_kept() -> None:
         pages = Socialverse(Settings(api_base_url=url, collect_requests_per_s=1e9), sleep=sleep)
         await pages.page("all-posts", 1, 10)
         await pages.close()
-    assert [seconds for seconds in slept if seconds > 0.1] == [7.0, 2.0, 4.0]
+    assert [seconds for seconds in pauses_s if seconds > 0.1] == [7.0, 2.0, 4.0]
 
 
 async def test_an_address_where_nobody_is_ends_with_why() -> None:

@@ -72,7 +72,7 @@ def test_every_version_ever_written_is_read(record: type[msgspec.Struct]) -> Non
 
 
 @pytest.fixture
-def registered(stack: Any) -> Iterator[tuple[Registry, Topic]]:
+def registration(stack: Any) -> Iterator[tuple[Registry, Topic]]:
     """Give the real registry and a topic of this test's own, under whose subject a location's schema stands."""
     registry = Registry(stack.schema_registry_url)
     topic = replace(LOCATIONS, name=f"contract-{uuid.uuid4().hex}.v1")
@@ -87,34 +87,36 @@ def fits(stack: Any, topic: Topic, schema: dict[str, Any]) -> bool:
         return bool(client.test_compatibility_all_versions(topic.subject, Schema(json.dumps(schema), "AVRO")))
 
 
-def test_the_registry_accepts_an_added_field_with_a_default(stack: Any, registered: tuple[Registry, Topic]) -> None:
-    _, topic = registered
+def test_the_registry_accepts_an_added_field_with_a_default(stack: Any, registration: tuple[Registry, Topic]) -> None:
+    _, topic = registration
     assert fits(stack, topic, changed(topic, add={"name": "altitude_m", "type": "double", "default": 0.0}))
 
 
-def test_the_registry_refuses_an_added_field_without_a_default(stack: Any, registered: tuple[Registry, Topic]) -> None:
-    _, topic = registered
+def test_the_registry_refuses_an_added_field_without_a_default(
+    stack: Any, registration: tuple[Registry, Topic]
+) -> None:
+    _, topic = registration
     assert not fits(stack, topic, changed(topic, add={"name": "altitude_m", "type": "double"}))
 
 
-def test_the_registry_refuses_a_retyped_field(stack: Any, registered: tuple[Registry, Topic]) -> None:
-    _, topic = registered
+def test_the_registry_refuses_a_retyped_field(stack: Any, registration: tuple[Registry, Topic]) -> None:
+    _, topic = registration
     assert not fits(stack, topic, changed(topic, retype={"resolution": "string"}))
 
 
-def test_a_breaking_schema_cannot_be_registered(stack: Any, registered: tuple[Registry, Topic]) -> None:
-    _, topic = registered
+def test_a_breaking_schema_cannot_be_registered(stack: Any, registration: tuple[Registry, Topic]) -> None:
+    _, topic = registration
     payload = json.dumps(changed(topic, retype={"resolution": "string"}))
     with (
         SchemaRegistryClient({"url": stack.schema_registry_url}) as client,
-        pytest.raises(SchemaRegistryError) as caught,
+        pytest.raises(SchemaRegistryError) as exc_info,
     ):
         client.register_schema(topic.subject, Schema(payload, "AVRO"))
-    assert caught.value.http_status_code == 409
+    assert exc_info.value.http_status_code == 409
 
 
-def test_the_registry_holds_a_schema_to_every_earlier_one(stack: Any, registered: tuple[Registry, Topic]) -> None:
-    _, topic = registered
+def test_the_registry_holds_a_schema_to_every_earlier_one(stack: Any, registration: tuple[Registry, Topic]) -> None:
+    _, topic = registration
     without = changed(topic, drop="resolution")
     back_again = changed(topic, retype={"resolution": "string"}) | {"doc": "Fits its predecessor, not the one before."}
     back_again["fields"] = [f | ({"default": ""} if f["name"] == "resolution" else {}) for f in back_again["fields"]]
@@ -131,29 +133,29 @@ def test_the_registry_holds_a_schema_to_every_earlier_one(stack: Any, registered
     ],
 )
 async def test_a_schema_of_another_kind_is_the_wrong_record(
-    stack: Any, registered: tuple[Registry, Topic], schema: str, kind: str
+    stack: Any, registration: tuple[Registry, Topic], schema: str, kind: str
 ) -> None:
-    registry, topic = registered
+    registry, topic = registration
     with SchemaRegistryClient({"url": stack.schema_registry_url}) as client:
         schema_id = client.register_schema(f"contract-{uuid.uuid4().hex}-value", Schema(schema, kind))
     codec = Codec(topic.record, registry.register(topic))
     await registry.learn(codec, schema_id)
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(b"\0" + schema_id.to_bytes(4, "big") + b"{}")
-    assert caught.value.reason == "wrong_record"
+    assert exc_info.value.reason == "wrong_record"
 
 
-async def test_an_id_that_the_registry_never_gave_is_unknown(registered: tuple[Registry, Topic]) -> None:
-    registry, topic = registered
+async def test_an_id_that_the_registry_never_gave_is_unknown(registration: tuple[Registry, Topic]) -> None:
+    registry, topic = registration
     codec = Codec(topic.record, registry.register(topic))
     await registry.learn(codec, 999_999)
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(b"\0" + (999_999).to_bytes(4, "big") + b"{}")
-    assert caught.value.reason == "unknown_schema"
+    assert exc_info.value.reason == "unknown_schema"
 
 
-def test_registering_again_gives_the_same_id(registered: tuple[Registry, Topic]) -> None:
-    registry, topic = registered
+def test_registering_again_gives_the_same_id(registration: tuple[Registry, Topic]) -> None:
+    registry, topic = registration
     assert registry.register(topic) == registry.register(topic)
 
 

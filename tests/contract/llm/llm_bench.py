@@ -61,10 +61,10 @@ class Bench:
     async def reason(self, prompt: Prompt[Items] | None = None, **settings: Any) -> str:
         """Return why a question has no answer."""
         async with self.client(**settings) as llm:
-            with pytest.raises(LlmError) as caught:
+            with pytest.raises(LlmError) as exc_info:
                 await llm.ask(prompt or a_prompt())
-            assert llm.outcomes[caught.value.reason] == 1
-            return caught.value.reason
+            assert llm.outcomes[exc_info.value.reason] == 1
+            return exc_info.value.reason
 
     async def spent(self, whose: str) -> int:
         """Return what is counted against a budget, in millionths of a dollar."""

@@ -39,15 +39,19 @@ INPUTS: list[tuple[str, Any, list[str], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "titles", "dropped"), [row[1:] for row in INPUTS], ids=[row[0] for row in INPUTS])
-async def test_what_is_usable_of_an_answer_is_used(bench: Bench, value: Any, titles: list[str], dropped: int) -> None:
+@pytest.mark.parametrize(
+    ("value", "titles", "dropped_count"), [row[1:] for row in INPUTS], ids=[row[0] for row in INPUTS]
+)
+async def test_what_is_usable_of_an_answer_is_used(
+    bench: Bench, value: Any, titles: list[str], dropped_count: int
+) -> None:
     bench.claude.messages.append(([bench.claude.use("answer", value)], "tool_use"))
     answer = await bench.ask()
     assert [item.title for item in answer.value.items] == titles
     assert all(item.topics for item in answer.value.items)
     [call] = bench.calls
-    assert (call.outcome, call.dropped) == ("answered", dropped)
-    assert len(call.problems) >= dropped
+    assert (call.outcome, call.dropped) == ("answered", dropped_count)
+    assert len(call.problems) >= dropped_count
     again = await bench.ask(anthropic_api_key="")
     assert (again.value, again.is_cached) == (answer.value, True), "what is recalled is what was used"
 
@@ -138,7 +142,7 @@ async def test_flawed_scores_cost_only_themselves(bench: Bench) -> None:
     prompt = a_prompt(user=json.dumps({"stated": ["music"], "candidates": candidates}), answer=Scores)
     async with bench.client() as llm:
         answer: PromptAnswer[Any] = await llm.ask(prompt)
-    assert [scored.id for scored in answer.value.scores] == [0, 1, 2, 3]
+    assert [item_score.id for item_score in answer.value.scores] == [0, 1, 2, 3]
     assert (bench.calls[0].dropped, bench.calls[0].problems) == (1, ["scores[2]: id is missing"])
 
 

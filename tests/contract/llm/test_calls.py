@@ -71,9 +71,9 @@ async def test_each_budget_limits_only_its_own_questions(bench: Bench, budget: s
             for number in range(100):
                 await llm.ask(a_prompt(user=str(number)))
 
-        with pytest.raises(LlmError, match="over_budget") as caught:
+        with pytest.raises(LlmError, match="over_budget") as exc_info:
             await ask_on()
-        assert whose in caught.value.detail
+        assert whose in exc_info.value.detail
         assert len(bench.claude.requests) > 2
         assert await bench.spent(whose) == sum(round(call.cost_usd * 1e6) for call in bench.calls)
         others = {"all": {}, "category:music": {"category": "movies"}, "user:u1": {"user_id": "u2"}}[whose]
@@ -87,9 +87,9 @@ async def test_a_budget_holds_among_many_at_once(bench: Bench) -> None:
     async with bench.client(llm_budget_usd=0.02, llm_concurrency=50) as llm:
         asking = (llm.ask(a_prompt(user=str(number))) for number in range(50))
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    answered = [one for one in outcomes if isinstance(one, PromptAnswer)]
-    assert 0 < len(answered) < 50
-    assert sum(one.cost_usd for one in answered) <= 0.02
+    answers = [one for one in outcomes if isinstance(one, PromptAnswer)]
+    assert 0 < len(answers) < 50
+    assert sum(one.cost_usd for one in answers) <= 0.02
 
 
 async def test_what_was_not_charged_is_given_back(bench: Bench) -> None:

@@ -39,7 +39,7 @@ class Change:
     def apply(self, root: Path) -> None:
         path = root / self.path
         text = path.read_text()
-        old, new = ("".join(f"{line[1:]}\n" for line in self.lines if line[:1] != skipped) for skipped in ("+", "-"))
+        old, new = ("".join(f"{line[1:]}\n" for line in self.lines if line[:1] != sign) for sign in ("+", "-"))
         assert text.startswith(old) + text.count(f"\n{old}") == 1, f"{self.path} does not hold these lines once:\n{old}"
         path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:])
 
@@ -71,8 +71,8 @@ def _recipe(name: str, text: str) -> Recipe:
     path = ""
     for block in _BLOCK.finditer(text):
         match block.groupdict():
-            case {"path": str(found)}:
-                path = found
+            case {"path": str(name)}:
+                path = name
             case {"language": "sh", "code": code}:
                 commands += code.splitlines()
             case {"language": "diff", "code": code}:

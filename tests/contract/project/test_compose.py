@@ -107,8 +107,8 @@ def test_every_listener_of_kafka_is_advertised_and_has_a_protocol() -> None:
     kafka = SERVICES["kafka"]["environment"]
     listeners = {part.partition(":")[0] for part in kafka["KAFKA_LISTENERS"].split(",")}
     protocols = {part.partition(":")[0] for part in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
-    advertised = {part.partition(":")[0] for part in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")}
-    assert protocols == listeners == advertised | {kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]}
+    advertised_listeners = {part.partition(":")[0] for part in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")}
+    assert protocols == listeners == advertised_listeners | {kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]}
 
 
 def test_the_image_is_built_in_stages_and_runs_without_root() -> None:

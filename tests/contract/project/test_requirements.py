@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import COMMANDS
-from infra.settings import Settings, read
+from infra.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "requirements.md").read_text()
@@ -74,7 +74,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize(("name", "default"), sorted(DEFAULTS))
 def test_defaults_are_those_of_the_documents(name: str, default: str) -> None:
-    assert read({name: default}) == Settings()
+    assert read_settings({name: default}) == Settings()
 
 
 PROOFS = sorted({proof for _, _, cells in rows() for proof in re.findall(r"`([^`]+)`", cells[3])})

@@ -31,22 +31,22 @@ class Case(NamedTuple):
 
     build: Callable[[Settings], Any]
     prefix: str = ""
-    parsed: frozenset[str] = frozenset()
+    parsed_fields: frozenset[str] = frozenset()
     """Fields that are not the setting's own value, but made of it."""
 
 
 CASES = {
-    "user": Case(core_params.user_params, parsed=frozenset({"triggers"})),
+    "user": Case(core_params.user_params, parsed_fields=frozenset({"triggers"})),
     "triggers": Case(
-        lambda settings: core_params.user_params(settings).triggers, "trigger_", parsed=frozenset({"schedule"})
+        lambda settings: core_params.user_params(settings).triggers, "trigger_", parsed_fields=frozenset({"schedule"})
     ),
     "signal": Case(core_params.signal_params),
     "rank": Case(core_params.rank_params),
     "llm blend": Case(core_params.llm_blend_params),
-    "prefetch": Case(core_params.prefetch_params, parsed=frozenset({"prompt_fields"})),
+    "prefetch": Case(core_params.prefetch_params, parsed_fields=frozenset({"prompt_fields"})),
     "push": Case(core_params.push_params, "push_"),
     "home": Case(core_params.home_mix, "shop_"),
-    "learner": Case(learner_params, parsed=frozenset({"user", "signal", "rank", "item_weights"})),
+    "learner": Case(learner_params, parsed_fields=frozenset({"user", "signal", "rank", "item_weights"})),
     "batches": Case(batch_limits),
 }
 SETTINGS = {spec.name: spec.default for spec in specifications()}
@@ -69,7 +69,7 @@ def changed(value: Any) -> Any:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_parameter_has_the_name_of_its_setting_and_no_default(case: Case) -> None:
-    specs = [spec for spec in fields(case.build(Settings())) if spec.name not in case.parsed]
+    specs = [spec for spec in fields(case.build(Settings())) if spec.name not in case.parsed_fields]
     without_default = {spec.name for spec in specs if spec.default is MISSING and spec.default_factory is MISSING}
     assert without_default == {spec.name for spec in specs if setting_of(case, spec.name)}
 
@@ -78,7 +78,7 @@ def test_a_parameter_has_the_name_of_its_setting_and_no_default(case: Case) -> N
 def test_a_parameter_has_the_value_of_its_setting(case: Case) -> None:
     names = {spec.name: setting_of(case, spec.name) for spec in fields(case.build(Settings()))}
     for field, setting in names.items():
-        if field in case.parsed or setting not in SETTINGS:
+        if field in case.parsed_fields or setting not in SETTINGS:
             continue
         settings = replace(Settings(), **{setting: changed(SETTINGS[setting])})
         assert getattr(case.build(settings), field) == getattr(settings, setting) != SETTINGS[setting], field

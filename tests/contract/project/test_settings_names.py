@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.settings import RENAMED, SECTIONS, Settings, read, seconds_by_name, specifications, title, variable
+from infra.settings import RENAMED, SECTIONS, Settings, read_settings, seconds_by_name, specifications, title, variable
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {variable(spec): spec.default for spec in specifications()}
@@ -28,7 +28,7 @@ def test_the_example_names_every_setting_and_nothing_else() -> None:
 
 
 def test_the_example_shows_the_defaults() -> None:
-    assert read({name: value for name, value in example().items() if name in SETTINGS}) == Settings()
+    assert read_settings({name: value for name, value in example().items() if name in SETTINGS}) == Settings()
 
 
 def test_music_and_movies_are_cached_for_half_an_hour() -> None:
@@ -57,9 +57,9 @@ def test_compose_hands_every_setting_to_the_application() -> None:
     ],
 )
 def test_documents_and_compose_group_the_settings_by_section(file: str, line: str) -> None:
-    hidden = NOT_IN_CONTAINERS if file == "docker-compose.yml" else set()
+    hidden_names = NOT_IN_CONTAINERS if file == "docker-compose.yml" else set()
     groups = {title(section): [variable(spec) for spec in fields(section)] for section in SECTIONS}
-    items = {heading: [name for name in names if name not in hidden] for heading, names in groups.items()}
+    items = {heading: [name for name in names if name not in hidden_names] for heading, names in groups.items()}
     expected = [word for heading, names in items.items() if names for word in (heading, *names)]
     words = ["".join(matches) for matches in re.findall(rf"^(?:{line})$", (ROOT / file).read_text(), re.MULTILINE)]
     assert [word for word in words if word in expected] == expected
@@ -79,8 +79,8 @@ def test_a_former_name_leads_to_a_setting_and_is_none_itself() -> None:
 
 def test_compose_publishes_the_ports_of_the_local_stack() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    published = dict(re.findall(r"127\.0\.0\.1:\$\{(\w+_PORT):-(\d+)\}:", text))
-    assert published == {name: str(SETTINGS[name]) for name in SETTINGS if name.endswith("_PORT")}
+    ports = dict(re.findall(r"127\.0\.0\.1:\$\{(\w+_PORT):-(\d+)\}:", text))
+    assert ports == {name: str(SETTINGS[name]) for name in SETTINGS if name.endswith("_PORT")}
 
 
 def test_what_compose_interpolates_is_a_setting_or_its_own() -> None:
@@ -91,7 +91,7 @@ def test_what_compose_interpolates_is_a_setting_or_its_own() -> None:
 def test_what_compose_sets_can_be_read() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     items = {name: str(value) for name, value in compose["services"]["api"]["environment"].items() if value is not None}
-    assert read(items).api_port == 8000
+    assert read_settings(items).api_port == 8000
 
 
 def test_no_other_module_reads_the_environment() -> None:

@@ -44,18 +44,18 @@ async def read_one(feeds: FeedStore, user_id: str = "u1") -> Any:
 
 
 async def test_feed_comes_back(feeds: FeedStore) -> None:
-    written = a_feed(propensities=[0.5, 0.25, 0.125])
-    assert await feeds.write([written]) == 1
+    feed = a_feed(propensities=[0.5, 0.25, 0.125])
+    assert await feeds.write([feed]) == 1
     stored_feed = await read_one(feeds)
     assert stored_feed.parts["trending"] == pytest.approx([0.9, 0.0, 0.1], abs=1e-3)
     assert stored_feed.parts["popular"] == pytest.approx([0.0, 0.5, 0.0], abs=1e-3)
-    assert replace(stored_feed, parts={}) == replace(written, parts={})
+    assert replace(stored_feed, parts={}) == replace(feed, parts={})
 
 
 async def test_what_the_language_model_said_comes_back(feeds: FeedStore) -> None:
-    written = a_feed(parts={}, ml_scores=[1.0, 0.5, 0.0], llm_scores={"i3": 0.85, "i1": 0.0})
-    await feeds.write([written])
-    assert await read_one(feeds) == written
+    feed = a_feed(parts={}, ml_scores=[1.0, 0.5, 0.0], llm_scores={"i3": 0.85, "i1": 0.0})
+    await feeds.write([feed])
+    assert await read_one(feeds) == feed
 
 
 async def test_feeds_come_back_in_the_order_asked(feeds: FeedStore) -> None:
@@ -260,10 +260,10 @@ async def test_reads_of_one_tick_are_one_command(redis: Redis) -> None:
 
 async def test_listener_hears_again_after_its_connection_was_cut(redis: Redis) -> None:
     feeds = RedisFeedStore(redis)
-    async with asyncio.timeout(20), feeds.listen("u1") as changed:
-        await heard(changed, feeds, a_feed())
+    async with asyncio.timeout(20), feeds.listen("u1") as change:
+        await heard(change, feeds, a_feed())
         await redis.client_kill_filter(_type="pubsub")
-        await heard(changed, feeds, a_feed(features_version=6))
+        await heard(change, feeds, a_feed(features_version=6))
     await feeds.close()
 
 

@@ -121,12 +121,15 @@ async def test_a_redis_that_hangs_is_left_alone_until_it_answers_again(server: t
             then = [await timed(http, f"/content?user_id=u{number}") for number in range(60)]
             took_s = time.monotonic() - began_s
             health, _ = await timed(http, "/health")
-            (stopped, _), (published, _) = (await timed(http, "/interaction/u1")), (await timed(http, "/metrics"))
+            (write_answer, _), (publish_answer, _) = (
+                (await timed(http, "/interaction/u1")),
+                (await timed(http, "/metrics")),
+            )
         await serves_again(http, "/health")
     assert {answer.status_code for answer, _ in (*first, *then)} == {503}
     assert took_s < 60 * TIMEOUT_S / 4  # each would wait by itself
     assert (health.status_code, health.json()["status"]) == (503, "down")
-    assert (stopped.status_code, published.status_code) == (503, 200)
+    assert (write_answer.status_code, publish_answer.status_code) == (503, 200)
 
 
 async def test_many_reads_at_once_wait_beside_each_other(server: tuple[str, int], client: Redis) -> None:

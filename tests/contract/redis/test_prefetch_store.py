@@ -53,9 +53,9 @@ def found(slot: PrefetchSlot = MUSIC, *, left_s: float = 60.0, **overrides: Any)
 
 async def test_an_answer_comes_back_and_is_wanted_no_more(store: PrefetchStore) -> None:
     assert await store.are_missing([MUSIC, HERE]) == [True, True]
-    written = found()
-    await store.write("u1", written)
-    assert await store.read("u1") == [written]
+    answer = found()
+    await store.write("u1", answer)
+    assert await store.read("u1") == [answer]
     assert await store.are_missing([MUSIC, HERE]) == [False, True]
 
 

@@ -71,12 +71,12 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
 async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserProfileStore) -> None:
     recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
     await portraits.write_inferred([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
-    stated = a_profile(categories=["music"])
-    await portraits.write_stated([a_profile(), stated])
+    new_profile = a_profile(categories=["music"])
+    await portraits.write_stated([a_profile(), new_profile])
     profile, stated_profile = await portraits.read("u1")
     assert profile is not None
     assert (profile.version, profile.topics, len(profile.recent)) == (2, {"jazz": 1.5}, 20)
-    assert stated_profile == stated
+    assert stated_profile == new_profile
     assert await portraits.read("nobody") == UserProfile(None, None)
 
 
@@ -112,10 +112,10 @@ async def test_who_follows_items_hears_which_have_changed(redis: Redis) -> None:
 
 async def test_experiments_come_newest_first_and_the_last_definition_holds(experiments: ExperimentStore) -> None:
     old, new = an_experiment(experiment_id="a"), an_experiment(experiment_id="b", occurred_at=T0_MS + 1)
-    changed: Experiment = an_experiment(experiment_id="a", status="running")
+    new_experiment: Experiment = an_experiment(experiment_id="a", status="running")
     await experiments.write([old, new])
-    await experiments.write([changed])
-    assert await experiments.read() == [new, changed]
+    await experiments.write([new_experiment])
+    assert await experiments.read() == [new, new_experiment]
     await experiments.write([])
 
 

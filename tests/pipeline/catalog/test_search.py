@@ -83,9 +83,9 @@ async def test_a_synonym_is_found_after_the_word_itself(connections: LazyPool) -
 
 async def test_a_misspelt_word_is_put_right(connections: LazyPool) -> None:
     answer = await a_shop_search(connections).find(ShopQuery(query="hedphones", limit=3))
-    assert answer.corrected == {"hedphones": "headphones"}
+    assert answer.corrections == {"hedphones": "headphones"}
     assert (answer.total, len(answer.item_ids)) == (7, 3)
-    assert not (await a_shop_search(connections).find(ShopQuery(query="headphones"))).corrected
+    assert not (await a_shop_search(connections).find(ShopQuery(query="headphones"))).corrections
 
 
 async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connections: LazyPool) -> None:
@@ -94,7 +94,7 @@ async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connecti
         await pool.execute("UPDATE words SET items = 90 WHERE word = 'wireless'")
         await pool.execute("UPDATE words SET word = 'wireles', stem = 'wirel' WHERE word = 'brass'")
         answer = await a_shop_search(connections).find(ShopQuery(query="wireles"))
-        assert (answer.corrected, answer.total) == ({"wireles": "wireless"}, 7)
+        assert (answer.corrections, answer.total) == ({"wireles": "wireless"}, 7)
     finally:
         await CatalogIndexer(pool, Subword()).rebuild_dictionary()
 

@@ -113,8 +113,8 @@ QUERIES = [
 async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, expected: list[str]) -> None:
     found_matches = await a_shop_search(connections).find(ShopQuery(query=query, limit=50))
     assert found_matches.item_ids == expected
-    listed = await PostgresCatalogListing(connections).find(CatalogFilter(words=[query]), limit=50)
-    assert sorted(listed) == sorted(expected)
+    found_ids = await PostgresCatalogListing(connections).find(CatalogFilter(words=[query]), limit=50)
+    assert sorted(found_ids) == sorted(expected)
     catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
     matches = await catalogue.search(HybridQuery(category="things", words=[query], limit=len(expected)))
     assert sorted(match.item_id for match in matches) == sorted(expected)

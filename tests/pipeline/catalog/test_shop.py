@@ -40,9 +40,17 @@ def a_file(path: Path) -> Path:
     with path.open("w", newline="") as text:
         rows = csv.writer(text)
         rows.writerow(COLUMNS)
-        for category, (filed, name) in KINDS.items():
+        for category, (topic, name) in KINDS.items():
             for number in range(8):
-                row = (product(category, number), f"{name} {number}", category, filed, 4.1, f"1,{number}00", "₹500")
+                row = (
+                    product(category, number),
+                    f"{name} {number}",
+                    category,
+                    topic,
+                    4.1,
+                    f"1,{number}00",
+                    "₹500",
+                )
                 rows.writerow((*row, f"₹{600 + 100 * number}"))
         rows.writerow((product("home", 99), "Nothing", "home", "", "", "", "cheap", ""))
     return path
@@ -97,10 +105,10 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
     await pipeline.publish(INTERACTIONS, clicks())
 
     async def kept() -> Any:
-        counted = (
+        counts = (
             "SELECT (SELECT count(*) FROM interactions) = $1 AND (SELECT items FROM words WHERE word = 'lighting') = 8"
         )
-        return await pool.fetchval(counted, 2 * USERS)
+        return await pool.fetchval(counts, 2 * USERS)
 
     await until(kept, what="products and clicks in the archive")
     await similarity_fit.fit(pool, datetime.now(UTC), features=10_000)
@@ -149,10 +157,10 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
             return {"AUDIO", "SHOES"} <= shown_categories and page
 
         mine = await until(personal, what="a home of their own")
-        personalized = ids(mine["personalized"])
-        assert personalized[0][:5] in ("AUDIO", "HOME0"), "what was clicked counts more than what was searched for"
-        assert product("audio", 0) not in personalized
-        assert product("home", 0) in personalized[:8], "it goes with what was clicked"
+        personal_ids = ids(mine["personalized"])
+        assert personal_ids[0][:5] in ("AUDIO", "HOME0"), "what was clicked counts more than what was searched for"
+        assert product("audio", 0) not in personal_ids
+        assert product("home", 0) in personal_ids[:8], "it goes with what was clicked"
 
         async def done() -> Any:
             page = (await got("/api/v1/interactions/interactions/user123"))["interactions"]

@@ -8,7 +8,7 @@ import signal
 import uvloop
 
 from cli.log import set_up
-from infra import settings
+from infra.settings import read_settings
 from streams.roles.push.push_role import run
 
 
@@ -17,10 +17,10 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    configured = settings.read()
-    set_up(configured)
-    clock = configured.millrace_home / "clock"
-    await run(configured, stop, now_ms=lambda: int(clock.read_text()))
+    settings = read_settings()
+    set_up(settings)
+    clock = settings.millrace_home / "clock"
+    await run(settings, stop, now_ms=lambda: int(clock.read_text()))
 
 
 if __name__ == "__main__":

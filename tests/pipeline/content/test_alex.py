@@ -78,14 +78,14 @@ class Alex:
 
     async def town(self, item_ids: Sequence[str], *, value: float, neighbours: int = 6) -> None:
         """Have some neighbours rate items."""
-        rated = [
+        ratings = [
             an_interaction(
                 user_id=f"neighbour-{n}", item_id=item_id, action="rate", value=value, occurred_at=self.now_ms
             )
             for n in range(neighbours)
             for item_id in item_ids
         ]
-        await self.pipeline.publish(INTERACTIONS, rated)
+        await self.pipeline.publish(INTERACTIONS, ratings)
 
         async def counted() -> bool:
             stats = await self.pipeline.stats()
@@ -106,11 +106,11 @@ class Alex:
         """Wait until what a trigger asked for lies in some slots of the cache, and return these."""
 
         async def there() -> dict[str, Any] | None:
-            cached = await self.cached()
-            return cached if all(slot in cached and cached[slot]["reason"] == reason for slot in slots) else None
+            answers = await self.cached()
+            return answers if all(slot in answers and answers[slot]["reason"] == reason for slot in slots) else None
 
-        cached = await until(there, what=f"the cache for {reason}")
-        contents = {slot: cached[slot] for slot in slots}
+        answers = await until(there, what=f"the cache for {reason}")
+        contents = {slot: answers[slot] for slot in slots}
         assert {(one["source"], one["fallback"]) for one in contents.values()} == {("llm", "")}
         return contents
 
@@ -127,8 +127,8 @@ class Alex:
             ]
             return decisions[-1] if decisions and status in ("", decisions[-1]["status"]) else None
 
-        decided: dict[str, Any] = await until(found, what=f"a decision on {item_id}")
-        return decided
+        last_decision: dict[str, Any] = await until(found, what=f"a decision on {item_id}")
+        return last_decision
 
     async def decisions(self) -> list[dict[str, Any]]:
         """Return what was decided on pushes, oldest first."""
@@ -142,14 +142,16 @@ async def alex(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
     async with AsyncExitStack() as exits:
         pipeline = await exits.enter_async_context(a_pipeline(stack, tmp_path_factory.mktemp("alex")))
         claude, fcm = FakeClaude(), FakeFcm()
-        services, pushed = [await exits.enter_async_context(double.serve()) for double in (claude, fcm)]
+        services, push_url = [await exits.enter_async_context(double.serve()) for double in (claude, fcm)]
         (port,) = free_ports(1)
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
         alex = Alex(pipeline, claude, fcm, await exits.enter_async_context(http))
         alex.at("2023-11-16 12:00")
         await pipeline.start_module("tests.pipeline.clock_worker")
         await pipeline.start_module(
-            "tests.pipeline.content.push_worker", FCM_BASE_URL=pushed, FCM_SERVICE_ACCOUNT=fcm.service_account(pushed)
+            "tests.pipeline.content.push_worker",
+            FCM_BASE_URL=push_url,
+            FCM_SERVICE_ACCOUNT=fcm.service_account(push_url),
         )
         await pipeline.start("fetch", LLM_BASE_URL=services, ANTHROPIC_API_KEY=KEY)
         await pipeline.start_api(port, ADMIN_TOKEN="admins-only")
@@ -191,13 +193,13 @@ async def test_alexs_friday_evening(alex: Alex) -> None:
     assert await alex.cached() == {}
 
     alex.at("2023-11-17 17:00")
-    cached = await alex.finds("friday-evening", *HERE, "music", "movies")
-    fetched = {listed_item["item_id"] for one in cached.values() for listed_item in one["items"]}
+    answers = await alex.finds("friday-evening", *HERE, "music", "movies")
+    prefetched_items = {listed_item["item_id"] for one in answers.values() for listed_item in one["items"]}
 
-    friday = await alex.feed(lambda feed: fetched <= {entry["item_id"] for entry in feed["items"]})
-    offered = [entry for entry in friday["items"] if entry["source"] == "prefetched"]
+    friday = await alex.feed(lambda feed: prefetched_items <= {entry["item_id"] for entry in feed["items"]})
+    offers = [entry for entry in friday["items"] if entry["source"] == "prefetched"]
     assert {("events", "jazz"), ("workshops", "cooking"), ("places", "hiking")} <= {
-        (entry["item"]["category"], topic) for entry in offered for topic in entry["item"]["topics"]
+        (entry["item"]["category"], topic) for entry in offers for topic in entry["item"]["topics"]
     }
     tonight, other, *_ = (entry for entry in by_topic(friday, "jazz") if entry["item"]["category"] == "events")
     assert friday["items"][0]["item_id"] == tonight["item_id"]
@@ -205,10 +207,10 @@ async def test_alexs_friday_evening(alex: Alex) -> None:
     masterclass = next(entry for entry in by_topic(friday, "cooking") if entry["item"]["category"] == "workshops")
     assert masterclass["reason"] == "Tomorrow, found for you"
 
-    clicked = await alex.does("click", tonight["item_id"])
+    click = await alex.does("click", tonight["item_id"])
     jazz = {entry["item_id"] for entry in by_topic(friday, "jazz")} - {tonight["item_id"], "song-jazz"}
-    assert sum(ranks(clicked, jazz)) < sum(ranks(friday, jazz)) - len(jazz)
-    assert clicked["items"][0]["item_id"] == other["item_id"]
+    assert sum(ranks(click, jazz)) < sum(ranks(friday, jazz)) - len(jazz)
+    assert click["items"][0]["item_id"] == other["item_id"]
 
     alex.at("2023-11-18 02:00")
     gala = an_item("jazz-gala", category="events", topics=["jazz", "concert"], created_at=alex.now_ms, **NEW_YORK)
@@ -223,19 +225,19 @@ async def test_alexs_friday_evening(alex: Alex) -> None:
     await alex.finds("saturday-morning", *HERE, "music", "movies")
     alex.at("2023-11-18 09:59")
     await alex.pipeline.pushed()
-    assert alex.fcm.delivered == []
+    assert alex.fcm.deliveries == []
     alex.at("2023-11-18 10:00")
     sent_decision = await alex.decision("jazz-gala", "sent")
     assert (sent_decision["title"], sent_decision["link"]) == (gala.title, "/item/jazz-gala")
     await alex.does("view", "film-art")
     await alex.pipeline.pushed()
-    assert [listed_item.message["data"]["item_id"] for listed_item in alex.fcm.delivered] == ["jazz-gala"]
+    assert [listed_item.message["data"]["item_id"] for listed_item in alex.fcm.deliveries] == ["jazz-gala"]
 
     alex.at("2023-11-18 20:00")
     await alex.sends("/location", **ROSSIO, occurred_at=alex.now_ms)
-    cached = await alex.finds("new-city", *THERE)
-    there = {listed_item["item_id"] for one in cached.values() for listed_item in one["items"]}
-    landed = await alex.feed(lambda feed: there <= {entry["item_id"] for entry in feed["items"]})
-    assert {entry["item"]["city"] for entry in landed["items"]} == {None, "Lisbon"}
+    answers = await alex.finds("new-city", *THERE)
+    there = {listed_item["item_id"] for one in answers.values() for listed_item in one["items"]}
+    arrival_feed = await alex.feed(lambda feed: there <= {entry["item_id"] for entry in feed["items"]})
+    assert {entry["item"]["city"] for entry in arrival_feed["items"]} == {None, "Lisbon"}
     assert len(alex.claude.requests) == len(await alex.pipeline.read(LLM_CALLS)) == 5 + 5 + 3
     assert await alex.pipeline.dead_letters() == []

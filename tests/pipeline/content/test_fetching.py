@@ -127,11 +127,11 @@ async def test_the_model_answers_with_new_items_which_are_cached(pool: asyncpg.P
     async with a_rig(pool, redis) as rig:
         content = await rig.answer(event_id="r1")
         new = {item.item_id: item for item in rig.publisher.values_of(ITEMS)}
-        [cached] = await rig.store.read("u1")
+        [answer] = await rig.store.read("u1")
     assert (content.source, content.fallback, content.request_id) == ("llm", "", "r1")
-    assert [suggested.item_id for suggested in content.items] == list(new)
+    assert [one.item_id for one in content.items] == list(new)
     assert {(item.city, item.private) for item in new.values()} == {("New York", True)}
-    assert (cached.items, cached.place, cached.request_id) == (content.items, NEW_YORK, "r1")
+    assert (answer.items, answer.place, answer.request_id) == (content.items, NEW_YORK, "r1")
     assert content.prompt_version == FETCHERS["events"].prompt_version
     assert content.prompt_hash == rig.calls[0].prompt_hash
     assert 0 < await redis.pttl(f"prefetch:u1:events:{NEW_YORK}") <= 3_600_000
@@ -162,30 +162,30 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
     async with a_rig(pool, redis, **fields) as rig:
         rig.claude.permanent_fault = fault
         content = await rig.answer(words=["jazz"])
-        [cached] = await rig.store.read("u1")
+        [answer] = await rig.store.read("u1")
     assert (content.source, content.fallback) == ("catalogue", reason)
     assert [(item.item_id, item.reason) for item in content.items] == [
         *(("big-band", "You like jazz"), ("marathon", "Near you")),
     ]
-    assert (cached.source, cached.fallback, cached.items) == ("catalogue", reason, content.items)
+    assert (answer.source, answer.fallback, answer.items) == ("catalogue", reason, content.items)
     assert len(rig.claude.requests) == sum(call.attempts for call in rig.calls) == requests
     assert [call.outcome for call in rig.calls] == [reason] * bool(requests)
-    assert (rig.fetching.answered, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
+    assert (rig.fetching.answer_counts, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
     assert rig.publisher.values_of(ITEMS) == []
 
 
-@pytest.mark.parametrize(("fault", "dropped", "offered"), [("flawed", 1, 6), ("cut_short", 1, 5)])
+@pytest.mark.parametrize(("fault", "dropped_count", "item_count"), [("flawed", 1, 6), ("cut_short", 1, 5)])
 async def test_what_is_usable_of_a_flawed_answer_becomes_items(
-    pool: asyncpg.Pool, redis: Redis, fault: Fault, dropped: int, offered: int
+    pool: asyncpg.Pool, redis: Redis, fault: Fault, dropped_count: int, item_count: int
 ) -> None:
     async with a_rig(pool, redis) as rig:
         rig.claude.permanent_fault = fault
         content = await rig.answer()
         new = rig.publisher.values_of(ITEMS)
-    assert (content.source, content.fallback, len(content.items)) == ("llm", "", offered)
+    assert (content.source, content.fallback, len(content.items)) == ("llm", "", item_count)
     assert [item.attributes["year"] for item in new] == [str(1950 + len(item.title.split(",")[0])) for item in new]
     [call] = rig.calls
-    assert (call.outcome, call.dropped, len(call.problems)) == ("answered", dropped, dropped)
+    assert (call.outcome, call.dropped, len(call.problems)) == ("answered", dropped_count, dropped_count)
 
 
 async def test_after_failures_in_a_row_the_model_is_left_alone(pool: asyncpg.Pool, redis: Redis) -> None:
@@ -240,7 +240,7 @@ async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool:
         content = await rig.answer()
         new = [item.title for item in rig.publisher.values_of(ITEMS)]
     assert content.items[0].item_id == "ours"
-    assert "theirs" not in [suggested.item_id for suggested in content.items]
+    assert "theirs" not in [one.item_id for one in content.items]
     assert "Midnight Big Band, New York" in new
     assert len(new) == len(content.items) - 1
 
@@ -251,7 +251,7 @@ async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: R
         first, *_ = mine = rig.publisher.values_of(ITEMS)
         await rig.items.write([*mine[1:], replace(first, title="As the catalogue has it", private=False)])
         content = await rig.answer(user_id="u2")
-    assert [suggested.item_id for suggested in content.items] == [item.item_id for item in mine]
+    assert [one.item_id for one in content.items] == [item.item_id for item in mine]
     assert rig.publisher.values_of(ITEMS) == mine, "neither published anew nor made private again"
 
 

@@ -100,8 +100,10 @@ class Story:
             [feed] = await self.feeds.read(["alex"])
             if feed is None:
                 return None
-            fetched = {item for item, source in zip(feed.items, feed.sources, strict=True) if source == "prefetched"}
-            return feed if names <= fetched else None
+            prefetched_items = {
+                item for item, source in zip(feed.items, feed.sources, strict=True) if source == "prefetched"
+            }
+            return feed if names <= prefetched_items else None
 
         feed: Feed = await until(is_served, timeout_s=DEADLINE_S, what=f"a feed with {names}")
         return feed
@@ -123,8 +125,8 @@ async def test_a_trigger_becomes_content_in_the_cache_and_items_in_the_feed(pipe
         await story.goes_to(BROADWAY)
         await story.asks("t1")  # within the window: merged with that of the place
         content = await story.content(2)
-        cached = await story.cached(2)
-        assert set(cached) == set(content) == {"places", "music"}
+        answers = await story.cached(2)
+        assert set(answers) == set(content) == {"places", "music"}
         assert {(one.source, one.fallback, one.reason) for one in content.values()} == {("llm", "", "new-city")}
         items = {one.item_id for one in content["places"].items}
         feed = await story.feed_with(items)
@@ -135,9 +137,9 @@ async def test_a_trigger_becomes_content_in_the_cache_and_items_in_the_feed(pipe
         requests = await pipeline.read(FETCH_REQUESTS)
         assert (len(requests), len({request.trigger_id for request in requests})) == (2, 1)
         await story.goes_to(ROSSIO)
-        moved = await story.content(3)
-        assert moved["places"].cell == around(ROSSIO)
-        there = await story.feed_with({one.item_id for one in moved["places"].items})
+        new_content = await story.content(3)
+        assert new_content["places"].cell == around(ROSSIO)
+        there = await story.feed_with({one.item_id for one in new_content["places"].items})
         assert not items & set(there.items)
         assert not {"museum"} & set(there.items)
         assert len(claude.requests) == 3  # music is cached still, wherever alex is
@@ -159,8 +161,8 @@ async def test_without_a_key_the_catalogue_answers_and_says_why(pipeline: Pipeli
     assert {(one.source, one.fallback) for one in content.values()} == {("catalogue", "no_key")}
     assert [one.item_id for one in content["places"].items] == ["museum"]
     assert {one.reason for one in content["music"].items} == {"You like jazz"}
-    cached = await story.cached(2)
-    assert {one.fallback for one in cached.values()} == {"no_key"}
+    answers = await story.cached(2)
+    assert {one.fallback for one in answers.values()} == {"no_key"}
     await story.feed_with({"museum"})
 
 

@@ -93,14 +93,14 @@ class World:
 
     async def publish(self, user_id: str, **new: float) -> Feed:
         """Publish a feed in which new items have some scores, by id."""
-        scored = sorted([*zip(OLD, SCORES, strict=True), *new.items()], key=lambda pair: -pair[1])
+        scores = sorted([*zip(OLD, SCORES, strict=True), *new.items()], key=lambda pair: -pair[1])
         feed = a_feed(
             user_id=user_id,
             features_version=next(_versions),
-            items=[item_id for item_id, _ in scored],
-            scores=[score for _, score in scored],
-            sources=["trending"] * len(scored),
-            reasons=["Because you like jazz"] * len(scored),
+            items=[item_id for item_id, _ in scores],
+            scores=[score for _, score in scores],
+            sources=["trending"] * len(scores),
+            reasons=["Because you like jazz"] * len(scores),
             parts={},
         )
         await self.pipeline.publish(FEEDS, [feed])
@@ -109,7 +109,7 @@ class World:
     def delivered(self, user_id: str) -> list[str]:
         """Return the items, or titles, that reached a user's phone."""
         messages = [
-            push_message.message for push_message in self.fcm.delivered if push_message.token == f"phone of {user_id}"
+            push_message.message for push_message in self.fcm.deliveries if push_message.token == f"phone of {user_id}"
         ]
         return [message["data"].get("item_id", message["notification"]["title"]) for message in messages]
 
@@ -186,7 +186,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours", "sent")
     await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
-    assert len({message.notification_id for message in world.fcm.delivered}) == 2
+    assert len({message.notification_id for message in world.fcm.deliveries}) == 2
     assert await world.decisions("bo") == [], "of those without a device nothing is decided"
 
 
@@ -203,7 +203,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     await world.comes_to("kim", "sent", "sent")
     await world.pipeline.pushed()
     assert world.delivered("kim") == ["Hello", "Hello again", "Hello again"]
-    ids = [message.notification_id for message in world.fcm.delivered if message.token == "phone of kim"]
+    ids = [message.notification_id for message in world.fcm.deliveries if message.token == "phone of kim"]
     assert ids[1] == ids[2] != ids[0]
 
 
@@ -235,7 +235,7 @@ async def test_a_device_belongs_to_its_last_user_though_workers_are_killed(world
         await world.http.post("/push/send", json={"user_id": user_id, "title": f"For {user_id}"})
     for user_id in users:
         await world.comes_to(user_id, "sent" if user_id == "ada" else "unregistered")
-    messages = [push_message.message for push_message in world.fcm.delivered if push_message.token == phone["token"]]
+    messages = [push_message.message for push_message in world.fcm.deliveries if push_message.token == phone["token"]]
     assert [message["notification"]["title"] for message in messages] == ["For ada"]
     await world.http.post("/push/unregister", json={"user_id": "ada", "token": phone["token"]})
 

@@ -85,11 +85,11 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
             await pipeline.publish(INTERACTIONS, [own])
             await until(partial(is_ranked, own), what="the reader's feed")
             trainer.send_signal(signal.SIGCONT)
-    judged = lists_of(events, items)
+    lists = lists_of(events, items)
     unlike = {
-        event_id: (list(zip(feed.items, feed.scores, strict=True))[: K + 2], judged[event_id])
+        event_id: (list(zip(feed.items, feed.scores, strict=True))[: K + 2], lists[event_id])
         for event_id, feed in read.items()
-        if judged[event_id] != feed.items[:K]
+        if lists[event_id] != feed.items[:K]
     }
     assert not unlike
     assert len({tuple(feed.items[:K]) for feed in read.values()}) > ROUNDS // 2, "lists differ among readers and times"
@@ -101,7 +101,7 @@ def lists_of(events: list[Interaction], items: list[Item]) -> dict[str, list[str
     for item in items:
         blend.learner.catalog.apply_item(item)
     stream = of_dataset(Dataset(name="a day", items=items, profiles=[], interactions=events), repeats=False)
-    outcome = replay(blend, stream, "as-served", part="all", delays=DELAYS)
+    outcome = replay(blend, stream, "as-served", split="all", delays=DELAYS)
     return {
         events[index].event_id: [stream.items[item] for item in outcome.top[row].tolist()]
         for index, row in zip(outcome.event_index.tolist(), outcome.list_index.tolist(), strict=True)

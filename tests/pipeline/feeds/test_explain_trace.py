@@ -64,29 +64,29 @@ async def test_a_feed_is_explained_and_its_event_traced(pipeline: Pipeline) -> N
 
     await pipeline.publish(INTERACTIONS, [event])
     bad = a_click("u1", "i2")
-    encoded = pipeline.registry.codec(Interaction).encode(bad)
-    pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", struct.pack(">bI", 0, 987_654) + encoded[5:])
+    data = pipeline.registry.codec(Interaction).encode(bad)
+    pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", struct.pack(">bI", 0, 987_654) + data[5:])
     change = a_profile_update(event_id=str(uuid.uuid4()), user_id="u1", muted=["movies"], occurred_at=clock.now_ms())
     await pipeline.publish(PROFILE_UPDATES, [change])
     await pipeline.settle()
-    await _check_other_fates(pipeline, repeated=event.event_id, dead=bad.event_id, change=change.event_id)
+    await _check_other_fates(pipeline, repeat=event.event_id, dead=bad.event_id, change=change.event_id)
 
 
 async def _check_trace(pipeline: Pipeline, event: Interaction) -> None:
     async def archived() -> bool:
-        traced = await report(pipeline, "trace", event.event_id)
-        return bool(traced["hops"][-1]["note"] == "in PostgreSQL")
+        trace = await report(pipeline, "trace", event.event_id)
+        return bool(trace["hops"][-1]["note"] == "in PostgreSQL")
 
     await until(archived, what="the archive")
-    traced = await report(pipeline, "trace", event.event_id, "--user", "u1", "--since", "10min")
-    assert traced == await report(pipeline, "trace", event.event_id)
-    assert (traced["user_id"], traced["state"], traced["repeats"]) == ("u1", "served", [])
-    hops = {hop["step"]: hop for hop in traced["hops"]}
+    trace = await report(pipeline, "trace", event.event_id, "--user", "u1", "--since", "10min")
+    assert trace == await report(pipeline, "trace", event.event_id)
+    assert (trace["user_id"], trace["state"], trace["repeats"]) == ("u1", "served", [])
+    hops = {hop["step"]: hop for hop in trace["hops"]}
     assert list(hops) == ["occurred", "appended", "folded", "ranked", "stored", "published", "archived"]
     topics = {step: hop["topic"] for step, hop in hops.items() if hop["topic"]}
     assert topics == {"appended": "interactions.v1", "folded": "features.v1", "published": "feeds.v1"}
     assert hops["occurred"]["at"] == event.occurred_at
-    assert 0 <= traced["total_ms"] == hops["published"]["at"] - hops["appended"]["at"] < 60_000
+    assert 0 <= trace["total_ms"] == hops["published"]["at"] - hops["appended"]["at"] < 60_000
     [features] = [one for one in await pipeline.read(FEATURES) if one.watermark == event.occurred_at][:1]
     assert features.recent[0].item_id == "i31"
 
@@ -99,15 +99,15 @@ async def _check_trace(pipeline: Pipeline, event: Interaction) -> None:
 
 
 async def _check_explanation(pipeline: Pipeline) -> None:
-    explained = await report(pipeline, "explain", "u1", "i31")
-    assert explained["comparison"]["is_equal"], explained["comparison"]
-    assert explained["explanation"]["removed_by"] == ["seen"]
-    assert explained["served"]["position"] == explained["explanation"]["position"]
+    explanation = await report(pipeline, "explain", "u1", "i31")
+    assert explanation["comparison"]["is_equal"], explanation["comparison"]
+    assert explanation["explanation"]["removed_by"] == ["seen"]
+    assert explanation["served"]["position"] == explanation["explanation"]["position"]
 
     [feed] = [one for one in (await pipeline.newest(FEEDS)).values() if one.user_id == "u1"]
-    explained = await report(pipeline, "explain", "u1", feed.items[2])
-    item = explained["explanation"]
-    assert (item["outcome"], item["position"], explained["served"]["position"]) == ("ranked", 3, 3)
+    explanation = await report(pipeline, "explain", "u1", feed.items[2])
+    item = explanation["explanation"]
+    assert (item["outcome"], item["position"], explanation["served"]["position"]) == ("ranked", 3, 3)
     assert sum(share["contribution"] for share in item["features"]) == pytest.approx(feed.scores[2], abs=1e-4)
     assert item["reason"] == feed.reasons[2]
 
@@ -123,15 +123,15 @@ async def _check_explanation(pipeline: Pipeline) -> None:
     assert "does not answer" in away
 
 
-async def _check_other_fates(pipeline: Pipeline, *, repeated: str, dead: str, change: str) -> None:
-    traced = await report(pipeline, "trace", repeated)
-    assert (traced["state"], len(traced["repeats"])) == ("served", 1)
-    traced = await report(pipeline, "trace", dead)
-    assert traced["state"] == "dead_letter"
-    assert "user.decode, unknown_schema" in traced["detail"]
-    traced = await report(pipeline, "trace", change)
-    assert traced["state"] == "served"
-    steps = [hop["step"] for hop in traced["hops"]]
+async def _check_other_fates(pipeline: Pipeline, *, repeat: str, dead: str, change: str) -> None:
+    trace = await report(pipeline, "trace", repeat)
+    assert (trace["state"], len(trace["repeats"])) == ("served", 1)
+    trace = await report(pipeline, "trace", dead)
+    assert trace["state"] == "dead_letter"
+    assert "user.decode, unknown_schema" in trace["detail"]
+    trace = await report(pipeline, "trace", change)
+    assert trace["state"] == "served"
+    steps = [hop["step"] for hop in trace["hops"]]
     assert steps == ["occurred", "appended", "merged", "folded", "ranked", "stored", "published"]
-    muted = await report(pipeline, "explain", "u1", "i1")
-    assert muted["explanation"]["removed_by"][0] == "muted"
+    explanation = await report(pipeline, "explain", "u1", "i1")
+    assert explanation["explanation"]["removed_by"][0] == "muted"

@@ -48,20 +48,20 @@ class Shop:
         content = await self.get("/content", user_id="ann")
         fallback = await self.get("/content", user_id="nobody")
         results = await self.get("/results/ann")
-        recommended = await self.get("/api/v1/recommendations", user_id="ann", limit=50)
-        searched = await self.get("/search", q="jazz", limit=50)
+        recommendations = await self.get("/api/v1/recommendations", user_id="ann", limit=50)
+        matches = await self.get("/search", q="jazz", limit=50)
         nothing = await self.get("/search", q="qwxzzyk", limit=50)
         home = await self.get("/recommendations/home", user_id="ann", response_limit=60)
         shop_search = await self.get("/recommendations/search", query="jazz")
         similar = await self.get(f"/recommendations/product/{IDS[7]}", response_limit=60)
-        listed = await self.get("/api/v1/content", limit=50)
+        contents = await self.get("/api/v1/content", limit=50)
         alike = await self.get(f"/api/v1/content/{IDS[7]}/similar", threshold=0, limit=50)
         return {
             "content": [one["item_id"] for one in content.get("items", [])],
             "fallback": [one["item_id"] for one in fallback.get("items", [])],
             "results": [one["item_id"] for group in results.get("categories", []) for one in group["items"]],
-            "recommendations": [one["content_id"] for one in recommended.get("recommendations", [])],
-            "search": [one["item_id"] for one in searched.get("results", [])],
+            "recommendations": [one["content_id"] for one in recommendations.get("recommendations", [])],
+            "search": [one["item_id"] for one in matches.get("results", [])],
             "nothing found": [one["item_id"] for one in nothing.get("results", [])],
             "personalized": [one["id"] for one in home.get("personalized", [])],
             "trending": [one["id"] for one in home.get("trending", [])],
@@ -70,7 +70,7 @@ class Shop:
             "diverse": [one["id"] for one in home.get("diverse_picks", [])],
             "shop search": [one["id"] for one in shop_search.get("results", [])],
             "similar": [one["id"] for one in similar.get("similar", [])],
-            "catalogue": [one["content_id"] for one in listed.get("content", [])],
+            "catalogue": [one["content_id"] for one in contents.get("content", [])],
             "alike": [one["content_id"] for one in alike.get("similar", [])],
         }
 

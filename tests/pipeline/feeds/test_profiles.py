@@ -142,10 +142,10 @@ async def test_a_whole_profile_of_another_producer_and_changes_meet(world: World
 
 
 async def test_what_was_stated_before_there_was_an_owner_is_kept(world: World) -> None:
-    stated = a_profile(
+    profile = a_profile(
         user_id="old", categories=["film"], city="Oslo", segment="x", occurred_at=clock.now_ms() - 60_000
     )
-    await world.pipeline.publish(PROFILES, [stated])
+    await world.pipeline.publish(PROFILES, [profile])
     worker = await world.pipeline.start("feed,log,trainer")
     await world.pipeline.settle()
     assert await world.pipeline.stop(worker) == 0

@@ -51,16 +51,16 @@ async def test_ratings_of_ten_points_are_dead_letters_at_five_and_count_at_ten(p
     await pipeline.publish(ITEMS, [an_item(low), an_item(high)])
     worker = await pipeline.start("feed")
     await pipeline.publish(INTERACTIONS, [*ratings(high, 9.0), *ratings(low, 5.0)])
-    refused = await until(letters, what="a dead letter of each rating above the scale")
-    assert {(letter.stage, letter.reason) for letter in refused} == {("user.fold", "out_of_range")}
-    assert "from 0 to 5, not 9; RATING_SCALE" in refused[0].detail
+    refusals = await until(letters, what="a dead letter of each rating above the scale")
+    assert {(letter.stage, letter.reason) for letter in refusals} == {("user.fold", "out_of_range")}
+    assert "from 0 to 5, not 9; RATING_SCALE" in refusals[0].detail
     fives = await until(lambda: rated(low), what="the ratings on the scale")
     assert fives.rating_sum == USERS
     assert high not in await pipeline.stats()
     assert await pipeline.stop(worker) == 0
 
     await pipeline.start("feed", RATING_SCALE="10")
-    status, _, err = await pipeline.millrace("dead-letters", "replay", *[letter.letter_id for letter in refused])
+    status, _, err = await pipeline.millrace("dead-letters", "replay", *[letter.letter_id for letter in refusals])
     assert status == 0, err
     nines = await until(lambda: rated(high), what="the ratings that were sent again")
     assert nines.rating_sum == pytest.approx(USERS * 0.9)

@@ -79,7 +79,7 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
     redis = pipeline.redis
     feeds = await RedisFeedStore(redis).read(USERS)
     everyones = (await RedisFeedStore(redis).read([DEFAULT_FEED]))[0]
-    portraits, pushes, logged = RedisUserProfileStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
+    portraits, pushes, interaction_log = RedisUserProfileStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
     charts = RedisChartStore(redis)
     return {
         "feeds": dict(zip(USERS, feeds, strict=True)),
@@ -88,7 +88,7 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
         "portraits": {user: await portraits.read(user) for user in USERS},
         "devices": {user: await pushes.read_devices(user) for user in USERS},
         "notifications": {user: await pushes.read_notifications(user, 100) for user in USERS},
-        "logged": {user: await logged.read(user) for user in USERS},
+        "logged": {user: await interaction_log.read(user) for user in USERS},
         "trending": await charts.read(None, limit=100),
         "by category": {name: await charts.read(name, limit=100) for name in ("c0", "c1", "c2")},
         "experiments": await RedisExperimentStore(redis).read(),
@@ -100,11 +100,13 @@ async def whole(pipeline: Pipeline) -> dict[str, Any]:
 
     async def found() -> dict[str, Any] | None:
         now = await shown(pipeline)
-        charted = sum(map(len, now["by category"].values())) == len(now["trending"]) == len(THINGS)
+        are_charts_full = sum(map(len, now["by category"].values())) == len(now["trending"]) == len(THINGS)
         parts = [*now["feeds"].values(), *now["devices"].values(), *now["items"], now["everyone"], now["experiments"]]
         parts.append(now["notifications"][USERS[0]])
-        stated = all(portrait.inferred and portrait.stated for portrait in now["portraits"].values())
-        return now if charted and stated and all(parts) and all(now["logged"].values()) else None
+        are_profiles_full = all(
+            portrait.inferred_profile and portrait.stated_profile for portrait in now["portraits"].values()
+        )
+        return now if are_charts_full and are_profiles_full and all(parts) and all(now["logged"].values()) else None
 
     snapshot: dict[str, Any] = await until(found, what="everything in Redis")
     return snapshot
@@ -133,7 +135,7 @@ async def test_a_redis_that_was_emptied_is_filled_again_by_itself(pipeline: Pipe
     now = await whole(pipeline)
     for user, feed in now["feeds"].items():
         assert feed.features_version > before["feeds"][user].features_version
-    assert all(len(logged) == 6 for logged in now["logged"].values())
+    assert all(len(events) == 6 for events in now["logged"].values())
 
 
 async def test_deleted_items_do_not_come_back(pipeline: Pipeline) -> None:

@@ -133,7 +133,7 @@ def rated(data: Dataset) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-async def crashed(stack: Addresses, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> End:
+async def end_after_crashes(stack: Addresses, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> End:
     async with replaying(stack, tmp_path_factory.mktemp("crashed"), data, kills=3) as pipeline:
         return await end(pipeline, data)
 
@@ -147,19 +147,19 @@ async def pipeline(
 
 
 @pytest.fixture(scope="module")
-async def undisturbed(pipeline: Pipeline, data: Dataset) -> End:
+async def end_without_crash(pipeline: Pipeline, data: Dataset) -> End:
     return await end(pipeline, data)
 
 
 @pytest.fixture(scope="module")
-async def fitted(pipeline: Pipeline, data: Dataset, undisturbed: End) -> End:
+async def end_after_fit(pipeline: Pipeline, data: Dataset, end_without_crash: End) -> End:
     version = await pipeline.fit(timeout_s=WITHIN_S)
     assert version.status == SERVING
     return await end(pipeline, data)
 
 
 @pytest.fixture(scope="module")
-async def repeated(pipeline: Pipeline, data: Dataset, fitted: End) -> End:
+async def end_after_repeat(pipeline: Pipeline, data: Dataset, end_after_fit: End) -> End:
     await pipeline.publish(INTERACTIONS, data.interactions)
     return await end(pipeline, data)
 
@@ -171,26 +171,26 @@ def expected(data: Dataset) -> Iterator[Future[dict[str, Feed]]]:
         yield beside.submit(evaluated, data)
 
 
-async def test_three_crashes_change_nothing(crashed: End, undisturbed: End) -> None:
-    assert_same(crashed, undisturbed)
+async def test_three_crashes_change_nothing(end_after_crashes: End, end_without_crash: End) -> None:
+    assert_same(end_after_crashes, end_without_crash)
 
 
-async def test_every_event_is_accounted_for_and_every_user_has_a_feed(undisturbed: End, data: Dataset) -> None:
-    folded = sum(features.event_count for features in undisturbed.features.values())
-    assert folded + undisturbed.dead_letters == len(data.interactions)
-    assert set(undisturbed.feeds) == {event.user_id for event in data.interactions}
-    assert all(len(feed.items) == 50 for feed in undisturbed.feeds.values())
+async def test_every_event_is_accounted_for_and_every_user_has_a_feed(end_without_crash: End, data: Dataset) -> None:
+    event_count = sum(features.event_count for features in end_without_crash.features.values())
+    assert event_count + end_without_crash.dead_letters == len(data.interactions)
+    assert set(end_without_crash.feeds) == {event.user_id for event in data.interactions}
+    assert all(len(feed.items) == 50 for feed in end_without_crash.feeds.values())
 
 
 async def test_the_pipeline_ends_with_the_lists_of_the_evaluation(
-    expected: Future[dict[str, Feed]], fitted: End
+    expected: Future[dict[str, Feed]], end_after_fit: End
 ) -> None:
     """Compare everyone's feed.
 
     The catalogue and the profiles are there from the start on both sides; a fit lets an item in once the stream has
     passed the time it was created, which in this data is that of its first rating, when evaluation lets it in.
     """
-    lists, feeds = await asyncio.wrap_future(expected), fitted.feeds
+    lists, feeds = await asyncio.wrap_future(expected), end_after_fit.feeds
     assert feeds.keys() == lists.keys()
     others = [user_id for user_id, feed in lists.items() if feeds[user_id].items != feed.items]
     unlike = [user_id for user_id in others if not alike(feeds[user_id], lists[user_id])]
@@ -206,8 +206,8 @@ async def test_the_pipeline_ends_with_the_lists_of_the_evaluation(
     assert not unlike
 
 
-async def test_publishing_everything_twice_changes_nothing(repeated: End, fitted: End) -> None:
-    assert_same(repeated, fitted)
+async def test_publishing_everything_twice_changes_nothing(end_after_repeat: End, end_after_fit: End) -> None:
+    assert_same(end_after_repeat, end_after_fit)
 
 
 def assert_same(actual_end: End, expected: End) -> None:

@@ -41,9 +41,11 @@ async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -
 async def scoring(pipeline: Pipeline, url: str, **settings: Any) -> AsyncIterator[None]:
     """Run the role that asks the model."""
     fields = {"anthropic_api_key": KEY, "llm_base_url": url, "llm_max_retries": 0, "llm_timeout_s": 60.0}
-    configured = pipeline.addresses.apply_to(replace(Settings(), **(fields | {"llm_score_interval_s": 0.0} | settings)))
+    role_settings = pipeline.addresses.apply_to(
+        replace(Settings(), **(fields | {"llm_score_interval_s": 0.0} | settings))
+    )
     stop = asyncio.Event()
-    running = asyncio.create_task(score.run(configured, stop))
+    running = asyncio.create_task(score.run(role_settings, stop))
     try:
         yield
     finally:
@@ -106,9 +108,9 @@ async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline
         assert third.features_version == second.features_version
         assert third.generated_at > second.generated_at
         assert sorted(third.items) == sorted(second.items) != third.items != second.items
-        for item, combined, ml in zip(third.items, third.scores, third.ml_scores, strict=True):
+        for item, total, ml in zip(third.items, third.scores, third.ml_scores, strict=True):
             llm = third.llm_scores.get(item)
-            assert combined == pytest.approx(ml if llm is None else 0.6 * ml + 0.4 * llm, abs=1e-3)
+            assert total == pytest.approx(ml if llm is None else 0.6 * ml + 0.4 * llm, abs=1e-3)
         assert {item for item, llm in scores.items() if llm > 0.4} == JAZZ & set(scores)
 
         request_count = len(double.requests)

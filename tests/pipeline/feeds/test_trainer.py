@@ -119,8 +119,8 @@ async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline
     assert version.reason.startswith("worse: NDCG@10")
     newest = await pipeline.newest(MODEL_VERSIONS)
     assert (newest[MODEL].version, newest[MODEL].status) == ("clairvoyant", SERVING)
-    refused = newest[REFUSED_MODEL]
-    assert (refused.version, refused.status, refused.reason) == (version.version, REFUSED, version.reason)
+    refusal = newest[REFUSED_MODEL]
+    assert (refusal.version, refusal.status, refusal.reason) == (version.version, REFUSED, version.reason)
     assert (await pipeline.board()).serving == "clairvoyant"
     assert not await tastes_of(pipeline)
     status, out, _ = await pipeline.millrace("train", "--json")
@@ -131,13 +131,13 @@ def clairvoyant() -> ModelVersion:
     """Return weights that were told the outcomes over and over."""
     learner = Learner(learner_params(Settings()))
     outcomes: list[Any] = []
-    learner.on_outcome = lambda look, chosen: outcomes.append((look, chosen))
+    learner.on_outcome = lambda look, choice: outcomes.append((look, choice))
     for number in range(ITEM_COUNT):
         learner.catalog.apply_item(an_item(f"i{number}", category=f"c{number % 5}", topics=[], created_at=T0_MS - 1))
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
-    for look, chosen in 30 * outcomes[-180:]:
-        learner.blender.learn(look.features, chosen, look.query.context, among=look.is_admissible)
+    for look, choice in 30 * outcomes[-180:]:
+        learner.blender.learn(look.features, choice, look.query.context, among=look.is_admissible)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
     )
@@ -183,9 +183,9 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
     )
     transport = httpx.ASGITransport(create_app(Settings(), clients))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        called = await http.post("/retrain")
-        assert called.status_code == 202
-        version = await pipeline.fitted(called.json()["event_id"])
+        answer = await http.post("/retrain")
+        assert answer.status_code == 202
+        version = await pipeline.fitted(answer.json()["event_id"])
         body = (await http.get("/metrics/models")).json()
     assert (body["model"], body["serving"]) == (MODEL, version.version)
     assert body["versions"][0]["metrics"] == body["metrics"] == version.metrics
@@ -217,8 +217,8 @@ async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline)
     await pipeline.start("trainer", **at_once)
     await until(follows, what="another trainer")
     after = await clicked("u3", "i4", T0_MS + 2 * 10**9, f"{fit.version}+2")
-    moved = sum(one != other for one, other in zip(before.weights, after.weights, strict=True))
-    assert 0 < moved <= 4 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
+    changes = sum(one != other for one, other in zip(before.weights, after.weights, strict=True))
+    assert 0 < changes <= 4 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
     assert max(abs(one - other) for one, other in zip(before.weights, after.weights, strict=True)) <= 0.1 + 1e-9
 
 

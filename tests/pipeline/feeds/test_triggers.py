@@ -41,10 +41,10 @@ async def known(pipeline: Pipeline) -> int:
 async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_killed(pipeline: Pipeline) -> None:
     pipeline.set_clock(local_ms("2023-11-16 12:00", "UTC"))
     zones = {"alex": "America/New_York", "bea": "Europe/Lisbon", "gone": "Europe/Lisbon", "far": None}
-    stated = [
+    profiles = [
         a_profile(user_id=user_id, timezone=zone, occurred_at=T0_MS - 20 * DAY_MS) for user_id, zone in zones.items()
     ]
-    await pipeline.publish(PROFILES, stated)
+    await pipeline.publish(PROFILES, profiles)
     await pipeline.publish(INTERACTIONS, [an_interaction(user_id=user_id) for user_id in ("alex", "bea", "far")])
     worker = await pipeline.start_module("tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo")
 
@@ -119,8 +119,8 @@ async def test_a_given_list_is_ranked_by_a_worker_and_the_feed_stays(pipeline: P
         key = KEY + reranked(Trigger(event_id=body["event_id"], user_id="alex", kind="rerank", occurred_at=0))
         assert 0 < await pipeline.redis.ttl(key) <= RERANKED_TTL_S
         assert {**await get("/content"), "age_ms": 0} == {**before, "age_ms": 0}
-        aggregated = await get("/interaction/aggregate/alex")
-        assert (aggregated["actions"], aggregated["categories"]) == ({"like": 3}, {"c0": 3})
+        aggregate = await get("/interaction/aggregate/alex")
+        assert (aggregate["actions"], aggregate["categories"]) == ({"like": 3}, {"c0": 3})
         by_category = (await get("/results/alex"))["categories"]
         assert {group["category"] for group in by_category} == {"c0", "c1", "c2"}
 

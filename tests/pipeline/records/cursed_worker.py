@@ -7,7 +7,7 @@ import signal
 
 import uvloop
 
-from infra import settings
+from infra.settings import read_settings
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.roles.feed.feed_role import run
 
@@ -27,7 +27,7 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings.read(), stop, catalog_snapshot=CursedSnapshot())
+    await run(read_settings(), stop, catalog_snapshot=CursedSnapshot())
 
 
 if __name__ == "__main__":

@@ -46,10 +46,12 @@ def clicks(user_ids: Iterable[str], item_id: str = "i1") -> list[Interaction]:
 
 async def assert_fresh(pipeline: Pipeline, count: int) -> None:
     """Everybody's events are folded, and their feeds are of their newest features."""
-    folded = await pipeline.features()
-    assert {user_id: folded[user_id].event_count for user_id in USERS} == dict.fromkeys(USERS, count)
+    features_by_user = await pipeline.features()
+    assert {user_id: features_by_user[user_id].event_count for user_id in USERS} == dict.fromkeys(USERS, count)
     feeds = await RedisFeedStore(pipeline.redis).read(USERS)
-    assert [feed and feed.features_version for feed in feeds] == [folded[user_id].version for user_id in USERS]
+    assert [feed and feed.features_version for feed in feeds] == [
+        features_by_user[user_id].version for user_id in USERS
+    ]
 
 
 async def test_a_thousand_long_ids_of_one_user_stop_nobody(pipeline: Pipeline) -> None:
@@ -60,10 +62,10 @@ async def test_a_thousand_long_ids_of_one_user_stop_nobody(pipeline: Pipeline) -
         await pipeline.publish(INTERACTIONS, clicks(USERS))
     await pipeline.settle()
     await assert_fresh(pipeline, 6)
-    folded = (await pipeline.features())[HOSTILE]
-    assert folded.event_count == 2_000
-    assert len(pipeline.registry.codec(FEATURES.record).encode(folded)) < MIB // 2
-    assert folded.seen[-1] == LONG[-1], "the newest are known"
+    user_features = (await pipeline.features())[HOSTILE]
+    assert user_features.event_count == 2_000
+    assert len(pipeline.registry.codec(FEATURES.record).encode(user_features)) < MIB // 2
+    assert user_features.seen[-1] == LONG[-1], "the newest are known"
     assert await pipeline.dead_letters() == []
 
     async def counted() -> bool:
@@ -112,10 +114,10 @@ async def test_stated_and_fetched_lists_make_no_record_too_large(pipeline: Pipel
     await pipeline.publish(INTERACTIONS, clicks([*USERS, HOSTILE]))
     await pipeline.settle()
     await assert_fresh(pipeline, 1)
-    folded = (await pipeline.features())[HOSTILE]
-    assert folded.preferred == half[: len(folded.preferred)]
-    assert folded.muted == half[::-1][: len(folded.muted)]
-    assert len(pipeline.registry.codec(FEATURES.record).encode(folded)) < MIB // 2
+    user_features = (await pipeline.features())[HOSTILE]
+    assert user_features.preferred == half[: len(user_features.preferred)]
+    assert user_features.muted == half[::-1][: len(user_features.muted)]
+    assert len(pipeline.registry.codec(FEATURES.record).encode(user_features)) < MIB // 2
     letters = await pipeline.dead_letters()
     assert [(letter.topic, letter.reason) for letter in letters] == [(PROFILES.name, "too_large")], (
         "merged ones are less"

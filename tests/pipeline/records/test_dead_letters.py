@@ -54,7 +54,7 @@ async def test_a_letter_is_listed_shown_and_sent_again(pipeline: Pipeline) -> No
         return [x.headers.get("millrace-replayed-from") for x in letters] == [letter_id.encode()]
 
     await until(back, what="the message fails again, as a new letter that says where it came from")
-    listed = await millrace(pipeline, "dead-letters", "list", "--json")
-    assert [json.loads(line)["value"] for line in listed.splitlines()] == [json.loads(line)["value"]]
-    assert json.loads(listed.splitlines()[0])["headers"].keys() == {"trace", "millrace-replayed-from"}
+    lines = await millrace(pipeline, "dead-letters", "list", "--json")
+    assert [json.loads(line)["value"] for line in lines.splitlines()] == [json.loads(line)["value"]]
+    assert json.loads(lines.splitlines()[0])["headers"].keys() == {"trace", "millrace-replayed-from"}
     assert await pipeline.stop(worker) == 0

@@ -107,6 +107,8 @@ async def test_any_compression_is_read(pipeline: Pipeline) -> None:
         await producer.send_and_wait(INTERACTIONS.name, codec.encode(event), key=user_id.encode())
         await producer.stop()
     await pipeline.settle()
-    folded = {user_id: user_features.event_count for user_id, user_features in (await pipeline.features()).items()}
-    assert {user_id: folded.get(user_id) for user_id in users} == dict.fromkeys(users, 1)
+    event_counts = {
+        user_id: user_features.event_count for user_id, user_features in (await pipeline.features()).items()
+    }
+    assert {user_id: event_counts.get(user_id) for user_id in users} == dict.fromkeys(users, 1)
     assert await pipeline.stop(worker) == 0

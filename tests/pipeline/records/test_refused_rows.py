@@ -161,13 +161,13 @@ async def test_long_titles_cities_and_kinds_of_other_scripts_stop_neither_archiv
 
 async def test_an_item_that_cannot_be_indexed_becomes_a_dead_letter_and_others_are_found(pipeline: Pipeline) -> None:
     worker = await pipeline.start("archive")
-    cursed = an_item("cursed", title="Cursed", city="Lisbon")
+    bad_item = an_item("cursed", title="Cursed", city="Lisbon")
     async with refusing(pipeline, "catalogue", "NEW.item_id = 'cursed' AND NEW.document <> ''", "54000"):
-        await pipeline.publish(ITEMS, [cursed, *(an_item(f"i{n}", title="Blue Train") for n in range(5))])
+        await pipeline.publish(ITEMS, [bad_item, *(an_item(f"i{n}", title="Blue Train") for n in range(5))])
         await until_rows(pipeline, "SELECT item_id FROM catalogue", 6)
         [letter] = await letters(pipeline, 1)
     assert (letter.key, letter.stage, letter.reason) == (b"cursed", "archive.index", "store_refused")
-    assert pipeline.registry.codec(Item).decode(letter.value) == cursed
+    assert pipeline.registry.codec(Item).decode(letter.value) == bad_item
     [city] = await rows(pipeline, "SELECT city_key FROM catalogue WHERE item_id = 'cursed'")
     assert city == "lisbon pt 14", "what is at a place stays there"
     await pipeline.publish(ITEMS, [an_item("later", title="Blue Train")])
@@ -195,16 +195,19 @@ async def test_keys_that_redis_refuses_to_write_stop_no_role(pipeline: Pipeline)
     await pipeline.settle()
     stages = await until(refused_stages(pipeline, {"rank.write", "log.write"}), what="letters of both roles")
     assert stages <= {"rank.write", "log.write"}
-    [served] = await RedisFeedStore(redis).read(["good"])
-    assert served is not None
-    assert served.features_version == (await pipeline.features())["good"].version
+    [stored_feed] = await RedisFeedStore(redis).read(["good"])
+    assert stored_feed is not None
+    assert stored_feed.features_version == (await pipeline.features())["good"].version
 
     async def read() -> bool:
-        logged = await RedisInteractionLog(redis).read("good")
+        events = await RedisInteractionLog(redis).read("good")
         portrait = await RedisUserProfileStore(redis).read("good")
         devices = await RedisPushStore(redis).read_devices("good")
         return (
-            len(logged) == 3 and portrait.inferred is not None and portrait.stated is not None and devices is not None
+            len(events) == 3
+            and portrait.inferred_profile is not None
+            and portrait.stated_profile is not None
+            and devices is not None
         )
 
     await until(read, what="everything of the other user")

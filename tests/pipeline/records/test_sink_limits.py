@@ -94,7 +94,7 @@ class World:
             RedisShopStore(redis),
             addresses.apply_to(Settings()),
         )
-        self.refused: list[tuple[str, str]] = []
+        self.refusals: list[tuple[str, str]] = []
         self._offset = 0
 
     async def archived(self, topic: Topic, values: Sequence[Any]) -> None:
@@ -116,7 +116,7 @@ class World:
         return [f"{letter.stage}: {letter.detail}" for letter in self.broker.newest(DEAD_LETTERS).values()]
 
     async def _refuse(self, row: Any, error: Exception) -> None:
-        self.refused.append((row["item_id"], str(error)))
+        self.refusals.append((row["item_id"], str(error)))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     while await world.indexing.step():
         pass
     await world.indexing.rebuild_dictionary()
-    assert (world.letters(), world.refused) == ([], [])
+    assert (world.letters(), world.refusals) == ([], [])
     catalogue = HybridSearch(world.pool, encoder="subwords", radius_km=50.0, hides_out_of_stock=True)
     matches = await catalogue.search(HybridQuery(category="music", words=["train"], limit=1_000))
     assert plain.item_id in {match.item_id for match in matches}
@@ -316,7 +316,7 @@ async def test_any_items_within_the_limits_are_archived_and_indexed(world: World
     await world.archived(ITEMS, given_items)
     while await world.indexing.step():
         pass
-    assert (world.letters(), world.refused) == ([], [])
+    assert (world.letters(), world.refusals) == ([], [])
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

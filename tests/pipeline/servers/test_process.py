@@ -72,10 +72,10 @@ async def test_a_process_that_ends_before_it_serves_shows_its_log(tmp_path: Path
 
     code = "raise SystemExit('the disk is on fire')"
     child = Child("thing", python(code), check, home=tmp_path, on_step=lambda _: None)
-    with pytest.raises(OperatorError, match="the disk is on fire") as caught:
+    with pytest.raises(OperatorError, match="the disk is on fire") as exc_info:
         await child.start(within_s=DEADLINE_S)
-    assert "ended with code 1" in caught.value.problem
-    assert "thing.log" in caught.value.remedy
+    assert "ended with code 1" in exc_info.value.problem
+    assert "thing.log" in exc_info.value.remedy
     await child.stop()
 
 
@@ -162,14 +162,14 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
 
 async def test_a_server_that_answers_no_more_is_ended_and_started_again(tmp_path: Path) -> None:
     hung: set[int] = set()
-    returned: list[int | None] = []
+    return_codes: list[int | None] = []
 
     async def check() -> None:
         if child.pid in hung:
             await asyncio.sleep(60)
 
     async def come_back() -> None:
-        returned.append(child.pid)
+        return_codes.append(child.pid)
 
     child = Child(
         *("thing", python(WAITS), check),
@@ -185,8 +185,8 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(tmp_path
     await until(lambda: child.looks >= 10)  # twice as many checks as may fail
     assert child.pid == first
     hung.add(first)
-    await until(lambda: bool(returned))
-    assert returned == [child.pid] != [first]
+    await until(lambda: bool(return_codes))
+    assert return_codes == [child.pid] != [first]
     await child.stop()
 
 
@@ -228,12 +228,12 @@ async def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
 
 
 async def test_what_a_process_needs_is_prepared_before_every_start(tmp_path: Path) -> None:
-    prepared: list[int] = []
+    calls: list[int] = []
     steps: list[Step] = []
 
     async def prepare() -> None:
-        prepared.append(len(prepared))
-        if len(prepared) == 2:
+        calls.append(len(calls))
+        if len(calls) == 2:
             raise OSError("the disk is full")
 
     child = Child("thing", python(WAITS), home=tmp_path, on_step=steps.append, prepare=prepare)
@@ -241,7 +241,7 @@ async def test_what_a_process_needs_is_prepared_before_every_start(tmp_path: Pat
     assert child.pid is not None
     psutil.Process(child.pid).kill()
     await until(lambda: states(steps).count("ready") == 2)
-    assert len(prepared) == 3
+    assert len(calls) == 3
     assert any("the disk is full" in step.detail for step in steps)
     await child.stop()
 

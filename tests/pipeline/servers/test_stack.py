@@ -223,11 +223,11 @@ async def test_a_set_address_that_nobody_answers_at_is_said(
 ) -> None:
     (port,) = free_ports(1)
     settings = replace(stack.apply_to(Settings()), **{field: nowhere.format(port=port)})
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as exc_info:
         await LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=show).start()
-    assert str(port) in caught.value.problem
-    assert field.upper() in caught.value.remedy
-    assert "secret" not in str(caught.value)
+    assert str(port) in exc_info.value.problem
+    assert field.upper() in exc_info.value.remedy
+    assert "secret" not in str(exc_info.value)
 
 
 async def test_a_busy_port_stops_the_start_and_leaves_nothing(stack: Addresses, tmp_path: Path) -> None:
@@ -236,9 +236,9 @@ async def test_a_busy_port_stops_the_start_and_leaves_nothing(stack: Addresses, 
         server.bind((HOST, 0))
         server.listen()
         ports = replace(Ports.free(), redis=server.getsockname()[1])
-        with pytest.raises(OperatorError, match=f"Port {ports.redis}, which Redis needs") as caught:
+        with pytest.raises(OperatorError, match=f"Port {ports.redis}, which Redis needs") as exc_info:
             await LocalStack(tmp_path, settings=settings, ports=ports, on_step=show).start()
-    assert "REDIS_PORT" in caught.value.remedy
+    assert "REDIS_PORT" in exc_info.value.remedy
     assert processes_of(tmp_path) == []
     async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as addresses:
         assert str(ports.redis) in addresses.redis_url
@@ -335,11 +335,11 @@ async def test_lost_passwords_are_made_anew_and_taken_over(stack: Addresses, tmp
 
 
 async def test_topics_that_do_not_fit_are_named(stack: Addresses) -> None:
-    stamped, unstamped = {"message.timestamp.type": "LogAppendTime"}, {"message.timestamp.type": "CreateTime"}
+    append_time, create_time = {"message.timestamp.type": "LogAppendTime"}, {"message.timestamp.type": "CreateTime"}
     admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap_servers})
-    for future in admin.create_topics([NewTopic("misfit.v1", 2, 1, config=unstamped)]).values():
+    for future in admin.create_topics([NewTopic("misfit.v1", 2, 1, config=create_time)]).values():
         await asyncio.to_thread(future.result)
-    with pytest.raises(OperatorError) as caught:
-        await create(stack.kafka_bootstrap_servers, [BrokerTopic("misfit.v1", 8, stamped)])
-    assert "misfit.v1 has 2 partitions, not 8" in caught.value.problem
-    assert "message.timestamp.type=CreateTime, not LogAppendTime" in caught.value.problem
+    with pytest.raises(OperatorError) as exc_info:
+        await create(stack.kafka_bootstrap_servers, [BrokerTopic("misfit.v1", 8, append_time)])
+    assert "misfit.v1 has 2 partitions, not 8" in exc_info.value.problem
+    assert "message.timestamp.type=CreateTime, not LogAppendTime" in exc_info.value.problem

@@ -73,8 +73,8 @@ async def test_the_lag_of_a_group_is_what_it_has_not_read(
     group = uuid.uuid4().hex
     consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap_servers, "group.id": group})
     ends = [consumer.get_watermark_offsets(TopicPartition(PROFILES.name, number)) for number in range(8)]
-    committed = [TopicPartition(PROFILES.name, number, end) for number, (_, end) in enumerate(ends)]
-    await asyncio.to_thread(consumer.commit, offsets=committed, asynchronous=False)
+    offsets = [TopicPartition(PROFILES.name, number, end) for number, (_, end) in enumerate(ends)]
+    await asyncio.to_thread(consumer.commit, offsets=offsets, asynchronous=False)
     consumer.close()
     await publisher.publish(PROFILES, [a_profile(user_id=f"{group}-{n}") for n in range(7)])
     assert (await status.read(stack.apply_to(Settings()))).lag[group] == {PROFILES.name: 7}
@@ -172,8 +172,8 @@ async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
     number = next(n for n, (low, high) in ends.items() if high - low >= 10)
     low, high = ends[number]
     await asyncio.to_thread(consumer.commit, offsets=[TopicPartition(AUDITS.name, number, low + 3)], asynchronous=False)
-    [deleted] = admin.delete_records([TopicPartition(AUDITS.name, number, high - 2)]).values()
-    await asyncio.to_thread(deleted.result)
+    [deletion] = admin.delete_records([TopicPartition(AUDITS.name, number, high - 2)]).values()
+    await asyncio.to_thread(deletion.result)
     count = high - 2 - (low + 3)
 
     current_status = await status.read(of(stack))

@@ -62,11 +62,11 @@ async def addresses_of(up: Process) -> dict[str, str]:
     async with asyncio.timeout(DEADLINE_S):
         line = await up.stdout.readline()
     assert line, (await up.communicate())[1].decode()
-    printed: dict[str, str] = json.loads(line)
-    body: dict[str, str] = json.loads(await asyncio.to_thread(Path(printed["addresses"]).read_bytes))
+    addresses: dict[str, str] = json.loads(line)
+    body: dict[str, str] = json.loads(await asyncio.to_thread(Path(addresses["addresses"]).read_bytes))
     for name, url in body.items():
-        assert printed[name] == masked(url)
-    return printed | body
+        assert addresses[name] == masked(url)
+    return addresses | body
 
 
 def passwords(home: Path) -> list[str]:

@@ -46,27 +46,27 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
     one = SchemaReference("millrace.Action", "millrace.Action", 1)
     direct = registered(client, "team-a.clicks-value", schema, one)
     # A type that refers to another one, which both are in other subjects.
-    wrapped = {"type": "record", "name": "Shown", "namespace": "millrace", "fields": [
+    wrapper = {"type": "record", "name": "Shown", "namespace": "millrace", "fields": [
         {"name": "what", "type": "millrace.Action", "default": "unknown"}]}  # fmt: skip
-    registered(client, "millrace.Shown", wrapped, one)
+    registered(client, "millrace.Shown", wrapper, one)
     more = copy.deepcopy(schema)
     more["fields"].append({"name": "shown", "type": ["null", "millrace.Shown"], "default": None})
     both = [SchemaReference("millrace.Shown", "millrace.Shown", 1), one]
-    nested = registered(client, "team-b.clicks-value", more, *both)
-    other = registered(client, "team-c.things-value", wrapped | {"name": "Thing"}, one)
+    indirect = registered(client, "team-b.clicks-value", more, *both)
+    other = registered(client, "team-c.things-value", wrapper | {"name": "Thing"}, one)
 
     worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")
     ours = pipeline.registry.codec(Interaction)
-    bodies = {direct: b"", nested: b"\x00", other: b""}  # the end of the body: the field that is null
+    bodies = {direct: b"", indirect: b"\x00", other: b""}  # the end of the body: the field that is null
     for schema_id, end in bodies.items():
         event = an_interaction(event_id=f"e{schema_id}", user_id="u1", item_id=f"i{schema_id}", action="save")
         data = struct.pack(">bI", 0, schema_id) + ours.encode(event)[5:] + end
         pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", data)
     await pipeline.publisher.flush()
     await pipeline.settle()
-    folded = (await pipeline.features())["u1"]
-    assert (folded.event_count, folded.counts) == (2, {"save": 2})
-    assert {recent_item.item_id for recent_item in folded.recent} == {f"i{direct}", f"i{nested}"}
+    user_features = (await pipeline.features())["u1"]
+    assert (user_features.event_count, user_features.counts) == (2, {"save": 2})
+    assert {recent_item.item_id for recent_item in user_features.recent} == {f"i{direct}", f"i{indirect}"}
     letters = [(letter.stage, letter.reason, letter.detail) for letter in await pipeline.dead_letters()]
     assert letters == [("user.decode", "wrong_record", "'millrace.Thing' is not a millrace.Interaction")]
     assert worker.returncode is None

@@ -132,11 +132,11 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
         await asyncio.to_thread(out.commit, INTERACTIONS, clicks(USERS, f"tx-{number}"))
         await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone", 50))
     await pipeline.settle()
-    folded = await pipeline.features()
-    assert {user: folded[user].event_count for user in USERS} == dict.fromkeys(USERS, 3)
-    assert {user: folded[user].segment for user in USERS} == dict.fromkeys(USERS, "")
-    counted = {item: entries.counts for item, entries in (await pipeline.stats()).items() if item.startswith("tx")}
-    assert counted == {f"tx-{n}": {"click": len(USERS)} for n in (1, 2, 3)}
+    features_by_user = await pipeline.features()
+    assert {user: features_by_user[user].event_count for user in USERS} == dict.fromkeys(USERS, 3)
+    assert {user: features_by_user[user].segment for user in USERS} == dict.fromkeys(USERS, "")
+    counts = {item: entries.counts for item, entries in (await pipeline.stats()).items() if item.startswith("tx")}
+    assert counts == {f"tx-{n}": {"click": len(USERS)} for n in (1, 2, 3)}
 
     async def in_the_archive() -> bool:
         return await archived(pipeline) == 3 * len(USERS)

@@ -312,8 +312,8 @@ async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tm
             out.produce(topic, b"lost" * 2_500, partition=0)
         out.flush()
         admin = AdminClient({"bootstrap.servers": servers})
-        for deleted in admin.delete_records([TopicPartition(topic, 0, 650)]).values():
-            deleted.result(30)
+        for deletion in admin.delete_records([TopicPartition(topic, 0, 650)]).values():
+            deletion.result(30)
         out.produce(topic, b"new", partition=0)
         out.flush()
 

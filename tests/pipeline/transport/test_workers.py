@@ -40,7 +40,7 @@ async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> N
     ]
     await pipeline.start("feed", worker_id="a")
     await pipeline.settle()
-    doomed = await pipeline.start("feed", worker_id="b")
+    worker = await pipeline.start("feed", worker_id="b")
     half = PARTITIONS // 2
 
     async def shared() -> bool:
@@ -48,7 +48,7 @@ async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> N
 
     await until(shared, what="two workers with half the partitions each")
     await pipeline.publish(INTERACTIONS, events[:10_000])
-    await pipeline.kill(doomed)
+    await pipeline.kill(worker)
     await pipeline.publish(INTERACTIONS, events[10_000:])
 
     async def alone() -> bool:

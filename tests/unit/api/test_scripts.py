@@ -17,14 +17,14 @@ COMPOSED, DECOMPOSED = "José", "Jose\u0301"
 JSON = {"content-type": "application/json"}
 
 
-@pytest.mark.parametrize("escaped", [False, True])
-async def test_an_id_is_one_however_it_is_composed(escaped: bool) -> None:
+@pytest.mark.parametrize("is_escaped", [False, True])
+async def test_an_id_is_one_however_it_is_composed(is_escaped: bool) -> None:
     world = World()
     body = an_interaction_body(user_id=DECOMPOSED, item_id=f"i {DECOMPOSED}", context={DECOMPOSED: DECOMPOSED})
     async with world.http() as http:
-        answer = await http.post("/interaction", content=json.dumps(body, ensure_ascii=escaped), headers=JSON)
+        answer = await http.post("/interaction", content=json.dumps(body, ensure_ascii=is_escaped), headers=JSON)
         batch = {"interactions": [body]}
-        many = await http.post("/interaction/batch", content=json.dumps(batch, ensure_ascii=escaped), headers=JSON)
+        many = await http.post("/interaction/batch", content=json.dumps(batch, ensure_ascii=is_escaped), headers=JSON)
     assert (answer.status_code, many.status_code) == (202, 202)
     for event in world.publisher.values_of(INTERACTIONS):
         assert (event.user_id, event.item_id, event.context) == (COMPOSED, f"i {COMPOSED}", {COMPOSED: COMPOSED})
@@ -112,10 +112,10 @@ async def test_a_whole_surrogate_pair_is_a_character() -> None:
 )
 async def test_labels_hold_what_people_read_in_their_one_form(text: str, expected_text: str) -> None:
     world = World()
-    stated: dict[str, Any] = {name: [text] for name in ("categories", "topics", "muted")}
+    lists: dict[str, Any] = {name: [text] for name in ("categories", "topics", "muted")}
     async with world.http() as http:
-        assert (await http.post("/profile", json={"user_id": "ann", "city": text} | stated)).status_code == 202
-        put = await http.put("/api/v1/user-profile/ann/preferences", json=stated)
+        assert (await http.post("/profile", json={"user_id": "ann", "city": text} | lists)).status_code == 202
+        put = await http.put("/api/v1/user-profile/ann/preferences", json=lists)
         fields = {"user_id": "ann", "title": text, "category": text}
         assert (await http.post("/push/send", json=fields)).status_code == 202
     profile, _ = world.publisher.values_of(PROFILE_UPDATES)

@@ -37,7 +37,7 @@ def test_a_save_runs_the_tests_of_the_saved_file(tmp_path: Path) -> None:
     for folder in ("topics", "tests/unit/topics", "site"):
         (root / folder).mkdir(parents=True)
     runs: list[list[Path]] = []
-    stop, ended = threading.Event(), threading.Event()
+    stop, end = threading.Event(), threading.Event()
 
     def run(tests: list[Path]) -> None:
         runs.append(tests)
@@ -47,7 +47,7 @@ def test_a_save_runs_the_tests_of_the_saved_file(tmp_path: Path) -> None:
         for number in range(ATTEMPTS):
             (root / "site" / "page.py").write_text(str(number))
             (root / "topics" / "topic.py").write_text(f"NUMBER = {number}\n")
-            if ended.wait(0.05):
+            if end.wait(0.05):
                 return
         stop.set()
 
@@ -56,6 +56,6 @@ def test_a_save_runs_the_tests_of_the_saved_file(tmp_path: Path) -> None:
     try:
         run_on_change(run, root, stop)
     finally:
-        ended.set()
+        end.set()
         saving.join()
     assert runs[:1] == [[Path("tests/unit/topics")]]

@@ -26,14 +26,14 @@ class Failing:
     def __init__(self, app: ASGIApp, faults: list[int | str]) -> None:
         self._app, self._faults = app, faults
         self.request_count = 0
-        self._changed = asyncio.Condition()
+        self._change = asyncio.Condition()
         self.headers = Headers()
         """Those of the newest request."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._changed:
+        async with self._change:
             self.request_count += 1
-            self._changed.notify_all()
+            self._change.notify_all()
         self.headers = Headers(scope=scope)
         fault = self._faults.pop(0) if self._faults else None
         if isinstance(fault, int):
@@ -48,8 +48,8 @@ class Failing:
 
     async def until_asked(self, times: int) -> None:
         """Wait until so many requests have come."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.request_count >= times)
+        async with self._change:
+            await self._change.wait_for(lambda: self.request_count >= times)
 
 
 def _lost(send: Send) -> Send:

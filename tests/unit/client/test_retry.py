@@ -8,13 +8,13 @@ from millrace_client.error import response_error
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "paused"), [("3", 3.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
+    ("retry_after", "pause_s"), [("3", 3.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
 )
-def test_pauses_are_those_asked_for_or_grow(retry_after: str, paused: float | None) -> None:
+def test_pauses_are_those_asked_for_or_grow(retry_after: str, pause_s: float | None) -> None:
     error = response_error(httpx2.Response(503, headers={"retry-after": retry_after}))
     pauses = [Retry(initial_pause_s=1.0, max_pause_s=3.0).pause_s(attempt, error) for attempt in (1, 2, 3, 4)]
-    if paused is not None:
-        assert pauses == [paused] * 4
+    if pause_s is not None:
+        assert pauses == [pause_s] * 4
     assert all(low / 2 <= pause <= 3.0 for low, pause in zip((1, 2, 3, 3), pauses, strict=True))
 
 

@@ -185,7 +185,7 @@ def test_a_spot_is_known_by_its_point_or_by_its_name() -> None:
 
 def test_names_of_any_length_are_compared_and_long_ones_are_not_remembered() -> None:
     name = "漢" * 1_024
-    remembered = _spot.cache_info().currsize
+    cache_size = _spot.cache_info().currsize
     assert not is_far({"city": name}, {"city": name})
     assert is_far({"city": name}, {"city": name[1:]})
-    assert _spot.cache_info().currsize == remembered
+    assert _spot.cache_info().currsize == cache_size

@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parents[3] / "examples"
 
 def test_each_example_is_listed_and_says_how_to_run_it() -> None:
     programs = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py")}
-    listed = set(re.findall(r"\]\((\w[\w/]*\.py)\)", (FOLDER / "README.md").read_text()))
-    assert listed == programs
+    names = set(re.findall(r"\]\((\w[\w/]*\.py)\)", (FOLDER / "README.md").read_text()))
+    assert names == programs
     for name in programs:
         assert f"    python examples/{name}" in (FOLDER / name).read_text(), name
 
@@ -68,9 +68,9 @@ def test_an_installed_fetcher_can_be_enabled(tmp_path: Path) -> None:
     assert "books" not in FETCHERS
     site = install(FOLDER / "own_fetcher", tmp_path)
     program = (
-        "from infra.settings import read\n"
+        "from infra.settings import read_settings\n"
         "from streams.runtime.core_params import fetchers\n"
-        "print(fetchers(read({'FETCH_CATEGORIES': 'books=60'}))['books'].prompt_version)"
+        "print(fetchers(read_settings({'FETCH_CATEGORIES': 'books=60'}))['books'].prompt_version)"
     )
     process = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False

@@ -22,11 +22,11 @@ def test_a_set_address_holds(tmp_path: Path) -> None:
 
 
 def test_without_a_stack_the_missing_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as exc_info:
         resolve_addresses(Settings(millrace_home=tmp_path, redis_url="redis://elsewhere/0"))
-    assert "DATABASE_URL" in caught.value.problem
-    assert "REDIS_URL" not in caught.value.problem
-    assert "millrace up" in caught.value.remedy
+    assert "DATABASE_URL" in exc_info.value.problem
+    assert "REDIS_URL" not in exc_info.value.problem
+    assert "millrace up" in exc_info.value.remedy
 
 
 def test_with_every_address_set_no_stack_is_asked_for(tmp_path: Path) -> None:

@@ -159,8 +159,8 @@ async def test_a_copy_of_an_event_that_counted_is_a_repeat() -> None:
     await stack.rank(version)
     trace = await traced(stack, "e")
     assert (trace.state, trace.repeats) == ("served", [str(second)])
-    appended = trace.hops[1]
-    assert (appended.topic, appended.partition, appended.offset) == first
+    hop = trace.hops[1]
+    assert (hop.topic, hop.partition, hop.offset) == first
 
 
 async def test_a_repeat_whose_original_is_older_than_the_search_is_a_duplicate() -> None:
@@ -241,10 +241,10 @@ def test_a_header_names_events_in_the_form_of_dead_letter_ids() -> None:
     ],
 )
 def test_features_include_an_event_follow_it_or_say_nothing(offsets: Any, expected: str) -> None:
-    folded = [EventPosition("a.v1", 0, offset) for offset in offsets]
-    assert relation(folded, EventPosition("a.v1", 0, 7)) == expected
-    assert relation(folded, EventPosition("b.v1", 0, 7)) == "other"
-    assert relation(folded, EventPosition("a.v1", 1, 7)) == "other"
+    positions = [EventPosition("a.v1", 0, offset) for offset in offsets]
+    assert relation(positions, EventPosition("a.v1", 0, 7)) == expected
+    assert relation(positions, EventPosition("b.v1", 0, 7)) == "other"
+    assert relation(positions, EventPosition("a.v1", 1, 7)) == "other"
 
 
 async def test_the_user_agent_names_each_event_that_changed_a_user_once() -> None:

@@ -24,12 +24,12 @@ def occupied_port() -> Iterator[int]:
 
 
 def test_a_taken_port_is_refused_with_what_to_do_and_who_holds_it(occupied_port: int) -> None:
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as exc_info:
         require_free(occupied_port, name="Redis", port_setting="REDIS_PORT", url_setting="REDIS_URL")
-    assert str(occupied_port) in caught.value.problem
-    assert f"(pid {os.getpid()})" in caught.value.problem
-    assert "REDIS_PORT" in caught.value.remedy
-    assert "REDIS_URL" in caught.value.remedy
+    assert str(occupied_port) in exc_info.value.problem
+    assert f"(pid {os.getpid()})" in exc_info.value.problem
+    assert "REDIS_PORT" in exc_info.value.remedy
+    assert "REDIS_URL" in exc_info.value.remedy
 
 
 def test_a_free_port_is_accepted() -> None:
@@ -50,9 +50,9 @@ def test_free_ports_differ_and_are_free() -> None:
 
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match=r"GB free; the local stack needs 1000000000\.0 GB") as caught:
+    with pytest.raises(OperatorError, match=r"GB free; the local stack needs 1000000000\.0 GB") as exc_info:
         require_space(tmp_path / "home", free_bytes=10**18)
-    assert "MILLRACE_HOME" in caught.value.remedy
+    assert "MILLRACE_HOME" in exc_info.value.remedy
 
 
 def test_enough_room_is_accepted_and_the_folder_made(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_download_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
     def download(_: Path) -> None:
         raise tarfile.ReadError("no archive")
 
-    with pytest.raises(OperatorError, match="no archive") as caught:
+    with pytest.raises(OperatorError, match="no archive") as exc_info:
         maven._once(tmp_path / "program", download, instead="X_URL")
-    assert "X_URL" in caught.value.remedy
+    assert "X_URL" in exc_info.value.remedy
     assert list(tmp_path.iterdir()) == []

@@ -52,11 +52,13 @@ def valid(record: Item | Interaction | Profile) -> None:
         record_limit.check(record, now_ms=limit.LAST_MS)
         return
     assert 0 <= record.occurred_at <= limit.LAST_MS
-    bounded = msgspec.structs.replace(record, occurred_at=NOW_MS)
-    if isinstance(bounded, Interaction) and bounded.action == "rate":
-        assert bounded.value is not None
-        bounded = msgspec.structs.replace(bounded, value=min(max(bounded.value, 0.0), limit.RATING_MAX))
-    record_limit.check(bounded, now_ms=NOW_MS)
+    bounded_record = msgspec.structs.replace(record, occurred_at=NOW_MS)
+    if isinstance(bounded_record, Interaction) and bounded_record.action == "rate":
+        assert bounded_record.value is not None
+        bounded_record = msgspec.structs.replace(
+            bounded_record, value=min(max(bounded_record.value, 0.0), limit.RATING_MAX)
+        )
+    record_limit.check(bounded_record, now_ms=NOW_MS)
 
 
 @contextmanager
@@ -82,11 +84,11 @@ def catalogue(path: Path, form: ProductFormat = STARS) -> Products | None:
     for item in found_column.items:
         valid(item)
         record_limit.check(item, now_ms=NOW_MS)
-    for row in found_column.rejected:
+    for row in found_column.rejected_rows:
         clear(str(row.where))
     for remark in found_column.notes:
         clear(remark)
-    assert found_column.rows == len(found_column.items) + found_column.repeated + len(found_column.rejected)
+    assert found_column.rows == len(found_column.items) + found_column.repeat_count + len(found_column.rejected_rows)
     assert len({item.item_id for item in found_column.items}) == len(found_column.items)
     content = delimited.read(
         path,
@@ -105,10 +107,10 @@ def reported(path: Path, parsed_products: Products) -> None:
     aside = path.with_name("aside.csv")
     write_rejected_rows(parsed_products, aside)
     with aside.open(encoding="utf-8", errors="surrogateescape", newline="") as rows:
-        assert len(list(csv.reader(rows))) == 1 + len(parsed_products.rejected)
+        assert len(list(csv.reader(rows))) == 1 + len(parsed_products.rejected_rows)
     aside.unlink()
     changes = change(parsed_products, {}, source="fuzz")
-    msgspec.json.encode(Report.of(path, aside, parsed_products, changes, source="fuzz", removed=0, took_s=0.0))
+    msgspec.json.encode(Report.of(path, aside, parsed_products, changes, source="fuzz", removed_count=0, took_s=0.0))
 
 
 def events(path: Path) -> Dataset | None:
@@ -133,10 +135,10 @@ def rows_of(path: Path) -> int | None:
     if kind == "MovieLens":
         form = next(form for form in FORMATS for file in files if file.name == form.ratings and is_ratings(file, form))
         names = {file.name for file in (path if path.is_dir() else path.parent).iterdir()}
-        described = [form.movies] if names.issuperset((form.movies, *form.other_files)) else []
-        files = [(files[0].parent / name) for name in (form.ratings, *described, form.users) if name in names]
+        description_files = [form.movies] if names.issuperset((form.movies, *form.other_files)) else []
+        files = [(files[0].parent / name) for name in (form.ratings, *description_files, form.users) if name in names]
         texts = [decode(file.read_bytes(), form.encoding)[0] for file in files]
-        marks = [form.ratings_separator, *[form.separator] * len(described), form.separator]
+        marks = [form.ratings_separator, *[form.separator] * len(description_files), form.separator]
         firsts = [text.strip().partition(form.separator)[0].strip() for text in texts]
         headers = [form.header and first in ("userId", "movieId") for first in firsts]
     elif kind in {"a table", "click sessions"}:

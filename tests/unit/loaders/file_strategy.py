@@ -94,8 +94,8 @@ def _text(draw: st.DrawFn, header: list[str], columns: list[st.SearchStrategy[st
 
     end = draw(st.sampled_from(LINE_ENDS))
     content = end.join(separator.join(map(written, row)) for row in lines)
-    declared = draw(st.integers(0, 9)) == 0
-    return (f"sep={separator}{end}" if declared else "") + content + (end if draw(st.booleans()) else "")
+    has_declaration = draw(st.integers(0, 9)) == 0
+    return (f"sep={separator}{end}" if has_declaration else "") + content + (end if draw(st.booleans()) else "")
 
 
 def _encoded(draw: st.DrawFn, content: str) -> bytes:
@@ -140,7 +140,7 @@ def movielens_folders(draw: st.DrawFn) -> dict[str, bytes]:
     """Return the files of a MovieLens folder of any layout, or of clicks or check-ins, by name."""
     stars, seconds, flag = _typical["rating"], st.sampled_from(("978300760", "100")), st.sampled_from(("0", "1"))
     titles, genres = st.sampled_from(("A (1995)", "B")), st.sampled_from(("Drama", "Film-Noir|Sci-Fi"))
-    released, age = st.sampled_from(("01-Jan-1995", "")), st.sampled_from(("1", "25", "70"))
+    release_date, age = st.sampled_from(("01-Jan-1995", "")), st.sampled_from(("1", "25", "70"))
     sex, work = st.sampled_from(("M", "F")), st.sampled_from(("writer", "10"))
     iso, degrees = (
         st.sampled_from(("2010-10-19 23:55:27+0000", "2010-10-18T22:17:43Z")),
@@ -149,7 +149,7 @@ def movielens_folders(draw: st.DrawFn) -> dict[str, bytes]:
     layouts: dict[str, list[tuple[str, list[str], list[st.SearchStrategy[str]], str]]] = {
         "100k": [
             ("u.data", [], [_ids, _ids, stars, seconds], "\t"),
-            ("u.item", [], [_ids, titles, released, st.just(""), st.just("http://a"), flag, flag], "|"),
+            ("u.item", [], [_ids, titles, release_date, st.just(""), st.just("http://a"), flag, flag], "|"),
             ("u.user", [], [_ids, age, sex, work, _ids], "|"),
             ("u.genre", ["unknown", "0"], [genres, flag], "|"),
         ],

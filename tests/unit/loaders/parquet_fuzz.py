@@ -56,11 +56,11 @@ def table(rng: random.Random) -> pyarrow.Table:
 
 def broken(rng: random.Random, data: bytes) -> bytes:
     """Return bytes of which some are changed or cut off; those of the metadata at the end more often."""
-    changed = bytearray(data)
+    damage = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data)) if rng.random() < 0.3 else len(data) - 1 - rng.randrange(min(600, len(data)))
-        changed[at] ^= 1 << rng.randrange(8)
-    return bytes(changed[: rng.randrange(len(changed))] if rng.random() < 0.2 else changed)
+        damage[at] ^= 1 << rng.randrange(8)
+    return bytes(damage[: rng.randrange(len(damage))] if rng.random() < 0.2 else damage)
 
 
 def assert_read(file: Path, rows: int | None) -> None:

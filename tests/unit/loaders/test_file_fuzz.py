@@ -28,7 +28,7 @@ TABLES = sorted(file for file in (HERE / "tables").iterdir() if not file.name.st
 SOURCES = sorted((HERE / "sources").iterdir())
 NAMES_OF_ENCODINGS = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "klingon", "", "\x00"})
 
-fuzzed = settings(
+fuzz_settings = settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -55,7 +55,7 @@ def test_awkward_sources(path: Path) -> None:
             everything(file)
 
 
-@fuzzed
+@fuzz_settings
 @given(st.sampled_from(TABLES).flatmap(lambda file: st.tuples(st.just(file), mutated(file.read_bytes()))))
 def test_mutations_of_tables(case: tuple[Path, bytes]) -> None:
     file, data = case
@@ -75,7 +75,7 @@ FORMS = st.builds(
 )
 
 
-@fuzzed
+@fuzz_settings
 @given(
     st.sampled_from(TABLES).flatmap(lambda file: mutated(file.read_bytes())) | tables().map(lambda table: table[1]),
     FORMS,
@@ -89,11 +89,11 @@ def test_tables_of_which_something_is_known(data: bytes, form: ProductFormat) ->
 @st.composite
 def broken_sources(draw: st.DrawFn) -> dict[str, bytes]:
     files = files_of(draw(st.sampled_from(SOURCES)))
-    chosen = draw(st.sampled_from(sorted(files)))
-    return files | {chosen: draw(mutated(files[chosen]))}
+    names = draw(st.sampled_from(sorted(files)))
+    return files | {names: draw(mutated(files[names]))}
 
 
-@fuzzed
+@fuzz_settings
 @given(broken_sources())
 def test_mutations_of_sources(files: dict[str, bytes]) -> None:
     note(repr(files))
@@ -101,7 +101,7 @@ def test_mutations_of_sources(files: dict[str, bytes]) -> None:
         everything(path)
 
 
-@fuzzed
+@fuzz_settings
 @given(tables())
 def test_tables_of_awkward_cells(table: tuple[str, bytes]) -> None:
     name, data = table
@@ -110,7 +110,7 @@ def test_tables_of_awkward_cells(table: tuple[str, bytes]) -> None:
         everything(path / name)
 
 
-@fuzzed
+@fuzz_settings
 @given(movielens_folders())
 def test_folders_of_awkward_cells(files: dict[str, bytes]) -> None:
     note(repr(files))
@@ -118,7 +118,7 @@ def test_folders_of_awkward_cells(files: dict[str, bytes]) -> None:
         everything(path)
 
 
-@fuzzed
+@fuzz_settings
 @given(arrays(), arrays())
 def test_arrays(visits: bytes, places: bytes) -> None:
     note(f"{visits!r}, {places!r}")
@@ -161,7 +161,7 @@ def test_quotes_that_close_in_the_next_line_of_a_wide_table() -> None:
     with folder({"t.csv": data.encode()}) as path:
         products = catalogue(path / "t.csv")
     assert products is not None
-    assert len(products.rejected) == 8_000
+    assert len(products.rejected_rows) == 8_000
 
 
 def test_parquet() -> None:

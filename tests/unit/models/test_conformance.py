@@ -39,7 +39,7 @@ def taught(build: Build) -> Model:
 
 
 def answers(model: Model) -> list[list[str]]:
-    return [list(ranked.items) for ranked in model.recommend(some_queries(), 10)]
+    return [list(ranking.items) for ranking in model.recommend(some_queries(), 10)]
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,17 @@ def test_a_model_built_again_says_the_same(case: Case) -> None:
 
 @pytest.mark.parametrize("k", [1, 7, 1_000])
 def test_k_is_respected_and_nothing_excluded_or_doubled_is_shown(case: Case, k: int) -> None:
-    for query, ranked in zip(some_queries(), case.model.recommend(some_queries(), k), strict=True):
-        assert len(ranked.items) == len(ranked.scores) == min(k, 30 - len({i for i in query.exclude if i != "unheard"}))
-        assert len(set(ranked.items)) == len(ranked.items)
-        assert not query.exclude & set(ranked.items)
+    for query, ranking in zip(some_queries(), case.model.recommend(some_queries(), k), strict=True):
+        assert (
+            len(ranking.items) == len(ranking.scores) == min(k, 30 - len({i for i in query.exclude if i != "unheard"}))
+        )
+        assert len(set(ranking.items)) == len(ranking.items)
+        assert not query.exclude & set(ranking.items)
 
 
 def test_scores_fall(case: Case) -> None:
-    for ranked in case.model.recommend(some_queries(), 30):
-        assert all(one >= other for one, other in zip(ranked.scores, ranked.scores[1:], strict=False))
+    for ranking in case.model.recommend(some_queries(), 30):
+        assert all(one >= other for one, other in zip(ranking.scores, ranking.scores[1:], strict=False))
 
 
 def test_an_unknown_user_gets_the_fallback(case: Case) -> None:

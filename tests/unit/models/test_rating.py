@@ -72,12 +72,12 @@ def test_biases_are_found() -> None:
 
 
 def test_factors_find_what_biases_cannot() -> None:
-    biased, factored = Bias(), Svd(regularization=0.01)
-    for model in (biased, factored):
+    bias, svd = Bias(), Svd(regularization=0.01)
+    for model in (bias, svd):
         model.learn(checkered())
     pairs = [("u0", "i0"), ("u0", "i1"), ("u1", "i0"), ("u1", "i1")]
-    assert biased.predict(pairs) == pytest.approx([0.5] * 4, abs=0.2)
-    assert factored.predict(pairs) == pytest.approx([0.9, 0.1, 0.1, 0.9], abs=0.1)
+    assert bias.predict(pairs) == pytest.approx([0.5] * 4, abs=0.2)
+    assert svd.predict(pairs) == pytest.approx([0.9, 0.1, 0.1, 0.9], abs=0.1)
 
 
 def test_a_frozen_model_stays_as_its_first_batch_made_it() -> None:

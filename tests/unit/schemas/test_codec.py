@@ -60,9 +60,9 @@ def test_cut_bytes_are_refused(data: st.DataObject) -> None:
     codec = Codec(types.Interaction, OURS)
     whole = codec.encode(data.draw(records(types.Interaction)))
     cut = data.draw(st.integers(5, len(whole) - 1))
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(whole[:cut])
-    assert caught.value.reason == "bad_body"
+    assert exc_info.value.reason == "bad_body"
 
 
 @pytest.mark.parametrize(
@@ -77,32 +77,32 @@ def test_cut_bytes_are_refused(data: st.DataObject) -> None:
     ],
 )
 def test_each_defect_has_its_reason(data: bytes | None, reason: str) -> None:
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         Codec(types.Location, OURS).decode(data)
-    assert caught.value.reason == reason
+    assert exc_info.value.reason == reason
 
 
 def test_bytes_left_over_are_refused() -> None:
     codec = Codec(types.Location, OURS)
-    with pytest.raises(DecodeError, match="2 bytes are left over") as caught:
+    with pytest.raises(DecodeError, match="2 bytes are left over") as exc_info:
         codec.decode(codec.encode(a_location()) + b"\0\0")
-    assert caught.value.reason == "bad_body"
+    assert exc_info.value.reason == "bad_body"
 
 
 def test_invalid_utf8_is_a_bad_body() -> None:
     codec = Codec(types.Location, OURS)
     invalid_bytes = codec.encode(a_location(user_id="ab")).replace(b"ab", b"\xff\xfe")
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(invalid_bytes)
-    assert caught.value.reason == "bad_body"
+    assert exc_info.value.reason == "bad_body"
 
 
 def test_an_unseen_id_says_which_and_a_missing_one_can_be_asked_for_again() -> None:
     codec = Codec(types.Location, OURS)
     data = framed(avro_schema(types.Location), msgspec.to_builtins(a_location()))
-    with pytest.raises(UnseenSchemaError) as unseen:
+    with pytest.raises(UnseenSchemaError) as exc_info:
         codec.decode(data)
-    assert unseen.value.schema_id == schema_id(data) == THEIRS
+    assert exc_info.value.schema_id == schema_id(data) == THEIRS
     codec.learn(THEIRS, None)
     with pytest.raises(DecodeError) as missing:
         codec.decode(data)
@@ -126,22 +126,22 @@ def test_an_unseen_id_says_which_and_a_missing_one_can_be_asked_for_again() -> N
 )
 def test_another_type_is_the_wrong_record(writer: Any, value: Any) -> None:
     codec = reading(types.Location, writer=writer)
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(framed(writer, value))
-    assert caught.value.reason == "wrong_record"
+    assert exc_info.value.reason == "wrong_record"
 
 
 def test_a_schema_that_is_not_avro_is_the_wrong_record() -> None:
     codec = reading(types.Location, writer={"$schema": "draft-07", "type": "object"})
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(b"\0\0\0\0\x08{}")
-    assert caught.value.reason == "wrong_record"
+    assert exc_info.value.reason == "wrong_record"
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_bytes_from_before_a_defaulted_field_read_with_the_default(record: type[msgspec.Struct]) -> None:
-    added = [field["name"] for field in avro_schema(record)["fields"] if "default" in field]
-    for name in added:
+    new_fields = [field["name"] for field in avro_schema(record)["fields"] if "default" in field]
+    for name in new_fields:
         older = copy.deepcopy(avro_schema(record))
         older["fields"] = [field for field in older["fields"] if field["name"] != name]
         value = msgspec.to_builtins(a_sample(record), builtin_types=(bytes,))
@@ -170,9 +170,9 @@ def test_a_retyped_field_is_refused() -> None:
     other = copy.deepcopy(avro_schema(types.Location))
     next(f for f in other["fields"] if f["name"] == "resolution")["type"] = "string"
     value = msgspec.to_builtins(a_location()) | {"resolution": "7"}
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         reading(types.Location, writer=other).decode(framed(other, value))
-    assert caught.value.reason == "bad_body"
+    assert exc_info.value.reason == "bad_body"
 
 
 @pytest.mark.parametrize("invalid_bytes", [{"resolution": "seven"}, {"user_id": None}, {"occurred_at": 2**63}])
@@ -190,8 +190,8 @@ def test_what_is_remembered_is_bounded_in_bytes() -> None:
     size = len(codec.encode(a_location(user_id="a")))
     codec.cache_decoded(100, max_bytes=2 * size)
     values = [a_location(user_id=name) for name in "abca"]
-    encoded = [codec.encode(value) for value in values]
-    same = [codec.decode(data) is value for data, value in zip(encoded[1:], values[1:], strict=True)]
+    bodies = [codec.encode(value) for value in values]
+    same = [codec.decode(data) is value for data, value in zip(bodies[1:], values[1:], strict=True)]
     assert same == [False, True, True]
     large = a_location(user_id="u" * 3 * size)
     assert codec.decode(codec.encode(large)) is not large, "it has no room"
@@ -215,26 +215,26 @@ def test_a_schema_that_refers_to_named_types_is_read_with_them() -> None:
     action, schema = refers()
     codec = Codec(types.Interaction, OURS)
     value = a_sample(types.Interaction)
-    codec.learn(THEIRS, schema, referenced=[action])
+    codec.learn(THEIRS, schema, references=[action])
     assert codec.decode(bodied(value)) == value
 
 
 @pytest.mark.parametrize(
-    "referenced", [[], [{"type": "JSON"}], [{"type": "enum", "name": "Other", "symbols": ["a"]}], ["string"]]
+    "references", [[], [{"type": "JSON"}], [{"type": "enum", "name": "Other", "symbols": ["a"]}], ["string"]]
 )
-def test_a_schema_with_a_missing_reference_is_reported(referenced: list[Any]) -> None:
+def test_a_schema_with_a_missing_reference_is_reported(references: list[Any]) -> None:
     _, schema = refers()
     codec = Codec(types.Interaction, OURS)
-    codec.learn(THEIRS, schema, referenced=referenced)
-    with pytest.raises(DecodeError) as caught:
+    codec.learn(THEIRS, schema, references=references)
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(bodied(a_sample(types.Interaction)))
-    assert caught.value.reason == "wrong_record"
-    assert "not an Avro schema" in caught.value.detail
+    assert exc_info.value.reason == "wrong_record"
+    assert "not an Avro schema" in exc_info.value.detail
 
 
 def test_a_referenced_record_is_not_the_record_itself() -> None:
     codec = Codec(types.Interaction, OURS)
-    codec.learn(THEIRS, "millrace.Interaction", referenced=[avro_schema(types.Interaction)])
+    codec.learn(THEIRS, "millrace.Interaction", references=[avro_schema(types.Interaction)])
     value = a_sample(types.Interaction)
     with pytest.raises(DecodeError, match="wrong_record"):
         codec.decode(bodied(value))
@@ -244,9 +244,9 @@ def test_what_was_encoded_here_is_remembered_until_it_is_decoded_or_too_much_is(
     codec = Codec(types.Location, OURS)
     codec.cache_decoded(2)
     values = [a_location(user_id=name) for name in "abc"]
-    encoded = [codec.encode(value) for value in values]
-    assert codec.decode(encoded[0]) is not values[0], "there is room for two"
-    assert codec.decode(bytes(bytearray(encoded[2]))) is values[2]
-    again = codec.decode(encoded[2])
+    data = [codec.encode(value) for value in values]
+    assert codec.decode(data[0]) is not values[0], "there is room for two"
+    assert codec.decode(bytes(bytearray(data[2]))) is values[2]
+    again = codec.decode(data[2])
     assert again is not values[2]
     assert again == values[2]

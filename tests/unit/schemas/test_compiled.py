@@ -64,9 +64,9 @@ def test_lists_may_come_in_several_blocks_also_in_such_as_say_their_bytes() -> N
     numbers = "f" if "float" in str(avro_schema(types.ItemWeights)["fields"][3]) else "d"
     head = b"\2i\2m"
     others = b"\2\4ab" + varint.long(-2) + b"\x08" + b"\2c\2d" + b"\0"
-    packed = struct.pack(f"<3{numbers}", *row.weights)
-    width = len(packed) // 3
-    weights = b"\4" + packed[: 2 * width] + varint.long(-1) + varint.long(width) + packed[2 * width :] + b"\0"
+    data = struct.pack(f"<3{numbers}", *row.weights)
+    width = len(data) // 3
+    weights = b"\4" + data[: 2 * width] + varint.long(-1) + varint.long(width) + data[2 * width :] + b"\0"
     body = head + others + weights
     assert compiled(types.ItemWeights)[0](body, 0) == (row, len(body))
 

@@ -183,9 +183,9 @@ def test_the_edges_of_the_limits_pass(record: msgspec.Struct) -> None:
     ],
 )
 def test_each_limit_names_its_field(record: type, field: str, value: Any) -> None:
-    with pytest.raises(OutOfRangeError) as caught:
+    with pytest.raises(OutOfRangeError) as exc_info:
         check(a(record, **{field: value}), now_ms=NOW_MS)
-    assert (caught.value.field, caught.value.reason) == (field, "out_of_range")
+    assert (exc_info.value.field, exc_info.value.reason) == (field, "out_of_range")
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ def test_each_limit_names_its_field(record: type, field: str, value: Any) -> Non
     ids=str,
 )
 def test_each_limit_that_hangs_on_another_field_is_held(record: msgspec.Struct, field: str) -> None:
-    with pytest.raises(OutOfRangeError) as caught:
+    with pytest.raises(OutOfRangeError) as exc_info:
         check(record, now_ms=NOW_MS)
-    assert caught.value.field == field
+    assert exc_info.value.field == field
 
 
 def test_a_record_without_limits_passes() -> None:
@@ -257,11 +257,11 @@ WANTED = "must be milliseconds since 1970 that lie between 1995 and five minutes
 )
 @pytest.mark.parametrize("record", EVENTS, ids=lambda record: record.__name__)
 def test_the_time_of_an_event_is_in_milliseconds(record: type, occurred_at: int, hint: str) -> None:
-    with pytest.raises(OutOfRangeError, match=WANTED) as caught:
+    with pytest.raises(OutOfRangeError, match=WANTED) as exc_info:
         check(a(record, occurred_at=occurred_at), now_ms=NOW_MS)
-    assert caught.value.field == "occurred_at"
-    assert WANTED in str(caught.value)
-    assert str(caught.value).endswith(hint)
+    assert exc_info.value.field == "occurred_at"
+    assert WANTED in str(exc_info.value)
+    assert str(exc_info.value).endswith(hint)
 
 
 @pytest.mark.parametrize("days", [0.5, 30, 3_650, 36_500])
@@ -269,6 +269,6 @@ def test_an_event_may_be_as_old_as_the_setting_says(days: float) -> None:
     oldest = NOW_MS - int(days * 86_400_000)
     check_age(a(types.Interaction, occurred_at=oldest), NOW_MS, max_days=days)
     check_age(a(types.Item, created_at=0), NOW_MS, max_days=days)
-    with pytest.raises(OutOfRangeError, match=f"is more than {days:g} days ago; EVENT_MAX_AGE_DAYS") as caught:
+    with pytest.raises(OutOfRangeError, match=f"is more than {days:g} days ago; EVENT_MAX_AGE_DAYS") as exc_info:
         check_age(a(types.Interaction, occurred_at=oldest - 1), NOW_MS, max_days=days)
-    assert "producers of the topic" in str(caught.value)
+    assert "producers of the topic" in str(exc_info.value)

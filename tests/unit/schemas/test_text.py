@@ -138,8 +138,8 @@ def test_a_title_stays_on_one_line(text: str, expected: str) -> None:
     assert line(text) == expected
     assert canonical(an_item(title=text)).title == expected
     assert canonical(a_push_request(kind="send", title=text)).title == expected
-    described = types.Candidate(item_id="i1", title=text)
-    assert canonical(a_trigger(described=[described])).described[0].title == expected
+    candidate = types.Candidate(item_id="i1", title=text)
+    assert canonical(a_trigger(described=[candidate])).described[0].title == expected
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_a_title_may_be_written_from_the_right_but_not_turn_what_stands_beside_i
         if problem is None:
             check(canonical(record), now_ms=2 * T0_MS)
         else:
-            with pytest.raises(OutOfRangeError) as caught:
+            with pytest.raises(OutOfRangeError) as exc_info:
                 check(canonical(record), now_ms=2 * T0_MS)
-            assert caught.value.field == "title"
+            assert exc_info.value.field == "title"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.booleans())
-def test_json_in_form_c_means_the_same(value: Any, escaped: bool) -> None:
-    data = json.dumps(value, ensure_ascii=escaped).encode()
+def test_json_in_form_c_means_the_same(value: Any, is_escaped: bool) -> None:
+    data = json.dumps(value, ensure_ascii=is_escaped).encode()
     body = msgspec.json.decode(canonical_json(data))
     assert body == msgspec.json.decode(unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False)))

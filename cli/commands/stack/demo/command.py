@@ -21,13 +21,13 @@ from cli.commands.stack.demo.play import open_play
 from cli.commands.stack.demo.proof import DemoError, Proof
 from cli.commands.stack.demo.screen import Screen
 from cli.run import until_stopped
-from infra import clock, settings
+from infra import clock
 from infra.address import Addresses
 from infra.error import OperatorError
 from infra.fakes import FIREBASE, fakes_in_use
 from infra.kafka.publisher import PublishError
 from infra.redis.connection import StoreError
-from infra.settings import Settings, masked
+from infra.settings import Settings, masked, read_settings
 from loaders import Dataset, DatasetError
 from loaders.datasets import movielens, world
 
@@ -74,19 +74,19 @@ def demo(
 
     millrace demo --movielens ~/data/ml-100k --port 8080
     """
-    configured = settings.read()
+    settings = read_settings()
     if port is not None:
-        configured = replace(configured, api_port=port)
+        settings = replace(settings, api_port=port)
     if movielens_folder is not None:
-        configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
-    request = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
-    code = until_stopped(lambda stop: _until(stop, _demo(configured, request, Screen())))
+        settings = replace(settings, event_max_age_days=max(settings.event_max_age_days, _ANY_AGE_DAYS))
+    request = DemoRequest(data=_dataset(settings, movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    code = until_stopped(lambda stop: _until(stop, _demo(settings, request, Screen())))
     raise typer.Exit(code)
 
 
-def _dataset(configured: Settings, folder: Path | None, users: int | None) -> Dataset:
+def _dataset(settings: Settings, folder: Path | None, users: int | None) -> Dataset:
     now_ms = clock.now_ms()
-    return plan.with_new_ids(_read(folder, users, now_ms), now_ms, rating_scale=configured.rating_scale)
+    return plan.with_new_ids(_read(folder, users, now_ms), now_ms, rating_scale=settings.rating_scale)
 
 
 def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:
@@ -112,18 +112,18 @@ async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
         return _INTERRUPTED
 
 
-async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> int:
+async def _demo(settings: Settings, request: DemoRequest, screen: Screen) -> int:
     """Run the demo, print the proof, continue serving if requested, and return the exit code."""
     screen.show_bad_lines(request.data.bad_lines)
     proof = Proof(dataset=request.data.name, bad_lines=len(request.data.bad_lines), seconds=screen.seconds)
     try:
         with screen.show_stack_steps() as on_step:
             async with (
-                with_fakes(configured) as configured_with_fakes,
-                application(configured_with_fakes, on_step=on_step) as resolved,
+                with_fakes(settings) as settings_with_fakes,
+                application(settings_with_fakes, on_step=on_step) as resolved_settings,
             ):
-                proof.addresses, proof.fakes = _addresses(resolved), fakes_in_use(resolved)
-                await _play(resolved, request, screen, proof)
+                proof.addresses, proof.fakes = _addresses(resolved_settings), fakes_in_use(resolved_settings)
+                await _play(resolved_settings, request, screen, proof)
                 _print_proof(request, screen, proof)
                 if proof.ok and not request.once:
                     screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Press Ctrl-C to stop.")
@@ -136,9 +136,9 @@ async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> i
     return 0 if proof.ok else 1
 
 
-async def _play(resolved: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
+async def _play(settings: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
-        async with open_play(resolved, request.data, screen, proof) as play:
+        async with open_play(settings, request.data, screen, proof) as play:
             await play.begin()
             if not request.keep:
                 await play.load()
@@ -166,6 +166,6 @@ async def _until_cancelled() -> None:
         await asyncio.Event().wait()
 
 
-def _addresses(resolved: Settings) -> dict[str, str]:
-    servers = {spec.name: masked(getattr(resolved, spec.name)) for spec in fields(Addresses)}
-    return {"page": f"{api_url(resolved)}/", "api": api_url(resolved), **servers}
+def _addresses(settings: Settings) -> dict[str, str]:
+    servers = {spec.name: masked(getattr(settings, spec.name)) for spec in fields(Addresses)}
+    return {"page": f"{api_url(settings)}/", "api": api_url(settings), **servers}

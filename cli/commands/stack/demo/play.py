@@ -178,10 +178,10 @@ class Play:
             rest = profiles[_API_PROFILES:]
             self.proof.profiles = len(profiles) - len(rest) + await to_kafka(self.publisher, PROFILES, rest, advance)
 
-    def _count(self, way: str, published: int) -> None:
-        self.proof.published += published
+    def _count(self, way: str, count: int) -> None:
+        self.proof.published += count
         self.watch.expected = self.proof.published
-        self.proof.published_by[way] = self.proof.published_by.get(way, 0) + published
+        self.proof.published_by[way] = self.proof.published_by.get(way, 0) + count
 
     async def _wait_until_processed(self, users: Sequence[str]) -> None:
         """Wait until features and dead letters account for all published interactions."""
@@ -231,14 +231,14 @@ class Play:
 
 
 @asynccontextmanager
-async def open_play(resolved: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
+async def open_play(settings: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
     """Connect to a running stack."""
     async with (
-        open_kafka(resolved) as (registry, publisher),
-        httpx.AsyncClient(base_url=api_url(resolved), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client,
+        open_kafka(settings) as (registry, publisher),
+        httpx.AsyncClient(base_url=api_url(settings), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client,
     ):
-        redis = connect(resolved.redis_url)
-        watch = Watch(resolved.kafka_bootstrap_servers, registry, redis)
+        redis = connect(settings.redis_url)
+        watch = Watch(settings.kafka_bootstrap_servers, registry, redis)
         try:
             proof.broker = await watch.describe_broker()
             yield Play(data, proof, screen, client, publisher, redis, watch, clock.now_ms())

@@ -16,11 +16,11 @@ class Proof(msgspec.Struct, kw_only=True):
     error: str = ""
     broker: str = ""
     dataset: str = ""
-    published: int = 0
+    published: int = 0  # wire
     """Interactions that the broker acknowledged."""
     published_by: dict[str, int] = msgspec.field(default_factory=dict)
     """Published interactions by channel: kafka, api, click."""
-    processed: int = 0
+    processed: int = 0  # wire
     """Interactions folded into features: the growth of event_count over the newest snapshots in the features topic."""
     dead_lettered: int = 0
     """Interactions in the dead-letter topic."""
@@ -31,16 +31,16 @@ class Proof(msgspec.Struct, kw_only=True):
     users_with_feeds: int = 0
     """Users of this run with a non-empty feed in the store, based on their newest features."""
     user: str = ""
-    clicked: str = ""
+    clicked: str = ""  # wire
     click_to_feed_ms: float = 0.0
     """Time from sending the click to receiving the changed feed, measured as a client of the API."""
     fakes: list[str] = msgspec.field(default_factory=list, name="simulated")
     """Services without a key, replaced by fakes."""
-    prefetched: dict[str, int] = msgspec.field(default_factory=dict)
+    prefetched: dict[str, int] = msgspec.field(default_factory=dict)  # wire
     """Number of items prefetched for the user before the feed was read, by category."""
     fetched_by: list[str] = msgspec.field(default_factory=list)
     """The fetchers of the items: llm or catalogue."""
-    pushed: str = ""
+    pushed: str = ""  # wire
     """Title of the notification to the user's device."""
     push: str = ""
     """The decision on the notification, and its reason."""

@@ -96,11 +96,11 @@ class Screen:
         table.add_column("reason", no_wrap=True, max_width=44)
         for rank, entry in enumerate(feed["items"][:_ROWS], start=1):
             item = entry["item"] or {"title": entry["item_id"], "category": "?"}
-            moved = [_format_move(ranks.get(entry["item_id"]), rank)] if before else []
+            move_cells = [_format_move(ranks.get(entry["item_id"]), rank)] if before else []
             where = f" · {item['city']}" if item.get("city") else ""
             table.add_row(
                 str(rank),
-                *moved,
+                *move_cells,
                 escape(item["title"]),
                 escape(f"{item['category']}{where}"),
                 f"{entry['score']:.3f}",

@@ -101,7 +101,7 @@ class CatalogSnapshot:
         """Start and end of the event times of items; see `streams.core.ranking.catalog.event_time`."""
         self.tie_breakers = np.zeros(_GROWTH, np.int64)
         """Tie-breaker between equal scores: a hash of the id, so that it depends on nothing else."""
-        self.listed = np.zeros(_GROWTH, bool)
+        self.is_listed = np.zeros(_GROWTH, bool)
         """Items of the catalog, which any user may see."""
         self.private = np.zeros(_GROWTH, bool)
         """Items that were fetched for single users, visible only to those users."""
@@ -112,7 +112,7 @@ class CatalogSnapshot:
         self._compact_at = _NAMES
         self._strengths: dict[str, float] = {}
         """The highest popularity ever received for each segment."""
-        self.trimmed: Counter[str] = Counter()
+        self.evictions: Counter[str] = Counter()
         """Entries dropped or refused for lack of room, by collection."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.rating_sums = np.zeros(_GROWTH)
@@ -142,7 +142,7 @@ class CatalogSnapshot:
         self.geo_index.put(index, item.cell, item.city)
         self.labels_by_item[item.item_id] = ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.content_index.put(index, item)
-        self.listed[index], self.private[index] = not item.private, item.private
+        self.is_listed[index], self.private[index] = not item.private, item.private
         self.sold_out[index] = is_sold_out(item)
         self.is_stale, self._listing = True, None
 
@@ -150,7 +150,7 @@ class CatalogSnapshot:
         """Remove an item from the catalog; its history stays."""
         index = self.items.get(item_id)
         if index != MISSING:
-            self.listed[index] = self.private[index] = self.sold_out[index] = False
+            self.is_listed[index] = self.private[index] = self.sold_out[index] = False
             self.content_index.remove(index)
             self.is_stale, self._listing = True, None
 
@@ -196,7 +196,7 @@ class CatalogSnapshot:
             return False
         self.charts = self._top_items()
         self.refresh_columns()
-        self.is_stale = len(self.columns.listing.listed) > self._exact_items and self.content_index.catch_up()
+        self.is_stale = len(self.columns.listing.listed_items) > self._exact_items and self.content_index.catch_up()
         return True
 
     def refresh_columns(self) -> None:
@@ -205,14 +205,14 @@ class CatalogSnapshot:
             self._compact()
         self.columns = self._columns()
 
-    def visible_to(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
+    def visible_to(self, prefetched_items: Sequence[str]) -> NDArray[np.bool_]:
         """Return (items,) whether a user may see each item.
 
         Args:
-            fetched: Ids of the items that were prefetched for the user.
+            prefetched_items: Ids of the items that were prefetched for the user.
         """
         listing = self.columns.listing
-        is_listed, own = listing.is_listed.copy(), self.items.encode_known(fetched)
+        is_listed, own = listing.is_listed.copy(), self.items.encode_known(prefetched_items)
         own = own[own < listing.count]
         is_listed[own] |= listing.is_private[own]
         return is_listed
@@ -232,8 +232,8 @@ class CatalogSnapshot:
 
     def by_popularity(self) -> Indices:
         """Return the whole catalog, most popular first, with items without interactions last."""
-        listed = self.columns.listing.listed
-        return listed[np.lexsort((self.tie_breakers[listed], -self.horizon_logs[_POPULAR, listed]))]
+        listed_items = self.columns.listing.listed_items
+        return listed_items[np.lexsort((self.tie_breakers[listed_items], -self.horizon_logs[_POPULAR, listed_items]))]
 
     def _columns(self) -> ItemColumns:
         if self._listing is None:
@@ -241,26 +241,29 @@ class CatalogSnapshot:
         return ItemColumns(self, self._listing)
 
     def _top_items(self) -> TopItems:
-        listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
-        unlocated = listed[~np.isin(listed, self.geo_index.with_location(len(self.items)))]
-        by_category = listed[np.argsort(self.category[listed], kind="stable")]
+        listed_items = np.flatnonzero(self.is_listed[: len(self.items)]).astype(np.int32)
+        unlocated_items = listed_items[~np.isin(listed_items, self.geo_index.with_location(len(self.items)))]
+        by_category = listed_items[np.argsort(self.category[listed_items], kind="stable")]
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
         members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
         if len(members) > MAX_CATEGORIES:
             largest = sorted(members, key=lambda name: (-len(members[name]), name))[:MAX_CATEGORIES]
-            self.trimmed["categories"] = len(members) - MAX_CATEGORIES
+            self.evictions["categories"] = len(members) - MAX_CATEGORIES
             members = {name: members[name] for name in largest}
         return TopItems(
-            trending=self._leading(listed, self.horizon_logs[_TRENDING]),
-            popular=self._leading(listed, self.horizon_logs[_POPULAR]),
-            fresh=self._leading(listed, self.created_at),
+            trending=self._leading(listed_items, self.horizon_logs[_TRENDING]),
+            popular=self._leading(listed_items, self.horizon_logs[_POPULAR]),
+            fresh=self._leading(listed_items, self.created_at),
             without_location=np.concatenate(
-                [self._leading(unlocated, self.horizon_logs[_POPULAR]), self._leading(unlocated, self.created_at)]
+                [
+                    self._leading(unlocated_items, self.horizon_logs[_POPULAR]),
+                    self._leading(unlocated_items, self.created_at),
+                ]
             ),
             popular_in={name: self._leading(items, self.horizon_logs[_POPULAR]) for name, items in members.items()},
             trending_in={name: self._leading(items, self.horizon_logs[_TRENDING]) for name, items in members.items()},
-            segments={name: self._leading(listed, column) for name, column in self.segments.items()},
+            segments={name: self._leading(listed_items, column) for name, column in self.segments.items()},
         )
 
     def _compact(self) -> None:
@@ -274,7 +277,7 @@ class CatalogSnapshot:
         categories, topics = (vocabulary.names for vocabulary in old_vocabularies)
         count = len(self.items)
         for index in range(count):
-            is_listed = bool(self.listed[index])
+            is_listed = bool(self.is_listed[index])
             category = self.categories.add(categories[self.category[index]]) if is_listed else MISSING
             old = self.item_topics[index][self.item_topics[index] != MISSING].tolist() if is_listed else []
             new = [self.topics.add(topics[number]) for number in old]
@@ -312,7 +315,7 @@ class CatalogSnapshot:
             if len(self.segments) < SEGMENTS:
                 column = np.full(len(self.category), -np.inf)
             else:
-                self.trimmed["segments"] += 1
+                self.evictions["segments"] += 1
                 weakest = min(self._strengths, key=self._strengths.__getitem__)
                 if self._strengths[weakest] >= popularity:
                     return None

@@ -42,13 +42,13 @@ class ListedItems:
         self.count = count = len(catalog.items)
         self.all_items = np.arange(count, dtype=np.int32)
         self.zeros = np.zeros(count, np.float32)
-        self.is_listed = catalog.listed[:count].copy()
+        self.is_listed = catalog.is_listed[:count].copy()
         self.is_private = catalog.private[:count].copy()
         self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
-        self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
+        self.listed_items = np.flatnonzero(self.is_listed).astype(np.int32)
+        self.timed_items = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
         """Items with an event time, and their time spans."""
-        self.spans = catalog.spans[self.timed]
+        self.spans = catalog.spans[self.timed_items]
         self.item_types = catalog.item_types[:count].copy()
 
 
@@ -65,8 +65,8 @@ class ItemColumns:
         self.listing, self.count = listed_items, listed_items.count
         self.features = np.empty((len(GLOBAL_FEATURES), self.count), np.float32)
         """(features, items): a row for each of `GLOBAL_FEATURES`."""
-        counted = catalog.horizon_logs[:, : self.count]
-        log_share(counted, out=self.features[: len(counted)])
+        log_counts = catalog.horizon_logs[:, : self.count]
+        log_share(log_counts, out=self.features[: len(log_counts)])
         self.features[GLOBAL_FEATURES.index("rated")] = _rated(catalog, self.count)
         self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()

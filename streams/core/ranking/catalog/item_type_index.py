@@ -48,8 +48,8 @@ class ItemTypeIndex:
             pairs = np.array(self._pairs, np.intp).reshape(-1, 2)
             self._columns = np.array(self._categories, np.intp), pairs
         category_of_type, pairs = self._columns
-        counted = np.bincount(pairs[:, 0], topics[pairs[:, 1]], minlength=len(category_of_type))
-        scores = counted.astype(np.float64, copy=False)  # integers if no type has a topic
+        topic_sums = np.bincount(pairs[:, 0], topics[pairs[:, 1]], minlength=len(category_of_type))
+        scores = topic_sums.astype(np.float64, copy=False)  # integers if no type has a topic
         np.clip(scores, -1.0, 1.0, out=scores)
         scores += categories[category_of_type]
         scores *= 0.5

@@ -49,20 +49,20 @@ def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, p
         catalog: The catalog snapshot.
         params: Supplies the length of a feed and the cold-start threshold.
     """
-    stated = list(dict.fromkeys(name for name in query.features.preferred if _is_known(name, catalog)))
+    interests = list(dict.fromkeys(name for name in query.features.preferred if _is_known(name, catalog)))
     newcomers = _NEWCOMER_THRESHOLDS * params.cold_start_threshold
     new = newcomers / max(newcomers + query.features.event_count, 1.0)
-    if not stated or _MOST * new * params.max_recommendations < 1.0:
+    if not interests or _MOST * new * params.max_recommendations < 1.0:
         return []
-    liked = query.history[query.is_liked][:_LIKED]
-    of_liked = np.array([_members(name, liked, catalog) for name in stated]).reshape(len(stated), len(liked))
+    likes = query.history[query.is_liked][:_LIKED]
+    of_liked = np.array([_members(name, likes, catalog) for name in interests]).reshape(len(interests), len(likes))
     evidence = _STATED + (of_liked / np.maximum(of_liked.sum(axis=0), 1)).sum(axis=1)
     total = float(evidence.sum()) + float((~of_liked.any(axis=0)).sum())
     share = _MOST * new * total / (total + _PRIOR)
     rest = (1.0 - share) * (1.0 - new)
     return [
         Quota(_members(name, candidates, catalog), least, least + rest)
-        for name, least in zip(stated, (share * evidence / total).tolist(), strict=True)
+        for name, least in zip(interests, (share * evidence / total).tolist(), strict=True)
     ]
 
 
@@ -81,14 +81,14 @@ def calibrate(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> 
     members = [share.members[order] for share in shares]
     waiting = dict.fromkeys(range(len(order)))
     counts = [0] * len(shares)
-    chosen: list[int] = []
-    while waiting and len(chosen) < length:
-        index = _next(waiting, members, counts, shares, len(chosen) + 1)
+    selection: list[int] = []
+    while waiting and len(selection) < length:
+        index = _next(waiting, members, counts, shares, len(selection) + 1)
         del waiting[index]
-        chosen.append(index)
+        selection.append(index)
         for number, belongs in enumerate(members):
             counts[number] += bool(belongs[index])
-    return order[np.array([*chosen, *waiting], np.intp)]
+    return order[np.array([*selection, *waiting], np.intp)]
 
 
 def _next(

@@ -124,8 +124,8 @@ def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         catalog: The catalog snapshot.
         params: Supplies the number of items.
     """
-    liked = query.history[query.is_liked][:_ALIKE_ITEMS]
-    return catalog.content_index.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
+    likes = query.history[query.is_liked][:_ALIKE_ITEMS]
+    return catalog.content_index.nearest(likes, STEP ** np.arange(len(likes), dtype=np.float32), params.source_items)
 
 
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -177,8 +177,8 @@ def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: i
     """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
     affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
-    stated = [name for name in features.preferred if catalog.categories.get(name) >= 0]
-    return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated[:limit]]))
+    stated_categories = [name for name in features.preferred if catalog.categories.get(name) >= 0]
+    return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated_categories[:limit]]))
 
 
 def _best(scores: Column, limit: int) -> Indices:

@@ -28,10 +28,10 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
     counts = dict.fromkeys(labels, 0)  # items of each category in the window
     waiting: dict[int, deque[int]] = {}
     upcoming = enumerate(labels)
-    chosen: list[int] = []
+    selection: list[int] = []
     for step in range(min(params.max_recommendations, len(labels))):
         if step >= window:
-            counts[labels[chosen[step - window]]] -= 1
+            counts[labels[selection[step - window]]] -= 1
         index = _best(waiting, counts, most) if waiting else None
         if index is None:
             for candidate, label in upcoming:
@@ -42,9 +42,9 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
             else:
                 index = _best(waiting, counts, window + 1)
         assert index is not None  # every item is either waiting or upcoming
-        chosen.append(index)
+        selection.append(index)
         counts[labels[index]] += 1
-    return order[np.array(chosen, np.intp)]
+    return order[np.array(selection, np.intp)]
 
 
 def _best(waiting: dict[int, deque[int]], counts: dict[int, int], most: int) -> int | None:

@@ -129,10 +129,10 @@ def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
-    if not len(columns.listing.timed):
+    if not len(columns.listing.timed_items):
         return columns.listing.zeros[where]
     scores = np.zeros(columns.count, np.float32)
-    scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], query.local_ms)
+    scores[columns.listing.timed_items] = recency_score(columns.listing.spans[:, 0], query.local_ms)
     return scores[where]
 
 
@@ -274,7 +274,7 @@ def feature_matrix(
     )
 
 
-def _column(affinities: Mapping[str, float], names: Vocabulary, preferred: Sequence[str]) -> Scores:
+def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Sequence[str]) -> Scores:
     """Return affinities by index, as shares of the strongest; the last entry stands for no name and is 0.
 
     A learned affinity counts less the less evidence there is. A stated interest counts as much as the strongest
@@ -283,7 +283,7 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferred: Seque
     """
     evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
     shares = {name: affinity / evidence for name, affinity in affinities.items()}
-    for name in dict.fromkeys(preferred):
+    for name in dict.fromkeys(preferences):
         shares[name] = shares.get(name, 0.0) + 1.0
     strongest = max(1.0, *map(abs, shares.values())) if shares else 1.0
     column = np.zeros(len(names) + 1)

@@ -32,7 +32,7 @@ class Filtered:
 
     is_kept: NDArray[np.bool_]
     """(items,) whether each item may be shown to the user."""
-    removed: dict[str, int]
+    removed_counts: dict[str, int]
     """The number of items removed, by filter; an item counts for the first filter that removes it."""
 
 
@@ -46,12 +46,12 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
     """
     is_kept = catalog.visible_to(query.features.prefetched)
     count = int(np.count_nonzero(is_kept))
-    removed = {UNLISTED: len(is_kept) - count}
+    removed_counts = {UNLISTED: len(is_kept) - count}
     for name, filter_ in FILTERS.items():
         is_kept[_known(filter_.items(query, catalog, params), catalog)] = False
         before, count = count, int(np.count_nonzero(is_kept))
-        removed[name] = before - count
-    return Filtered(is_kept, removed)
+        removed_counts[name] = before - count
+    return Filtered(is_kept, removed_counts)
 
 
 def removed_items(
@@ -113,7 +113,7 @@ def ended(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indic
         catalog: The catalog snapshot.
     """
     listing = catalog.columns.listing
-    return listing.timed[listing.spans[:, 1] <= query.local_ms]
+    return listing.timed_items[listing.spans[:, 1] <= query.local_ms]
 
 
 def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:

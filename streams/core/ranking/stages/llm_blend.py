@@ -128,19 +128,21 @@ def combine(
     )
 
 
-def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:
+def blended(
+    feed: Feed, combined_scores: CombinedScores, selection: NDArray[np.intp], scores: Mapping[str, float]
+) -> Feed:
     """Return a feed with the combined scores of its items, and their two terms by group.
 
     Args:
         feed: The feed of the chosen candidates, with the ranking's scores; items beyond them fill it up and score 0.
-        combined: The combined scores of the candidates.
-        chosen: The indices of the candidates in the feed, in its order.
+        combined_scores: The combined scores of the candidates.
+        selection: The indices of the candidates in the feed, in its order.
         scores: The language model's scores by item id.
     """
-    fill = np.zeros(len(feed.items) - len(chosen))
+    fill = np.zeros(len(feed.items) - len(selection))
     ml, weighted_ml, weighted_llm = (
-        np.concatenate([column[chosen].clip(min=0.0), fill])
-        for column in (combined.ml, combined.weighted_ml, combined.weighted_llm)
+        np.concatenate([column[selection].clip(min=0.0), fill])
+        for column in (combined_scores.ml, combined_scores.weighted_ml, combined_scores.weighted_llm)
     )
     contributions = _contributions(feed, weighted_ml, weighted_llm)
     return replace(

@@ -115,15 +115,15 @@ def because_liked(items: Indices, query: RankingQuery, catalog: CatalogSnapshot)
         query: The ranking query of the user.
         catalog: The catalog snapshot.
     """
-    liked = query.history[query.is_liked][:_REASON_ITEMS]
-    if not len(liked):
+    liked_items = query.history[query.is_liked][:_REASON_ITEMS]
+    if not len(liked_items):
         return [_LOOKED_AT] * len(items)
-    links = catalog.neighbors.links.between(liked, items, channel=TOGETHER)
-    fitted = np.maximum(catalog.item_weights.between(liked, items), 0.0)
+    links = catalog.neighbors.links.between(liked_items, items, channel=TOGETHER)
+    weights = np.maximum(catalog.item_weights.between(liked_items, items), 0.0)
     links = (
-        np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.is_liked)[:_REASON_ITEMS])[:, None]
+        np.where(links.any(axis=0), links, weights) * (STEP ** np.flatnonzero(query.is_liked)[:_REASON_ITEMS])[:, None]
     )
-    best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], MISSING).tolist()
+    best = np.where(links.max(axis=0) > 0, liked_items[links.argmax(axis=0)], MISSING).tolist()
     texts = {one: f"Because you liked {_title(one, catalog)}" for one in set(best) - {MISSING}} | {MISSING: _LOOKED_AT}
     return [texts[one] for one in best]
 

@@ -42,7 +42,7 @@ async def test_who_does_not_show_the_token_is_refused_and_everyone_where_none_is
             await http.get("/api/v1/collection-status", headers=fields),
         ]
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(401, "flic_token")] * 2
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 @pytest.mark.parametrize(("params", "field"), [({"page": 0}, "page"), ({"page_size": 1_001}, "page_size")])

@@ -104,7 +104,7 @@ async def test_interactions_of_another_kind_are_refused(body: dict[str, Any], fi
     async with world.http() as http:
         answer = await http.post("/api/v1/interact", json=fields)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_recommendations_have_the_documented_keys_and_ml_scores_from_nought_to_one() -> None:

@@ -124,7 +124,7 @@ async def test_bad_requests_are_named_and_publish_nothing(body: dict[str, Any], 
     async with world.http() as http:
         answer = await http.post("/personalize", json={"user_id": "ann", **body})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_candidates_that_no_message_has_room_for_are_refused() -> None:
@@ -133,7 +133,7 @@ async def test_candidates_that_no_message_has_room_for_are_refused() -> None:
         many = [{"id": f"{n:0200}", "title": "t" * 300, "topics": topics} for n in range(500)]
         answer = await http.post("/personalize", json={"user_id": "ann", "candidates": many})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
@@ -185,13 +185,13 @@ async def test_an_experiment_is_published_as_defined() -> None:
     }
     async with world.http() as http:
         answer = await http.post("/ab/experiments", json=body)
-    [defined] = world.publisher.values_of(EXPERIMENTS)
-    assert (answer.status_code, answer.json()["experiment_id"]) == (201, defined.experiment_id)
-    assert [(arm.name, arm.share, arm.parameters) for arm in defined.arms] == [
+    [experiment] = world.publisher.values_of(EXPERIMENTS)
+    assert (answer.status_code, answer.json()["experiment_id"]) == (201, experiment.experiment_id)
+    assert [(arm.name, arm.share, arm.parameters) for arm in experiment.arms] == [
         ("as it is", 0.5, {}),
         ("new", 0.5, {"fresh": "2"}),
     ]
-    assert (defined.status, defined.starts_at, defined.occurred_at) == ("draft", 1_699_920_000_000, NOW_MS)
+    assert (experiment.status, experiment.starts_at, experiment.occurred_at) == ("draft", 1_699_920_000_000, NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ async def test_an_experiment_that_cannot_be_run_is_refused(body: dict[str, Any],
             "/ab/experiments", json={"name": "x", "arms": [{"name": "one"}, {"name": "two"}], **body}
         )
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_experiments_are_shown_as_they_are_defined() -> None:

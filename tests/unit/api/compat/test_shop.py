@@ -62,9 +62,9 @@ async def test_a_home_has_the_five_lists_of_twenty_products() -> None:
 async def test_a_product_has_the_nine_keys() -> None:
     world = await a_world()
     image = {"image_url": "https://m/1.jpg", "price": 59.99, "original_price": 99.99, "rating": 4.5, "reviews": 1500}
-    filed: dict[str, Any] = {"category": "Electronics", "topics": ["Audio", "Sale"]}
+    labels: dict[str, Any] = {"category": "Electronics", "topics": ["Audio", "Sale"]}
     bare: dict[str, Any] = {"topics": [], "price": None, "rating": None, "reviews": None}
-    await world.items.write([a_product(IDS[0], "Wireless Headphones", **filed, **image), a_product(IDS[1], **bare)])
+    await world.items.write([a_product(IDS[0], "Wireless Headphones", **labels, **image), a_product(IDS[1], **bare)])
     _, home = await got(world, HOME, user_id="new", response_limit=2)
     assert home["trending"] == [
         {

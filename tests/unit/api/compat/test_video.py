@@ -98,9 +98,9 @@ async def test_pages_follow_one_another_and_hold_fifty_at_most() -> None:
     async with world.http() as http:
         params = {"username": "ann", "page_size": 2}
         first, second = [(await http.get("/api/v1/feed", params=params | {"page": page})).json() for page in (1, 2)]
-        capped = (await http.get("/api/v1/trending", params={"page_size": 1_000})).json()
+        full_page = (await http.get("/api/v1/trending", params={"page_size": 1_000})).json()
     assert (ids(first), first["has_next"], ids(second), second["has_next"]) == ([1, 2], True, [3, 4], False)
-    assert capped["page_size"] == 50
+    assert full_page["page_size"] == 50
 
 
 async def test_a_page_holds_as_many_posts_as_is_set() -> None:

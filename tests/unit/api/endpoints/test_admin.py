@@ -62,13 +62,13 @@ async def test_the_cache_is_shown_and_cleared() -> None:
     await world.clients["prefetch_store"].write("ann", some_music())
     async with world.http(admin_token="sesame") as client:
         body = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
-        cleared = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
+        answer = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
         empty = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
     [entry] = body["entries"]
     assert (entry["category"], entry["source"], entry["fallback"]) == ("music", "catalogue", "no_key")
     assert entry["items"] == [{"item_id": "i1", "reason": "You like jazz"}]
     assert entry["left_s"] == 1_800
-    assert cleared == {"user_id": "ann", "cleared": 1}
+    assert answer == {"user_id": "ann", "cleared": 1}
     assert empty["entries"] == []
 
 

@@ -153,11 +153,11 @@ async def test_a_validator_changes_with_whatever_is_said_of_an_item(change: dict
     headers = {"If-None-Match": first.headers["ETag"]}
     assert (await read(world, headers=headers)).status_code == 304
     await world.items.write([an_item(place, **change)])
-    changed = await read(world, headers=headers)
-    assert changed.status_code == 200
-    assert changed.headers["ETag"] != first.headers["ETag"]
-    assert changed.json()["version"] != first.json()["version"]
-    assert (await read(world, headers={"If-None-Match": changed.headers["ETag"]})).status_code == 304
+    new_answer = await read(world, headers=headers)
+    assert new_answer.status_code == 200
+    assert new_answer.headers["ETag"] != first.headers["ETag"]
+    assert new_answer.json()["version"] != first.json()["version"]
+    assert (await read(world, headers={"If-None-Match": new_answer.headers["ETag"]})).status_code == 304
 
 
 async def test_a_validator_changes_when_an_item_goes_and_is_the_old_one_when_it_is_back() -> None:

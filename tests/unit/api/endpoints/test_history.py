@@ -8,7 +8,7 @@ from tests.unit.api.builder import NOW_MS, World
 async def a_world() -> World:
     """Return a world in which ann has done four things."""
     world = World()
-    acted = [
+    actions = [
         an_interaction(user_id="ann", event_id="e1", item_id="i1", action="view", occurred_at=NOW_MS - 3),
         an_interaction(user_id="ann", event_id="e2", item_id="i1", action="like", occurred_at=NOW_MS - 2),
         an_interaction(
@@ -16,7 +16,7 @@ async def a_world() -> World:
         ),
         an_interaction(user_id="ann", event_id="e4", item_id="gone", action="view", occurred_at=NOW_MS),
     ]
-    await world.interactions.write(acted)
+    await world.interactions.write(actions)
     await world.items.write([an_item("i1", category="music")])
     return world
 
@@ -56,6 +56,6 @@ async def test_interactions_are_added_up_by_action_and_category() -> None:
 async def test_an_id_with_a_slash_is_an_id() -> None:
     async with World().http() as http:
         answer = await http.get("/interaction/team/ann")
-        refused = await http.get("/interaction/" + "x" * 257)
+        refusal = await http.get("/interaction/" + "x" * 257)
     assert answer.json()["user_id"] == "team/ann"
-    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "user_id")
+    assert (refusal.status_code, refusal.json()["error"]["field"]) == (422, "user_id")

@@ -178,7 +178,7 @@ async def test_interaction_with_a_bad_value_is_refused_by_field(body: Any, field
     error = answer.json()["error"]
     assert error["code"] == "invalid_value"
     assert error.get("field") == field
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"user_id":"\xff"}', b'{"user_id":"\\ud800"}'])
@@ -320,7 +320,7 @@ async def test_a_batch_of_bad_entries_alone_is_refused() -> None:
         "invalid_batch",
         [0, 1],
     )
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_an_entry_of_another_user_is_named_and_the_callers_own_are_taken() -> None:
@@ -423,7 +423,7 @@ async def test_profile_with_no_such_time_zone_is_refused(name: str) -> None:
     async with world.http() as http:
         answer = await http.post("/profile", json={"user_id": "ann", "timezone": name})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "timezone")
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_retrieve_publishes_a_trigger() -> None:
@@ -454,7 +454,7 @@ async def test_retrieve_batch_is_bounded(user_ids: Any) -> None:
     async with world.http(api_max_batch=3) as http:
         answer = await http.post("/retrieve/batch", json={"user_ids": user_ids})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "user_ids")
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_retrieve_batch_names_who_cannot_be_and_asks_for_the_others() -> None:

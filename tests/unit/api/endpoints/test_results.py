@@ -148,18 +148,18 @@ async def test_rerank_takes_so_many_candidates_and_no_more(body: dict[str, Any],
     async with world.http(api_max_candidates=3) as http:
         answer = await http.post("/results/re-rank", json={"user_id": "ann"} | body)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert not world.publisher.published
+    assert not world.publisher.records_by_topic
 
 
 async def test_rerank_is_refused_when_enough_wait_already() -> None:
     world = World()
     async with world.http(api_max_listeners=1) as http:
         trigger, asking = await asked(world, http, candidates=["i1"])
-        refused = await http.post("/results/re-rank", json={"user_id": "bob", "candidates": ["i1"]})
+        refusal = await http.post("/results/re-rank", json={"user_id": "bob", "candidates": ["i1"]})
         await world.feeds.write([a_feed(user_id=reranked(trigger))])
-        answered = await asking
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_many_waiting")
-    assert answered.status_code == 200
+        answer = await asking
+    assert (refusal.status_code, refusal.json()["error"]["code"]) == (503, "too_many_waiting")
+    assert answer.status_code == 200
 
 
 async def test_rerank_with_the_broker_away_is_503() -> None:

@@ -62,15 +62,17 @@ async def a_world() -> World:
     """Return a world in which everything is named everywhere; ann is in Lisbon, and nobody knows where bob is."""
     world, portraits, charts, shop = World(), MemoryUserProfileStore(), MemoryChartStore(), MemoryShopStore()
     products = [a_product(item_id, "Jazz", **about) for item_id, about in PRODUCTS.items()]
-    listed = [f"A00000000{item_id[-1]}" for item_id in LISTED]
+    visible_ids = [f"A00000000{item_id[-1]}" for item_id in LISTED]
     await world.items.write([*ITEMS, *products])
     await world.items.delete([GONE, f"A00000000{GONE[-1]}"])
     await portraits.write_stated([a_profile(user_id="ann", city="Lisbon")])
     await charts.write({item_id: -float(rank) for rank, item_id in enumerate(LISTED)}, {})
     await shop.write(
-        [StoredHome(user_id=user, personalized=listed, diverse=listed, stale_at=NOW_MS + 1) for user in USERS]
+        [StoredHome(user_id=user, personalized=visible_ids, diverse=visible_ids, stale_at=NOW_MS + 1) for user in USERS]
     )
-    every = StoredCharts(trending=listed, best_value=listed, top_categories={"music": listed}, diverse=listed)
+    every = StoredCharts(
+        trending=visible_ids, best_value=visible_ids, top_categories={"music": visible_ids}, diverse=visible_ids
+    )
     await shop.write_charts(every)
     for user in USERS:
         await world.feeds.write([own_feed(user)])
@@ -222,8 +224,8 @@ async def test_without_a_location_items_with_one_come_last(name: str) -> None:
 async def test_what_is_out_of_stock_comes_last_by_setting(name: str) -> None:
     arguments = asking(name, "ann")
     result = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], arguments, out_of_stock="last"))
-    tied = {NEAR} if EVERYBODYS[name][2] else {NEAR, FAR}
-    assert set(result) - {ASKED} == {PLAIN, SOLD_OUT} | tied
+    expected_ids = {NEAR} if EVERYBODYS[name][2] else {NEAR, FAR}
+    assert set(result) - {ASKED} == {PLAIN, SOLD_OUT} | expected_ids
     assert result.index(PLAIN) < result.index(SOLD_OUT)
 
 
@@ -251,8 +253,8 @@ async def test_with_a_token_a_search_is_for_its_user() -> None:
     async with (await a_world()).http(**STRICT) as http:
         assert await found(http, a_token("ann")) == {NEAR, PLAIN}
         assert await found(http, a_token("bob")) == {NEAR, FAR, PLAIN}
-        refused = await http.get("/search", params={"q": "jazz", "user_id": "ann"}, headers=bearer(a_token("bob")))
-    assert refused.status_code == 403
+        refusal = await http.get("/search", params={"q": "jazz", "user_id": "ann"}, headers=bearer(a_token("bob")))
+    assert refusal.status_code == 403
 
 
 async def test_the_catalogue_lists_no_private_item() -> None:
@@ -260,7 +262,7 @@ async def test_the_catalogue_lists_no_private_item() -> None:
     assert {one["content_id"] for one in body["content"]} == {PLAIN, NEAR, FAR, SOLD_OUT, ASKED}
 
 
-stored = st.builds(
+stored_items = st.builds(
     an_item,
     st.text(min_size=1, max_size=3),
     private=st.booleans(),
@@ -270,7 +272,7 @@ stored = st.builds(
 
 
 @given(
-    st.lists(stored, max_size=8, unique_by=lambda item: item.item_id),
+    st.lists(stored_items, max_size=8, unique_by=lambda item: item.item_id),
     st.sampled_from((UNKNOWN_LOCATION, geo_location(None, "Lisbon"), geo_location(None, "Kleindorf"))),
     st.sampled_from(("hide", "last")),
 )

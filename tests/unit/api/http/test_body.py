@@ -98,13 +98,13 @@ def test_no_null_is_ever_kept(values: dict[str, Any]) -> None:
         ("null", NOW_MS),
     ],
 )
-@pytest.mark.parametrize("batched", [False, True])
-async def test_a_time_is_taken_in_whichever_way_its_number_is_written(text: str, ms: int, batched: bool) -> None:
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_a_time_is_taken_in_whichever_way_its_number_is_written(text: str, ms: int, is_batch: bool) -> None:
     body = f'{{"user_id":"ann","item_id":"i1","action":"click","occurred_at":{text}}}'
-    path = "/interaction/batch" if batched else "/interaction"
+    path = "/interaction/batch" if is_batch else "/interaction"
     world = World()
     async with world.http() as http:
-        answer = await http.post(path, content=f'{{"interactions":[{body}]}}' if batched else body, headers=JSON)
+        answer = await http.post(path, content=f'{{"interactions":[{body}]}}' if is_batch else body, headers=JSON)
     assert answer.status_code == 202, answer.text
     assert world.publisher.values_of(INTERACTIONS)[0].occurred_at == ms
 
@@ -115,7 +115,7 @@ async def test_every_event_takes_such_a_time(path: str) -> None:
     body = {"user_id": "ann", "lat": 0, "lon": 0, "items": [{"item_id": "i1"}], "occurred_at": 1.7e12}
     async with world.http() as http:
         assert (await http.post(path, json=body)).status_code == 202
-    [[event]] = world.publisher.published.values()
+    [[event]] = world.publisher.records_by_topic.values()
     assert getattr(event, "occurred_at", None) == 1_700_000_000_000
 
 

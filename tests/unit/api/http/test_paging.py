@@ -126,8 +126,8 @@ async def test_two_devices_page_each_by_their_cursor() -> None:
 async def test_a_cursor_opens_nothing_of_another_user_or_list() -> None:
     context = a_context()
     first = await read(context, "abcdefgh", 1)
-    for paged in (PagedList("user:bob", "feed"), PagedList("user:ann", "other")):
-        page = await page_of(context, paged, ranking("hgfedcba"), start=3, end=6, cursor=first.cursor)
+    for page_list in (PagedList("user:bob", "feed"), PagedList("user:ann", "other")):
+        page = await page_of(context, page_list, ranking("hgfedcba"), start=3, end=6, cursor=first.cursor)
         assert names(page) == ["e", "d", "c"]
         assert page.cursor != first.cursor
 

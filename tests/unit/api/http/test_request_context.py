@@ -227,17 +227,17 @@ async def test_an_unknown_pipeline_state_is_left_out(error: Exception) -> None:
 
 
 async def test_app_closes_what_it_was_given() -> None:
-    closed: list[str] = []
+    closures: list[str] = []
 
     async def close_publisher() -> None:
-        closed.append("publisher")
+        closures.append("publisher")
 
     async def close_redis() -> None:
-        closed.append("redis")
+        closures.append("redis")
 
     async with World(clients={"closers": (close_publisher, close_redis)}).http():
-        assert closed == []
-    assert closed == ["publisher", "redis"]
+        assert closures == []
+    assert closures == ["publisher", "redis"]
 
 
 async def test_answers_say_what_a_browser_may_do_with_them() -> None:
@@ -249,20 +249,22 @@ async def test_answers_say_what_a_browser_may_do_with_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "origin", "answered"),
+    ("allowed_origins", "origin", "expected_origin"),
     [
         ("", "https://app.example", None),
         ("https://app.example, https://b.example", "https://app.example", "https://app.example"),
         ("https://app.example", "https://evil.example", None),
     ],
 )
-async def test_pages_of_other_origins_ask_where_they_may(allowed: str, origin: str, answered: str | None) -> None:
+async def test_pages_of_other_origins_ask_where_they_may(
+    allowed_origins: str, origin: str, expected_origin: str | None
+) -> None:
     ask = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    async with World().http(cors_origins=allowed) as http:
+    async with World().http(cors_origins=allowed_origins) as http:
         before = await http.options("/interaction", headers=ask)
         answer = await http.get("/content?user_id=ann", headers={"Origin": origin})
-    assert before.headers.get("Access-Control-Allow-Origin") == answered
-    assert answer.headers.get("Access-Control-Allow-Origin") == answered
+    assert before.headers.get("Access-Control-Allow-Origin") == expected_origin
+    assert answer.headers.get("Access-Control-Allow-Origin") == expected_origin
 
 
 APP = "https://app.example"
@@ -291,8 +293,8 @@ async def test_a_preflight_allows_what_tracing_sdks_send(headers: str, method: s
         other = await http.options("/content", headers=ask | {"Origin": "https://evil.example"})
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == APP
-    allowed = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")}
-    assert {name.strip() for name in headers.split(",")} <= allowed
+    allowed_headers = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")}
+    assert {name.strip() for name in headers.split(",")} <= allowed_headers
     assert "X-Request-ID" in answer.headers
     assert other.status_code == 400
     assert "Access-Control-Allow-Origin" not in other.headers

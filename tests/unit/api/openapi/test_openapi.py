@@ -112,12 +112,12 @@ async def test_pages_ask_for_nothing_from_elsewhere(page: str) -> None:
 async def test_the_pages_name_every_topic_field_and_error() -> None:
     async with World().http() as http:
         topics, errors = (await http.get("/docs/topics")).text, (await http.get("/docs/errors")).text
-        refused = (await http.get("/content?user_id=")).json()["error"]
+        refusal = (await http.get("/content?user_id=")).json()["error"]
     for topic in TOPICS:
         assert f'id="{topic.short_name}"' in topics
         assert all(f"<code>{name}</code>" in topics for name in topic.record.__struct_fields__)
     assert all(f'id="{entry.code}"' in errors for entry in error_codes())
-    assert refused["docs"] == "/docs/errors#invalid_value"
+    assert refusal["docs"] == "/docs/errors#invalid_value"
 
 
 def test_the_document_of_topics_is_whole() -> None:

@@ -182,10 +182,10 @@ async def test_a_public_key_is_no_secret_to_sign_with() -> None:
         tokens = Tokens(Settings(jwt_jwks_url=url, jwt_secret=SECRET))
         assert await tokens.principal(a_token()) == Principal("ann")
         head = {"alg": "RS256", "kid": "key-1"}
-        forged = jwt.encode({"sub": "ann", "exp": 1e10}, SECRET, "HS256", head | {"alg": "HS256"})
-        assert await tokens.principal(forged) == Principal("ann")  # an HS256 token is held against the secret alone
+        forgery = jwt.encode({"sub": "ann", "exp": 1e10}, SECRET, "HS256", head | {"alg": "HS256"})
+        assert await tokens.principal(forgery) == Principal("ann")  # an HS256 token is held against the secret alone
         with pytest.raises(UnauthorizedError):
-            await Tokens(Settings(jwt_jwks_url=url)).principal(forged)
+            await Tokens(Settings(jwt_jwks_url=url)).principal(forgery)
 
 
 async def test_an_issuer_that_is_away_is_no_fault_of_the_callers() -> None:

@@ -24,7 +24,7 @@ from api.security.principal import Principal
 from api.security.token import Tokens
 from infra.fakes.issuer import Issuer
 from infra.fakes.serve import serve_app
-from infra.settings import JWT_ALGORITHMS, OFF, Settings, SettingsError, read
+from infra.settings import JWT_ALGORITHMS, OFF, Settings, SettingsError, read_settings
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import SECRET, a_token, bearer
 from tests.waiting import until
@@ -74,8 +74,8 @@ async def test_an_algorithm_that_is_not_set_is_refused() -> None:
 @pytest.mark.parametrize("names", ["HS256", "none", "RS256,HS256", "RS256,none", "rs256", "ES256K", ",", "RS256;ES256"])
 def test_only_algorithms_of_public_keys_can_be_set(names: str) -> None:
     with pytest.raises(SettingsError, match="JWT_ALGORITHMS"):
-        read({"JWT_ALGORITHMS": names})
-    assert read({"JWT_ALGORITHMS": "RS256, ES384,EdDSA"}).jwt_algorithm_list == ["RS256", "ES384", "EdDSA"]
+        read_settings({"JWT_ALGORITHMS": names})
+    assert read_settings({"JWT_ALGORITHMS": "RS256, ES384,EdDSA"}).jwt_algorithm_list == ["RS256", "ES384", "EdDSA"]
 
 
 def encoded(part: Any) -> str:
@@ -125,10 +125,10 @@ async def test_what_is_no_token_is_refused(token: str) -> None:
 
 async def test_a_published_key_is_no_secret_whatever_a_token_says() -> None:
     issuer = Issuer()
-    pem = jwt.PyJWK(issuer.published[0]).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    pem = jwt.PyJWK(issuer.jwks[0]).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, body = encoded({"alg": "HS256", "kid": "key-1"}), encoded({"sub": "ann", "exp": time.time() + 60})
     async with issuer.serve() as url:
-        for secret in (pem, pem.strip(), json.dumps(issuer.published[0]).encode()):
+        for secret in (pem, pem.strip(), json.dumps(issuer.jwks[0]).encode()):
             signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(
                 f"{head}.{body}".encode(), secret
             )
@@ -159,9 +159,9 @@ async def test_keys_without_names_and_names_that_are_used_again_rotate_too() -> 
             tokens = Tokens(settings(url))
             assert await tokens.principal(issuer.token(sub="ann")) == ANN
             issuer.rotate()
-            if "kid" in issuer.published[0]:
-                issuer.published[0]["kid"] = "key-1"
-            header = {"kid": "key-1"} if "kid" in issuer.published[0] else {}
+            if "kid" in issuer.jwks[0]:
+                issuer.jwks[0]["kid"] = "key-1"
+            header = {"kid": "key-1"} if "kid" in issuer.jwks[0] else {}
             assert await tokens.principal(issuer.token(sub="bob", header=header)) == Principal("bob")
 
 
@@ -170,11 +170,11 @@ async def test_without_a_name_one_key_must_fit() -> None:
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
         others = [
-            Issuer("RS256").published[0],
-            Issuer("ES384").published[0],
-            {**Issuer("ES256").published[0], "use": "enc"},
+            Issuer("RS256").jwks[0],
+            Issuer("ES384").jwks[0],
+            {**Issuer("ES256").jwks[0], "use": "enc"},
         ]
-        issuer.published += others
+        issuer.jwks += others
         assert await tokens.principal(issuer.token(sub="ann", header={})) == ANN  # of its kind it is the only one
         issuer.rotate(keep_previous=True)
         with pytest.raises(UnauthorizedError):
@@ -203,7 +203,7 @@ async def test_keys_that_cannot_be_used_are_passed_over() -> None:
     weak = rsa.generate_private_key(public_exponent=65_537, key_size=1_024)
     small = {**RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True), "kid": "small"}
     private = {**RSAAlgorithm.to_jwk(weak, as_dict=True), "kid": "private"}
-    issuer.published = [*JUNK, small, private, *issuer.published, *JUNK]
+    issuer.jwks = [*JUNK, small, private, *issuer.jwks, *JUNK]
     async with issuer.serve() as url:
         tokens = Tokens(settings(url))
         assert await tokens.principal(issuer.token(sub="ann")) == ANN
@@ -215,12 +215,12 @@ async def test_keys_that_cannot_be_used_are_passed_over() -> None:
 async def test_a_key_that_is_there_for_something_else_verifies_nothing() -> None:
     issuer = Issuer("ES256")
     async with issuer.serve() as url:
-        own = issuer.published[0]
+        own = issuer.jwks[0]
         for change in (
             *({"use": "enc"}, {"key_ops": ["encrypt"]}, {"alg": "ES384"}, {"alg": "ECDH-ES"}, {"kty": "RSA"}),
             *({"d": "AQAB"}, {"crv": "P-384"}, {"alg": "none"}, {"use": ["sig"]}),
         ):
-            issuer.published = [own | change]
+            issuer.jwks = [own | change]
             with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
                 await Tokens(settings(url)).principal(issuer.token(sub="ann"))
 
@@ -254,7 +254,7 @@ async def test_one_address_may_serve_several_issuers() -> None:
 @pytest.mark.parametrize("issuers", ["", "a", "a,b,c"])
 def test_several_addresses_need_as_many_issuers(issuers: str) -> None:
     with pytest.raises(SettingsError, match="JWT_ISSUER"):
-        read({"JWT_JWKS_URL": "https://a/keys,https://b/keys", "JWT_ISSUER": issuers})
+        read_settings({"JWT_JWKS_URL": "https://a/keys,https://b/keys", "JWT_ISSUER": issuers})
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ async def test_a_known_key_is_not_waited_for_while_the_issuer_is_asked() -> None
     async def answer() -> Response:
         is_held.set()
         await goes_on.wait()
-        return Response(json.dumps({"keys": issuer.published}))
+        return Response(json.dumps({"keys": issuer.jwks}))
 
     async with answering(answer) as url:
         tokens = Tokens(settings(url))

@@ -51,9 +51,9 @@ async def test_an_address_that_tries_tokens_is_held_off() -> None:
 
 async def test_what_is_open_to_everyone_is_limited_by_address_where_it_does_something() -> None:
     async with World().http(**STRICT, rate_limit_address="2/minute") as http:
-        collected = [(await http.post("/api/v1/collect/all-users")).status_code for _ in range(4)]
+        statuses = [(await http.post("/api/v1/collect/all-users")).status_code for _ in range(4)]
         health = {(await http.get("/health")).status_code for _ in range(4)}
-    assert collected == [401, 401, 429, 429]
+    assert statuses == [401, 401, 429, 429]
     assert health == {200}
 
 

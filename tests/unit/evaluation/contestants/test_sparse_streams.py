@@ -33,21 +33,21 @@ class Gains:
     def add(self, candidates: Candidates, chosen_index: int) -> None:
         learner, query, among = self.model.learner, candidates.query, candidates.is_admissible
         offset = learner.weights.offset(query.features.user_id)
-        learned = learner.blender.weights(query.context) + (0.0 if offset is None else offset)
+        learned_weights = learner.blender.weights(query.context) + (0.0 if offset is None else offset)
         serving = rank_of(score(candidates, weights_for(query, learner.blender)), chosen_index)
         ranks = np.array(
             [
                 serving,
-                rank_of(score(candidates, learned), chosen_index),
-                *candidates.features.ranks(chosen_index, listed=LISTED, among=among),
+                rank_of(score(candidates, learned_weights), chosen_index),
+                *candidates.features.ranks(chosen_index, list_length=LISTED, among=among),
             ]
         )
         self.rows.append(np.where(ranks <= LISTED, 1 / np.log2(1 + ranks), 0.0).tolist())
 
     def means(self) -> tuple[float, float, float]:
         """Return the mean gain of what serves, of the learned weights, and of the best feature."""
-        serving, learned, *features = np.array(self.rows)[WARM_UP:].mean(axis=0).tolist()
-        return serving, learned, max(features)
+        serving, learned_weights, *features = np.array(self.rows)[WARM_UP:].mean(axis=0).tolist()
+        return serving, learned_weights, max(features)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -66,5 +66,5 @@ def test_the_blend_is_not_below_its_best_feature(means: tuple[float, float, floa
 
 
 def test_the_learned_weights_alone_would_be(means: tuple[float, float, float]) -> None:
-    _, learned, best = means
-    assert learned < 0.95 * best
+    _, learned_weights, best = means
+    assert learned_weights < 0.95 * best

@@ -119,8 +119,8 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
     assert measures["novelty"] == pytest.approx((-math.log2(4 / 8) - math.log2(1 / 8)) / 2)
     assert measures["diversity"] == pytest.approx(1 - 1 / 3), "they share t, of a, b and t"
     assert math.isnan(measures["popularity"]), "what was chosen had no event before"
-    chosen = beyond_accuracy.of(an_outcome([1], event_index=np.array([3], np.int32), top=np.array([pair], np.int32)))
-    assert chosen["popularity"] == pytest.approx(1.5), "(3 + 0) / 2 over 1"
+    metrics = beyond_accuracy.of(an_outcome([1], event_index=np.array([3], np.int32), top=np.array([pair], np.int32)))
+    assert metrics["popularity"] == pytest.approx(1.5), "(3 + 0) / 2 over 1"
 
 
 def test_without_topics_items_are_alike_when_the_same_users_touch_them() -> None:

@@ -16,7 +16,7 @@ EARLY: list[Line] = [*filler(5), ("b", "x", 5.0, 10), ("b", "y", 5.0, 11), ("b",
 
 
 def served(stream: Stream, model: Scripted | None = None, **delays: int) -> ReplayOutcome:
-    return replay(model or Scripted(SCORES), stream, "as-served", part="all", delays=ServingDelays(**delays))
+    return replay(model or Scripted(SCORES), stream, "as-served", split="all", delays=ServingDelays(**delays))
 
 
 def queries_of(model: Scripted, user: str) -> list[ModelQuery]:
@@ -41,9 +41,9 @@ def test_models_know_what_was_published_by_then_and_the_history_all_of_the_users
     stream = a_stream(*EARLY, ("c", "f1", 5.0, 99), ("a", "x", 5.0, 100), ("c", "y", 5.0, 100), ("a", "y", 5.0, 200))
     model = Scripted(SCORES)
     served(stream, model)
-    learned = model.log[: len(model.log) - 1 - model.log[::-1].index("rank a")]
-    assert "learn c:f1" in learned, "published at the whole second 100"
-    assert "learn a:x" not in learned, "the next publication is at second 101"
+    log = model.log[: len(model.log) - 1 - model.log[::-1].index("rank a")]
+    assert "learn c:f1" in log, "published at the whole second 100"
+    assert "learn a:x" not in log, "the next publication is at second 101"
     assert history_of(queries_of(model, "a")[1]) == ["x"]
 
 
@@ -87,8 +87,8 @@ def test_the_test_events_are_those_of_prequential_strict() -> None:
     draw = random.Random(0)
     lines = [(f"u{draw.randrange(9)}", f"i{draw.randrange(400)}", 1.0 + n % 5, n // 3) for n in range(600)]
     stream = a_stream(*lines, repeats=False)
-    strict = replay(Scripted(), stream, "prequential-strict", part="validation")
-    outcome = replay(Scripted(), stream, "as-served", part="validation")
+    strict = replay(Scripted(), stream, "prequential-strict", split="validation")
+    outcome = replay(Scripted(), stream, "as-served", split="validation")
     assert len(outcome.event_index)
     assert sorted(outcome.event_index.tolist()) == sorted(strict.event_index.tolist())
 
@@ -110,10 +110,10 @@ BOTH = clicks(*((user, f"i{n}", 10 * n) for n in range(9) for user in ("a", "b",
 
 def test_weights_serve_once_they_are_published() -> None:
     blend = a_blend(events=BOTH)
-    learned = blend.learner.blender
-    assert learned.outcomes
-    assert blend._blender(84_999).outcomes < learned.outcomes, "the last event, at 80 s, is in the period from 80 s on"
-    assert blend._blender(85_000).outcomes == learned.outcomes
+    blender = blend.learner.blender
+    assert blender.outcomes
+    assert blend._blender(84_999).outcomes < blender.outcomes, "the last event, at 80 s, is in the period from 80 s on"
+    assert blend._blender(85_000).outcomes == blender.outcomes
 
 
 def test_weights_that_are_never_published_never_serve() -> None:

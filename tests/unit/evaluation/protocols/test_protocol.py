@@ -72,16 +72,16 @@ def test_every_event_is_learned_once_and_in_order() -> None:
     for protocol in ("prequential", "prequential-strict"):
         model = Scripted()
         replay(model, a_stream(*lines, repeats=True), protocol)
-        learned = [line.removeprefix("learn ") for line in model.log if line.startswith("learn")]
+        learned_lines = [line.removeprefix("learn ") for line in model.log if line.startswith("learn")]
         if protocol == "prequential":
-            assert learned == [f"{user}:{item}" for user, item, _, _ in lines]
-        assert sorted(learned) == sorted(f"{user}:{item}" for user, item, _, _ in lines)
+            assert learned_lines == [f"{user}:{item}" for user, item, _, _ in lines]
+        assert sorted(learned_lines) == sorted(f"{user}:{item}" for user, item, _, _ in lines)
 
 
 def test_validation_never_sees_the_test_part() -> None:
     lines = [(f"u{n}", "x", 5.0 - 4 * (n % 2), n) for n in range(100)]
     model = Scripted()
-    outcome = replay(model, a_stream(*lines, repeats=True), "prequential-strict", part="validation")
+    outcome = replay(model, a_stream(*lines, repeats=True), "prequential-strict", split="validation")
     assert outcome.event_index.tolist() == list(range(60, 80, 2))
     assert sum(line.startswith("learn") for line in model.log) == 80
 
@@ -127,7 +127,7 @@ def test_leave_last_out_learns_all_but_each_users_last_event_whatever_its_rating
 def test_leave_last_out_validates_on_the_event_before_the_last() -> None:
     stream = a_stream(*[("a", item, 5.0 - n, n) for n, item in enumerate("xyzw")])
     model = Scripted()
-    assert replay(model, stream, "leave-last-out", part="validation").event_index.tolist() == [2]
+    assert replay(model, stream, "leave-last-out", split="validation").event_index.tolist() == [2]
     assert [line for line in model.log if line.startswith("learn")] == ["learn a:x", "learn a:y"]
 
 

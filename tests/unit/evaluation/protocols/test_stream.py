@@ -49,7 +49,7 @@ def test_without_ratings_that_differ_every_event_is_positive() -> None:
     for stars in (None, 1.0):
         stream = a_stream(("a", "x", stars, 1), ("b", "x", stars, 2))
         assert stream.positive.all()
-        assert not stream.rated
+        assert not stream.has_ratings
         assert [(event.weight, event.rating) for event in stream.events] == [(1.0, None)] * 2
 
 

@@ -28,7 +28,7 @@ def test_every_rating_is_an_interaction_of_one_weight() -> None:
     assert {(event.weight, event.rating) for event in core.events} == {(1.0, None)}
     assert core.positive.all()
     assert np.isnan(core.rating).all()
-    assert not core.rated
+    assert not core.has_ratings
 
 
 def test_of_consecutive_events_on_one_item_the_first_stays() -> None:
@@ -54,7 +54,7 @@ AFTER = [("u0", "i9", 5.0, 50), ("u0", "i0", 5.0, 51), ("new", "i1", 5.0, 52), (
 
 
 def outcome_of(protocol: str, model: Scripted, part: str = "test") -> ReplayOutcome:
-    return replay(model, a_stream(*STREAM, *AFTER, repeats=False), protocol, part=part)  # type: ignore[arg-type]
+    return replay(model, a_stream(*STREAM, *AFTER, repeats=False), protocol, split=part)  # type: ignore[arg-type]
 
 
 def test_every_event_after_the_split_is_ranked_on_the_live_history_by_a_frozen_model() -> None:

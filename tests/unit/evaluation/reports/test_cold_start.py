@@ -39,13 +39,13 @@ def held_out(seed: int) -> tuple[Scripted, list[str]]:
 
 
 def test_held_out_users_are_not_learned_from_and_five_seeds_hold_out_everyone_once() -> None:
-    ranked = []
+    ranked_users = []
     for seed in range(GROUPS):
         model, users = held_out(seed)
         assert not {line for line in model.log if line.startswith("learn") and line[6:].partition(":")[0] in users}
         assert len([line for line in model.log if line.startswith("learn")]) == len(STREAM) * 4 / 5
-        ranked += users
-    assert sorted(ranked) == USERS
+        ranked_users += users
+    assert sorted(ranked_users) == USERS
 
 
 def test_models_learn_the_last_events_and_nothing_else() -> None:
@@ -88,7 +88,7 @@ def test_the_report_shows_accuracy_by_known_events() -> None:
         return {event.item_id for event in stream.events if event.user_id == user and event.at_ms == at_ms}
 
     stream = a_walk(items=20, repeats=True)
-    spec = EvaluationSpec(protocol="prequential-strict", part="test", seed=0, seeds=2, cold=True)
+    spec = EvaluationSpec(protocol="prequential-strict", split="test", seed=0, seeds=2, cold=True)
     runs = [replay(Follower(), stream, spec.protocol, seed=seed, cold=True) for seed in (0, 1)]
     report = cold_start.report(stream, spec, {"follower": runs}, {})
     assert report["known"] == [0, 1, 2, 3, 5, 10, None]

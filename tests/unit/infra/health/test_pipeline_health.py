@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.health.pipeline_health import RoleHealth, State, expected_roles, health, judge, log_of
+from infra.health.pipeline_health import RoleHealth, RoleState, expected_roles, health, judge, log_of
 from infra.redis.heartbeat import RoleLife
 from infra.settings import Settings
 
@@ -37,7 +37,9 @@ def life(role: str, age_s: float, *, alive: bool = False) -> RoleLife:
         ([life("other", 1, alive=True)], "missing", 0, 0),
     ],
 )
-def test_a_role_is_judged_by_its_processes(lives: list[RoleLife], state: State, processes: int, crashes: int) -> None:
+def test_a_role_is_judged_by_its_processes(
+    lives: list[RoleLife], state: RoleState, processes: int, crashes: int
+) -> None:
     role = judge(lives, ["feed"], now_ms=NOW_MS)["feed"]
     assert (role.state, role.processes, role.crashes) == (state, processes, crashes)
 

@@ -63,7 +63,7 @@ async def test_of_one_key_there_is_one_letter_a_minute() -> None:
         publisher.produce(FEATURES, features(user_id=user_id, seen=[LONG] * 2))
     await publisher.flush()
     letters = [record for (topic, _), log in broker.logs.items() if topic == DEAD_LETTERS.name for record in log]
-    assert (len(letters), publisher.rejected[FEATURES.name]) == (2, 4)
+    assert (len(letters), publisher.rejected_counts[FEATURES.name]) == (2, 4)
     await publisher.close()
 
 
@@ -92,7 +92,7 @@ async def test_a_letter_that_its_topic_does_not_take_is_not_written_about() -> N
     publisher = a_publisher(broker, limits={FEATURES.name: 500, DEAD_LETTERS.name: 500})
     publisher.produce(FEATURES, features(seen=[LONG]))
     await publisher.flush()
-    assert publisher.rejected == {FEATURES.name: 1, DEAD_LETTERS.name: 1}
+    assert publisher.rejected_counts == {FEATURES.name: 1, DEAD_LETTERS.name: 1}
     await publisher.close()
 
 
@@ -101,7 +101,7 @@ class Crowded:
 
     def __init__(self, refusals: int, error: Exception) -> None:
         self.refusals, self._error = refusals, error
-        self.buffered = 0
+        self.buffered_count = 0
 
     def __len__(self) -> int:
         return 0
@@ -110,7 +110,7 @@ class Crowded:
         if self.refusals:
             self.refusals -= 1
             raise self._error
-        self.buffered += 1
+        self.buffered_count += 1
 
     def poll(self, _timeout_s: float) -> int:
         return 0
@@ -119,7 +119,7 @@ class Crowded:
         return 0
 
     def purge(self) -> None:
-        self.buffered = 0
+        self.buffered_count = 0
 
 
 async def test_a_full_buffer_is_waited_for() -> None:
@@ -128,7 +128,7 @@ async def test_a_full_buffer_is_waited_for() -> None:
     publisher._new_producer = cast(Any, lambda _: client)
     publisher.produce(FEEDS, a_feed())
     await publisher.flush()
-    assert client.buffered == 1
+    assert client.buffered_count == 1
     await publisher.close()
 
 

@@ -54,9 +54,9 @@ async def refusal(client: Client, schema_id: int = THEIRS) -> DecodeError:
     registry._client = cast(Any, client)
     await registry.learn(codec, schema_id)
     frame = b"\0" + schema_id.to_bytes(4, "big") + codec.encode(a_ping())[5:]
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         codec.decode(frame)
-    return caught.value
+    return exc_info.value
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 422, 500, 502])

@@ -101,7 +101,7 @@ def test_an_object_within_an_object_is_left_out_alone() -> None:
 def test_problems_are_named_by_place_and_bounded() -> None:
     entries = [{"name": "Mill", "year": "old " * 99} for _ in range(30)]
     reading = read([{"places": entries}], Places)
-    assert (len(reading.value.places), reading.dropped, len(reading.problems)) == (30, 0, PROBLEMS)
+    assert (len(reading.value.places), reading.dropped_count, len(reading.problems)) == (30, 0, PROBLEMS)
     assert reading.problems[3].startswith("places[3].year: ")
     assert max(map(len, reading.problems)) <= 200
 
@@ -159,7 +159,7 @@ def test_anything_is_read_or_refused(payload: Any, cut: bool, as_text: bool) -> 
 def test_flawed_entries_take_no_other_with_them_and_all_items_are_within_limits(entries: list[dict[str, Any]]) -> None:
     reading: Reading[Suggestions] = read([{"items": [*entries, {"title": "Trio Night"}]}], Suggestions)
     assert reading.value.items[-1].title == "Trio Night"
-    assert len(reading.value.items) + reading.dropped == len(entries) + 1
+    assert len(reading.value.items) + reading.dropped_count == len(entries) + 1
     for offer in suggested_items(reading.value, a_fetch_request()):
         record_limit.check(offer.item, now_ms=T0_MS)
 

@@ -63,8 +63,8 @@ def test_every_part_of_a_run_is_found_within_it(run: str, data: st.DataObject) -
     start = data.draw(st.integers(0, len(run) - 1))
     part = run[start : data.draw(st.integers(start + 1, len(run)))]
     places: dict[str, set[int]] = {}
-    for lexeme, noted in re.findall(r"'([^']+)':([\dA,]+)", document([(run, "A")])):
-        places[lexeme] = {int(place[:-1]) for place in noted.split(",")}
+    for lexeme, positions in re.findall(r"'([^']+)':([\dA,]+)", document([(run, "A")])):
+        places[lexeme] = {int(place[:-1]) for place in positions.split(",")}
     if len(part) == 1:
         assert any(lexeme.startswith(part) for lexeme in places)
     else:
@@ -91,8 +91,8 @@ def test_words_are_bound_and_those_that_say_nothing_are_left_out() -> None:
 
 def test_products_of_scripts_without_spaces_are_alike_by_what_they_share() -> None:
     names = ["赤い自転車", "青い自転車", "子供用自転車", "料理の本棚", "旅行の本棚", "歴史の本棚"]
-    fitted = similarity_fit.fit_model(
+    model = similarity_fit.fit_model(
         names, [similarity_fit.text_of({"title": name, "topics": []}) for name in names], features=100
     )
-    for name, (others, _) in zip(names, fitted.neighbours, strict=True):
+    for name, (others, _) in zip(names, model.neighbours, strict=True):
         assert others[0][-2:] == name[-2:]

@@ -54,9 +54,9 @@ def test_a_row_that_postgresql_refuses(error: Exception) -> None:
 
 @pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
 def test_a_postgresql_that_is_away_or_full_or_not_ready(error: Exception) -> None:
-    with pytest.raises(StoreError, match="archiving") as caught, write_errors("archiving"):
+    with pytest.raises(StoreError, match="archiving") as exc_info, write_errors("archiving"):
         raise error
-    assert not isinstance(caught.value, StoreRefusedError)
+    assert not isinstance(exc_info.value, StoreRefusedError)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_a_value_that_redis_refuses(error: Exception) -> None:
     ids=str,
 )
 def test_a_redis_that_is_away_or_full_or_not_ready(error: Exception) -> None:
-    with pytest.raises(StoreError) as caught, store_errors("writing"):
+    with pytest.raises(StoreError) as exc_info, store_errors("writing"):
         raise error
-    assert not isinstance(caught.value, StoreRefusedError)
+    assert not isinstance(exc_info.value, StoreRefusedError)

@@ -30,13 +30,13 @@ def read(folder: Path, *lines: str, form: ProductFormat = STARS) -> Products:
 
 
 def problem(folder: Path, row: str) -> str:
-    [bad] = read(folder, COLUMNS, row, PLUGS).rejected
+    [bad] = read(folder, COLUMNS, row, PLUGS).rejected_rows
     assert bad.where.line == 2
     return bad.where.problem
 
 
 def rejected(parsed_products: Products) -> dict[int, str]:
-    return {row.where.line: row.where.problem for row in parsed_products.rejected}
+    return {row.where.line: row.where.problem for row in parsed_products.rejected_rows}
 
 
 def test_the_eleven_columns_become_an_item(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_missing_values_are_none_and_a_single_price_is_the_price(tmp_path: Path)
 def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: Path) -> None:
     parsed_products = read(tmp_path, COLUMNS, PLUGS, PLUGS.replace("Amazon Fashion", "Ear Plugs"))
     assert [item.topics for item in parsed_products.items] == [["Amazon Fashion", "Ear Plugs"]]
-    assert (parsed_products.rows, parsed_products.repeated) == (2, 1)
+    assert (parsed_products.rows, parsed_products.repeat_count) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_line_of_a_row_is_that_of_the_file_though_fields_hold_breaks(tmp_pat
     parsed_products = read(
         tmp_path, COLUMNS, PLUGS.replace("SOUNDLINK Soft Silicone Ear Plugs", cell), PLUGS.replace("3.5", "x")
     )
-    assert [bad.where.line for bad in parsed_products.rejected] == [4]
+    assert [bad.where.line for bad in parsed_products.rejected_rows] == [4]
     assert [item.title for item in parsed_products.items] == ["A lamp of glass"]
 
 
@@ -104,7 +104,7 @@ def test_breaks_inside_quoted_fields_are_spaces(tmp_path: Path, line_break: str)
     columns = "id,name,main_category,sub_category,brand"
     text = ",".join(f'"{word}{line_break}and more"' for word in ("Lamp", "Home", "Lights", "Ikea"))
     parsed_products = read(tmp_path, columns, f"P1,{text}")
-    assert not parsed_products.rejected
+    assert not parsed_products.rejected_rows
     [item] = parsed_products.items
     values = [item.title, item.category, *item.topics, item.brand or ""]
     assert [" ".join(value.split()) for value in values] == [
@@ -190,7 +190,7 @@ def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str])
     assert (
         parsed_products.rows
         == rows
-        == len(parsed_products.items) + parsed_products.repeated + len(parsed_products.rejected)
+        == len(parsed_products.items) + parsed_products.repeat_count + len(parsed_products.rejected_rows)
     )
     assert [item.item_id for item in parsed_products.items] == ids.split()
     assert list(rejected(parsed_products)) == list(problems)
@@ -238,10 +238,10 @@ def test_a_name_of_two_columns_is_noted() -> None:
 
 def test_every_awkward_file_is_tried() -> None:
     tests = (test_awkward_files, test_files_of_no_products_are_refused)
-    tried = {
+    trials = {
         case[0] for test in tests for mark in test.pytestmark if mark.name == "parametrize" for case in mark.args[1]
     }
-    assert tried | {"header_only.csv"} == {
+    assert trials | {"header_only.csv"} == {
         file.name for file in TABLES.iterdir() if file.suffix in {".csv", ".tsv", ".txt"}
     }
 
@@ -314,7 +314,7 @@ def test_the_marks_of_both_columns_of_prices_decide_together(tmp_path: Path) -> 
 
 def test_rows_that_contradict_the_first_of_their_id_are_counted(tmp_path: Path) -> None:
     parsed_products = read(tmp_path, "id,name,category,price", "A,Lamp,x,5", "A,Lamp,y,5", "A,Lamp,x,6", "A,Chair,x,5")
-    assert (parsed_products.repeated, len(parsed_products.items)) == (3, 1)
+    assert (parsed_products.repeat_count, len(parsed_products.items)) == (3, 1)
     assert "2 rows repeat an id with another name or price: the first row holds" in parsed_products.notes
 
 
@@ -325,7 +325,7 @@ def test_a_time_of_creation_is_read_and_undated_products_are_known(tmp_path: Pat
     assert [item.created_at for item in parsed_products.items][::2] == [1_569_888_000_000] * 2, (
         "one is in seconds, one ISO 8601"
     )
-    assert parsed_products.undated == {"B"}
+    assert parsed_products.undated_items == {"B"}
 
 
 FRAGMENTS = (
@@ -367,7 +367,7 @@ def test_each_line_is_imported_or_named(tmp_path: Path, rows: list[list[str]], p
     assert (
         parsed_products.rows
         == len(lines)
-        == len(parsed_products.items) + parsed_products.repeated + len(parsed_products.rejected)
+        == len(parsed_products.items) + parsed_products.repeat_count + len(parsed_products.rejected_rows)
     )
     rejections = rejected(parsed_products)
     intact = {number for number, fragments in enumerate(rows) if not fragments}

@@ -155,8 +155,8 @@ def test_quotes_enclose_fields_that_hold_separators_quotes_and_lines() -> None:
 def test_an_unclosed_quote_spoils_its_own_lines_only(lines: list[str], bad: list[int]) -> None:
     text = "\n".join([HEADER, *lines])
     assert spoiled(text) == bad
-    covered = {row.line for row in rows(text)}
-    assert covered == set(range(2, len(lines) + 2)), "each line is a row or spoiled"
+    row_lines = {row.line for row in rows(text)}
+    assert row_lines == set(range(2, len(lines) + 2)), "each line is a row or spoiled"
 
 
 def test_a_quote_in_a_file_of_tabs_is_a_character() -> None:

@@ -35,10 +35,10 @@ def choices(draw: st.DrawFn) -> tuple[NDArray[np.float32], int]:
 
 @given(choice=choices())
 def test_one_outcome_moves_no_weight_by_more_than_a_hundredth(choice: tuple[NDArray[np.float32], int]) -> None:
-    parts, chosen = choice
+    parts, chosen_index = choice
     blender = a_blender()
     before = blender.weights(CONTEXT).copy()
-    blender.learn(whole(parts), chosen, CONTEXT)
+    blender.learn(whole(parts), chosen_index, CONTEXT)
     assert moved(blender, before) <= 0.01
     assert np.isfinite(blender.table).all()
 
@@ -46,11 +46,11 @@ def test_one_outcome_moves_no_weight_by_more_than_a_hundredth(choice: tuple[NDAr
 @given(choice=choices())
 def test_twenty_equal_outcomes_move_no_weight_by_more_than_a_quarter(choice: tuple[NDArray[np.float32], int]) -> None:
     """No stream is as one-sided: each of them moves all weights of its context the same way, whatever the parts."""
-    parts, chosen = choice
+    parts, chosen_index = choice
     blender = a_blender()
     before = blender.weights(CONTEXT).copy()
     for _ in range(20):
-        blender.learn(whole(parts), chosen, CONTEXT)
+        blender.learn(whole(parts), chosen_index, CONTEXT)
     assert moved(blender, before) <= 0.25
     assert np.isfinite(blender.state()["squares"]).all()
 
@@ -61,8 +61,8 @@ def test_weights_stay_near_the_first_ones_until_outcomes_have_earned_more(
 ) -> None:
     blender = a_blender()
     first = blender.table.copy()
-    for parts, chosen in choices:
-        blender.learn(whole(parts), chosen, CONTEXT)
+    for parts, chosen_index in choices:
+        blender.learn(whole(parts), chosen_index, CONTEXT)
         assert np.abs(blender.table - first).max() <= 1.0 + blender.outcomes / 500.0
 
 

@@ -57,12 +57,12 @@ def test_a_lead_is_lost_again_when_the_blend_ranks_better() -> None:
 
 
 def test_the_sums_restore_the_shares() -> None:
-    fallback, restored = Fallback(2), Fallback(2)
+    fallback, copy = Fallback(2), Fallback(2)
     for _ in range(6):
         fallback.judge(np.array([1.0, 4.0]), MISS, outcome_weight=1.0)
-    restored.restore(fallback.state())
+    copy.restore(fallback.state())
     assert fallback.shares.any()
-    np.testing.assert_array_equal(restored.shares, fallback.shares)
+    np.testing.assert_array_equal(copy.shares, fallback.shares)
 
 
 def a_blender() -> Blender:

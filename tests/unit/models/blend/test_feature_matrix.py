@@ -33,6 +33,8 @@ def test_items_are_ranked_by_each_feature_alone() -> None:
             (rows_of(["b", "d"], "abcd"), np.array([[1, 2, 3, 4], [0, 1, 0, 0]], np.float32)),
         ]
     )
-    assert parts.ranks(0, listed=4).tolist() == [3.0, 4.0, np.inf, np.inf], "tied items share a rank, and 0 claims none"
-    assert parts.ranks(0, listed=3).tolist() == [3.0, np.inf, np.inf, np.inf], "three items come before"
-    assert parts.ranks(1, listed=4, among=np.array([True, True, False, True])).tolist() == [2.0, 2.0, np.inf, 1.0]
+    assert parts.ranks(0, list_length=4).tolist() == [3.0, 4.0, np.inf, np.inf], (
+        "tied items share a rank, and 0 claims none"
+    )
+    assert parts.ranks(0, list_length=3).tolist() == [3.0, np.inf, np.inf, np.inf], "three items come before"
+    assert parts.ranks(1, list_length=4, among=np.array([True, True, False, True])).tolist() == [2.0, 2.0, np.inf, 1.0]

@@ -33,10 +33,10 @@ def test_a_click_changes_the_offset_of_its_user_alone() -> None:
 def test_no_outcome_moves_two_scores_of_its_look_apart_by_more_than_a_little(
     choice: tuple[NDArray[np.float32], int], times: int
 ) -> None:
-    parts, chosen = choice
+    parts, chosen_index = choice
     personal, before = a_personal(), np.zeros(len(PRIOR))
     for _ in range(times):
-        personal.learn("u1", whole(parts), chosen, CONTEXT)
+        personal.learn("u1", whole(parts), chosen_index, CONTEXT)
         offset = personal.offset("u1")
         assert offset is not None
         scores = parts.T.astype(np.float64) @ (offset - 0.98 * before)

@@ -94,8 +94,8 @@ def test_links_are_shares_of_the_events_of_their_item() -> None:
         share = table.share(0, T0_MS + days * DAY_MS, damping=0.0)
         table.links.scores(np.array([0], np.int32), SimilarityQuery(TOGETHER, np.array([[share]])), out=weight)
         np.testing.assert_allclose(weight, [[0.0, 3 / 4]], rtol=1e-6)
-    damped = table.share(0, T0_MS + 10 * DAY_MS, damping=0.5)
-    table.links.scores(np.array([0], np.int32), SimilarityQuery(TOGETHER, np.array([[damped]]), 0.5), out=weight)
+    damped_share = table.share(0, T0_MS + 10 * DAY_MS, damping=0.5)
+    table.links.scores(np.array([0], np.int32), SimilarityQuery(TOGETHER, np.array([[damped_share]]), 0.5), out=weight)
     np.testing.assert_allclose(weight, [[0.0, 3 / 4 / np.sqrt(3 / 2)]], rtol=1e-6)
     assert table.share(9, T0_MS, damping=0.5) == 0.0
 

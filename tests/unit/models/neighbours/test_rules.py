@@ -46,5 +46,5 @@ def test_a_text_is_the_sum_of_what_its_words_mean() -> None:
     encoder = TfIdf(dimensions=4)
     encoder.fit(["red shoes", "blue shoes", "red hat", "green tea", "black tea"])
     words, meanings = encoder.word_vectors()
-    summed = meanings[words.index("red")] + meanings[words.index("tea")]
-    assert np.allclose(summed / np.linalg.norm(summed), encoder.encode(["red tea"])[0], atol=1e-5)
+    meaning = meanings[words.index("red")] + meanings[words.index("tea")]
+    assert np.allclose(meaning / np.linalg.norm(meaning), encoder.encode(["red tea"])[0], atol=1e-5)

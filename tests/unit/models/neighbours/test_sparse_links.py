@@ -37,8 +37,8 @@ def scores_for(links: SparseLinks, item: int, *, damping: float = 0.0, count: in
 @given(links_of_items, st.booleans())
 def test_sums_equal_those_of_a_full_table(events: list[tuple[int, set[int], float]], is_learned: bool) -> None:
     links, table = SparseLinks(CHANNELS, is_learned=is_learned), np.zeros((CHANNELS, ITEMS, ITEMS))
-    for item, linked, weight in events:
-        others = np.array(sorted(linked), np.int32)
+    for item, other, weight in events:
+        others = np.array(sorted(other), np.int32)
         into, out = np.full((CHANNELS, len(others)), weight), np.full((CHANNELS, len(others)), 2 * weight)
         out[1] = 0.0
         links.link(item, others, into=into, out=out)
@@ -70,12 +70,12 @@ def test_a_full_row_drops_its_weakest_links_for_their_popularity() -> None:
     for other in range(1, 9):
         links.add_events(other, 100.0 if other in {3, 4} else 1.0)
         links.link(0, np.array([other], np.int32), into=np.zeros((1, 1)), out=np.full((1, 1), 2.0 + other))
-    assert not links.dropped
+    assert not links.dropped_links
     links.link(0, np.array([9], np.int32), into=np.zeros((1, 1)), out=np.ones((1, 1)))
     others, sums = links.row(0)
     assert others.tolist() == [1, 2, 5, 6, 7, 8, 9], "5 and 6 of 100 events are less than 3 of one"
     assert sums[0].tolist() == [3.0, 4.0, 7.0, 8.0, 9.0, 10.0, 1.0]
-    assert links.dropped == 2
+    assert links.dropped_links == 2
 
 
 def test_a_loaded_row_replaces_the_one_before_and_keeps_its_strongest_links() -> None:
@@ -156,10 +156,10 @@ def test_an_item_beyond_the_candidates_gets_no_score() -> None:
     ids=["more events", "a new item", "a row replaced", "another reference", "grown"],
 )
 def test_damping_is_up_to_date_after(change: Callable[[SparseLinks], object]) -> None:
-    cached, uncached = three_items(), three_items()
-    scores_for(cached, 0, damping=POWER)
-    for links in (cached, uncached):
+    cached_links, plain_links = three_items(), three_items()
+    scores_for(cached_links, 0, damping=POWER)
+    for links in (cached_links, plain_links):
         change(links)
-    scores, expected = (scores_for(links, 0, damping=POWER) for links in (cached, uncached))
+    scores, expected = (scores_for(links, 0, damping=POWER) for links in (cached_links, plain_links))
     np.testing.assert_array_equal(scores, expected)
     assert scores.any()

@@ -25,7 +25,7 @@ BUILDERS: dict[str, Callable[[], Model]] = {
     "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, learning_rate=0.1)),
     "lightgcn": lambda: LightGcn(LightGcnConfig(dim=8, refit_every=40)),
     "dot-product": lambda: DotProduct(DotProductConfig(embedding_dim=8, batch=32)),
-    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden=16, refit_every=40, learning_rate=0.01, dropout=0.0)),
+    "deep": lambda: Deep(DeepConfig(embedding_dim=16, hidden_dim=16, refit_every=40, learning_rate=0.01, dropout=0.0)),
     "sequence": lambda: SelfAttention(
         SequenceConfig(dim=16, length=4, refit_every=40, learning_rate=0.01, dropout=0.0)
     ),
@@ -122,19 +122,19 @@ def test_a_user_folded_into_the_graph_is_the_fitted_one_without_its_own_layer() 
     graph = history / np.sqrt(history.sum(axis=1, keepdims=True) * history.sum(axis=0))
     users, items = model._user.numpy(), model._item.numpy()
     smooth_items = (items + graph.T @ users + graph.T @ (graph @ items)) / 3
-    folded = (graph @ items + graph @ (graph.T @ users)) / 3
+    expected = (graph @ items + graph @ (graph.T @ users)) / 3
     for user in range(32):
         own = [(event.item_id, 1.0) for event in events if event.user_id == f"u{user}"]
         scores = model.scores([ModelQuery("new", own)])[0]
-        np.testing.assert_allclose(scores, smooth_items @ folded[user], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(scores, smooth_items @ expected[user], rtol=1e-3, atol=1e-5)
 
 
 def test_dot_products_are_trained_each_hour_of_event_time() -> None:
     model = DotProduct()
     model.learn(checkerboard(1))
-    untrained = model.scores([ModelQuery("u0", (("i0", 1.0),))])
+    first_scores = model.scores([ModelQuery("u0", (("i0", 1.0),))])
     model.learn([ModelEvent("u1", "i1", T0_MS + HOUR_MS - 1, 1.0)])
-    assert untrained.shape == (1, 4)
+    assert first_scores.shape == (1, 4)
     assert not len(model._item)
     model.learn([ModelEvent("u1", "i3", T0_MS + HOUR_MS, 1.0)])
     assert len(model._item) == 5
@@ -179,11 +179,11 @@ def test_dot_products_without_unmet_contents_predict_ratings() -> None:
     ]
     model = DotProduct(DotProductConfig(embedding_dim=8, epochs=60, batch=32, negatives=0))
     model.learn([*events, ModelEvent("u0", "i0", T0_MS + 2 * HOUR_MS, 1.0, 0.2)])
-    predicted = np.array(
+    predictions = np.array(
         [model.scores([ModelQuery(f"u{user}")])[0][model.items.get(f"i{item}")] for user, item in pairs[180:]]
     )
     expected = np.array([0.9 if (user - item) % 2 else 0.2 for user, item in pairs[180:]])
-    assert np.sqrt(np.mean((predicted - expected) ** 2)) < 0.1
+    assert np.sqrt(np.mean((predictions - expected) ** 2)) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def of_inputs(network: DeepNetwork, rows: int) -> tuple[torch.Tensor, torch.Tens
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_the_deep_network_drops_out_and_normalizes_batches_while_it_learns_only(dropout: float) -> None:
-    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden=32, length=3, dropout=dropout))
+    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden_dim=32, length=3, dropout=dropout))
     inputs = of_inputs(network, 8)
     half = tuple(rows[:4] for rows in inputs)
     network.train()
@@ -222,7 +222,7 @@ def test_the_deep_network_drops_out_and_normalizes_batches_while_it_learns_only(
 
 
 def test_the_deep_network_has_a_hidden_layer_that_is_not_linear() -> None:
-    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden=32, length=3)).eval()
+    network = DeepNetwork(DeepConfig(embedding_dim=4, hidden_dim=32, length=3)).eval()
     vectors = torch.randn(8, 12, generator=torch.Generator().manual_seed(1))
     middle = (network.tower(vectors) + network.tower(-vectors)) / 2
     assert not torch.allclose(middle, network.tower(torch.zeros_like(vectors)), atol=1e-3)

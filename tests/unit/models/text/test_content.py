@@ -109,7 +109,7 @@ def test_a_text_replaces_the_earlier_one() -> None:
 def test_items_without_a_text_have_no_score_and_who_liked_nothing_known_gets_the_popular() -> None:
     model = ContentModel(TfIdf(), texts())
     model.learn([ModelEvent("u", "i0", T0_MS, 1.0), ModelEvent("u", "silent", T0_MS, 2.0)])
-    liked, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("silent", 1.0),))])
-    assert np.isfinite(liked).tolist() == [True, False]
+    scores, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("silent", 1.0),))])
+    assert np.isfinite(scores).tolist() == [True, False]
     assert unknown[1] > unknown[0]
     assert list(model.nearest(ModelQuery("b"), 3).items) == []

@@ -31,10 +31,10 @@ def test_items_are_the_more_alike_the_more_they_share() -> None:
 def test_similarity_is_that_of_the_words() -> None:
     errors = []
     for number in range(300):
-        shared = number % 12
+        group = number % 12
         one = of("one", title=" ".join(f"word{number}of{place}" for place in range(12)))
-        other = of("other", title=" ".join(f"word{number}of{place}" for place in range(12 - shared, 24 - shared)))
-        errors.append(one @ other - shared / 16)
+        other = of("other", title=" ".join(f"word{number}of{place}" for place in range(12 - group, 24 - group)))
+        errors.append(one @ other - group / 16)
     assert abs(np.mean(errors)) < 0.02
     assert np.std(errors) < 1.5 / np.sqrt(DIMENSIONS)
 

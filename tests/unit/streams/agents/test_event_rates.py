@@ -74,7 +74,7 @@ async def test_a_rebalance_forgets_the_rates_of_partitions_that_may_be_elsewhere
 
 async def test_events_beyond_the_daily_limits_of_a_user_are_counted() -> None:
     worker, users, _ = await played(flooded())
-    assert users.limited == {"same_item": CLICKS - 1}
+    assert users.limit_counts == {"same_item": CLICKS - 1}
     await worker.publisher.close()
 
 

@@ -62,13 +62,13 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
         sender=phones,
         now_ms=lambda: T0_MS,
     )
-    reader, failed = Reader("push", agent, INPUT_TOPICS, broker, app), False
+    reader, has_failed = Reader("push", agent, INPUT_TOPICS, broker, app), False
     try:
         while await reader.read():
             pass
         await agent.checkpoint.force()
     except PublishError as error:
-        failed = True
+        has_failed = True
         agent.checkpoint.fail(error)
         try:
             await agent.checkpoint.force()
@@ -78,7 +78,7 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
             raise AssertionError("the last checkpoint must fail")
     reader.commit()
     await publisher.close()
-    return failed
+    return has_failed
 
 
 async def test_any_message_that_is_lost_is_made_again() -> None:
@@ -101,6 +101,6 @@ async def test_any_message_that_is_lost_is_made_again() -> None:
             }
             assert {one.status for one in notifications.values()} == {"sent"}
             assert broker.newest(DEAD_LETTERS) == {}
-            assert sum(broker.committed.values()) == USERS * (1 + PUSHES)
+            assert sum(broker.committed_offsets.values()) == USERS * (1 + PUSHES)
             expected_count += 1
     assert crash_count == expected_count == 2 * whole.write_count

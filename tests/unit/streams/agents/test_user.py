@@ -35,10 +35,10 @@ async def test_events_are_committed_once_the_feeds_of_their_users_are_written() 
     worker.ranker.is_slow = True
     await fold(worker)
     assert set(broker.newest(FEATURES)) == set(worker.ranker.users) == {*USERS}
-    assert broker.committed == {}
+    assert broker.committed_offsets == {}
     worker.ranker.write()
     await fold(worker)
-    assert sum(broker.committed.values()) == len(USERS)
+    assert sum(broker.committed_offsets.values()) == len(USERS)
     await worker.publisher.close()
 
 
@@ -52,7 +52,7 @@ async def test_after_a_crash_users_are_ranked_whose_events_were_folded_and_whose
     second = Worker(broker)
     await fold(second)
     assert {*second.ranker.users} == {*USERS}
-    assert sum(broker.committed.values()) == len(USERS)
+    assert sum(broker.committed_offsets.values()) == len(USERS)
     assert signals == sum(len(log) for (topic, _), log in broker.logs.items() if topic == ITEM_SIGNALS.name)
     await second.publisher.close()
 
@@ -61,11 +61,11 @@ async def test_an_event_that_a_client_sent_twice_ranks_nobody_again() -> None:
     broker = a_broker()
     worker = Worker(broker)
     await fold(worker)
-    ranked = list(worker.ranker.users)
+    users = list(worker.ranker.users)
     codec, key = Codecs().codec(INTERACTIONS.record), USERS[0].encode()
     again = codec.encode(an_interaction(event_id=f"of {USERS[0]}", user_id=USERS[0], action="like"))
     broker.append(INTERACTIONS.name, partition_of(key, PARTITIONS), key, again)
     await fold(worker)
-    assert worker.ranker.users == ranked
-    assert sum(broker.committed.values()) == len(USERS) + 1
+    assert worker.ranker.users == users
+    assert sum(broker.committed_offsets.values()) == len(USERS) + 1
     await worker.publisher.close()

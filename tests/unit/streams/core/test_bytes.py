@@ -106,17 +106,17 @@ def acts(number: int, **fields: Any) -> Interaction:
 
 
 def fold(state: UserState, events: Iterator[Interaction | Profile | Content]) -> Counter[str]:
-    trimmed: Counter[str] = Counter()
+    evictions: Counter[str] = Counter()
     for number, event in enumerate(events):
         position = Position(0, number, T0_MS + number)
         match event:
             case Interaction():
-                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, trimmed=trimmed)
+                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, evictions=evictions)
             case Profile():
-                user_state.fold_profile(state, event, position, trimmed=trimmed)
+                user_state.fold_profile(state, event, position, evictions=evictions)
             case Content():
-                user_state.fold_content(state, event, position, trimmed=trimmed)
-    return trimmed
+                user_state.fold_content(state, event, position, evictions=evictions)
+    return evictions
 
 
 def long_items(kind: str, times: int = 2) -> Iterator[Interaction]:
@@ -189,20 +189,20 @@ CASES: dict[str, Callable[[str], Iterator[Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_user_stays_within_a_record(case: str, kind: str) -> None:
     state = UserState(long_id(0, kind))
-    trimmed = fold(state, CASES[case](kind))
+    evictions = fold(state, CASES[case](kind))
     assert len(encoded(FEATURES, user_state.snapshot(state, PARAMS))) < ROOM
     assert len(stored(state)) < ROOM
-    assert (sum(trimmed.values()) > 0) == ((len(kind.encode()) > 1 and case != "queries") or case != "queries")
+    assert (sum(evictions.values()) > 0) == ((len(kind.encode()) > 1 and case != "queries") or case != "queries")
 
 
 def test_what_is_oldest_gives_way_and_what_fits_stays() -> None:
     state = UserState("u1")
-    trimmed = fold(state, long_items("語"))
+    evictions = fold(state, long_items("語"))
     seen_items = list(state.seen)
     assert seen_items == [long_id(number) for number in range(1_000)][-len(seen_items) :]
     assert 150 < len(seen_items) < 200
     assert set(state.visits) == set(seen_items)
-    assert trimmed == {"seen": 1_000 - len(seen_items)}
+    assert evictions == {"seen": 1_000 - len(seen_items)}
     assert state.seen_bytes == sum(len(item.encode()) for item in seen_items)
     plain = UserState("u2")
     assert fold(plain, (acts(n, item_id=f"item-{n}-with-an-id-of-some-length") for n in range(3_000))) == {}
@@ -249,12 +249,12 @@ def test_signals_and_stats_stay_within_a_record(kind: str) -> None:
     ]
     batches: list[ItemSignals] = list(item_stats.to_records(signals))
     assert [len(encoded(ITEM_SIGNALS, batch)) < ROOM for batch in batches] == [True] * len(batches)
-    state, trimmed = ItemState(long_id(0, kind)), Counter[str]()
+    state, evictions = ItemState(long_id(0, kind)), Counter[str]()
     for batch in batches:
         record_limit.check(batch, now_ms=T0_MS + 10_000)
-        item_stats.fold(state, batch, params=SIGNAL_PARAMS, trimmed=trimmed)
+        item_stats.fold(state, batch, params=SIGNAL_PARAMS, evictions=evictions)
     assert sum(state.counts.values()) == 1_200
-    assert (len(state.segments), trimmed["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
+    assert (len(state.segments), evictions["segments"]) == (SEGMENTS, 1_200 - SEGMENTS)
     assert len(encoded(ITEM_STATS, item_stats.stats(state))) < ROOM
     assert len(stored(state)) < ROOM
 
@@ -284,7 +284,7 @@ def test_a_view_knows_the_strongest_segments() -> None:
     assert len(view.segments) == SEGMENTS
     assert {"young", "old", "odd-1999"} <= set(view.segments)
     assert "odd-0" not in view.segments
-    assert view.trimmed["segments"] == 2_000 + 2 - SEGMENTS
+    assert view.evictions["segments"] == 2_000 + 2 - SEGMENTS
     assert view.segments["young"][:3].tolist() == [10.0, 11.0, 12.0]
     assert np.isinf(view.segments["odd-1999"][:3]).all(), "nothing is left of what gave way"
     view.apply_stats(stats("weak", segments={"weakest": -1.0}))
@@ -305,15 +305,15 @@ def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.Monke
         view.refresh()
         assert len(view.topics) + len(view.categories) < 250
     assert view.categories.get("gone") < 0 or len(view.categories) <= 8
-    ranked = rank(
+    feed = rank(
         features(categories={"c0": 2.0, "c1": -1.0}, topics={"jazz": 1.0, "t49-3": 5.0}, muted=["t49-4"]),
         view,
         new_blender(),
         RANK_PARAMS,
         now_ms=T0_MS,
     )
-    assert ranked.items[0] == "i3"
-    assert set(ranked.items) == {f"i{number}" for number in range(10)} - {"i4"}
+    assert feed.items[0] == "i3"
+    assert set(feed.items) == {f"i{number}" for number in range(10)} - {"i4"}
     assert {view.categories.names[code] for code in view.category[:10]} == {f"c{49 % 7}"}
 
 
@@ -327,7 +327,7 @@ def test_the_largest_categories_have_charts() -> None:
     view.refresh()
     assert len(view.charts.popular_in) == MAX_CATEGORIES
     assert "c1199" in view.charts.popular_in
-    assert view.trimmed["categories"] == 200
+    assert view.evictions["categories"] == 200
 
 
 def test_segments_that_grow_stronger_find_a_place() -> None:
@@ -354,16 +354,16 @@ def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     [row] = live.rows(10_000)
     assert len(encoded(ITEM_NEIGHBORS, row)) < ROOM
     assert names[-1] in row.neighbors
-    assert live.trimmed["links"] + view.neighbors.links.dropped == len(names) - len(row.neighbors) > 0
+    assert live.omissions["links"] + view.neighbors.links.dropped_links == len(names) - len(row.neighbors) > 0
     assert row.neighbors == names[-len(row.neighbors) :], "the strongest, in their order"
     tastes = np.zeros((len(names), len(names)), np.float32)
     tastes[0] = strengths
-    trimmed: Counter[str] = Counter()
+    evictions: Counter[str] = Counter()
     version = FittedVersion(a_version(), [], {}, names, tastes, "ease")
-    first = next(item_weight_rows(version, trimmed=trimmed))
+    first = next(item_weight_rows(version, omissions=evictions))
     assert len(encoded(ITEM_WEIGHTS, first)) < ROOM
     assert names[-1] in first.others
-    assert trimmed["weights"] == len(names) - len(first.others)
+    assert evictions["weights"] == len(names) - len(first.others)
     assert len(first.others) == len(first.weights)
 
 

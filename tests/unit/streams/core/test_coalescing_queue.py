@@ -53,7 +53,7 @@ def test_what_presses_goes_first_and_leaves_a_share_to_what_waits_longest() -> N
 def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> None:
     queue: CoalescingQueue[int, int, int] = CoalescingQueue()
     newest: dict[int, int] = {}
-    worked: dict[int, int] = {}
+    results: dict[int, int] = {}
     tokens: dict[int, set[int]] = {}
     back: list[int] = []
     for number, step in enumerate([*steps, 99, 99]):
@@ -64,11 +64,11 @@ def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> No
         else:
             queue.put_back(queue.take(step // 2))
             entries = queue.take(step)
-            worked.update(entries)
+            results.update(entries)
             acknowledged_counts = queue.acknowledge(queue.ack_counts(entries))
-            assert all(worked[key] >= token for token in acknowledged_counts for key in tokens[token])
+            assert all(results[key] >= token for token in acknowledged_counts for key in tokens[token])
             back += acknowledged_counts
-    assert worked == newest
+    assert results == newest
     assert sorted(back) == sorted(tokens)
     assert len(queue) == 0
 

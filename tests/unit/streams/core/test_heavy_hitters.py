@@ -48,24 +48,24 @@ def test_a_rate_is_never_above_the_true_one_and_within_the_bound_below_it(
         rates.add(name, at_ms)
         assert len(rates) <= 2 * capacity
     clock.now_ms += later_ms
-    truth, listed = exact(events, clock.now_ms), dict(rates.highest(ALL))
+    truth, rates_by_key = exact(events, clock.now_ms), dict(rates.highest(ALL))
     bound = sum(truth.values()) / (capacity + 1)
     for name, rate in truth.items():
-        assert listed.get(name, 0.0) <= rate + ROUNDING
-        assert rate - bound <= listed.get(name, 1.0) + ROUNDING, "only rates below one per minute are not listed"
-    assert list(listed.values()) == sorted(listed.values(), reverse=True)
+        assert rates_by_key.get(name, 0.0) <= rate + ROUNDING
+        assert rate - bound <= rates_by_key.get(name, 1.0) + ROUNDING, "only rates below one per minute are not listed"
+    assert list(rates_by_key.values()) == sorted(rates_by_key.values(), reverse=True)
 
 
 @given(events=EVENTS, seed=st.randoms(use_true_random=False))
 def test_the_order_of_events_does_not_matter_while_all_names_have_room(
     events: list[tuple[str, int]], seed: random.Random
 ) -> None:
-    straight, mixed = HeavyHitters(Clock()), HeavyHitters(Clock())
+    straight, mixture = HeavyHitters(Clock()), HeavyHitters(Clock())
     for name, at_ms in events:
         straight.add(name, at_ms)
     for name, at_ms in seed.sample(events, len(events)):
-        mixed.add(name, at_ms)
-    straight_counts, right = dict(straight.highest(ALL)), dict(mixed.highest(ALL))
+        mixture.add(name, at_ms)
+    straight_counts, right = dict(straight.highest(ALL)), dict(mixture.highest(ALL))
     for name in {*straight_counts, *right}:
         assert straight_counts.get(name, 1.0) == pytest.approx(right.get(name, 1.0), abs=2 * ROUNDING)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.settings import Settings, SettingsError, read
+from infra.settings import Settings, SettingsError, read_settings
 from schemas.limit import OutOfRangeError
 from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
@@ -47,8 +47,8 @@ def test_a_mean_of_nines_is_above_a_mean_of_fives_in_a_shop_of_ten_points() -> N
     rate(learner, "p", 5.0)
     rate(learner, "q", 9.0)
     learner.catalog.refresh()
-    rated = learner.catalog.columns.features[GLOBAL_FEATURES.index("rated")]
-    assert rated[learner.catalog.items.get("q")] > rated[learner.catalog.items.get("p")]
+    values = learner.catalog.columns.features[GLOBAL_FEATURES.index("rated")]
+    assert values[learner.catalog.items.get("q")] > values[learner.catalog.items.get("p")]
 
 
 def test_four_of_ten_is_no_liking() -> None:
@@ -96,8 +96,8 @@ def test_percentages_of_the_external_api_are_put_on_the_scale() -> None:
 @pytest.mark.parametrize("value", ["0", "-5", "101", "nan", "ten"])
 def test_a_scale_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="RATING_SCALE"):
-        read({"RATING_SCALE": value})
+        read_settings({"RATING_SCALE": value})
 
 
 def test_the_scale_is_a_setting() -> None:
-    assert read({"RATING_SCALE": "10"}) == replace(Settings(), rating_scale=10.0)
+    assert read_settings({"RATING_SCALE": "10"}) == replace(Settings(), rating_scale=10.0)

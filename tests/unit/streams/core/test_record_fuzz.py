@@ -136,7 +136,7 @@ class World:
             new_blender(),
             Learner(PARAMS, refits_item_weights=False),
         )
-        self.judged = LlmScoreCache(LLM_BLEND_PARAMS)
+        self.llm_scores = LlmScoreCache(LLM_BLEND_PARAMS)
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
         self.profiles: dict[str, ProfileState] = {}
@@ -157,15 +157,15 @@ class World:
             case ModelVersion():
                 restore_blender(self.blender, record)
             case LlmScores():
-                self.judged.put(record)
+                self.llm_scores.put(record)
             case ItemSignals():
                 item = self.items.setdefault(record.item_id, ItemState(record.item_id))
                 item_stats.fold(item, record, params=PARAMS.signal)
                 yield item_stats.stats(item)
             case ProfileUpdate():
-                merged = self.profiles.setdefault(record.user_id, ProfileState(record.user_id))
-                if stated_profile.fold_update(merged, record, at) and merged.profile is not None:
-                    yield merged.profile
+                state = self.profiles.setdefault(record.user_id, ProfileState(record.user_id))
+                if stated_profile.fold_update(state, record, at) and state.profile is not None:
+                    yield state.profile
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))
                 yield from candidates.fold_request(
@@ -202,7 +202,7 @@ class World:
             view.refresh()
             for state in self.users.values():
                 features = written(user_state.snapshot(state, PARAMS.user))
-                llm = self.judged.get(features.user_id, now_ms=LATER_MS)
+                llm = self.llm_scores.get(features.user_id, now_ms=LATER_MS)
                 yield rank(features, view, blender, RANK, now_ms=LATER_MS, llm=llm)
 
 

@@ -39,8 +39,8 @@ def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
 @pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])
 def test_the_ranking_and_the_language_model_count_as_much_as_is_set(ml: float, llm: float) -> None:
     weights = llm_blend_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
-    scores, rated = np.array([3.0, 2.0, 1.0], np.float32), np.array([np.nan, 0.9, np.nan])
-    assert combine(scores, rated, weights, feed_items=3).total[1] == pytest.approx(ml * 0.5 + llm * 0.9)
+    scores, ratings = np.array([3.0, 2.0, 1.0], np.float32), np.array([np.nan, 0.9, np.nan])
+    assert combine(scores, ratings, weights, feed_items=3).total[1] == pytest.approx(ml * 0.5 + llm * 0.9)
 
 
 @pytest.mark.parametrize("most", [50, 7])

@@ -110,7 +110,7 @@ async def test_features_that_cannot_be_built_become_a_dead_letter_of_their_user(
     users.commit()
     assert ("publish", "unwritable", b"u0") in letters(broker)
     assert b"u0" not in {key.encode() for key in broker.newest(FEATURES)}
-    assert broker.committed["users", (INTERACTIONS.name, 0)] == 12
+    assert broker.committed_offsets["users", (INTERACTIONS.name, 0)] == 12
     await worker.publisher.close()
 
 
@@ -127,13 +127,13 @@ class Cursed(CatalogSnapshot):
 class Log:
     """A consumer of what broadcast topics hold."""
 
-    fetched: dict[TopicPartition, list[Record]]
+    batches: dict[TopicPartition, list[Record]]
 
     async def getmany(self, **_: Any) -> dict[TopicPartition, list[Record]]:
-        return self.fetched
+        return self.batches
 
     async def position(self, tp: TopicPartition) -> int:
-        return len(self.fetched.get(tp, ()))
+        return len(self.batches.get(tp, ()))
 
 
 async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
@@ -170,12 +170,12 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     settings = replace(Settings(), millrace_home=tmp_path)
     role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
     trainer = Trainer(role, NoBoards())
-    learned = trainer.live.apply
+    apply = trainer.live.apply
 
     def take(item: Any, position: Position, *, learn_weights: bool) -> None:
         if getattr(item, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        learned(item, position, learn_weights=learn_weights)
+        apply(item, position, learn_weights=learn_weights)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
@@ -210,22 +210,22 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.refresh()
     world, store = World(view), Picky()
     ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
-    users, released = ["good", "bad", "better"], asyncio.Event()
+    users, release = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
         user: (record, features(user_id=user, version=7, muted=["muted"]))
         for user, record in zip(users, events, strict=True)
     }
-    ranker.put(released.set, work)
+    ranker.put(release.set, work)
     ranking = asyncio.create_task(ranker.run())
     async with asyncio.timeout(5):
-        await released.wait()
+        await release.wait()
     assert [feed is not None for feed in await store.read(users)] == [True, False, True]
     await world.publisher.flush()
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
     [letter] = world.broker.newest(DEAD_LETTERS).values()
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
-    assert ranker.removed["muted"] == len(users)
+    assert ranker.removed_counts["muted"] == len(users)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     assert DEFAULT_FEED not in world.broker.newest(FEEDS)
@@ -238,13 +238,13 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
     ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
-    released = [asyncio.Event(), asyncio.Event()]
-    for version, one in enumerate(released, 1):
+    release = [asyncio.Event(), asyncio.Event()]
+    for version, one in enumerate(release, 1):
         early, other = features(prefetched=never, version=version), features(user_id="u2")
         ranker.put(one.set, {early.user_id: (record, early), other.user_id: (record, other)})
     ranking = asyncio.create_task(ranker.run())
     async with asyncio.timeout(5):
-        await asyncio.gather(*(one.wait() for one in released))
+        await asyncio.gather(*(one.wait() for one in release))
     assert (ranker._early, ranker._until_s, ranker.waiting) == ({}, {}, 0)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)

@@ -46,7 +46,7 @@ class Shop:
 
     def __init__(self, bad: Collection[int], *, error: type[Exception] = ValueError, away: int = 0) -> None:
         self.bad, self._error, self._away = bad, error, away
-        self.written: set[int] = set()
+        self.written_values: set[int] = set()
         self.calls = 0
 
     async def write(self, values: Sequence[int]) -> None:
@@ -57,17 +57,17 @@ class Shop:
         for value in values:
             if value in self.bad:
                 raise self._error(f"{value} is refused")
-            self.written.add(value)
+            self.written_values.add(value)
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60))
 async def test_what_a_store_refuses_is_found_and_all_else_is_written(bad: set[int], count: int) -> None:
-    shop, refused = Shop(bad), []
+    shop, refusals = Shop(bad), []
     await write_one_by_one(
-        range(count), shop.write, lambda value, error: refused.append((value, str(error))), log_message="x"
+        range(count), shop.write, lambda value, error: refusals.append((value, str(error))), log_message="x"
     )
-    assert refused == [(value, f"{value} is refused") for value in sorted(bad) if value < count]
-    assert shop.written == set(range(count)) - bad
+    assert refusals == [(value, f"{value} is refused") for value in sorted(bad) if value < count]
+    assert shop.written_values == set(range(count)) - bad
 
 
 async def test_one_bad_value_among_many_costs_few_calls() -> None:
@@ -81,16 +81,16 @@ async def test_a_refusal_of_the_store_is_one_and_not_a_store_that_is_away() -> N
         def __init__(self, text: str) -> None:
             super().__init__(text, ValueError())
 
-    shop, refused = Shop({2}, error=RefusalError), []
+    shop, refusals = Shop({2}, error=RefusalError), []
     async with asyncio.timeout(5):
-        await write_one_by_one(range(4), shop.write, lambda value, _: refused.append(value), log_message="x")
-    assert (refused, shop.written) == ([2], {0, 1, 3})
+        await write_one_by_one(range(4), shop.write, lambda value, _: refusals.append(value), log_message="x")
+    assert (refusals, shop.written_values) == ([2], {0, 1, 3})
 
 
 async def test_a_store_that_is_away_is_waited_for_and_a_broker_is_not() -> None:
     shop = Shop((), away=1)
     await write_one_by_one(range(4), shop.write, lambda value, error: pytest.fail(str(error)), log_message="x")
-    assert (shop.written, shop.calls) == ({0, 1, 2, 3}, 2)
+    assert (shop.written_values, shop.calls) == ({0, 1, 2, 3}, 2)
 
     async def publish(_: Sequence[int]) -> None:
         raise PublishError("t", "the broker is away")

@@ -9,11 +9,11 @@ import pytest
 from streams.runtime.supervise import run_alongside, run_until
 
 
-async def forever(ended: list[str], name: str) -> None:
+async def forever(end_log: list[str], name: str) -> None:
     try:
         await asyncio.Event().wait()
     finally:
-        ended.append(name)
+        end_log.append(name)
 
 
 async def fail() -> None:
@@ -22,19 +22,19 @@ async def fail() -> None:
 
 
 async def test_work_that_waits_for_ever_ends_when_it_is_to_stop() -> None:
-    stop, ended = asyncio.Event(), list[str]()
-    work = asyncio.ensure_future(run_until(stop, forever(ended, "first"), forever(ended, "second")))
+    stop, end_log = asyncio.Event(), list[str]()
+    work = asyncio.ensure_future(run_until(stop, forever(end_log, "first"), forever(end_log, "second")))
     await asyncio.sleep(0)
     stop.set()
     await asyncio.wait_for(work, 5)
-    assert sorted(ended) == ["first", "second"]
+    assert sorted(end_log) == ["first", "second"]
 
 
 async def test_what_one_fails_with_ends_the_others_and_is_raised() -> None:
-    stop, ended = asyncio.Event(), list[str]()
+    stop, end_log = asyncio.Event(), list[str]()
     with pytest.raises(LookupError, match="gone"):
-        await asyncio.wait_for(run_until(stop, forever(ended, "other"), fail()), 5)
-    assert ended == ["other"]
+        await asyncio.wait_for(run_until(stop, forever(end_log, "other"), fail()), 5)
+    assert end_log == ["other"]
 
 
 async def test_the_body_hears_that_what_is_beside_it_has_failed() -> None:

@@ -54,9 +54,9 @@ async def test_the_other_wins_where_the_first_waits_longer(consumer: Consumer) -
         finally:
             cut_off.set()
 
-    suspended = asyncio.Event()
-    suspended.set()
-    result = await consumer.wait_first(hand_over(), suspended.wait())
+    suspension = asyncio.Event()
+    suspension.set()
+    result = await consumer.wait_first(hand_over(), suspension.wait())
     assert result.results == [True]
     await asyncio.wait_for(cut_off.wait(), 5)
 

@@ -50,13 +50,13 @@ def test_seek_between_two_disagreements_asks_for_another_rewind() -> None:
 @given(drops=st.lists(st.booleans(), max_size=30))
 def test_everything_is_delivered_once_whatever_is_dropped(drops: list[bool]) -> None:
     cursors = at(0)
-    client, delivered = 0, []
-    for dropped in [*drops, False, False]:
+    client, delivered_offsets = 0, []
+    for is_dropped in [*drops, False, False]:
         start, client = client, client + 10
         verdict = cursors.compare("t", start)
         if verdict is Continuation.REWIND:
             client = cursors.position("t") or 0
-        elif not dropped:
-            delivered += range(start, start + 10)
+        elif not is_dropped:
+            delivered_offsets += range(start, start + 10)
             cursors.move("t", client)
-    assert delivered == list(range(len(delivered)))
+    assert delivered_offsets == list(range(len(delivered_offsets)))

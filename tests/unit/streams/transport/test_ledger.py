@@ -18,16 +18,16 @@ class NaivePartition:
 
     def __init__(self, position: int) -> None:
         self.start = self.position = position
-        self.unfinished: set[int] = set()
-        self.processed: set[int] = set()
-        self.committed: int | None = None
+        self.open_offsets: set[int] = set()
+        self.processed_offsets: set[int] = set()
+        self.committed_offset: int | None = None
 
     @property
     def committable(self) -> int | None:
         if self.position == self.start:
             return None
-        safe = min(self.unfinished, default=self.position)
-        return safe if safe > (self.start if self.committed is None else self.committed) else None
+        safe = min(self.open_offsets, default=self.position)
+        return safe if safe > (self.start if self.committed_offset is None else self.committed_offset) else None
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -51,7 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         end = first + records + gap
         batch = self.ledger.deliver(partition, end, records=records, size_bytes=10 * records)
         offsets = set(range(first, first + records))
-        naive.unfinished |= offsets
+        naive.open_offsets |= offsets
         naive.position = end
         return self.starts[partition], offsets, batch
 
@@ -66,25 +66,25 @@ class LedgerMachine(RuleBasedStateMachine):
         start, offsets, in_flight = batch
         naive = self.naive[in_flight.partition]
         live = start == self.starts[in_flight.partition]
-        counts = live and offsets <= naive.unfinished
+        counts = live and offsets <= naive.open_offsets
         assert self.ledger.is_live(in_flight) == live
         assert self.ledger.acknowledge(in_flight) == counts
         if counts:
-            naive.unfinished -= offsets
+            naive.open_offsets -= offsets
 
     @rule(batch=batches)
     def process(self, batch: tuple[int, set[int], InFlightBatch[str]]) -> None:
         start, offsets, in_flight = batch
         self.ledger.process(in_flight)
         if start == self.starts[in_flight.partition]:
-            self.naive[in_flight.partition].processed |= offsets
+            self.naive[in_flight.partition].processed_offsets |= offsets
 
     @rule(partition=partitions, is_committed=st.booleans())
     def commit(self, partition: str, is_committed: bool) -> None:
         due = self.ledger.committable(partition)
         if due is not None and is_committed:
             self.ledger.commit(partition, due)
-            self.naive[partition].committed = due
+            self.naive[partition].committed_offset = due
             self.ever_committed[partition] = due
 
     @rule(partition=partitions)
@@ -112,13 +112,13 @@ class LedgerMachine(RuleBasedStateMachine):
             due = self.ledger.committable(partition)
             assert due == naive.committable
             if due is not None:
-                assert not any(offset < due for offset in naive.unfinished)
+                assert not any(offset < due for offset in naive.open_offsets)
             assert (partition in self.ledger.pending()) == (due is not None)
             load = self.ledger.load(partition)
-            assert load.records == len(naive.unfinished - naive.processed)
+            assert load.records == len(naive.open_offsets - naive.processed_offsets)
             assert load.size_bytes == 10 * load.records
-            assert load.processed_records == len(naive.unfinished & naive.processed)
-            assert (load.batches == 0) == (not naive.unfinished)
+            assert load.processed_records == len(naive.open_offsets & naive.processed_offsets)
+            assert (load.batches == 0) == (not naive.open_offsets)
 
 
 LedgerMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

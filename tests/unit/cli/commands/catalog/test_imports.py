@@ -30,8 +30,8 @@ def test_rejected_rows_can_be_corrected_and_imported(tmp_path: Path) -> None:
         "4,2 fields instead of 3,Table,home",
         '5,a quote is not closed at the end of its field,"""Bed,home,4"',
     ]
-    corrected = aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,")
-    aside.write_text(corrected.replace('"""Bed,home,4"', "Bed,home,4"))
+    correction = aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,")
+    aside.write_text(correction.replace('"""Bed,home,4"', "Bed,home,4"))
     assert [item.title for item in products.read(aside, now_ms=NOW_MS, form=STARS).items] == ["Chair", "Table", "Bed"]
 
 
@@ -62,7 +62,7 @@ def test_a_file_of_any_name_is_reported(tmp_path: Path, capsys: pytest.CaptureFi
     file.write_text("id,name,main_category\nA,Lamp,home\nB,,home\n")
     content = products.read(file, now_ms=NOW_MS, form=STARS)
     report = import_report.Report.of(
-        file, file, content, change(content, {}, source="shop"), source="shop", removed=0, took_s=0.0
+        file, file, content, change(content, {}, source="shop"), source="shop", removed_count=0, took_s=0.0
     )
     assert msgspec.json.decode(msgspec.json.encode(report))["file"].endswith(r"caf\udce9\x1b[31m.csv")
     import_report.show(report)

@@ -79,9 +79,9 @@ def test_the_language_models_part_and_the_steps_are_shown() -> None:
 
 
 def test_a_difference_from_the_served_feed_has_its_cause() -> None:
-    changed = msgspec.structs.replace(EQUAL, is_equal=False, differing_positions=7)
-    assert "differs from the one that is served at 7 positions" in shown(a_report(changed))
+    difference = msgspec.structs.replace(EQUAL, is_equal=False, differing_positions=7)
+    assert "differs from the one that is served at 7 positions" in shown(a_report(difference))
     assert "the user's features changed since" in shown(
-        a_report(msgspec.structs.replace(changed, has_newer_features=True))
+        a_report(msgspec.structs.replace(difference, has_newer_features=True))
     )
     assert "No feed of the user is stored" in shown(a_report(None))

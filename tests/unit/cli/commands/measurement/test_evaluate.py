@@ -104,12 +104,12 @@ def test_feeds_as_served_are_compared_with_lists_made_at_the_event(clicks: Path,
     result = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags, "--json", str(report), "--lists", str(lists)])
     assert result.exit_code == 0, result.output
     figures = json.loads(report.read_text())
-    served, at_the_event = (figures["models"][f"cooccurrence{name}"] for name in ("", " (prequential-strict)"))
-    assert served["cases"] == at_the_event["cases"] == 100
-    assert [row["cases"] for row in served["by_gap"]] == [row["cases"] for row in at_the_event["by_gap"]]
+    as_served, at_the_event = (figures["models"][f"cooccurrence{name}"] for name in ("", " (prequential-strict)"))
+    assert as_served["cases"] == at_the_event["cases"] == 100
+    assert [row["cases"] for row in as_served["by_gap"]] == [row["cases"] for row in at_the_event["by_gap"]]
     assert figures["reference"] == "prequential-strict"
-    loss = served["against_reference"]["ndcg"]
-    assert loss["low"] <= served["ndcg"] - at_the_event["ndcg"] <= loss["high"]
+    loss = as_served["against_reference"]["ndcg"]
+    assert loss["low"] <= as_served["ndcg"] - at_the_event["ndcg"] <= loss["high"]
     assert loss["mean"] < 0, "one list serves until the user's next event, whatever others do meanwhile"
     assert "against prequential-strict, by the same time" in result.output
     assert len(lists.read_text().splitlines()) == 200
@@ -133,8 +133,8 @@ def test_frozen_models_are_compared_with_live_ones_on_the_five_core(clicks: Path
         assert model["cases"] == one["models"]["popularity"]["cases"]
         assert model["by_seed"] == other["models"][name]["by_seed"], "each process prepares the same data"
     apart = one["models"]["popularity"]["against_reference"]["hr"]
-    frozen, live = (one["models"][f"popularity{name}"]["hr"] for name in ("", " (successive-live)"))
-    assert apart["low"] <= frozen - live <= apart["high"]
+    static, live = (one["models"][f"popularity{name}"]["hr"] for name in ("", " (successive-live)"))
+    assert apart["low"] <= static - live <= apart["high"]
 
 
 def test_a_stream_without_a_core_is_answered_with_other_protocols(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def a_broker() -> Broker:
 
 async def test_every_record_is_read_once_backwards_and_forwards() -> None:
     deleted_positions = frozenset(("t", 0, offset) for offset in range(100, RECORDS, 3))
-    reader = WindowReader(LogConsumer(a_broker(), compacted=deleted_positions))
+    reader = WindowReader(LogConsumer(a_broker(), compacted_positions=deleted_positions))
     expected = [offset for offset in range(RECORDS) if ("t", 0, offset) not in deleted_positions]
     steps = [[one.offset for one in step] async for step in reader.backwards(await reader.window([ONE]))]
     assert [offset for step in reversed(steps) for offset in step] == expected
@@ -47,7 +47,7 @@ async def test_a_search_that_ends_early_reads_the_end_alone() -> None:
     reader = WindowReader(consumer)
     async for _ in reader.backwards(await reader.window([ONE])):
         break
-    assert min(offset for _, _, offset in consumer.fetched) == RECORDS - record_window._FIRST_RECORDS
+    assert min(offset for _, _, offset in consumer.fetched_positions) == RECORDS - record_window._FIRST_RECORDS
 
 
 async def test_partitions_can_be_taken_out_of_a_window_while_it_is_read() -> None:
@@ -56,8 +56,8 @@ async def test_partitions_can_be_taken_out_of_a_window_while_it_is_read() -> Non
     window = await reader.window([ONE, OTHER])
     async for _ in reader.backwards(window):
         window[ONE] = range(0)
-    assert sum(partition == 1 for _, partition, _ in consumer.fetched) == 2
-    assert min(offset for _, partition, offset in consumer.fetched if partition == 0) > 2_000
+    assert sum(partition == 1 for _, partition, _ in consumer.fetched_positions) == 2
+    assert min(offset for _, partition, offset in consumer.fetched_positions if partition == 0) > 2_000
 
 
 async def test_the_newest_record_of_a_key_is_found_and_a_missing_key_is_not() -> None:
@@ -74,7 +74,7 @@ async def test_the_newest_record_of_a_key_is_found_and_a_missing_key_is_not() ->
 
 async def test_progress_ends_with_the_whole_window() -> None:
     progress: list[tuple[int, int]] = []
-    reader = WindowReader(LogConsumer(a_broker()), on_progress=lambda passed, total: progress.append((passed, total)))
+    reader = WindowReader(LogConsumer(a_broker()), on_progress=lambda count, total: progress.append((count, total)))
     async for _ in reader.backwards(await reader.window([ONE, OTHER])):
         pass
     assert progress[-1] == (RECORDS + 2, RECORDS + 2)

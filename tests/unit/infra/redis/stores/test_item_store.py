@@ -158,14 +158,14 @@ async def test_item_cache_lets_the_oldest_go_when_it_is_full() -> None:
 
 async def test_item_cache_answers_in_the_order_asked_with_repeats() -> None:
     cache = ItemCache(await a_store("i1", "i2"), clock_s=Clock())
-    entries, missed = await cache.read(["i2", "none", "i1", "i2"])
+    entries, miss_count = await cache.read(["i2", "none", "i1", "i2"])
     assert [item and bytes(item)[:15] for item in entries] == [
         b'{"item_id":"i2"',
         None,
         b'{"item_id":"i1"',
         b'{"item_id":"i2"',
     ]
-    assert missed == 4
+    assert miss_count == 4
 
 
 def test_an_item_is_read_anew_once_its_json_is_another() -> None:

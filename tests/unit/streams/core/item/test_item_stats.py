@@ -85,12 +85,12 @@ def test_each_group_has_its_own_popularity() -> None:
 def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
     signals = [a_signal(n // 3, partition=n % 3, weight=1.0 + n, occurred_at=T0_MS + n * HOUR_MS) for n in range(12)]
     lanes = {partition: iter([s for s in signals if s.position.partition == partition]) for partition in range(3)}
-    straight, mixed = ItemState("i1"), ItemState("i1")
+    straight, mixture = ItemState("i1"), ItemState("i1")
     for each in signals:
         fold(straight, each)
     for n in order:
-        fold(mixed, next(lanes[n % 3]))
-    assert item_stats.stats(mixed).trending == pytest.approx(item_stats.stats(straight).trending, abs=1e-9)
+        fold(mixture, next(lanes[n % 3]))
+    assert item_stats.stats(mixture).trending == pytest.approx(item_stats.stats(straight).trending, abs=1e-9)
 
 
 def test_signals_of_one_record_count_as_those_of_several() -> None:

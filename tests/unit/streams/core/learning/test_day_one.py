@@ -72,7 +72,7 @@ class Outcome:
     """Newcomers of whose topic there is more in the first of the feed than before."""
     visible_topics: int = 0
     """Newcomers whose other stated topic is still there."""
-    exchanged: list[int] = field(default_factory=list)
+    new_items: list[int] = field(default_factory=list)
     """New items in the first of the feeds of users who did not act, by click and user."""
 
 
@@ -83,7 +83,7 @@ def arrive(service: Service) -> Outcome:
         user_id, topic = f"new{number}", TOPICS[number % 10]
         other = next(TOPICS[n % 10] for n in (number * 7 + 3, number + 1) if TOPICS[n % 10] != topic)
         city, at_ms = CITIES[number % 5], at_ms + 60_000
-        stated = Profile(
+        profile = Profile(
             event_id=f"profile-{number}",
             user_id=user_id,
             topics=[topic, other],
@@ -91,7 +91,7 @@ def arrive(service: Service) -> Outcome:
             timezone=city.timezone,
             occurred_at=at_ms,
         )
-        service.learner.profile(stated, Position(1, 10_000 + number, at_ms))
+        service.learner.profile(profile, Position(1, 10_000 + number, at_ms))
         before, at_ms = service.first(user_id), at_ms + 5_000
         others = {bystander: service.first(bystander) for bystander in service.bystanders()}
         items_of_topic = [item for item in before if service.topic(item) == topic]
@@ -106,7 +106,7 @@ def arrive(service: Service) -> Outcome:
         after = [service.topic(item) for item in service.first(user_id)]
         outcome.rose += after.count(topic) > len(items_of_topic)
         outcome.visible_topics += other in after
-        outcome.exchanged += [len({*service.first(user)} - {*first}) for user, first in others.items()]
+        outcome.new_items += [len({*service.first(user)} - {*first}) for user, first in others.items()]
     return outcome
 
 
@@ -115,5 +115,5 @@ def test_a_first_click_changes_the_feed_of_the_user_who_clicked_and_no_other(out
     came = arrive(Service(outcomes))
     assert came.rose >= 27, "clicks on a stated topic bring more of it"
     assert came.visible_topics == NEWCOMERS, "the other stated topic stays visible"
-    assert np.median(came.exchanged) == 0
-    assert max(came.exchanged) <= 1
+    assert np.median(came.new_items) == 0
+    assert max(came.new_items) <= 1

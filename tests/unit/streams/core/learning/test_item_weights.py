@@ -70,8 +70,8 @@ def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, f
     version = version_of(fit.end())
     events = {(event.user_id, event.item_id) for event in world[1]}
     users, items = sorted({user for user, _ in events}), version.items
-    liked = np.array([[(user, item) in events for item in items] for user in users], np.float32)
-    np.testing.assert_array_equal(version.item_weights, ease.weights(sparse.csr_array(liked), REGULARIZATION))
+    likes = np.array([[(user, item) in events for item in items] for user in users], np.float32)
+    np.testing.assert_array_equal(version.item_weights, ease.weights(sparse.csr_array(likes), REGULARIZATION))
     assert version.item_item_model == Settings().item_item_model == "ease"
     assert isinstance(Learner(PARAMS).item_weights, EaseItemWeights)
 
@@ -186,9 +186,9 @@ def test_a_version_by_another_model_is_restored_with_the_model_name(world: World
 
 def test_a_model_that_tastes_cannot_come_from_is_refused_with_those_that_they_can() -> None:
     for name in ("popularity", "session-knn", "eas"):
-        with pytest.raises(OperatorError, match=f"ITEM_ITEM_MODEL names {name}.\nThere are ease, als, ") as caught:
+        with pytest.raises(OperatorError, match=f"ITEM_ITEM_MODEL names {name}.\nThere are ease, als, ") as exc_info:
             learner_params(Settings(item_item_model=name))
-        assert all(name in caught.value.remedy for name in ITEM_WEIGHT_MODELS)
+        assert all(name in exc_info.value.remedy for name in ITEM_WEIGHT_MODELS)
 
 
 def test_a_network_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +197,10 @@ def test_a_network_without_torch_says_what_to_install(monkeypatch: pytest.Monkey
         Learner(learner_params(Settings(item_item_model="deep")))
 
 
-@pytest.mark.parametrize("chosen", [{"factors": 7}, {"regularization": 3.0}])
-def test_als_has_the_factors_and_the_regularization_of_the_settings(world: World, chosen: dict[str, Any]) -> None:
-    settings = {f"collaborative_{name}": value for name, value in chosen.items()}
-    expected = scored(Als(**chosen), world)
+@pytest.mark.parametrize("overrides", [{"factors": 7}, {"regularization": 3.0}])
+def test_als_has_the_factors_and_the_regularization_of_the_settings(world: World, overrides: dict[str, Any]) -> None:
+    settings = {f"collaborative_{name}": value for name, value in overrides.items()}
+    expected = scored(Als(**overrides), world)
     np.testing.assert_array_equal(scored(model_of("als", **settings), world), expected)
     assert (scored(model_of("als"), world) != expected).any()
 
@@ -227,8 +227,8 @@ def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(
         ({}, {"batch": 32, "learning_rate": 0.001}),
     ):
         direct = network("models.neural.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
-        served = model_of("deep", embedding_dim=8, **settings)
-        np.testing.assert_array_equal(scored(served, world), scored(direct, world))
+        model = model_of("deep", embedding_dim=8, **settings)
+        np.testing.assert_array_equal(scored(model, world), scored(direct, world))
 
 
 def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say() -> None:
@@ -238,10 +238,10 @@ def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say(
         ({"content_embedding_dim": 1}, TfIdf(dimensions=1)),
         ({}, TfIdf(features=10_000, dimensions=384)),
     ):
-        direct, served = ContentModel(encoder, texts), model_of("content", **settings)
-        served.describe(texts)
+        direct, model = ContentModel(encoder, texts), model_of("content", **settings)
+        model.describe(texts)
         query, most = ModelQuery("someone", (("i1", 1.0),)), len(texts)
-        np.testing.assert_array_equal(served.nearest(query, most).scores, direct.nearest(query, most).scores)
+        np.testing.assert_array_equal(model.nearest(query, most).scores, direct.nearest(query, most).scores)
 
 
 def test_a_shop_compares_texts_by_the_configured_number_of_words() -> None:

@@ -26,7 +26,7 @@ from tests.build import T0_MS, an_interaction, an_item
 
 def a_learner(outcome_log: list[tuple[Candidates, int]], **settings: Any) -> Learner:
     params = learner_params(replace(Settings(), **settings))
-    learner = Learner(params, on_outcome=lambda candidates, chosen: outcome_log.append((candidates, chosen)))
+    learner = Learner(params, on_outcome=lambda candidates, choice: outcome_log.append((candidates, choice)))
     for number in range(30):
         learner.catalog.apply_item(an_item(f"i{number}", created_at=T0_MS - 1))
     for number in range(20):
@@ -127,7 +127,7 @@ def outcomes(acts: Iterable[Act], outcome_log: list[tuple[Candidates, int]], **s
         outcome_log.clear()
         learn(learner, number, event)
         index = learner.catalog.items.get(item_id)
-        assert all(candidates.items[chosen] == index for candidates, chosen in outcome_log)
+        assert all(candidates.items[choice] == index for candidates, choice in outcome_log)
         results.append([candidates for candidates, _ in outcome_log])
     return results
 
@@ -184,11 +184,11 @@ def test_an_action_soon_after_a_view_is_held_against_what_there_was_before_the_v
     before = a_learner([])
     learn(before, 20, an_interaction(user_id="u1", item_id="i1", occurred_at=START_MS - 60_000))
     candidates = before.candidates("u1", START_MS)
-    viewed, [outcome] = outcomes(
+    view, [outcome] = outcomes(
         [("click", "i1", -60_000), ("view", "i25", 0), (action, "i25", after_ms)],
         [],
     )[1:]
-    assert not viewed, "a view is no outcome"
+    assert not view, "a view is no outcome"
     assert history(outcome) == ["i1"]
     assert outcome.query.context == candidates.query.context
     assert outcome.items.tolist() == candidates.items.tolist()
@@ -205,9 +205,9 @@ def test_an_action_long_after_a_view_is_of_an_item_that_is_not_shown_again() -> 
     assert outcomes([("view", "i25", 0), ("click", "i25", HALF_AN_HOUR_MS + 1)], []) == [[], []]
 
 
-@pytest.mark.parametrize("judged", ["click", "like", "dislike", "skip"])
-def test_an_item_that_was_judged_since_it_was_viewed_is_no_outcome_again(judged: str) -> None:
-    acts = [("view", "i25", 0), (judged, "i25", 1_000), ("like", "i25", 2_000)]
+@pytest.mark.parametrize("action", ["click", "like", "dislike", "skip"])
+def test_an_item_that_was_judged_since_it_was_viewed_is_no_outcome_again(action: str) -> None:
+    acts = [("view", "i25", 0), (action, "i25", 1_000), ("like", "i25", 2_000)]
     assert outcomes(acts, [])[-1] == []
 
 

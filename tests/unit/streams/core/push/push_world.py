@@ -37,7 +37,7 @@ class World:
     answers: dict[str, SendAnswer] = field(default_factory=dict)
     unavailable: set[str] = field(default_factory=set)
     """Items that have left the catalogue."""
-    configured: bool = True
+    is_configured: bool = True
     decisions: list[Notification] = field(default_factory=list)
     deliveries: list[tuple[int, str, str]] = field(default_factory=list)
     """When, to which device, what."""
@@ -57,7 +57,7 @@ class World:
 
     def feed(self, **new: float) -> Feed:
         """Show a feed in which new items have some scores, by name; the others are old."""
-        scored = sorted([*zip(OLD, SCORES, strict=True), *new.items()], key=lambda pair: -pair[1])
+        scores = sorted([*zip(OLD, SCORES, strict=True), *new.items()], key=lambda pair: -pair[1])
         number = next(self._numbers)
         feed = Feed(
             user_id="u1",
@@ -65,10 +65,10 @@ class World:
             generated_at=self.now_ms,
             watermark=self.now_ms,
             model="blend",
-            items=[item_id for item_id, _ in scored],
-            scores=[score for _, score in scored],
-            sources=["trending"] * len(scored),
-            reasons=["Trending now"] * len(scored),
+            items=[item_id for item_id, _ in scores],
+            scores=[score for _, score in scores],
+            sources=["trending"] * len(scores),
+            reasons=["Trending now"] * len(scores),
         )
         self.show(feed)
         return feed
@@ -104,7 +104,7 @@ class World:
             )
 
     def _answers(self, delivery: Delivery) -> dict[str, SendAnswer] | None:
-        if not self.configured:
+        if not self.is_configured:
             return None
         answers = {token: self.answers.get(token, DELIVERED) for token in delivery.tokens}
         about = delivery.notification.notification_id

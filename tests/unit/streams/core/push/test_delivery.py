@@ -204,7 +204,7 @@ def test_a_push_that_is_tried_again_is_held_in_quiet_hours() -> None:
 
 
 def test_without_a_sender_it_is_told_once_and_counts_as_sent() -> None:
-    world = a_user(configured=False)
+    world = a_user(is_configured=False)
     for _ in range(2):
         world.feed(jazz_night=30.0)
     for n in range(3):

@@ -25,8 +25,8 @@ def test_a_state_survives_its_table() -> None:
     world = a_user(now_ms=NOON + 11 * HOUR_MS)
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
-    stored = msgspec.msgpack.encode(world.state)
-    assert msgspec.msgpack.decode(stored, type=PushState) == world.state
+    data = msgspec.msgpack.encode(world.state)
+    assert msgspec.msgpack.decode(data, type=PushState) == world.state
 
 
 STEPS = st.lists(

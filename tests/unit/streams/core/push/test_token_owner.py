@@ -180,6 +180,6 @@ def test_registrations_may_reach_the_tokens_partition_in_any_order(order: tuple[
     for number in order:
         messages.append(fold_registration(state, registrations[number]))
     assert state.owner == registrations[2]
-    revoked = {(one.user_id, one.appended_at) for one in messages if one is not None}
-    assert ("lee", 1) in revoked
-    assert ("kim", 2) not in revoked
+    revocations = {(one.user_id, one.appended_at) for one in messages if one is not None}
+    assert ("lee", 1) in revocations
+    assert ("kim", 2) not in revocations

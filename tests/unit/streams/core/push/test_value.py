@@ -45,9 +45,9 @@ def test_what_comes_after_all_others_leads_nothing() -> None:
 
 def test_what_was_fetched_stands_out_by_what_it_scores_beside_that_alone() -> None:
     items = [f"i{n}" for n in range(len(FEED))]
-    fetched = {"i6", "i7"}
+    prefetched_items = {"i6", "i7"}
     plain = a_feed(items=items, scores=FEED, sources=["popular"] * 8, reasons=items, parts={"popular": FEED})
-    part = [3.0 if item in fetched else 0.0 for item in items]
+    part = [3.0 if item in prefetched_items else 0.0 for item in items]
     scores = [score + more for score, more in zip(FEED, part, strict=True)]
     assert top_items(replace(plain, scores=scores, parts={"popular": FEED, "prefetched": part})) == top_items(plain)
     assert [(one.item_id, one.lead) for one in top_items(plain)] == list(zip(items, robust_z_scores(FEED), strict=True))

@@ -23,12 +23,12 @@ def a_view(*, items: int = 60, seed: int = 0) -> CatalogSnapshot:
         lambda n=n: view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n)) for n in range(items)
     ]
     steps += [lambda n=n: view.apply_stats(stats(f"i{n}", popularity=-n / 10, trending=-n / 5)) for n in range(items)]
-    linked = {"i0": {"i21": 9.0, "i22": 8.0, "i23": 7.0}, "i21": {"i0": 9.0}, "i22": {"i0": 8.0}, "i23": {"i0": 7.0}}
+    links = {"i0": {"i21": 9.0, "i22": 8.0, "i23": 7.0}, "i21": {"i0": 9.0}, "i22": {"i0": 8.0}, "i23": {"i0": 7.0}}
     rows = [
         ItemNeighbors(
             item_id=item, neighbors=list(row), scores=list(row.values()), mass=9.0, reference=T0_MS, watermark=T0_MS
         )
-        for item, row in linked.items()
+        for item, row in links.items()
     ]
     steps += [lambda row=row: view.apply_neighbors(row) for row in rows]
     random.Random(seed).shuffle(steps)

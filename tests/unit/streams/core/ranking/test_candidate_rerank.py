@@ -26,17 +26,17 @@ def a_reader(**overrides: Any) -> Features:
     return features(recent=recent, seen=["i1"], event_count=6, **overrides)
 
 
-def ranked(*described: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
-    candidates = [*(one.item_id for one in described), *more]
-    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(described), **overrides)
+def ranked(*new: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
+    candidates = [*(one.item_id for one in new), *more]
+    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(new), **overrides)
     return rerank_candidates(trigger, whom or a_reader(), a_view(), new_blender(), RANK_PARAMS, now_ms=T0_MS)
 
 
 def test_new_items_are_ranked_by_topics_and_by_what_was_liked() -> None:
-    loved = Candidate(item_id="n1", title="Anything", topics=["technology"])
+    favourite = Candidate(item_id="n1", title="Anything", topics=["technology"])
     alike = Candidate(item_id="n2", title="Trends in machine learning today", topics=["ai"])
     strange = Candidate(item_id="n3", title="Cooking with salt", topics=["food"])
-    feed = ranked(strange, loved, alike, whom=a_reader(topics={"technology": 3.0, "food": -1.0}))
+    feed = ranked(strange, favourite, alike, whom=a_reader(topics={"technology": 3.0, "food": -1.0}))
     assert feed.items[-1] == "n3"
     assert dict(zip(feed.items, feed.reasons, strict=True)) == {
         "n1": "You like technology",
@@ -111,10 +111,10 @@ def test_items_differ_in_topics_as_far_as_is_asked_for(distance: float | None, i
 def test_what_the_context_names_counts_this_once(context: dict[str, str]) -> None:
     candidates = [Candidate(item_id="n1", title="Anything", topics=["garden"]), Candidate(item_id="n2", title="Other")]
     without, feed = ranked(*candidates, more=("i2",)), ranked(*candidates, more=("i2",), context=context)
-    scores, raised = (dict(zip(one.items, one.scores, strict=True)) for one in (without, feed))
-    assert raised["n1"] > scores["n1"]
-    assert raised["i2"] > scores["i2"]
-    assert raised["n2"] == scores["n2"]
+    scores, raised_scores = (dict(zip(one.items, one.scores, strict=True)) for one in (without, feed))
+    assert raised_scores["n1"] > scores["n1"]
+    assert raised_scores["i2"] > scores["i2"]
+    assert raised_scores["n2"] == scores["n2"]
     assert dict(zip(feed.items, feed.reasons, strict=True))["n1"] == "You asked for garden"
 
 

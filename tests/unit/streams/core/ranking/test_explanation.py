@@ -148,10 +148,10 @@ def test_the_language_models_part_is_shown_until_its_scores_expire() -> None:
     feed, item = ranking.feed(now_ms=NOW_MS), explained("i1", ranking)
     assert item.llm is not None
     assert (item.llm.llm_score, item.llm.ml_weight, item.llm.llm_weight) == (0.25, 0.6, 0.4)
-    combined = 0.6 * item.llm.ml_score + 0.4 * item.llm.llm_score
-    assert feed.scores[feed.items.index("i1")] == pytest.approx(combined, abs=2e-6)
-    expired = structs.replace(fresh, scored_at=NOW_MS - 3_600_001)
-    assert explained("i1", inputs(a_fan(), scores=expired)).llm is None
+    combined_score = 0.6 * item.llm.ml_score + 0.4 * item.llm.llm_score
+    assert feed.scores[feed.items.index("i1")] == pytest.approx(combined_score, abs=2e-6)
+    old_scores = structs.replace(fresh, scored_at=NOW_MS - 3_600_001)
+    assert explained("i1", inputs(a_fan(), scores=old_scores)).llm is None
 
 
 def test_the_steps_from_the_score_to_the_position_are_named_in_the_order_in_which_they_are_taken() -> None:
@@ -165,13 +165,13 @@ def test_the_steps_from_the_score_to_the_position_are_named_in_the_order_in_whic
 def test_diversity_and_the_last_position_hold_whatever_the_language_model_prefers() -> None:
     music = [f"i{n}" for n in range(0, 40, 4)]
     scores = llm_scores(dict.fromkeys([*music, "lisbon"], 1.0), scored_at=NOW_MS)
-    free, capped = (
+    free, capped_one = (
         inputs(features(), scores=scores, max_recommendations=41, diversity_cap=cap).feed(now_ms=NOW_MS).items
         for cap in (1.0, 0.3)
     )
     assert sum(item in music for item in free[:10]) > 3
-    assert sum(item in music for item in capped[:10]) == 3
-    assert free[-1] == capped[-1] == "lisbon"
+    assert sum(item in music for item in capped_one[:10]) == 3
+    assert free[-1] == capped_one[-1] == "lisbon"
 
 
 def test_an_unknown_item_is_an_error() -> None:
@@ -180,11 +180,11 @@ def test_an_unknown_item_is_an_error() -> None:
 
 
 def test_a_feed_ranked_again_equals_the_served_one_or_the_differences_are_counted() -> None:
-    served = a_feed()
-    assert compare(served, structs.replace(served, generated_at=1)).is_equal
-    swapped = structs.replace(served, items=["i2", "i1"], features_version=6)
-    difference = compare(served, swapped)
+    feed = a_feed()
+    assert compare(feed, structs.replace(feed, generated_at=1)).is_equal
+    comparison = structs.replace(feed, items=["i2", "i1"], features_version=6)
+    difference = compare(feed, comparison)
     assert (difference.is_equal, difference.differing_positions, difference.has_newer_features) == (False, 3, True)
-    scored = compare(served, structs.replace(served, scores=[0.9, 0.5, 0.2]))
-    assert not scored.is_equal
-    assert (scored.differing_positions, scored.largest_score_difference) == (0, pytest.approx(0.1))
+    score_comparison = compare(feed, structs.replace(feed, scores=[0.9, 0.5, 0.2]))
+    assert not score_comparison.is_equal
+    assert (score_comparison.differing_positions, score_comparison.largest_score_difference) == (0, pytest.approx(0.1))

@@ -64,14 +64,14 @@ def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: Candida
 
 def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
     version_record = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
-    restored, going_on = new_blender(), fit.learner.blender
-    assert restore_blender(restored, version_record)
-    parts = np.random.default_rng(0).random((len(restored.features), 5), np.float32)
-    continued = new_blender()
-    continued.restore({name: array.copy() for name, array in going_on.state().items()})
-    for blender in (restored, continued):
+    copy, going_on = new_blender(), fit.learner.blender
+    assert restore_blender(copy, version_record)
+    parts = np.random.default_rng(0).random((len(copy.features), 5), np.float32)
+    successor = new_blender()
+    successor.restore({name: array.copy() for name, array in going_on.state().items()})
+    for blender in (copy, successor):
         blender.learn(whole(parts), 2, (1, 1, 1, 1))
-    np.testing.assert_array_equal(restored.table, continued.table)
+    np.testing.assert_array_equal(copy.table, successor.table)
 
 
 def test_weights_of_other_parts_are_left_alone(fit: CandidateFit) -> None:
@@ -86,9 +86,9 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
     features, state = list(fit.learner.blender.features), fit.learner.blender.state()
     rows = len(state["table"])
     order = [*range(len(features))][::-1]
-    reordered = {name: state[name][..., order] for name in state if name not in {"outcomes", "judged"}}
+    new_state = {name: state[name][..., order] for name in state if name not in {"outcomes", "judged"}}
     blender = new_blender()
-    assert restore_blender(blender, record(a_version(), [features[number] for number in order], state | reordered))
+    assert restore_blender(blender, record(a_version(), [features[number] for number in order], state | new_state))
     np.testing.assert_array_equal(blender.table, state["table"])
     np.testing.assert_array_equal(blender.scale, np.sqrt(state["scales"]))
     assert_same_fallback(blender, fit.learner.blender)

@@ -53,14 +53,14 @@ def test_links_tastes_and_affinities_each_raise_items_of_one_feed() -> None:
 
     person = a_fan_of("i0", topics={"topic-3": 5.0})
     whole = scores(person)
-    raised = {item for item, score in whole.items() if score > whole["i7"]}
-    assert raised == {"i1", "i2", "i3"}
+    raised_items = {item for item, score in whole.items() if score > whole["i7"]}
+    assert raised_items == {"i1", "i2", "i3"}
     for item, less in (
         ("i1", scores(person, links=False)),
         ("i2", scores(person, tastes=False)),
         ("i3", scores(a_fan_of("i0"))),
     ):
-        assert {name for name, score in less.items() if score > less["i7"]} == raised - {item}
+        assert {name for name, score in less.items() if score > less["i7"]} == raised_items - {item}
 
 
 @pytest.mark.parametrize("action", ["skip", "dislike", "hide"])
@@ -114,11 +114,11 @@ def test_acting_on_one_of_several_stated_things_puts_it_before_the_others() -> N
         for n in range(3):
             view.apply_item(an_item(f"{topic}-{n}", category="events", topics=[topic]))
     view.refresh()
-    stated = features(preferred=["jazz", "hiking", "cooking"])
-    assert {topic: round(score, 3) for topic, score in scores_of(feed(stated, view)).items()} == {
+    user = features(preferred=["jazz", "hiking", "cooking"])
+    assert {topic: round(score, 3) for topic, score in scores_of(feed(user, view)).items()} == {
         "jazz": 0.8, "hiking": 0.8, "cooking": 0.8, "opera": 0.3
     }  # fmt: skip
-    ranked_feed = feed(structs.replace(stated, topics={"jazz": 1.0, "opera": 1.0}, event_count=1), view)
+    ranked_feed = feed(structs.replace(user, topics={"jazz": 1.0, "opera": 1.0}, event_count=1), view)
     assert ranked_feed.items[0].startswith("jazz"), "it leads, and the others keep their share of the feed"
     scores = scores_of(ranked_feed)
     assert scores["jazz"] > scores["hiking"] == scores["cooking"] > scores["opera"], "one event is little evidence"
@@ -140,8 +140,8 @@ def test_what_takes_place_ranks_by_time_and_what_is_over_is_not_shown() -> None:
     assert user_features.items == ["tonight", "saturday", "later", "any-time"]
     assert user_features.reasons[0] == "Tonight"
     assert feed(features(timezone="Asia/Tokyo"), view).items[0] == "saturday", "there it is Wednesday"
-    woken = features(timezone="America/New_York", triggered_at=T0_MS + 4 * 86_400_000)
-    assert feed(woken, view).items == ["later", "any-time"], "a trigger tells the time, too"
+    user = features(timezone="America/New_York", triggered_at=T0_MS + 4 * 86_400_000)
+    assert feed(user, view).items == ["later", "any-time"], "a trigger tells the time, too"
 
 
 def test_what_is_new_comes_before_what_is_equal_and_old() -> None:
@@ -217,12 +217,12 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
     view, blender = a_view(), new_blender()
     blender.table[0] *= 10.0
     blender.table[0, blender.features.index("prefetched")] = PRIOR["prefetched"]
-    person, fetched = a_fan_of("i0", prefetched=["i30", "i31"]), {"i30", "i31"}
+    person, prefetched_items = a_fan_of("i0", prefetched=["i30", "i31"]), {"i30", "i31"}
     ranked_feed = rank(person, view, blender, PARAMS, now_ms=T0_MS)
-    assert fetched <= set(ranked_feed.items)
+    assert prefetched_items <= set(ranked_feed.items)
     everything = rank(person, view, blender, replace(PARAMS, max_recommendations=200), now_ms=T0_MS)
     scores = dict(zip(everything.items, everything.scores, strict=True))
-    rest = [scores[item] for item in scores if item not in {*fetched, "i0"}]
+    rest = [scores[item] for item in scores if item not in {*prefetched_items, "i0"}]
     usual = sum(rest) / len(rest)
     assert (scores["i30"] + scores["i31"]) / 2 == pytest.approx(usual + 0.8 * (max(rest) - usual), rel=1e-3)
     place = ranked_feed.items.index("i30")

@@ -30,8 +30,8 @@ def test_a_home_is_half_clicked_four_tenths_searched_and_a_tenth_diverse() -> No
 
 def test_what_the_user_has_clicked_is_left_out_and_the_list_is_held_to_its_length() -> None:
     many = {f"i{number}": 1.0 / (1 + number) for number in range(9)}
-    assert blend_home(many, {}, {}, mix=HOME_MIX, excluded=["i0"], limit=3) == ["i1", "i2", "i3"]
-    assert blend_home({}, {}, {}, mix=HOME_MIX, excluded=["i0"], limit=3) == []
+    assert blend_home(many, {}, {}, mix=HOME_MIX, excluded_products=["i0"], limit=3) == ["i1", "i2", "i3"]
+    assert blend_home({}, {}, {}, mix=HOME_MIX, excluded_products=["i0"], limit=3) == []
 
 
 def test_the_newest_click_counts_most() -> None:

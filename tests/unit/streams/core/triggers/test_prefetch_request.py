@@ -193,8 +193,8 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     state = alex(cell=None, city=city, timezone=timezone)
     place = prefetch_request.content_location(state, PARAMS)
     assert place == ContentLocation(city=told_as)
-    location, fetched = geo_location(None, city, timezone), geo_location(None, place.city)
-    assert location == fetched, "what is fetched for the place would be far from the user"
+    location, content_location = geo_location(None, city, timezone), geo_location(None, place.city)
+    assert location == content_location, "what is fetched for the place would be far from the user"
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,10 @@ def test_any_batch_split_and_replay_publishes_the_same(steps: list[tuple[int, st
         walk.append((minute, cell))
     events = pings(*walk)
     once = {trigger.event_id: trigger for trigger in fold_all(events)}
-    state, replayed, at = UserState("u1"), dict[str, Trigger](), 0
+    state, replay, at = UserState("u1"), dict[str, Trigger](), 0
     while at < len(events):
         upto = data.draw(st.integers(at + 1, len(events)))
         again = data.draw(st.integers(0, at))  # a crash: everything since an earlier commit comes again
-        replayed |= {trigger.event_id: trigger for trigger in fold_all(events[again:upto], state)}
+        replay |= {trigger.event_id: trigger for trigger in fold_all(events[again:upto], state)}
         at = upto
-    assert replayed == once
+    assert replay == once

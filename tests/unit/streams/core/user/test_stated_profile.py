@@ -121,9 +121,9 @@ def test_what_is_too_large_to_be_published_is_refused_and_changes_nothing() -> N
     before = state.profile
     many = [f"{number:0256}" for number in range(LIST_ITEMS)]
     fold(state, a_profile_update(categories=many))
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DecodeError) as exc_info:
         fold(state, a_profile_update(topics=many), a_profile_update(muted=many))
-    assert caught.value.reason == "too_large"
+    assert exc_info.value.reason == "too_large"
     assert (stated(state)["city"], stated(state)["categories"]) == ("Lisbon", many)
     assert before is not None
 
@@ -223,17 +223,17 @@ def test_a_null_value_of_another_producer_forgets_what_was_stated_in_the_same_mo
 def test_any_order_of_reading_ends_in_one_profile_that_is_the_newest_of_its_topic(
     updates: list[ProfileUpdate], profiles: list[Profile], steps: list[tuple[str, int]]
 ) -> None:
-    plain, torn = World(updates, profiles), World(updates, profiles)
+    plain, interrupted_world = World(updates, profiles), World(updates, profiles)
     plain.finish()
     for topic, back in steps:
-        torn.step(topic, back=back)
-    torn.finish()
+        interrupted_world.step(topic, back=back)
+    interrupted_world.finish()
     contents = [
         None if world.state.profile is None else replace(world.state.profile, event_id="", occurred_at=0)
-        for world in (plain, torn)
+        for world in (plain, interrupted_world)
     ]
     assert contents[0] == contents[1]
-    for world in (plain, torn):
+    for world in (plain, interrupted_world):
         if world.profiles:
             assert world.profiles[-1][0] == world.state.profile, "compaction keeps what is merged"
 
@@ -242,9 +242,9 @@ def test_any_order_of_reading_ends_in_one_profile_that_is_the_newest_of_its_topi
 def test_each_field_holds_its_newest_statement(updates: list[ProfileUpdate]) -> None:
     world = World(updates, [])
     world.finish()
-    forgotten = max((one.occurred_at for one in updates if one.kind == "forget"), default=-1)
+    forget_ms = max((one.occurred_at for one in updates if one.kind == "forget"), default=-1)
     for name in PROFILE_FIELDS[:4]:
-        relevant_updates = [one for one in updates if name in one.fields and one.occurred_at > forgotten]
+        relevant_updates = [one for one in updates if name in one.fields and one.occurred_at > forget_ms]
         newest = max(relevant_updates, key=lambda one: one.occurred_at, default=None)
         profile = world.state.profile
         if newest is not None and [one.occurred_at for one in relevant_updates].count(newest.occurred_at) == 1:

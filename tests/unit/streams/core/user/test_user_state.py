@@ -148,13 +148,13 @@ def test_triggers_of_a_kind_within_the_window_are_merged_and_a_repeat_does_nothi
             ("refresh", 2 * window_ms - 1),
         )
     ]
-    ranked = []
+    feeds = []
     for trigger in [*triggers, triggers[0], triggers[2]]:
         version = state.version
         user_state.fold_trigger(state, trigger, Position(0, 0, T0_MS), PARAMS)
         if state.version != version:
-            ranked.append((trigger.kind, trigger.occurred_at - T0_MS))
-    assert ranked == [("refresh", 0), ("time", 2), ("refresh", window_ms), ("location", window_ms)]
+            feeds.append((trigger.kind, trigger.occurred_at - T0_MS))
+    assert feeds == [("refresh", 0), ("time", 2), ("refresh", window_ms), ("location", window_ms)]
 
 
 @pytest.mark.parametrize("kind", ["rerank", "retrain", "erase", "unknown"])
@@ -190,15 +190,15 @@ def test_repeats_anywhere_fold_to_the_same_state(steps: list[tuple[int, str]], d
         for n, (item, action) in enumerate(steps)
     ]
     once = fold_all(events)
-    replayed = UserState("u1")
+    replay_state = UserState("u1")
     at = 0
     while at < len(events):
         upto = data.draw(st.integers(at + 1, len(events)))
         again = data.draw(st.integers(0, at))  # a crash: everything since an earlier commit comes again
-        fold_all(events[again:upto], replayed, first=again)
+        fold_all(events[again:upto], replay_state, first=again)
         at = upto
     twice = fold_all(events, fold_all(events), first=len(events))  # and published again as new records
-    for state in (replayed, twice):
+    for state in (replay_state, twice):
         user_features, expected = user_state.snapshot(state, PARAMS), user_state.snapshot(once, PARAMS)
         assert (user_features.seen, user_features.recent, user_features.counts) == (
             expected.seen,

@@ -21,15 +21,15 @@ class NoPages:
 
 
 async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restarted() -> None:
-    pages, slept = NoPages(), list[float]()
+    pages, pauses_s = NoPages(), list[float]()
     now_ms = 10_500
     collecting = Collector(pages, MemoryPublisher(), MemoryCollectionStore(), now_ms=lambda: now_ms, rating_scale=5.0)  # type: ignore[arg-type]
 
     async def sleep(seconds: float) -> None:
         nonlocal now_ms
         now_ms += round(1_000 * seconds)
-        slept.append(seconds)
-        if len(slept) > 1:
+        pauses_s.append(seconds)
+        if len(pauses_s) > 1:
             raise asyncio.CancelledError
 
     async def run() -> None:
@@ -37,7 +37,7 @@ async def test_every_list_is_collected_once_in_a_turn_though_the_role_is_restart
         await asyncio.gather(task, return_exceptions=True)
 
     await run()
-    assert (pages.requests, slept) == ([*LISTS, *LISTS], [9.5, 10.0])
+    assert (pages.requests, pauses_s) == ([*LISTS, *LISTS], [9.5, 10.0])
     now_ms = 25_000
     await run()
     assert len(pages.requests) == 2 * len(LISTS), "a turn that was done is not done again"

@@ -26,15 +26,15 @@ def a_reversed_world() -> World:
     for number in range(900):
         user, turn = number % USERS, number // USERS
         half = turn % 2 if turn < 12 else user % 2
-        chosen = {event.item_id for event in events if event.user_id == f"u{user}"}
-        item = draw.choice([name for name in items if int(name[1:]) % 2 == half and name not in chosen])
+        choice = {event.item_id for event in events if event.user_id == f"u{user}"}
+        item = draw.choice([name for name in items if int(name[1:]) % 2 == half and name not in choice])
         events.append(an_interaction(user_id=f"u{user}", item_id=item, occurred_at=T0_MS + 60_000 * number))
     return items, events
 
 
 def test_a_fit_is_judged_on_the_outcomes_of_its_last_fifth(fit: CandidateFit) -> None:
-    assert 0.15 * 900 <= fit.judged.outcomes <= 0.2 * 900
-    assert fit.judged.hr()[0] > 2 * 10 / ITEMS  # twice what chance would hit
+    assert 0.15 * 900 <= fit.judged_ranks.outcomes <= 0.2 * 900
+    assert fit.judged_ranks.hr()[0] > 2 * 10 / ITEMS  # twice what chance would hit
 
 
 def test_the_first_fit_is_promoted(fit: CandidateFit) -> None:
@@ -49,16 +49,16 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     clairvoyant = new_blender()
     last: list[tuple[Candidates, int]] = []
     fit = CandidateFit(PARAMS, items, [], total=len(events))
-    fit.learner.on_outcome = lambda candidates, chosen: last.append((candidates, chosen))
+    fit.learner.on_outcome = lambda candidates, choice: last.append((candidates, choice))
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
-    for candidates, chosen in 300 * last[-180:]:
-        clairvoyant.learn(candidates.features, chosen, candidates.query.context, among=candidates.is_admissible)
+    for candidates, choice in 300 * last[-180:]:
+        clairvoyant.learn(candidates.features, choice, candidates.query.context, among=candidates.is_admissible)
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
-    refused = fit.verdict(tolerance=0.02)
-    assert refused.status == REFUSED
-    assert refused.reason.startswith("worse: NDCG@10 0.")
-    assert refused.metrics["ndcg@10"] < 0.9 * refused.metrics["serving_ndcg@10"]
+    refusal = fit.verdict(tolerance=0.02)
+    assert refusal.status == REFUSED
+    assert refusal.reason.startswith("worse: NDCG@10 0.")
+    assert refusal.metrics["ndcg@10"] < 0.9 * refusal.metrics["serving_ndcg@10"]
 
 
 def test_a_fit_that_ranks_better_than_what_serves_is_promoted(world: World, fit: CandidateFit) -> None:
@@ -75,42 +75,44 @@ def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decide
     before = taught(items, events[:800])
     watermark = before.learner.catalog.watermark
     again = taught(items, events, serving=IncumbentModel(before.learner.blender.state(), watermark))
-    assert again.unseen.outcomes == len(events) - 800 < again.judged.outcomes
-    assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen.outcomes
-    own, rival = again.unseen.ndcg()
+    assert again.unseen_ranks.outcomes == len(events) - 800 < again.judged_ranks.outcomes
+    assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen_ranks.outcomes
+    own, rival = again.unseen_ranks.ndcg()
     assert own == pytest.approx(rival, abs=0.01)  # taught alike, they rank alike
 
 
 def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reached(
     world: World, fit: CandidateFit
 ) -> None:
-    state, reached = fit.learner.blender.state(), fit.judged.ndcg()[0]
-    same = taught(*world, serving=IncumbentModel(state, NEVER, reached))
-    assert same.judged.ndcg_delta()[0] == pytest.approx(0.0, abs=0.01)  # held against each other, they say nothing
+    state, ndcg = fit.learner.blender.state(), fit.judged_ranks.ndcg()[0]
+    same = taught(*world, serving=IncumbentModel(state, NEVER, ndcg))
+    assert same.judged_ranks.ndcg_delta()[0] == pytest.approx(
+        0.0, abs=0.01
+    )  # held against each other, they say nothing
     assert same.verdict(tolerance=0.0).status == SERVING
-    assert taught(*world, serving=IncumbentModel(state, NEVER, 2 * reached)).verdict(tolerance=0.0).status == REFUSED
+    assert taught(*world, serving=IncumbentModel(state, NEVER, 2 * ndcg)).verdict(tolerance=0.0).status == REFUSED
 
 
 def tallied(rank: float, rival: float, times: int = 100) -> CandidateFit:
     fit = CandidateFit(PARAMS, {}, [], total=1, serving=IncumbentModel(new_blender().state()))
     for number in range(times):
-        fit.judged.add(rank, rival + number % 2 / 1_000)
+        fit.judged_ranks.add(rank, rival + number % 2 / 1_000)
     return fit
 
 
 def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
     fit = tallied(3.1, 3.0)  # NDCG of 0.491 and 0.500
     assert fit.verdict(tolerance=0.02).status == SERVING
-    refused = fit.verdict(tolerance=0.01)
-    assert refused.status == REFUSED
-    assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of the version in service then, on 100 outcomes"
+    refusal = fit.verdict(tolerance=0.01)
+    assert refusal.status == REFUSED
+    assert refusal.reason == "worse: NDCG@10 0.4912 against 0.5000 of the version in service then, on 100 outcomes"
 
 
 def test_worse_by_what_may_be_chance_is_promoted() -> None:
     fit = CandidateFit(PARAMS, {}, [], total=1, serving=IncumbentModel(new_blender().state()))
     for number in range(100):
-        fit.judged.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
-    lead, error = fit.judged.ndcg_delta()
+        fit.judged_ranks.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
+    lead, error = fit.judged_ranks.ndcg_delta()
     assert -2 * error < lead < 0
     assert fit.verdict(tolerance=0.0).status == SERVING
 
@@ -126,8 +128,8 @@ def test_a_fit_of_few_outcomes_is_not_judged_and_does_not_serve() -> None:
 def test_a_tie_counts_at_its_mean_rank(fit: CandidateFit) -> None:
     level = new_blender()
     level.table[:] = 0.0
-    ranked = taught(*a_world(400), serving=IncumbentModel(level.state(), NEVER))
-    assert ranked.judged.ndcg()[1] < 0.1  # 30 candidates or so at their mean rank of 15
+    new_fit = taught(*a_world(400), serving=IncumbentModel(level.state(), NEVER))
+    assert new_fit.judged_ranks.ndcg()[1] < 0.1  # 30 candidates or so at their mean rank of 15
 
 
 def test_an_item_enters_after_the_time_it_was_created() -> None:
@@ -136,8 +138,8 @@ def test_an_item_enters_after_the_time_it_was_created() -> None:
     for number, at_ms in enumerate((T0_MS, T0_MS + 5_000, T0_MS + 5_001)):
         fit.learn(an_interaction(item_id="other", user_id=f"u{number}", occurred_at=at_ms), Position(0, number, 1))
         view = fit.learner.catalog
-        listed = {name for name in items if view.labels(name) is not None}
-        assert listed == ({"old"} if number else set()) | ({"new"} if number == 2 else set())
+        visible_items = {name for name in items if view.labels(name) is not None}
+        assert visible_items == ({"old"} if number else set()) | ({"new"} if number == 2 else set())
 
 
 def test_an_item_in_no_catalogue_is_learned_of_and_never_ranked() -> None:

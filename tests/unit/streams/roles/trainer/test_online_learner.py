@@ -49,4 +49,4 @@ def test_an_item_that_is_gone_is_ranked_no_more() -> None:
     live = a_live()
     live.apply(an_item("i1"), Position(0, 0, 1), learn_weights=False)
     live.apply(ItemDeleted("i1"), Position(0, 1, 2), learn_weights=False)
-    assert not live.learner.catalog.listed.any()
+    assert not live.learner.catalog.is_listed.any()

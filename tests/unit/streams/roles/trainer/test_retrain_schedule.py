@@ -26,8 +26,8 @@ def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None
 
 
 def test_fits_that_could_not_be_judged_are_followed_by_one_after_a_thousand_more_events() -> None:
-    unjudged = [a_version(status=NOT_JUDGED, events=events, created_at=T0_MS) for events in (1_400, 200)]
-    assert SCHEDULE.next(unjudged, events=2_399, started_at=0) is None
-    assert SCHEDULE.next(unjudged, events=2_400, started_at=0) == DueFit(T0_MS + 300_000, full=True)
-    judged = [unjudged[0], a_version(events=200, created_at=T0_MS)]
-    assert SCHEDULE.next(judged, events=1_401, started_at=0) == DueFit(T0_MS + HOUR_MS, full=False)
+    open_versions = [a_version(status=NOT_JUDGED, events=events, created_at=T0_MS) for events in (1_400, 200)]
+    assert SCHEDULE.next(open_versions, events=2_399, started_at=0) is None
+    assert SCHEDULE.next(open_versions, events=2_400, started_at=0) == DueFit(T0_MS + 300_000, full=True)
+    versions = [open_versions[0], a_version(events=200, created_at=T0_MS)]
+    assert SCHEDULE.next(versions, events=1_401, started_at=0) == DueFit(T0_MS + HOUR_MS, full=False)

@@ -33,10 +33,10 @@ class Message:
 @dataclass
 class Event:
     message: Message
-    acked: bool = False
+    is_acked: bool = False
 
     def ack(self) -> None:
-        self.acked = True
+        self.is_acked = True
 
 
 @dataclass
@@ -48,7 +48,9 @@ class App:
         event.message.in_flight_batch.is_processed = True
 
     def processed_share(self, tp: Any) -> float:
-        batches = [event.message.in_flight_batch for event in self.events if event.message.tp == tp and not event.acked]
+        batches = [
+            event.message.in_flight_batch for event in self.events if event.message.tp == tp and not event.is_acked
+        ]
         return sum(batch.records for batch in batches if batch.is_processed) / self.limits.max_processed_records
 
     def is_live(self, event: Any) -> bool:
@@ -100,7 +102,7 @@ async def test_while_work_waits_it_is_put_off_but_not_until_reading_would_stop(e
 async def test_what_was_acknowledged_counts_no_more() -> None:
     checkpoint = a_checkpoint(event := an_event(60), behind=True)
     await checkpoint.force()
-    assert event.acked
+    assert event.is_acked
     checkpoint.add([an_event(40)])
     assert not checkpoint.is_due(now_s() + INTERVAL_S)
 
@@ -111,12 +113,12 @@ async def test_a_pending_event_is_acknowledged_by_the_first_checkpoint_after_its
     checkpoint.add([pending], pending=True)
     for _ in range(2):
         await checkpoint.force()
-        assert (complete.acked, pending.acked) == (True, False)
+        assert (complete.is_acked, pending.is_acked) == (True, False)
     assert checkpoint.is_due(now_s() + INTERVAL_S), "a pending event is still held"
     checkpoint.release(pending)
-    assert not pending.acked
+    assert not pending.is_acked
     await checkpoint.force()
-    assert pending.acked
+    assert pending.is_acked
     checkpoint.release(pending)
     assert not checkpoint.is_due(now_s() + INTERVAL_S), "nothing is held"
 
@@ -127,4 +129,4 @@ async def test_a_pending_event_of_before_a_rebalance_is_never_acknowledged() -> 
     checkpoint.drop()
     checkpoint.release(event)
     await checkpoint.force()
-    assert not event.acked
+    assert not event.is_acked

@@ -62,15 +62,15 @@ def a_broker() -> Broker:
 
 
 async def checkpoint(worker: Worker, reader: Reader, number: int, fault: Fault | None) -> None:
-    forced = reader.agent.checkpoint.force()
+    flush = reader.agent.checkpoint.force()
     if fault is None or fault.is_reached or number < fault.checkpoint:
-        await forced
+        await flush
     else:
-        stepped = Stepped(forced, fault.step, lambda: fault.make(worker))
+        stepper = Stepped(flush, fault.step, lambda: fault.make(worker))
         try:
-            await stepped
+            await stepper
         finally:
-            fault.is_reached = stepped.is_reached
+            fault.is_reached = stepper.is_reached
     reader.commit()
 
 
@@ -106,15 +106,15 @@ async def play(broker: Broker, fault: Fault | None = None, *, at_once: bool = Fa
 
 
 def assert_everything_counts_once(broker: Broker) -> None:
-    liked = {item_id: stats.counts for item_id, stats in broker.newest(ITEM_STATS).items()}
-    assert liked == {f"i{n}": {"like": LIKES // ITEMS} for n in range(ITEMS)}
-    acted = {user_id: item.event_count for user_id, item in broker.newest(FEATURES).items()}
-    assert acted == {f"u{n}": LIKES // USERS for n in range(USERS)}
+    counts = {item_id: stats.counts for item_id, stats in broker.newest(ITEM_STATS).items()}
+    assert counts == {f"i{n}": {"like": LIKES // ITEMS} for n in range(ITEMS)}
+    event_counts = {user_id: item.event_count for user_id, item in broker.newest(FEATURES).items()}
+    assert event_counts == {f"u{n}": LIKES // USERS for n in range(USERS)}
     assert broker.newest(DEAD_LETTERS) == {}
-    committed = Counter[str]()
-    for (_, (topic, _)), offset in broker.committed.items():
-        committed[topic] += offset
-    assert committed[INTERACTIONS.name] == LIKES, "everything is acknowledged in the end"
+    offsets = Counter[str]()
+    for (_, (topic, _)), offset in broker.committed_offsets.items():
+        offsets[topic] += offset
+    assert offsets[INTERACTIONS.name] == LIKES, "everything is acknowledged in the end"
 
 
 @pytest.mark.parametrize("step", range(STEPS))
@@ -158,9 +158,9 @@ async def test_outputs_lost_by_one_agent_are_never_forgotten_by_the_checkpoints_
     for reader in (items, users, items, users):
         with pytest.raises(PublishError):
             await reader.agent.checkpoint.force()
-        before = dict(broker.committed)
+        before = dict(broker.committed_offsets)
         reader.commit()
-        assert broker.committed.items() - before.items() <= {(("users", place), 2) for place in users.places}
+        assert broker.committed_offsets.items() - before.items() <= {(("users", place), 2) for place in users.places}
     await worker.publisher.close()
 
 
@@ -171,5 +171,5 @@ async def test_a_batch_that_fails_half_way_is_not_kept_by_the_last_checkpoint() 
     await users.read()
     users.agent.checkpoint.fail(RuntimeError("half of a batch is folded"))
     await worker.crash()
-    assert broker.committed == {}
+    assert broker.committed_offsets == {}
     assert not [place for place in broker.logs if place[0] == "users-changelog"]

@@ -64,8 +64,8 @@ def test_the_shares_loosen_as_events_add_up() -> None:
     assert quotas(whom, view.columns.listing.all_items, view, PARAMS) == []
 
 
-@pytest.mark.parametrize("preferred", [[], ["unknown"], ["unknown", "nothing of this"]])
-def test_without_known_interests_there_are_no_shares(preferred: list[str]) -> None:
+@pytest.mark.parametrize("interests", [[], ["unknown"], ["unknown", "nothing of this"]])
+def test_without_known_interests_there_are_no_shares(interests: list[str]) -> None:
     view = a_view()
-    whom = ranking_query(features(preferred=preferred), view, PARAMS, at_ms=T0_MS)
+    whom = ranking_query(features(preferred=interests), view, PARAMS, at_ms=T0_MS)
     assert quotas(whom, view.columns.listing.all_items, view, PARAMS) == []

@@ -11,13 +11,13 @@ from tests.params import RANK_PARAMS
 
 def plainly(labels: list[int], params: RankParams, most: int) -> list[int]:
     """Return the same by the rule alone: the best that the window lets in, else the best."""
-    waiting, chosen = list(range(len(labels))), []
-    while waiting and len(chosen) < params.max_recommendations:
-        window = [labels[place] for place in chosen[-(params.diversity_window - 1) :]]
+    waiting, selection = list(range(len(labels))), []
+    while waiting and len(selection) < params.max_recommendations:
+        window = [labels[place] for place in selection[-(params.diversity_window - 1) :]]
         fitting = [place for place in waiting if window.count(labels[place]) < most] or waiting
-        chosen.append(fitting[0])
+        selection.append(fitting[0])
         waiting.remove(fitting[0])
-    return chosen
+    return selection
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.sampled_from([(0.5, 4, 2), (0.7, 10, 7), (0.3, 3, 1), (1.0, 5, 5)]))

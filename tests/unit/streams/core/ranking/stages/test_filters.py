@@ -54,11 +54,11 @@ def test_each_filter_removes_the_items_of_its_name(catalog: CatalogSnapshot, nam
 
 
 def test_items_are_counted_once_by_the_first_filter_that_removes_them(catalog: CatalogSnapshot) -> None:
-    filtered = apply_filters(query(catalog), catalog, RANK_PARAMS)
-    kept_names = [name for name, is_kept in zip(catalog.items.names, filtered.is_kept, strict=False) if is_kept]
+    result = apply_filters(query(catalog), catalog, RANK_PARAMS)
+    kept_names = [name for name, is_kept in zip(catalog.items.names, result.is_kept, strict=False) if is_kept]
     assert kept_names == ["kept", "nearby"]
-    assert filtered.removed == {UNLISTED: 1, "muted": 3, "distant": 1, "ended": 1, "sold_out": 1, "seen": 1}
-    assert sum(filtered.removed.values()) + len(kept_names) == len(filtered.is_kept)
+    assert result.removed_counts == {UNLISTED: 1, "muted": 3, "distant": 1, "ended": 1, "sold_out": 1, "seen": 1}
+    assert sum(result.removed_counts.values()) + len(kept_names) == len(result.is_kept)
 
 
 def test_a_filter_can_be_left_out(catalog: CatalogSnapshot) -> None:
@@ -72,5 +72,5 @@ def test_items_newer_than_the_last_refresh_are_no_candidates(catalog: CatalogSna
 
 
 def test_candidates_say_how_many_items_each_filter_removed(catalog: CatalogSnapshot) -> None:
-    removed = build_candidates(USER, catalog, RANK_PARAMS, at_ms=T0_MS).removed
-    assert (removed["muted"], removed["distant"], removed[UNLISTED]) == (3, 1, 1)
+    removed_counts = build_candidates(USER, catalog, RANK_PARAMS, at_ms=T0_MS).removed_counts
+    assert (removed_counts["muted"], removed_counts["distant"], removed_counts[UNLISTED]) == (3, 1, 1)

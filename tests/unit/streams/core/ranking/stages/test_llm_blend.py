@@ -39,8 +39,8 @@ def ranked(scores: Mapping[str, float] | None, catalog: CatalogSnapshot, **param
 
 
 def totals(scores: Sequence[float], llm: Sequence[float], *, feed_items: int = 50) -> list[float]:
-    combined = combine(np.array(scores, np.float32), np.array(llm), WEIGHTS, feed_items=feed_items)
-    return combined.total.tolist()
+    combined_scores = combine(np.array(scores, np.float32), np.array(llm), WEIGHTS, feed_items=feed_items)
+    return combined_scores.total.tolist()
 
 
 def test_the_combined_score_is_six_parts_ml_and_four_parts_llm() -> None:
@@ -123,8 +123,8 @@ def test_the_contributions_to_a_combined_score_add_up(data: Any, scores: list[fl
     feed = a_feed(items=items, scores=scores, sources=["popular"] * count, reasons=["why"] * count, parts=parts)
     llm = data.draw(st.dictionaries(st.sampled_from(items), shares, min_size=1))
     column = np.array([llm.get(item, NAN) for item in items])
-    combined = combine(np.array(scores, np.float32), column, WEIGHTS, feed_items=count)
-    ranked_feed = blended(feed, combined, np.arange(count), llm)
+    combined_scores = combine(np.array(scores, np.float32), column, WEIGHTS, feed_items=count)
+    ranked_feed = blended(feed, combined_scores, np.arange(count), llm)
     assert ranked_feed.items == items
     for number, score in enumerate(ranked_feed.scores):
         assert sum(part[number] for part in ranked_feed.parts.values()) == pytest.approx(score, abs=1e-4)
