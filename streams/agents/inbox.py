@@ -8,7 +8,7 @@ from typing import Any
 from infra.redis.stores.push_store import PushStore
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.refill.store_refill import RefillEntry, Projector, rewrite
+from streams.runtime.refill.store_refill import Projector, RefillEntry, rewrite
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
 
