@@ -51,7 +51,7 @@ def test_the_format_is_what_was_set(environment: str, log_format: str, is_json: 
 @pytest.mark.parametrize(("debug", "levels"), [("false", "INFO WARNING"), ("true", "DEBUG DEBUG")])
 def test_what_is_logged_of_us_and_of_libraries_is_as_set(debug: str, levels: str) -> None:
     program = (
-        "import logging; from cli.log import set_up; from infra.settings import read; set_up(read());"
+        "import logging; from cli.log import set_up; from infra.settings import read_settings; set_up(read_settings());"
         "print(*(logging.getLevelName(logging.getLogger(name).getEffectiveLevel()) for name in ('api', 'aiokafka')))"
     )
     output = subprocess.check_output([sys.executable, "-c", program], env=os.environ | {"DEBUG": debug}, text=True)
