@@ -1,0 +1,112 @@
+"""Online evaluation: each positive action is held against the feed that the user had by then.
+
+HR@10 and NDCG@10 of one relevant item, as `evaluation/metrics/accuracy.py` defines them, on feeds as they were served.
+A visit is one outcome: an item that the user opens keeps the rank that it had then, and all actions on it within half
+an hour count once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import log2
+
+from domain.timestamp import MINUTE_MS
+from models.weight import is_positive
+from schemas.types import Features, Feed, RecentItem
+
+K = 10
+"""Length of the list that is judged."""
+VISIT_MS = 30 * MINUTE_MS
+USERS = 50_000
+"""Users whose last lists are in memory; those ranked longest ago go first."""
+_VISITS = 10
+"""Visits in memory per user."""
+_COUNTED = -1
+
+
+@dataclass(slots=True)
+class OnlineFigures:
+    """Figures of an interval, to be added up."""
+
+    outcomes: int = 0
+    hits: int = 0
+    gain: float = 0.0
+    """Sum of 1 / log2(1 + rank) over the hits."""
+    items: set[str] = field(default_factory=set)
+    """Items among the first ten of any feed."""
+
+
+@dataclass(slots=True)
+class _Served:
+    """The head of a user's last feed."""
+
+    watermark: int
+    items: tuple[str, ...]
+    visits: OrderedDict[str, tuple[int, int]]
+    """Time and rank from 0 of the first action of each visit, by item; `_COUNTED` once it was an outcome."""
+
+
+class OnlineEvaluation:
+    """Judges the feeds of the users of one process."""
+
+    def __init__(self, *, interval_ms: int, users: int = USERS) -> None:
+        """Start without any feed.
+
+        Args:
+            interval_ms: Length of the intervals by which figures are added up, in ms.
+            users: Number of users whose last lists are kept.
+        """
+        self._interval_ms, self._users = interval_ms, users
+        self._served: OrderedDict[str, _Served] = OrderedDict()
+        self._figures: defaultdict[int, OnlineFigures] = defaultdict(OnlineFigures)
+
+    def add(self, feed: Feed, features: Features) -> None:
+        """Judge the feed before this one by the actions since, then take this one in its place.
+
+        Args:
+            feed: The user's new feed.
+            features: The features that it was ranked by.
+        """
+        served = self._served.pop(feed.user_id, None)
+        visits: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        if served is not None:
+            visits = served.visits
+            for action in reversed(features.recent):
+                if action.at > served.watermark:
+                    self._judge(served, action)
+        self._served[feed.user_id] = _Served(feed.watermark, tuple(feed.items[:K]), visits)
+        self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:K])
+        if len(self._served) > self._users:
+            self._served.popitem(last=False)
+
+    def drain(self) -> Mapping[int, OnlineFigures]:
+        """Return the figures since the last call, by number of the interval, and start from zero."""
+        figures, self._figures = self._figures, defaultdict(OnlineFigures)
+        return figures
+
+    def put_back(self, figures: Mapping[int, OnlineFigures]) -> None:
+        """Add figures that could not be stored to those of the next call of `drain`."""
+        for number, one in figures.items():
+            sum_of = self._figures[number]
+            sum_of.outcomes += one.outcomes
+            sum_of.hits += one.hits
+            sum_of.gain += one.gain
+            sum_of.items |= one.items
+
+    def _judge(self, served: _Served, action: RecentItem) -> None:
+        at_ms, rank = served.visits.pop(action.item_id, (0, 0))
+        if action.at - at_ms > VISIT_MS:
+            at_ms = action.at
+            rank = served.items.index(action.item_id) if action.item_id in served.items else K
+        if is_positive(action.weight) and rank != _COUNTED:
+            figures = self._figures[action.at // self._interval_ms]
+            figures.outcomes += 1
+            if rank < K:
+                figures.hits += 1
+                figures.gain += 1.0 / log2(2.0 + rank)
+            rank = _COUNTED
+        served.visits[action.item_id] = at_ms, rank
+        if len(served.visits) > _VISITS:
+            served.visits.popitem(last=False)
