@@ -642,6 +642,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Decayed sum of squares of the gains in leads."""
     judged: float = 0.0
     """Decayed number of outcomes behind the leads."""
+    repeated_categories: list[str] = msgspec.field(default_factory=list)
+    """Categories whose items are shown again after an interaction, as learned from the users' returns."""
 
 
 NotificationStatus = Literal[

@@ -7,7 +7,7 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,8 @@ class CatalogSnapshot:
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
         self.content_index = ContentIndex()
+        self.repeated_categories: Collection[str] = ()
+        """The categories whose items people return to, as learned from the stream."""
         self.watermark = 0
         self.is_stale = False
         """Whether anything has changed since the last refresh."""

@@ -58,7 +58,7 @@ class RankingFeature:
     compute: FeatureFunction | None = None
     """Scores items for a user; None for a feature that is a row of a shared block."""
     needs_repeats: bool = False
-    """Whether the feature applies only where repeats are allowed."""
+    """Whether the feature applies only to items that are shown again."""
 
 
 def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -87,13 +87,12 @@ def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
 def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the number of the user's actions on them, as ln(1 + actions)."""
     scores = np.zeros(catalog.columns.count, np.float32)
-    items = catalog.items.encode_known(query.features.seen)
-    scores[items[items < len(scores)]] = np.float32(np.log(2.0))
+    scores[query.repeatable] = np.float32(np.log(2.0))
     for item, visits in query.features.visits.items():
         index = catalog.items.get(item)
         if 0 <= index < len(scores):
             scores[index] = np.log1p(visits)
-    return scores[where]
+    return _repeatable(scores, query)[where]
 
 
 def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -113,7 +112,7 @@ def _recently_interacted(start: int, end: int) -> FeatureFunction:
         scores = np.zeros(catalog.columns.count, np.float32)
         scores[query.history[start:end]] = 1.0
         scores[query.history[:start]] = 0.0
-        return scores[where]
+        return _repeatable(scores, query)[where]
 
     return _feature
 
@@ -123,7 +122,13 @@ def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
     scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
-    return scores[where]
+    return _repeatable(scores, query)[where]
+
+
+def _repeatable(scores: Column, query: RankingQuery) -> Column:
+    """Return the scores, with those of items that are not shown again set to 0."""
+    scores[query.hidden] = 0.0
+    return scores
 
 
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -254,18 +259,15 @@ def _user_functions(*, repeats: bool) -> tuple[list[FeatureFunction], Column]:
 _USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (False, True)}
 
 
-def feature_matrix(
-    query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, allows_repeats: bool
-) -> FeatureMatrix:
+def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> FeatureMatrix:
     """Return the feature matrix, (features, items).
 
     Args:
         query: The ranking query of the user.
         catalog: The catalog snapshot.
         where: The items.
-        allows_repeats: Whether repeats are allowed; without them, features of repeats are 0.
     """
-    functions, rows = _USER_FUNCTIONS[allows_repeats]
+    functions, rows = _USER_FUNCTIONS[query.has_repeats]
     own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streams.core.params import RepeatRule
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.ranking_query import ranking_query
 from streams.core.ranking.stages.features import ALL_GROUPS, FEATURES, GROUPS, RankingFeature, _by_name, feature_matrix
@@ -45,10 +46,10 @@ def test_each_feature_is_explained_in_words(feature: RankingFeature) -> None:
 
 def test_features_of_repeats_are_0_where_repeats_are_not_allowed() -> None:
     catalog = a_catalog()
-    query = ranking_query(features(seen=["b"], visits={"b": 3}), catalog, RANK_PARAMS, at_ms=T0_MS)
     row = list(FEATURES).index("again")
-    values = [
-        feature_matrix(query, catalog, slice(None), allows_repeats=allows_repeats).column(slice(None))[row].tolist()
-        for allows_repeats in (False, True)
-    ]
+    values = []
+    for is_allowed in (False, True):
+        params = replace(RANK_PARAMS, allow_repeat_items=RepeatRule(otherwise=is_allowed))
+        query = ranking_query(features(seen=["b"], visits={"b": 3}), catalog, params, at_ms=T0_MS)
+        values.append(feature_matrix(query, catalog, slice(None)).column(slice(None))[row].tolist())
     assert values == [[0.0, 0.0, 0.0], [0.0, pytest.approx(np.log1p(3)), 0.0]]
