@@ -64,6 +64,8 @@ class RankingQuery:
     """A user at a time, prepared for ranking. Columns are over all items."""
 
     features: Features
+    at_ms: int
+    """The time of the ranking in the stream."""
     local_ms: int
     """The time of the ranking by the user's clock; see `streams.core.ranking.catalog.event_time`."""
     context: tuple[int, int, int, int]
@@ -74,6 +76,8 @@ class RankingQuery:
     """Cold-start weight: 1 for a newcomer, falling to 0."""
     history: Indices
     """The last items that were not clearly disliked, newest first."""
+    history_ms: NDArray[np.int64]
+    """Times of the events of the history."""
     is_liked: NDArray[np.bool_]
     """Whether each item of the history was liked."""
     hidden: Indices
@@ -118,6 +122,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
+        at_ms=at_ms,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.default_timezone)),
         context=(
             _class(features.event_count, _LENGTHS),
@@ -128,6 +133,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         cohort=cohort_of(features.event_count),
         cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
+        history_ms=np.array([event.at for _, event in recent], np.int64),
         is_liked=liked,
         hidden=seen[~is_repeatable],
         repeatable=seen[is_repeatable],

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models.blend.blender import Weights
 from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
+from streams.core.item.item_stats import HOURS, WEEKDAYS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
 from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
@@ -22,6 +24,12 @@ _PRIOR_EVIDENCE = 2.0
 """Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
 """Weight of an earlier visit to an item relative to the next visit."""
+
+
+_HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
+"""Weight of an earlier visit at the same hour relative to the next one, and the scale of the logarithm."""
+_NEAR_KM, _FAR_KM = 0.1, 50.0
+"""Distances at which proximity begins to fall, and from which on it is 0."""
 
 
 FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
@@ -125,6 +133,47 @@ def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     return _repeatable(scores, query)[where]
 
 
+def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
+    """Return the function that scores items by the user's visits at the same time of a period, as of a day.
+
+    Args:
+        period_ms: Length of the period.
+        width_ms: Deviation within which times are the same.
+    """
+
+    def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+        scores = np.zeros(catalog.columns.count, np.float32)
+        since = (query.at_ms - query.history_ms) % period_ms
+        apart = np.minimum(since, period_ms - since) / width_ms
+        items, visit = np.unique(query.history, return_inverse=True)
+        weights = np.exp(-(apart**2) / 2) * _HABIT_STEP ** np.arange(len(apart))
+        scores[items] = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
+        return _repeatable(scores, query)[where]
+
+    return _feature
+
+
+def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by proximity to the last place of the history, on a logarithmic scale."""
+    scores = np.zeros(catalog.columns.count, np.float32)
+    points = map(catalog.geo_index.point, query.history.tolist())
+    last = next((point for point in points if point is not None), None)
+    if last is not None:
+        located, km = catalog.geo_index.distances(len(scores), last)
+        scores[located] = np.maximum(1.0 - np.log1p(km / _NEAR_KM) / np.log1p(_FAR_KM / _NEAR_KM), 0.0)
+    return scores[where]
+
+
+def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their popularity at this hour of the day."""
+    return catalog.columns.hour(query.at_ms // HOUR_MS % HOURS)[where]
+
+
+def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their popularity on this day of the week."""
+    return catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS)[where]
+
+
 def _repeatable(scores: Column, query: RankingQuery) -> Column:
     """Return the scores, with those of items that are not shown again set to 0."""
     scores[query.hidden] = 0.0
@@ -165,6 +214,8 @@ _PREFETCHED = FeatureGroup(
     "fetched in advance",
     on_date(otherwise=always("Found for you"), suffix=", found for you"),
 )
+_NEARBY = FeatureGroup("nearby", "nearby", "close to the last place", always("Close to your last place"))
+_HOURS = FeatureGroup("hours", "this hour", "popular at this hour", always("Popular at this hour"))
 _AGAIN = FeatureGroup("again", "again", "chosen before", always("You come back to this"))
 
 FEATURES = _by_name(
@@ -184,6 +235,7 @@ FEATURES = _by_name(
         RankingFeature("day", _TRENDING, 0.0),
         RankingFeature("week", _POPULAR, 0.0),
         RankingFeature("popular", _POPULAR, 0.3),
+        RankingFeature("slow", _POPULAR, 0.0),
         RankingFeature("lasting", _POPULAR, 0.0),
         RankingFeature("cohort", _POPULAR, 0.1, _cohort),
         RankingFeature("segment", _SEGMENT, 0.5, _segment),
@@ -191,8 +243,13 @@ FEATURES = _by_name(
         RankingFeature("fresh", _FRESH, 0.3),
         RankingFeature("soon", _SOON, 1.0, _starts_soon),
         RankingFeature("prefetched", _PREFETCHED, 3.0, _prefetched),
+        RankingFeature("near_last", _NEARBY, 0.0, _near_last),
+        RankingFeature("hour", _HOURS, 0.0, _hour),
+        RankingFeature("weekday", _HOURS, 0.0, _weekday),
         RankingFeature("again", _AGAIN, 1.0, _again, needs_repeats=True),
         RankingFeature("followed", _AGAIN, 0.5, _followed, needs_repeats=True),
+        RankingFeature("daily", _AGAIN, 0.0, _at_same_time(DAY_MS, HOUR_MS), needs_repeats=True),
+        RankingFeature("weekly", _AGAIN, 0.0, _at_same_time(7 * DAY_MS, 3 * HOUR_MS // 2), needs_repeats=True),
         *(
             RankingFeature(f"lately_{start}", _AGAIN, 0.5, _recently_interacted(start, end), needs_repeats=True)
             for start, end in _LATELY
