@@ -114,20 +114,24 @@ class GeoIndex:
             is_near |= is_named if user.point is None else is_named & ~is_located
         return tied[~is_near]
 
-    def point(self, index: int) -> NDArray[np.float64] | None:
-        """Return the unit vector of an item's point; None where it is unknown."""
-        return self._vectors[index] if index < len(self._is_located) and self._is_located[index] else None
+    def first_point(self, items: NDArray[np.int32]) -> NDArray[np.float64] | None:
+        """Return the unit vector of the first of some items that has a point; None where none has."""
+        known = items[items < len(self._is_located)]
+        located = known[self._is_located[known]]
+        return self._vectors[located[0]] if len(located) else None
 
-    def distances(self, count: int, point: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return the items with a known point among the first `count`, and their straight distances in km.
+    def distances(self, count: int, point: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return (count,) straight distances in km from a point to the first items; infinite for those without a point.
 
         Args:
             count: Number of items.
             point: The unit vector from which distances are measured.
         """
-        located = np.flatnonzero(self._is_located[:count]).astype(np.int32)
-        cosines = (self._vectors[located] @ point).astype(np.float64)
-        return located, (EARTH_KM * np.sqrt(np.maximum(2.0 - 2.0 * cosines, 0.0))).astype(np.float32)
+        km = np.full(count, np.inf, np.float32)
+        known = self._is_located[:count]
+        squares = 2.0 - 2.0 * (self._vectors[:count] @ point)
+        km[: len(known)][known] = EARTH_KM * np.sqrt(np.maximum(squares[known], 0.0))
+        return km
 
     def _reserve(self, count: int) -> None:
         while count > len(self._cities):

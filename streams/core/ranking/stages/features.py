@@ -24,12 +24,11 @@ _PRIOR_EVIDENCE = 2.0
 """Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
 """Weight of an earlier visit to an item relative to the next visit."""
-
-
 _HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
-"""Weight of an earlier visit at the same hour relative to the next one, and the scale of the logarithm."""
+"""Weight of an earlier visit at the same hour relative to the next, and the scale of the logarithm."""
 _NEAR_KM, _FAR_KM = 0.1, 50.0
 """Distances at which proximity begins to fall, and from which on it is 0."""
+_PER_LOG = np.float32(1.0 / np.log1p(_FAR_KM / _NEAR_KM))
 
 
 FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
@@ -155,13 +154,11 @@ def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
 
 def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by proximity to the last place of the history, on a logarithmic scale."""
-    scores = np.zeros(catalog.columns.count, np.float32)
-    points = map(catalog.geo_index.point, query.history.tolist())
-    last = next((point for point in points if point is not None), None)
-    if last is not None:
-        located, km = catalog.geo_index.distances(len(scores), last)
-        scores[located] = np.maximum(1.0 - np.log1p(km / _NEAR_KM) / np.log1p(_FAR_KM / _NEAR_KM), 0.0)
-    return scores[where]
+    last = catalog.geo_index.first_point(query.history)
+    if last is None:
+        return catalog.columns.listing.zeros[where]
+    km = catalog.geo_index.distances(catalog.columns.count, last)[where]
+    return np.maximum(np.float32(1.0) - np.log(km * np.float32(1.0 / _NEAR_KM) + np.float32(1.0)) * _PER_LOG, 0.0)
 
 
 def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
