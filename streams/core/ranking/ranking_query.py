@@ -116,9 +116,9 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     ]
     history = np.array([index for index, _ in recent], np.int32)
     liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
-    seen = catalog.items.encode_known(features.seen)
-    seen = seen[seen < catalog.columns.count]
-    is_repeatable = _are_repeatable(seen, catalog, params.allow_repeat_items)
+    seen_items = catalog.items.encode_known(features.seen)
+    seen_items = seen_items[seen_items < catalog.columns.count]
+    is_repeatable = _are_repeatable(seen_items, catalog, params.allow_repeat_items)
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
@@ -135,8 +135,8 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         history=history,
         history_ms=np.array([event.at for _, event in recent], np.int64),
         is_liked=liked,
-        hidden=seen[~is_repeatable],
-        repeatable=seen[is_repeatable],
+        hidden=seen_items[~is_repeatable],
+        repeatable=seen_items[is_repeatable],
         history_scores=_history_scores(history, liked, groups_back, catalog),
     )
 

@@ -42,11 +42,20 @@ class VisitTimes:
         """Return (count,) log ratios of the share of an hour in an item's interactions to its share in all.
 
         They are shrunk towards 0, the value of an item without interactions.
+
+        Args:
+            hour: The hour of the day.
+            count: Number of items.
         """
         return self._lift(hour, count)
 
     def weekday_lift(self, weekday: int, count: int) -> Column:
-        """Return the same for a day of the week; 0 is a Thursday."""
+        """Return the same for a day of the week.
+
+        Args:
+            weekday: The day; 0 is a Thursday.
+            count: Number of items.
+        """
         return self._lift(HOURS + weekday, count)
 
     def _lift(self, row: int, count: int) -> Column:

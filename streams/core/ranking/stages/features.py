@@ -157,8 +157,9 @@ def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     last = catalog.geo_index.first_point(query.history)
     if last is None:
         return catalog.columns.listing.zeros[where]
-    km = catalog.geo_index.distances(catalog.columns.count, last)[where]
-    return np.maximum(np.float32(1.0) - np.log(km * np.float32(1.0 / _NEAR_KM) + np.float32(1.0)) * _PER_LOG, 0.0)
+    scores: Column = catalog.geo_index.distances(catalog.columns.count, last)[where] * np.float32(1.0 / _NEAR_KM)
+    scores = np.float32(1.0) - np.log(scores + np.float32(1.0)) * _PER_LOG
+    return np.maximum(scores, np.float32(0.0))
 
 
 def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
