@@ -116,8 +116,8 @@ class GeoIndex:
 
     def first_point(self, items: NDArray[np.int32]) -> NDArray[np.float64] | None:
         """Return the unit vector of the first of some items that has a point; None where none has."""
-        known = items[items < len(self._is_located)]
-        located = known[self._is_located[known]]
+        indices = items[items < len(self._is_located)]
+        located = indices[self._is_located[indices]]
         return self._vectors[located[0]] if len(located) else None
 
     def distances(self, count: int, point: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -128,9 +128,9 @@ class GeoIndex:
             point: The unit vector from which distances are measured.
         """
         km = np.full(count, np.inf, np.float32)
-        known = self._is_located[:count]
+        is_located = self._is_located[:count]
         squares = 2.0 - 2.0 * (self._vectors[:count] @ point)
-        km[: len(known)][known] = EARTH_KM * np.sqrt(np.maximum(squares[known], 0.0))
+        km[: len(is_located)][is_located] = EARTH_KM * np.sqrt(np.maximum(squares[is_located], 0.0))
         return km
 
     def _reserve(self, count: int) -> None:
