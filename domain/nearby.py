@@ -114,6 +114,25 @@ class GeoIndex:
             is_near |= is_named if user.point is None else is_named & ~is_located
         return located_items[~is_near]
 
+    def first_point(self, items: NDArray[np.int32]) -> NDArray[np.float64] | None:
+        """Return the unit vector of the first of some items that has a point; None where none has."""
+        indices = items[items < len(self._is_located)]
+        located_items = indices[self._is_located[indices]]
+        return self._vectors[located_items[0]] if len(located_items) else None
+
+    def distances(self, count: int, point: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return (count,) straight distances in km from a point to the first items; infinite for those without a point.
+
+        Args:
+            count: Number of items.
+            point: The unit vector from which distances are measured.
+        """
+        km = np.full(count, np.inf, np.float32)
+        is_located = self._is_located[:count]
+        squares = 2.0 - 2.0 * (self._vectors[:count] @ point)
+        km[: len(is_located)][is_located] = EARTH_KM * np.sqrt(np.maximum(squares[is_located], 0.0))
+        return km
+
     def _reserve(self, count: int) -> None:
         while count > len(self._cities):
             for name in ("_is_tied", "_is_located", "_is_exact", "_vectors"):

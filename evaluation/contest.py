@@ -98,7 +98,7 @@ def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) 
     """Return the outcome of a task, or the reason for skipping it."""
     try:
         delays = task.delays if PROTOCOLS[task.protocol].is_served else None
-        context = EvalContext(catalogue=stream.catalogue, repeats=stream.repeats, seed=task.seed, delays=delays)
+        context = EvalContext(catalogue=stream.catalogue, seed=task.seed, delays=delays)
         model = contestant.build(task.model, context)
     except ModuleNotFoundError as error:
         return f"needs the package {error.name}"

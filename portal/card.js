@@ -15,6 +15,8 @@ const FEATURE_GROUPS = {
   fresh: ["new", "new in the catalogue"],
   soon: ["soon", "takes place soon"],
   prefetched: ["prefetched", "fetched in advance"],
+  nearby: ["nearby", "close to the last place"],
+  hours: ["this hour", "popular at this hour"],
   again: ["again", "chosen before"],
   content: ["similar content", "described like liked items"],
   ml: ["ranking", "scored by the ranking model"],

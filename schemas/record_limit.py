@@ -305,6 +305,9 @@ def _item_stats(stats: ItemStats, now_ms: int) -> None:
         check_numbers(name, getattr(stats, name), -_LOG_MAX, _LOG_MAX, besides=_EMPTY_LOG)
     check_size("counts", stats.counts)
     check_numbers("counts", stats.counts, 0, _SUM_MAX)
+    for name in ("hours", "weekdays"):
+        check_size(name, getattr(stats, name))
+        check_numbers(name, getattr(stats, name), 0, _SUM_MAX)
     check_number("rating_sum", stats.rating_sum, -_SUM_MAX, _SUM_MAX)
     check_number("rating_count", stats.rating_count, 0, _SUM_MAX)
     check_time("first_at", stats.first_at, now_ms)

@@ -510,7 +510,7 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     watermark: int
     """Newest occurred_at folded in, in ms since the epoch."""
     horizons: list[float] = msgspec.field(default_factory=list)
-    """ln of the signal weights with half-lives of a day, a week and infinity."""
+    """ln of the signal weights with half-lives of a day, a week, infinity and 90 days."""
     cohorts: list[float] = msgspec.field(default_factory=list)
     """popularity by cohort: users grouped by their number of earlier interactions."""
     rating_sum: float = 0.0
@@ -519,6 +519,10 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Number of ratings."""
     first_at: int = 0
     """Oldest occurred_at folded in, in ms since the epoch; 0 for none."""
+    hours: list[float] = msgspec.field(default_factory=list)
+    """Signal weights by hour of the day (UTC), decayed to the watermark, 24 numbers."""
+    weekdays: list[float] = msgspec.field(default_factory=list)
+    """Signal weights by day of the week (UTC, from Thursday), decayed to the watermark, 7 numbers."""
 
 
 class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -642,6 +646,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Decayed sum of squares of the gains in leads."""
     judged: float = 0.0
     """Decayed number of outcomes behind the leads."""
+    repeated_categories: list[str] = msgspec.field(default_factory=list)
+    """Categories whose items are shown again after an interaction, as learned from the users' returns."""
 
 
 NotificationStatus = Literal[

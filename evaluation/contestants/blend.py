@@ -52,9 +52,7 @@ class BlendCandidate(Model):
         """
         super().__init__()
         params = learner_params(Settings())
-        rank = replace(
-            params.rank, max_recommendations=LISTED, exact_items=1_000_000, allow_repeat_items=context.repeats
-        )
+        rank = replace(params.rank, max_recommendations=LISTED, exact_items=1_000_000)
         self.learner = self._new_learner(replace(params, rank=rank))
         if without:
             self.learner.weights = _Ablated(without)

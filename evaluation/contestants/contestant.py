@@ -25,8 +25,6 @@ class EvalContext:
     """Information for a model before the first event."""
 
     catalogue: Sequence[Item]
-    repeats: bool
-    """Whether items that a user has acted on are recommended again."""
     seed: int
     delays: ServingDelays | None = None
     """Delays of a pipeline, for models that are ranked as served."""

@@ -9,6 +9,7 @@ A module holds the settings of one section as a dataclass; `Settings` is compose
 
 from infra.settings.environment import RENAMED, SettingsError, read_settings, to_env, unset
 from infra.settings.sections.prefetch_settings import seconds_by_name
+from infra.settings.sections.ranking_settings import repeats_by_category
 from infra.settings.sections.security_settings import JWT_ALGORITHMS, OFF
 from infra.settings.setting import comma_separated, masked, variable
 from infra.settings.settings import SECTIONS, Settings, specifications, title
@@ -23,6 +24,7 @@ __all__ = [
     "comma_separated",
     "masked",
     "read_settings",
+    "repeats_by_category",
     "seconds_by_name",
     "specifications",
     "title",

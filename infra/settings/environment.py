@@ -8,7 +8,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from infra.settings.setting import variable
+from infra.settings.setting import BOOLEANS, variable
 from infra.settings.settings import Settings, specifications
 
 
@@ -41,7 +41,6 @@ RENAMED = {
 """Former names of settings. An environment that sets one is refused, so that no value is silently lost."""
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
-_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 def read_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -98,7 +97,7 @@ def _parse(raw: str, spec: Field[Any]) -> Any:
     """
     kind: Any = type(spec.default)
     try:
-        value = _WORDS[raw.lower()] if kind is bool else kind(raw)
+        value = BOOLEANS[raw.lower()] if kind is bool else kind(raw)
     except (KeyError, ValueError):
         raise ValueError(_KINDS[kind]) from None
     constraint = spec.metadata["constraint"]

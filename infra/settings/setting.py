@@ -24,6 +24,13 @@ PORT = Constraint(lambda port: 0 < port < 65536, "a port")
 SHARE = Constraint(lambda share: 0 < share <= 1, "in (0, 1]")
 
 
+BOOLEANS = {
+    **{"true": True, "1": True, "yes": True, "on": True},
+    **{"false": False, "0": False, "no": False, "off": False},
+}
+"""Booleans by their names in an environment."""
+
+
 def between(low: float, high: float) -> Constraint:
     """Return the constraint to a range that includes both ends."""
     return Constraint(lambda value: low <= value <= high, f"from {low:g} to {high:g}")

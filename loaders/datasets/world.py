@@ -23,6 +23,8 @@ _KEENER: tuple[Action, ...] = ("like", "save", "share", "rate")
 _KEENER_WEIGHTS = (8, 5, 2, 5)
 _STRAY = 0.12
 """Share of viewed items that are independent of the user's interests."""
+_RETURNED_TO = frozenset({"places"})
+"""Categories of items that people go back to; a film is clicked once."""
 
 
 def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
@@ -72,15 +74,21 @@ class _Life:
         weights = [liking[item.item_id] * self.appeal[item.item_id] for item in near]
         peak = max(liking.values())
         interactions: list[Interaction] = []
+        past_items: set[str] = set()
         while len(interactions) < self.person.activity * PER_USER:
             session = f"{self.person.user_id}-{len(interactions)}"
             at_ms = self._session_start()
             for _ in range(self.rng.randint(2, _SESSION_LOOKS)):
                 stray = self.rng.random() < _STRAY
                 item = self.rng.choice(near) if stray else self.rng.choices(near, weights)[0]
-                for action in self._actions(liking[item.item_id] / peak):
+                if item.item_id in past_items:
+                    continue
+                actions = self._actions(liking[item.item_id] / peak)
+                for action in actions:
                     at_ms += self.rng.randint(2_000, 60_000)
                     interactions.append(self._event(len(interactions), session, at_ms, action, item))
+                if "click" in actions and item.category not in _RETURNED_TO:
+                    past_items.add(item.item_id)
         return interactions
 
     def _session_start(self) -> int:

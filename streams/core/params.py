@@ -6,7 +6,8 @@ default is that of the setting. Fields with a default are bounds that no setting
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
@@ -93,6 +94,25 @@ EXACT_ITEMS = 20_000
 """Size of a catalog up to which it is scored whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatRule:
+    """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
+
+    by_category: Mapping[str, bool] = field(default_factory=dict)
+    otherwise: bool | None = None
+    """The same for all other categories; None where it is learned."""
+
+    def allows(self, category: str, repeat_categories: Collection[str]) -> bool:
+        """Return whether items of a category are shown again.
+
+        Args:
+            category: The category; empty for items without one.
+            repeat_categories: The categories that people return to, as learned from the stream.
+        """
+        is_allowed = self.by_category.get(category, self.otherwise)
+        return category in repeat_categories if is_allowed is None else is_allowed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankParams:
     """Parameters of the ranking: candidates, filters and diversity."""
@@ -101,8 +121,7 @@ class RankParams:
     """Number of items in a feed."""
     cold_start_threshold: int
     """Number of events at which the demographic group has half its weight."""
-    allow_repeat_items: bool
-    """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
+    allow_repeat_items: RepeatRule
     hides_out_of_stock: bool
     """Whether items that are out of stock are left out; otherwise they come last."""
     nearby_radius_km: float

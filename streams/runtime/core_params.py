@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import get_args
 
 from infra.error import OperatorError
-from infra.settings import Settings, comma_separated, seconds_by_name
+from infra.settings import Settings, comma_separated, repeats_by_category, seconds_by_name
 from streams.core.params import (
     LlmBlendParams,
     PrefetchParams,
     PushParams,
     RankParams,
+    RepeatRule,
     SignalParams,
     TriggerParams,
     UserParams,
@@ -52,7 +53,7 @@ def rank_params(settings: Settings) -> RankParams:
     return RankParams(
         max_recommendations=settings.max_recommendations,
         cold_start_threshold=settings.cold_start_threshold,
-        allow_repeat_items=settings.allow_repeat_items,
+        allow_repeat_items=RepeatRule(*repeats_by_category(settings.allow_repeat_items)),
         hides_out_of_stock=settings.hides_out_of_stock,
         nearby_radius_km=settings.nearby_radius_km,
         diversity_cap=settings.diversity_cap,

@@ -88,7 +88,7 @@ async def _versions(settings: Settings) -> list[Version]:
 async def _roll_back(settings: Settings, version: str, reason: str) -> Version:
     # Imported here: most commands do not need the learner.
     from streams.roles.trainer.artifact_store import ArtifactStore
-    from streams.roles.trainer.model_version import record
+    from streams.roles.trainer.model_version import record_of
     from streams.roles.trainer.retraining import publish_item_weights
 
     artifacts = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept)
@@ -102,7 +102,7 @@ async def _roll_back(settings: Settings, version: str, reason: str) -> Version:
         entries = await last(settings.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.feature_names, snapshot.blender)])
+        await publisher.publish(MODEL_VERSIONS, [record_of(snapshot, serving_version)])
     return serving_version
 
 

@@ -4,9 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.settings.setting import NOT_NEGATIVE, POSITIVE, SHARE, between, one_of, setting
+from infra.settings.setting import (
+    BOOLEANS,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Constraint,
+    between,
+    comma_separated,
+    one_of,
+    setting,
+)
 
 HIDE = "hide"
+LEARNED = "auto"
+_REPEATS: dict[str, bool | None] = {**BOOLEANS, LEARNED: None}
+
+
+def repeats_by_category(text: str) -> tuple[dict[str, bool], bool | None]:
+    """Return whether items are shown again by category, and the same for all other categories; None for learned.
+
+    Raises:
+        ValueError: the text is not a list of `category=true` and `category=false`, of which one entry may be `true`,
+            `false` or `auto` for all other categories.
+
+    >>> repeats_by_category("places=true, movies=no"), repeats_by_category("false, places=true")
+    (({'places': True, 'movies': False}, None), ({'places': True}, False))
+    """
+    entries = [entry.rpartition("=") for entry in comma_separated(text)]
+    try:
+        by_category = {name.strip(): BOOLEANS[word.strip().lower()] for name, sign, word in entries if sign}
+        others = [_REPEATS[word.lower()] for _, sign, word in entries if not sign]
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} is neither true nor false") from None
+    if len(others) > 1 or not all(by_category):
+        raise ValueError(f"{text!r} is no list of categories")
+    return by_category, others[0] if others else None
+
+
+def _are_repeats(text: str) -> bool:
+    try:
+        repeats_by_category(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +56,11 @@ class RankingSettings:
 
     max_recommendations: int = setting(50, "number of items in a feed", POSITIVE)
     feed_ttl_days: float = setting(30.0, "days after which a feed without updates expires; 0: never", NOT_NEGATIVE)
-    allow_repeat_items: bool = setting(
-        False, "whether to recommend items again after an interaction (useful for restaurants, not for films)"
+    allow_repeat_items: str = setting(
+        LEARNED,
+        "whether to recommend items again after an interaction (useful for restaurants, not for films): true, false, "
+        "auto to learn it by category, or by category as in places=true,movies=false",
+        Constraint(_are_repeats, "auto, true, false or categories as in places=true,movies=false"),
     )
     out_of_stock: str = setting(
         HIDE, "treatment of items that are out of stock: hide them, or rank them last", one_of(HIDE, "last")

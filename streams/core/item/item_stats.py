@@ -6,17 +6,21 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 import msgspec
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
 from schemas.types import Action, ItemSignals, ItemStats
 from streams.core.byte_budget import size
 from streams.core.params import SignalParams
 from streams.core.position import Position, new_records
 
-HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
-"""Decay rates of the fixed horizons of popularity, besides the two that are settings."""
+HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf, 90.0))
+"""Decay rates of the fixed horizons of popularity, besides the two that are settings. New ones are added at the end."""
+HOURS, WEEKDAYS = 24, 7
+"""Number of hours of a day and of days of a week with a sum of their own."""
 _COHORT_BOUNDS = (1, 5, 15, 40, 100)
 _EARLIEST = 3
 """Number of earliest times that date an item: a single wrong clock is not trusted."""
@@ -24,6 +28,8 @@ COHORTS = len(_COHORT_BOUNDS) + 1
 SEGMENTS = 64
 """Number of demographic groups with a popularity of their own, per item and in the catalog snapshot: the strongest
 ones."""
+_TIMES_HALF_LIFE_DAYS = 90.0
+"""Half-life of the sums by hour and weekday, in days."""
 _SIGNALS, _SIGNAL_BYTES, _RECORD_BYTES = 1_000, 64, 512 << 10
 """Maximum signals per record, bytes of one signal besides its segment, and bytes of a record."""
 
@@ -49,6 +55,9 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     rating_count: int = 0
     first_at: int = 0
     earliest: list[int] = msgspec.field(default_factory=list)
+    hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * HOURS)
+    """Weights by hour of the day, decayed to the watermark; the same for `weekdays`."""
+    weekdays: list[float] = msgspec.field(default_factory=lambda: [0.0] * WEEKDAYS)
 
 
 class ItemSignal(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +123,7 @@ def fold(
     times_ms, actions, weights, ratings, _, _ = zip(*rows, strict=True)
     for action in actions:
         state.counts[action] = state.counts.get(action, 0) + 1
+    _count_times(state, times_ms, weights)
     state.watermark = max(state.watermark, *times_ms)
     if len(state.earliest) < _EARLIEST or min(times_ms) < state.first_at:
         _date(state, [at_ms for at_ms, weight in zip(times_ms, weights, strict=True) if weight > 0])
@@ -138,6 +148,22 @@ def _date(state: ItemState, times_ms: Sequence[int]) -> None:
     state.first_at = state.earliest[-1] if state.earliest else 0
 
 
+def _count_times(state: ItemState, times_ms: Sequence[int], weights: Sequence[float]) -> None:
+    """Add the positive weights to the sums of their hours and weekdays, as of the newest time."""
+    newest_ms = max(state.watermark, *times_ms)
+    factor = _time_factor(state.watermark - newest_ms)
+    state.hours, state.weekdays = [hour * factor for hour in state.hours], [day * factor for day in state.weekdays]
+    for at_ms, weight in zip(times_ms, weights, strict=True):
+        if weight > 0:
+            amount = weight * _time_factor(at_ms - newest_ms)
+            state.hours[at_ms // HOUR_MS % HOURS] += amount
+            state.weekdays[at_ms // DAY_MS % WEEKDAYS] += amount
+
+
+def _time_factor(elapsed_ms: int) -> float:
+    return decay.factor(elapsed_ms / (_TIMES_HALF_LIFE_DAYS * DAY_MS))
+
+
 def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:
     """Add the signals with a positive weight to the sums."""
     likes = [
@@ -151,7 +177,8 @@ def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None
     def grown(rate: float) -> list[float]:
         return [log_weight + rate * at_ms for log_weight, at_ms, _, _ in likes]
 
-    state.horizons = [_added(log_sum, grown(rate)) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)]
+    sums = zip_longest(state.horizons, HORIZON_RATES)  # a state from before a horizon was added is shorter
+    state.horizons = [_added(log_sum, grown(rate)) for log_sum, rate in sums]
     state.trending = _added(state.trending, grown(params.trending_rate))
     lasting = grown(params.popularity_rate)
     state.popularity = _added(state.popularity, lasting)
@@ -176,6 +203,8 @@ def stats(state: ItemState) -> ItemStats:
         rating_sum=state.rating_sum,
         rating_count=state.rating_count,
         first_at=state.first_at,
+        hours=state.hours,
+        weekdays=state.weekdays,
     )
 
 

@@ -9,7 +9,7 @@ a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from streams.core.dedup import fingerprint
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
+from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
@@ -99,6 +100,7 @@ class Learner:
         )
         self.weights = PersonalWeights(new_blender())
         self.item_weights = params.item_weights()
+        self.repeats = RepeatRates()
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
@@ -153,6 +155,11 @@ class Learner:
         """Forget a user's statements up to a time."""
         if user_id in self._users:
             user_state.forget_profile(self._users[user_id], at_ms, position)
+
+    def restore_repeats(self, categories: Collection[str]) -> None:
+        """Continue with the categories that repeated before a restart."""
+        self.repeats.restore(categories)
+        self.catalog.repeated_categories = self.repeats.categories
 
     def fit(self) -> None:
         """Fit the item weights to all events so far."""
@@ -210,7 +217,7 @@ class Learner:
         A user who opens an item before liking it has chosen it then. By now it is excluded as an item already seen.
         """
         state = self._users.get(event.user_id)
-        if state is None or self.params.rank.allow_repeat_items:
+        if state is None or self._may_repeat(str(event.item_id)):
             return None
         times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
         if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._has_been_rated(state, event):
@@ -226,6 +233,10 @@ class Learner:
         )
         self.catalog.refresh_columns()
         return build_candidates(before, self.catalog, self.params.rank, at_ms=times_ms[0])
+
+    def _may_repeat(self, item_id: str) -> bool:
+        labels = self.catalog.labels(item_id) or ItemLabels()
+        return self.params.rank.allow_repeat_items.allows(labels.category, self.catalog.repeated_categories)
 
     def _has_been_rated(self, state: UserState, event: Interaction) -> bool:
         """Return whether the user has already expressed a like or dislike of an item, beyond a view."""
@@ -251,11 +262,13 @@ class Learner:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user_state.share(state, item_id, event.occurred_at)
-        item_signal = user_state.fold(
-            state, event, position, subject=self.catalog.labels(item_id) or ItemLabels(), params=self.params.user
-        )
+        subject, is_return = self.catalog.labels(item_id) or ItemLabels(), returns(state, event)
+        item_signal = user_state.fold(state, event, position, subject=subject, params=self.params.user)
         if item_signal is None:
             return
+        if is_return is not None:
+            self.repeats.add(subject.category, is_return=is_return)
+            self.catalog.repeated_categories = self.repeats.categories
         item_state = self._items.setdefault(item_id, ItemState(item_id))
         if item_stats.fold(item_state, item_stats.to_record([item_signal]), params=self.params.signal):
             self.catalog.apply_stats(item_stats.stats(item_state))

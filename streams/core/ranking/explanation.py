@@ -181,9 +181,7 @@ def removing_filters(index: int, query: RankingQuery, catalog: CatalogSnapshot, 
 
 
 def _feature_shares(index: int, inputs: RankingInputs, candidates: Candidates, weights: Weights) -> list[FeatureShare]:
-    matrix = feature_matrix(
-        candidates.query, inputs.catalog, np.array([index], np.int32), allows_repeats=inputs.params.allow_repeat_items
-    )
+    matrix = feature_matrix(candidates.query, inputs.catalog, np.array([index], np.int32))
     values = matrix.column(slice(None))[:, 0].astype(np.float64)
     contributions = np.nan_to_num(weights * values, posinf=0.0, neginf=0.0)
     personal = weights_in_order(inputs.features.weights) * (1.0 - inputs.blender.fallback.shares.sum())

@@ -39,7 +39,7 @@ class OnlineFigures:
 
 
 @dataclass(slots=True)
-class _Served:
+class _ServedList:
     """The head of a user's last feed."""
 
     watermark: int
@@ -59,7 +59,7 @@ class OnlineEvaluation:
             users: Number of users whose last lists are kept.
         """
         self._interval_ms, self._users = interval_ms, users
-        self._served: OrderedDict[str, _Served] = OrderedDict()
+        self._lists: OrderedDict[str, _ServedList] = OrderedDict()
         self._figures: defaultdict[int, OnlineFigures] = defaultdict(OnlineFigures)
 
     def add(self, feed: Feed, features: Features) -> None:
@@ -69,17 +69,17 @@ class OnlineEvaluation:
             feed: The user's new feed.
             features: The features that it was ranked by.
         """
-        served = self._served.pop(feed.user_id, None)
+        served_list = self._lists.pop(feed.user_id, None)
         visits: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        if served is not None:
-            visits = served.visits
+        if served_list is not None:
+            visits = served_list.visits
             for action in reversed(features.recent):
-                if action.at > served.watermark:
-                    self._judge(served, action)
-        self._served[feed.user_id] = _Served(feed.watermark, tuple(feed.items[:K]), visits)
+                if action.at > served_list.watermark:
+                    self._judge(served_list, action)
+        self._lists[feed.user_id] = _ServedList(feed.watermark, tuple(feed.items[:K]), visits)
         self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:K])
-        if len(self._served) > self._users:
-            self._served.popitem(last=False)
+        if len(self._lists) > self._users:
+            self._lists.popitem(last=False)
 
     def drain(self) -> Mapping[int, OnlineFigures]:
         """Return the figures since the last call, by number of the interval, and start from zero."""
@@ -95,11 +95,11 @@ class OnlineEvaluation:
             sum_of.gain += one.gain
             sum_of.items |= one.items
 
-    def _judge(self, served: _Served, action: RecentItem) -> None:
-        at_ms, rank = served.visits.pop(action.item_id, (0, 0))
+    def _judge(self, served_list: _ServedList, action: RecentItem) -> None:
+        at_ms, rank = served_list.visits.pop(action.item_id, (0, 0))
         if action.at - at_ms > VISIT_MS:
             at_ms = action.at
-            rank = served.items.index(action.item_id) if action.item_id in served.items else K
+            rank = served_list.items.index(action.item_id) if action.item_id in served_list.items else K
         if is_positive(action.weight) and rank != _COUNTED:
             figures = self._figures[action.at // self._interval_ms]
             figures.outcomes += 1
@@ -107,6 +107,6 @@ class OnlineEvaluation:
                 figures.hits += 1
                 figures.gain += 1.0 / log2(2.0 + rank)
             rank = _COUNTED
-        served.visits[action.item_id] = at_ms, rank
-        if len(served.visits) > _VISITS:
-            served.visits.popitem(last=False)
+        served_list.visits[action.item_id] = at_ms, rank
+        if len(served_list.visits) > _VISITS:
+            served_list.visits.popitem(last=False)

@@ -104,7 +104,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     items = columns.listing.all_items if is_exact else candidate_items(query, catalog, params)
     where = slice(None) if is_exact else items
     filter_result = apply_filters(query, catalog, params)
-    matrix = feature_matrix(query, catalog, where, allows_repeats=params.allow_repeat_items)
+    matrix = feature_matrix(query, catalog, where)
     last = trailing(query, catalog, params)[where]
     return Candidates(query, items, filter_result.is_kept[where], matrix, last, filter_result.removed_counts)
 
@@ -118,7 +118,7 @@ def _candidates_of(
     items = items[items < catalog.columns.count]
     items = items[catalog.visible_to(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    matrix = feature_matrix(query, catalog, items, allows_repeats=params.allow_repeat_items)
+    matrix = feature_matrix(query, catalog, items)
     return Candidates(query, items, np.ones(len(items), bool), matrix, last)
 
 

@@ -16,7 +16,7 @@ from models.vocabulary import MISSING
 from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
 from streams.core.item.item_stats import cohort_of
-from streams.core.params import RankParams
+from streams.core.params import RankParams, RepeatRule
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import local_ms
 from streams.core.ranking.catalog.item_columns import LOG_SHARE_UNIT, Column, Indices
@@ -64,6 +64,8 @@ class RankingQuery:
     """A user at a time, prepared for ranking. Columns are over all items."""
 
     features: Features
+    at_ms: int
+    """The time of the ranking in the stream."""
     local_ms: int
     """The time of the ranking by the user's clock; see `streams.core.ranking.catalog.event_time`."""
     context: tuple[int, int, int, int]
@@ -74,12 +76,23 @@ class RankingQuery:
     """Cold-start weight: 1 for a newcomer, falling to 0."""
     history: Indices
     """The last items that were not clearly disliked, newest first."""
+    history_ms: NDArray[np.int64]
+    """Times of the events of the history."""
     is_liked: NDArray[np.bool_]
     """Whether each item of the history was liked."""
+    hidden_items: Indices
+    """Items that the user has acted on and that are not shown again."""
+    repeatable_items: Indices
+    """Items that the user has acted on and that may be shown again."""
     history_scores: Column
     """(12, items) item-item scores from the history: a row for each of `ITEM_ITEM_FEATURES`, as a share of the
     strongest, then a row each of their log strengths, on a scale like that of `log_share`, where negative scores are
     0."""
+
+    @property
+    def has_repeats(self) -> bool:
+        """Return whether any item may be shown to the user again."""
+        return len(self.repeatable_items) > 0
 
     @property
     def item_item_scores(self) -> Column:
@@ -93,19 +106,23 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     Args:
         features: The features of the user.
         catalog: The catalog snapshot.
-        params: Supplies the cold-start threshold and the default time zone.
+        params: Supplies the cold-start threshold, the default time zone and the rule for repeats.
         at_ms: The stream's time, in ms since the epoch.
     """
     recent = [
         (index, event)
         for event in features.recent[:_WINDOW]
-        if event.weight > DISLIKED and (index := catalog.items.get(event.item_id)) != MISSING
+        if event.weight > DISLIKED and 0 <= (index := catalog.items.get(event.item_id)) < catalog.columns.count
     ]
     history = np.array([index for index, _ in recent], np.int32)
     is_liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
+    seen_items = catalog.items.encode_known(features.seen)
+    seen_items = seen_items[seen_items < catalog.columns.count]
+    is_repeatable = _are_repeatable(seen_items, catalog, params.allow_repeat_items)
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
+        at_ms=at_ms,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.default_timezone)),
         context=(
             _class(features.event_count, _LENGTHS),
@@ -116,7 +133,10 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         cohort=cohort_of(features.event_count),
         cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
+        history_ms=np.array([event.at for _, event in recent], np.int64),
         is_liked=is_liked,
+        hidden_items=seen_items[~is_repeatable],
+        repeatable_items=seen_items[is_repeatable],
         history_scores=_history_scores(history, is_liked, groups_back, catalog),
     )
 
@@ -150,6 +170,13 @@ def _history_scores(
     np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # co-occurrence is never negative
     np.log1p(log_strengths, out=log_strengths)
     return scores
+
+
+def _are_repeatable(items: Indices, catalog: CatalogSnapshot, rule: RepeatRule) -> NDArray[np.bool_]:
+    """Return (items,) whether each item may be shown again after an interaction."""
+    codes, category = np.unique(catalog.category[items], return_inverse=True)
+    names = ["" if code == MISSING else catalog.categories.names[code] for code in codes.tolist()]
+    return np.array([rule.allows(name, catalog.repeated_categories) for name in names], bool)[category]
 
 
 def _gap_class(features: Features, at_ms: int) -> int:

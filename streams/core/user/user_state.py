@@ -318,11 +318,15 @@ def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
     return 1.0 / (1.0 + (events / _HALF_EVENTS) ** 2) / (1.0 + (returns / _HALF_RETURNS) ** 2)
 
 
+def day_events(state: UserState, at_ms: int) -> int:
+    """Return the number of the user's events of a day so far; late events count towards the newest day."""
+    return 0 if at_ms // DAY_MS > state.day else state.day_events
+
+
 def _earlier(state: UserState, item_id: str, at_ms: int) -> tuple[int, int]:
     """Return the numbers of the user's events of that day before this one: all of them, and those on the item."""
-    if at_ms // DAY_MS > state.day:
-        return 0, 0
-    return state.day_events, state.today.get(fingerprint(item_id), _UNTOUCHED)[1]
+    events = day_events(state, at_ms)
+    return events, state.today.get(fingerprint(item_id), _UNTOUCHED)[1] if events else 0
 
 
 def _note_today(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class FittedVersion:
     """(items, items) the item weights."""
     item_item_model: str
     """The name of the model that provided them."""
+    repeated_categories: Collection[str] = ()
+    """The categories whose items are shown again."""
 
 
 def name_of(at_ms: int) -> str:
@@ -59,6 +61,7 @@ def fitted_version(version: Version, learner: Learner) -> FittedVersion:
         [catalog.items.names[n] for n in numbers.tolist()],
         item_weights.astype(np.float32),
         learner.item_weights.name,
+        learner.repeats.categories,
     )
 
 
@@ -84,13 +87,20 @@ def item_weight_rows(fitted_version: FittedVersion, *, omissions: Counter[str] |
         )
 
 
-def record(version: Version, feature_names: list[str], blender: Mapping[str, Weights]) -> ModelVersion:
+def record(
+    version: Version,
+    feature_names: list[str],
+    blender: Mapping[str, Weights],
+    *,
+    repeated_categories: Collection[str] = (),
+) -> ModelVersion:
     """Return the record of a version, which workers serve or see as refused.
 
     Args:
         version: The version.
         feature_names: The names of the ranking features.
         blender: The state of its blender.
+        repeated_categories: The categories whose items are shown again.
     """
     return ModelVersion(
         model=MODEL if version.status == SERVING else REFUSED_MODEL,
@@ -108,6 +118,22 @@ def record(version: Version, feature_names: list[str], blender: Mapping[str, Wei
         leads=blender["leads"].tolist(),
         lead_squares=blender["lead_squares"].tolist(),
         judged=float(blender["judged"][0]),
+        repeated_categories=sorted(repeated_categories),
+    )
+
+
+def record_of(fitted_version: FittedVersion, version: Version | None = None) -> ModelVersion:
+    """Return the record of a fitted version.
+
+    Args:
+        fitted_version: The version.
+        version: Its description, if that has changed since the fit.
+    """
+    return record(
+        version or fitted_version.version,
+        fitted_version.feature_names,
+        fitted_version.blender,
+        repeated_categories=fitted_version.repeated_categories,
     )
 
 
@@ -141,7 +167,11 @@ def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArra
             "taste_model": fitted_version.item_item_model,
             "request_ids": "\n".join(version.request_ids),
         },
-        names={"parts": fitted_version.feature_names, "items": fitted_version.items},
+        names={
+            "parts": fitted_version.feature_names,
+            "items": fitted_version.items,
+            "repeated_categories": sorted(fitted_version.repeated_categories),
+        },
     )
     return header, {**fitted_version.blender, "tastes": fitted_version.item_weights}
 
@@ -176,4 +206,5 @@ def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVer
         header.names["items"],
         arrays["tastes"],
         str(header.settings.get("taste_model", "ease")),
+        header.names.get("repeated_categories", []),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -53,6 +53,7 @@ class OnlineLearner:
         self.omissions: Counter[str] = Counter()
         """Entries left out of records for lack of space, by collection."""
         self._published_outcomes = 0
+        self._published_categories: frozenset[str] = frozenset()
         self._start = 0
         """Outcomes that the blender had learned when it started from the base version."""
 
@@ -69,8 +70,8 @@ class OnlineLearner:
 
     @property
     def has_unpublished(self) -> bool:
-        """Return whether the weights have changed since they were published."""
-        return self._now != self._published_outcomes
+        """Return whether the weights, or the categories that repeat, have changed since they were published."""
+        return self._now != self._published_outcomes or self._published_categories != self.learner.repeats.categories
 
     @property
     def _now(self) -> int:
@@ -90,15 +91,18 @@ class OnlineLearner:
     def promote(self, learner: Learner, version: Version) -> None:
         """Continue with the learner of a full fit."""
         self.learner = learner
-        self._begin(version, 0)
+        self._begin(version, 0, learner.repeats.categories)
 
     def warm_start(self, model_version: ModelVersion) -> bool:
         """Continue from the weights in service; return False when they share no ranking feature."""
         if not restore_and_log(self.learner.blender, model_version):
             return False
+        self.learner.restore_repeats(model_version.repeated_categories)
         version = version_of(model_version)
         name, _, outcomes = version.version.partition("+")
-        self._begin(msgspec.structs.replace(version, version=name), int(outcomes or 0))
+        self._begin(
+            msgspec.structs.replace(version, version=name), int(outcomes or 0), model_version.repeated_categories
+        )
         return True
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
@@ -119,7 +123,7 @@ class OnlineLearner:
 
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the record of the current weights, under the name `version`."""
-        self._published_outcomes = self._now
+        self._published_outcomes, self._published_categories = self._now, self.learner.repeats.categories
         version = Version(
             version=self.version,
             status=SERVING,
@@ -129,12 +133,18 @@ class OnlineLearner:
             events=self.learner.events,
             metrics=self.base.metrics if self.base else {},
         )
-        return record(version, list(self.learner.blender.features), self.learner.blender.state())
+        return record(
+            version,
+            list(self.learner.blender.features),
+            self.learner.blender.state(),
+            repeated_categories=self._published_categories,
+        )
 
-    def _begin(self, version: Version, outcomes: int) -> None:
+    def _begin(self, version: Version, outcomes: int, categories: Collection[str]) -> None:
         self.base = version
         self._start = self.learner.blender.outcomes - outcomes
         self.outcomes = self._published_outcomes = outcomes
+        self._published_categories = frozenset(categories)
 
     def _row(self, index: int) -> ItemNeighbors:
         catalog = self.learner.catalog

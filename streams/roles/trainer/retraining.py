@@ -30,7 +30,7 @@ from streams.core.ranking.pipeline import MODEL
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, name_of, record
+from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, name_of, record_of
 from streams.roles.trainer.online_learner import OnlineLearner, apply_message
 from streams.roles.trainer.retrain_schedule import FitSchedule
 from streams.runtime.role import Role
@@ -226,9 +226,7 @@ class RetrainScheduler:
                 self._publisher, fitted_version, self.published_items, omissions=self._live.omissions
             )
             await self._catch_up(learner, ends)
-        self._publisher.produce(
-            MODEL_VERSIONS, self.mark_own(record(version, fitted_version.feature_names, fitted_version.blender))
-        )
+        self._publisher.produce(MODEL_VERSIONS, self.mark_own(record_of(fitted_version)))
         await self._publisher.flush()
         if version.status == SERVING:
             await self._catch_up(learner, ends)

@@ -125,6 +125,7 @@ class GlobalTables:
     def _restore(self, version: ModelVersion) -> None:
         if restore_and_log(self._blender, version):
             self.model_version = version.version
+            self._catalog.repeated_categories = frozenset(version.repeated_categories)
 
 
 def _no_weights(item_id: str) -> ItemWeights:

@@ -97,7 +97,7 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
 
 def lists_of(events: list[Interaction], items: list[Item]) -> dict[str, list[str]]:
     """Return the first items that the protocol ranks each event by."""
-    blend = ServedBlend(EvalContext(catalogue=items, repeats=False, seed=0, delays=DELAYS))
+    blend = ServedBlend(EvalContext(catalogue=items, seed=0, delays=DELAYS))
     for item in items:
         blend.learner.catalog.apply_item(item)
     stream = of_dataset(Dataset(name="a day", items=items, profiles=[], interactions=events), repeats=False)

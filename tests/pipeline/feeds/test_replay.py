@@ -98,7 +98,7 @@ async def _signalled(pipeline: Pipeline, before: int) -> bool:
 
 def evaluated(data: Dataset) -> dict[str, Feed]:
     """Return every user's feed as evaluation has it after the last event."""
-    blend = BlendCandidate(EvalContext(catalogue=data.items, repeats=False, seed=0))
+    blend = BlendCandidate(EvalContext(catalogue=data.items, seed=0))
     for number, profile in enumerate(data.profiles):
         blend.learner.profile(profile, Position(0, number, 0))
     blend.learn(of_dataset(data).events)

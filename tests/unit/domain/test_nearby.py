@@ -3,6 +3,7 @@
 from typing import Any
 
 import h3
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,3 +190,18 @@ def test_names_of_any_length_are_compared_and_long_ones_are_not_remembered() -> 
     assert not is_far({"city": name}, {"city": name})
     assert is_far({"city": name}, {"city": name[1:]})
     assert _spot.cache_info().currsize == cache_size
+
+
+def test_distances_are_those_on_the_ground_and_infinite_without_a_point() -> None:
+    places = GeoIndex()
+    for index, name in enumerate(("Lisbon", "Porto", "Tokyo")):
+        places.put(index, cell(name), None)
+    places.put(4, None, None)
+    lisbon = places.first_point(np.array([4, 9_999, 0, 1], np.int32))
+    assert lisbon is not None
+    assert places.first_point(np.array([4, 9_999], np.int32)) is None
+    km = places.distances(2_000, lisbon)
+    assert km[:2].tolist() == pytest.approx([0.0, 274.0], abs=2.0)
+    assert km[2] > 8_000
+    assert np.isinf(km[3:]).all()
+    assert len(km) == 2_000

@@ -7,7 +7,7 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +22,19 @@ from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
-from streams.core.item.item_stats import COHORTS, SEGMENTS
+from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
 from streams.core.ranking.catalog.event_time import STARTS, validity_window
 from streams.core.ranking.catalog.item_columns import HORIZONS, Indices, ItemColumns, ListedItems, Scores
 from streams.core.ranking.catalog.item_type_index import ItemTypeIndex
+from streams.core.ranking.catalog.visit_times import VisitTimes
 
 TOPICS_PER_ITEM = 8
 _TRENDING, _POPULAR = HORIZONS.index("trending"), HORIZONS.index("popular")
-_RECEIVED_HORIZONS = [HORIZONS.index(name) for name in ("day", "week", "lasting")]
+_RECEIVED_HORIZONS = [HORIZONS.index(name) for name in ("day", "week", "lasting", "slow")]
+_LENGTHS = {"horizons": (3, len(_RECEIVED_HORIZONS)), "cohorts": (COHORTS,), "hours": (HOURS,), "weekdays": (WEEKDAYS,)}
+"""Lengths of the lists in item statistics, unless they are empty. Older records have three horizons."""
 _GROWTH = 1_024
 _DIGITS = 9
 MAX_CATEGORIES = 1_000
@@ -115,12 +118,15 @@ class CatalogSnapshot:
         self.evictions: Counter[str] = Counter()
         """Entries dropped or refused for lack of room, by collection."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
+        self.visit_times = VisitTimes()
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
         self.content_index = ContentIndex()
+        self.repeated_categories: Collection[str] = ()
+        """The categories whose items people return to, as learned from the stream."""
         self.watermark = 0
         self.is_stale = False
         """Whether anything has changed since the last refresh."""
@@ -158,11 +164,11 @@ class CatalogSnapshot:
         """Update the statistics of an item.
 
         Raises:
-            OutOfRangeError: its horizons or cohorts differ in number from ours.
+            OutOfRangeError: its horizons, cohorts, hours or weekdays differ in number from ours.
         """
-        for name, count in (("horizons", len(_RECEIVED_HORIZONS)), ("cohorts", COHORTS)):
-            if len(getattr(stats, name)) not in (0, count):
-                raise OutOfRangeError(name, f"must hold {count} numbers")
+        for name, lengths in _LENGTHS.items():
+            if len(getattr(stats, name)) not in (0, *lengths):
+                raise OutOfRangeError(name, f"must hold {lengths[-1]} numbers")
         index = self._index(stats.item_id)
         self.horizon_logs[_TRENDING, index], self.horizon_logs[_POPULAR, index] = stats.trending, stats.popularity
         for segment, popularity in stats.segments.items():
@@ -170,9 +176,11 @@ class CatalogSnapshot:
             if column is not None:
                 column[index] = popularity
         if stats.horizons:
-            self.horizon_logs[_RECEIVED_HORIZONS, index] = stats.horizons
+            self.horizon_logs[_RECEIVED_HORIZONS[: len(stats.horizons)], index] = stats.horizons
         if stats.cohorts:
             self.cohorts[index] = stats.cohorts
+        if stats.hours and stats.weekdays:
+            self.visit_times.put(index, stats.hours, stats.weekdays)
         self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)

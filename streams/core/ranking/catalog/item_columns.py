@@ -29,7 +29,7 @@ _MAX_SHARE = np.float32(3.0)
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
 NO_ITEMS: Indices = np.empty(0, np.int32)
-HORIZONS = ("trending", "day", "week", "popular", "lasting")
+HORIZONS = ("trending", "day", "week", "popular", "lasting", "slow")
 """Horizons over which interactions with items are counted, from hours to all time."""
 GLOBAL_FEATURES = (*HORIZONS, "rated", "fresh")
 """Item features that do not depend on the user: the rows of `ItemColumns.features`."""
@@ -70,12 +70,25 @@ class ItemColumns:
         self.features[GLOBAL_FEATURES.index("rated")] = _rated(catalog, self.count)
         self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
+        self._hours, self._weekdays = dict[int, Column](), dict[int, Column]()
 
     def cohort(self, cohort: int) -> Column:
         """Return the popularity among users of a cohort."""
         if cohort not in self._cohorts:
             self._cohorts[cohort] = log_share(self._catalog.cohorts[: self.count, cohort])
         return self._cohorts[cohort]
+
+    def hour(self, hour: int) -> Column:
+        """Return the popularity at an hour of the day, relative to that of all items."""
+        if hour not in self._hours:
+            self._hours[hour] = self._catalog.visit_times.hour_lift(hour, self.count)
+        return self._hours[hour]
+
+    def weekday(self, weekday: int) -> Column:
+        """Return the popularity on a day of the week, relative to that of all items; 0 is a Thursday."""
+        if weekday not in self._weekdays:
+            self._weekdays[weekday] = self._catalog.visit_times.weekday_lift(weekday, self.count)
+        return self._weekdays[weekday]
 
     def segment(self, segment: str) -> Column | None:
         """Return the popularity in a demographic group; None for an unknown group."""

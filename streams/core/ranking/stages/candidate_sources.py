@@ -32,15 +32,13 @@ def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) ->
     return np.concatenate([_best(scores, params.source_items) for scores in query.item_item_scores])
 
 
-def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that the user acted on before, where repeats are allowed.
+def again(query: RankingQuery, _: CatalogSnapshot, __: RankParams) -> Indices:
+    """Return the items that the user acted on before and that may be shown again.
 
     Args:
         query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        params: Says whether repeats are allowed.
     """
-    return catalog.items.encode_known(query.features.seen) if params.allow_repeat_items else NO_ITEMS
+    return query.repeatable_items
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models.blend.blender import Weights
 from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
+from streams.core.item.item_stats import HOURS, WEEKDAYS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
 from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
@@ -22,6 +24,11 @@ _PRIOR_EVIDENCE = 2.0
 """Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
 """Weight of an earlier visit to an item relative to the next visit."""
+_HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
+"""Weight of an earlier visit at the same hour relative to the next, and the scale of the logarithm."""
+_NEAR_KM, _FAR_KM = 0.1, 50.0
+"""Distances at which proximity begins to fall, and from which on it is 0."""
+_PER_LOG = np.float32(1.0 / np.log1p(_FAR_KM / _NEAR_KM))
 
 
 FeatureFunction = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
@@ -58,7 +65,7 @@ class RankingFeature:
     compute: FeatureFunction | None = None
     """Scores items for a user; None for a feature that is a row of a shared block."""
     needs_repeats: bool = False
-    """Whether the feature applies only where repeats are allowed."""
+    """Whether the feature applies only to items that are shown again."""
 
 
 def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -87,13 +94,12 @@ def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
 def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the number of the user's actions on them, as ln(1 + actions)."""
     scores = np.zeros(catalog.columns.count, np.float32)
-    items = catalog.items.encode_known(query.features.seen)
-    scores[items[items < len(scores)]] = np.float32(np.log(2.0))
+    scores[query.repeatable_items] = np.float32(np.log(2.0))
     for item, visits in query.features.visits.items():
         index = catalog.items.get(item)
         if 0 <= index < len(scores):
             scores[index] = np.log1p(visits)
-    return scores[where]
+    return _repeatable(scores, query)[where]
 
 
 def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -113,7 +119,7 @@ def _recently_interacted(start: int, end: int) -> FeatureFunction:
         scores = np.zeros(catalog.columns.count, np.float32)
         scores[query.history[start:end]] = 1.0
         scores[query.history[:start]] = 0.0
-        return scores[where]
+        return _repeatable(scores, query)[where]
 
     return _feature
 
@@ -123,7 +129,53 @@ def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
     scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
-    return scores[where]
+    return _repeatable(scores, query)[where]
+
+
+def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
+    """Return the function that scores items by the user's visits at the same time of a period, as of a day.
+
+    Args:
+        period_ms: Length of the period.
+        width_ms: Deviation within which times are the same.
+    """
+
+    def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+        scores = np.zeros(catalog.columns.count, np.float32)
+        since = (query.at_ms - query.history_ms) % period_ms
+        apart = np.minimum(since, period_ms - since) / width_ms
+        items, visit = np.unique(query.history, return_inverse=True)
+        weights = np.exp(-(apart**2) / 2) * _HABIT_STEP ** np.arange(len(apart))
+        scores[items] = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
+        return _repeatable(scores, query)[where]
+
+    return _feature
+
+
+def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by proximity to the last place of the history, on a logarithmic scale."""
+    last = catalog.geo_index.first_point(query.history)
+    if last is None:
+        return catalog.columns.listing.zeros[where]
+    scores: Column = catalog.geo_index.distances(catalog.columns.count, last)[where] * np.float32(1.0 / _NEAR_KM)
+    scores = np.float32(1.0) - np.log(scores + np.float32(1.0)) * _PER_LOG
+    return np.maximum(scores, np.float32(0.0))
+
+
+def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their popularity at this hour of the day."""
+    return catalog.columns.hour(query.at_ms // HOUR_MS % HOURS)[where]
+
+
+def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their popularity on this day of the week."""
+    return catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS)[where]
+
+
+def _repeatable(scores: Column, query: RankingQuery) -> Column:
+    """Return the scores, with those of items that are not shown again set to 0."""
+    scores[query.hidden_items] = 0.0
+    return scores
 
 
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -160,6 +212,8 @@ _PREFETCHED = FeatureGroup(
     "fetched in advance",
     on_date(otherwise=always("Found for you"), suffix=", found for you"),
 )
+_NEARBY = FeatureGroup("nearby", "nearby", "close to the last place", always("Close to your last place"))
+_HOURS = FeatureGroup("hours", "this hour", "popular at this hour", always("Popular at this hour"))
 _AGAIN = FeatureGroup("again", "again", "chosen before", always("You come back to this"))
 
 FEATURES = _by_name(
@@ -179,6 +233,7 @@ FEATURES = _by_name(
         RankingFeature("day", _TRENDING, 0.0),
         RankingFeature("week", _POPULAR, 0.0),
         RankingFeature("popular", _POPULAR, 0.3),
+        RankingFeature("slow", _POPULAR, 0.0),
         RankingFeature("lasting", _POPULAR, 0.0),
         RankingFeature("cohort", _POPULAR, 0.1, _cohort),
         RankingFeature("segment", _SEGMENT, 0.5, _segment),
@@ -186,8 +241,13 @@ FEATURES = _by_name(
         RankingFeature("fresh", _FRESH, 0.3),
         RankingFeature("soon", _SOON, 1.0, _starts_soon),
         RankingFeature("prefetched", _PREFETCHED, 3.0, _prefetched),
+        RankingFeature("near_last", _NEARBY, 0.0, _near_last),
+        RankingFeature("hour", _HOURS, 0.0, _hour),
+        RankingFeature("weekday", _HOURS, 0.0, _weekday),
         RankingFeature("again", _AGAIN, 1.0, _again, needs_repeats=True),
         RankingFeature("followed", _AGAIN, 0.5, _followed, needs_repeats=True),
+        RankingFeature("daily", _AGAIN, 0.0, _at_same_time(DAY_MS, HOUR_MS), needs_repeats=True),
+        RankingFeature("weekly", _AGAIN, 0.0, _at_same_time(7 * DAY_MS, 3 * HOUR_MS // 2), needs_repeats=True),
         *(
             RankingFeature(f"lately_{start}", _AGAIN, 0.5, _recently_interacted(start, end), needs_repeats=True)
             for start, end in _LATELY
@@ -254,18 +314,15 @@ def _user_functions(*, repeats: bool) -> tuple[list[FeatureFunction], Column]:
 _USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (False, True)}
 
 
-def feature_matrix(
-    query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, allows_repeats: bool
-) -> FeatureMatrix:
+def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> FeatureMatrix:
     """Return the feature matrix, (features, items).
 
     Args:
         query: The ranking query of the user.
         catalog: The catalog snapshot.
         where: The items.
-        allows_repeats: Whether repeats are allowed; without them, features of repeats are 0.
     """
-    functions, rows = _USER_FUNCTIONS[allows_repeats]
+    functions, rows = _USER_FUNCTIONS[query.has_repeats]
     own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)

@@ -126,15 +126,13 @@ def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
     return catalog.columns.listing.sold_out if params.hides_out_of_stock else NO_ITEMS
 
 
-def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that the user has acted on, unless repeats are allowed.
+def seen(query: RankingQuery, _: CatalogSnapshot, __: RankParams) -> Indices:
+    """Return the items that the user has acted on, but for those of categories that repeat.
 
     Args:
         query: The ranking query of the user.
-        catalog: The catalog snapshot.
-        params: The parameters of the ranking.
     """
-    return NO_ITEMS if params.allow_repeat_items else catalog.items.encode_known(query.features.seen)
+    return query.hidden_items
 
 
 UNLISTED = "unlisted"

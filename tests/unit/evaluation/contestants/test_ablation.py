@@ -14,7 +14,7 @@ from streams.core.ranking.pipeline import Candidates, new_blender
 from streams.core.ranking.stages.features import FEATURES
 from tests.build import whole
 
-SETUP = EvalContext(catalogue=[], repeats=False, seed=0)
+SETUP = EvalContext(catalogue=[], seed=0)
 EVENTS = [ModelEvent(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + int(DAY_MS) // 4 * n, 1.0) for n in range(200)]
 """Hardly any two events of a user within a day: each counts in full."""
 

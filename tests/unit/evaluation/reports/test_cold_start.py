@@ -101,7 +101,7 @@ def test_the_report_shows_accuracy_by_known_events() -> None:
 
 
 def test_the_blend_meets_a_stranger_as_it_knows_its_users() -> None:
-    blend = BlendCandidate(EvalContext(catalogue=[], repeats=False, seed=0))
+    blend = BlendCandidate(EvalContext(catalogue=[], seed=0))
     draw = np.random.default_rng(0)
     events = [
         ModelEvent(f"u{n % 7}", f"i{draw.integers(80)}", 1_000_000 + 60_000 * n, 1.0 if n % 3 else -0.5)

@@ -58,6 +58,17 @@ def test_former_names_and_bad_values_are_named_at_once() -> None:
     assert len(exc_info.value.problems) == 2
 
 
+@pytest.mark.parametrize("value", ["auto", "TRUE", "no", "places=true,movies=false", "false, a b=on"])
+def test_repeats_are_one_switch_or_one_for_each_category(value: str) -> None:
+    assert read_settings({"ALLOW_REPEAT_ITEMS": value}).allow_repeat_items == value
+
+
+@pytest.mark.parametrize("value", ["perhaps", "places=perhaps", "=true", "true,false", "places:true"])
+def test_other_values_for_repeats_are_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"must be auto, true, false or categories as in places=true,movies=false"):
+        read_settings({"ALLOW_REPEAT_ITEMS": value})
+
+
 def test_a_server_inherits_no_setting() -> None:
     assert unset({"JWT_SECRET": "x" * 32, "PATH": "/bin"}) == {"PATH": "/bin"}
 

@@ -72,6 +72,12 @@ def test_things_in_a_city_have_a_cell_there(data: Dataset) -> None:
         assert item.cell is None or h3.is_valid_cell(item.cell)
 
 
+def test_people_go_back_to_places_only(data: Dataset) -> None:
+    category = {item.item_id: item.category for item in data.items}
+    clicks = Counter((e.user_id, e.item_id) for e in data.interactions if e.action == "click" and e.item_id)
+    assert {category[item_id] for (_, item_id), count in clicks.items() if item_id and count > 1} == {"places"}
+
+
 def test_people_follow_their_tastes(data: Dataset) -> None:
     items = {item.item_id: item for item in data.items}
     item_history = [items[e.item_id] for e in data.interactions if e.user_id == ALEX.user_id and e.item_id]

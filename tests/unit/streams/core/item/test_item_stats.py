@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.timestamp import HOUR_MS
+from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemSignal, ItemState
@@ -71,6 +71,32 @@ def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
     fold(state, a_signal(0, action="dislike", weight=-2.0))
     stats = item_stats.stats(state)
     assert (stats.counts, stats.trending) == ({"dislike": 1}, -math.inf)
+
+
+def test_hours_and_weekdays_are_counted_and_fade() -> None:
+    state, friday_ms = ItemState("i1"), DAY_MS + 9 * HOUR_MS
+    fold(state, a_signal(0, occurred_at=friday_ms, weight=2.0))
+    fold(state, a_signal(1, occurred_at=friday_ms + HOUR_MS), a_signal(2, occurred_at=friday_ms, weight=-1.0))
+    stats = item_stats.stats(state)
+    assert {hour: round(sum_, 2) for hour, sum_ in enumerate(stats.hours) if sum_} == {9: 2.0, 10: 1.0}
+    assert {day: round(sum_, 2) for day, sum_ in enumerate(stats.weekdays) if sum_} == {1: 3.0}
+    fold(state, a_signal(3, occurred_at=friday_ms + 90 * DAY_MS))
+    assert item_stats.stats(state).hours[9] == pytest.approx(1.0 + 1.0)
+    assert item_stats.stats(state).hours[10] == pytest.approx(0.5, rel=1e-2)
+
+
+def test_a_state_from_before_the_slow_popularity_goes_on() -> None:
+    state = ItemState("i1", horizons=[0.0, 0.0, 0.0])
+    fold(state, a_signal(0, occurred_at=0))
+    assert item_stats.stats(state).horizons == pytest.approx([math.log(2.0)] * 3 + [0.0])
+
+
+def test_slow_popularity_halves_in_ninety_days() -> None:
+    state = ItemState("i1")
+    fold(state, a_signal(0, occurred_at=T0_MS), a_signal(1, occurred_at=T0_MS + 90 * DAY_MS))
+    rate = decay.rate_of_half_life(90.0)
+    slow = item_stats.stats(state).horizons[3]
+    assert decay.as_of(slow, at_ms=T0_MS + 90 * DAY_MS, rate=rate) == pytest.approx(1.5)
 
 
 def test_each_group_has_its_own_popularity() -> None:

@@ -14,12 +14,20 @@ from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
-from streams.roles.trainer.model_version import REFUSED_MODEL, fitted_version, item_weight_rows, name_of, record
+from streams.roles.trainer.model_version import (
+    REFUSED_MODEL,
+    fitted_version,
+    item_weight_rows,
+    name_of,
+    record,
+    record_of,
+)
 from tests.build import T0_MS, a_version, an_item, whole
 
 
 def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: CandidateFit, tmp_path: Path) -> None:
     learner = fit.end()
+    learner.restore_repeats(["places"])
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(fitted_version(version, learner), serving=None)
@@ -31,7 +39,9 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
         view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
     for row in item_weight_rows(found_version):
         view.apply_weights(row)
-    assert restore_blender(blender, record(found_version.version, found_version.feature_names, found_version.blender))
+    version_record = record_of(found_version)
+    assert version_record.repeated_categories == ["places"]
+    assert restore_blender(blender, version_record)
     np.testing.assert_array_equal(blender.table, learner.blender.table)
     assert_same_fallback(blender, learner.blender)
     numbers, tastes = learner.catalog.item_weights.block()

@@ -45,6 +45,22 @@ def test_online_weights_are_published_once_changed_and_named_after_their_base(wo
     assert version_of(weights).version == weights.version
 
 
+def test_categories_that_repeat_are_published_once_changed_and_taken_over_after_a_restart(fit: CandidateFit) -> None:
+    live = a_live()
+    live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
+    for _ in range(100):
+        live.learner.repeats.add("places", is_return=True)
+    assert live.has_unpublished
+    weights = live.weights(T0_MS)
+    assert weights.repeated_categories == ["places"]
+    assert not live.has_unpublished
+
+    again = a_live()
+    again.warm_start(weights)
+    assert again.learner.catalog.repeated_categories == {"places"}
+    assert not again.has_unpublished
+
+
 def test_an_item_that_is_gone_is_ranked_no_more() -> None:
     live = a_live()
     live.apply(an_item("i1"), Position(0, 0, 1), learn_weights=False)

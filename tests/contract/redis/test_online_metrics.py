@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from infra.address import Addresses
 from infra.redis.connection import connect
-from infra.redis.stores.impression_store import MAX_ITEMS, RedisImpressionStore
-from infra.redis.stores.online_metrics_store import (
+from infra.redis.metrics.impression_store import MAX_ITEMS, RedisImpressionStore
+from infra.redis.metrics.online_metrics_store import (
     INTERVAL_MS,
     IntervalFigures,
     MemoryOnlineMetricsStore,

@@ -58,7 +58,7 @@ class RedisImpressionStore:
             answers = await pipeline.execute()
         shown_ms = [None if score is None else int(score) for score in answers[::2]]
         return [
-            shown
-            for shown, at_ms in zip(shown_ms, times_ms, strict=True)
-            if shown and 0 <= at_ms - shown <= ATTRIBUTION_MS
+            start_ms
+            for start_ms, at_ms in zip(shown_ms, times_ms, strict=True)
+            if start_ms and 0 <= at_ms - start_ms <= ATTRIBUTION_MS
         ]

@@ -83,9 +83,11 @@ class MemoryOnlineMetricsStore:
 
     async def read(self, span_ms: int) -> OnlineMetrics:
         """Return the metrics of a time."""
-        added = [one for number in _interval_numbers(span_ms, self._clock_s()) for one in self._figures.get(number, ())]
-        totals = {name: sum(getattr(one, name) for one in added) for name in _SUMS}
-        return _metrics(totals, len(frozenset[str]().union(*(one.items for one in added))))
+        additions = [
+            one for number in _interval_numbers(span_ms, self._clock_s()) for one in self._figures.get(number, ())
+        ]
+        totals = {name: sum(getattr(one, name) for one in additions) for name in _SUMS}
+        return _metrics(totals, len(frozenset[str]().union(*(one.items for one in additions))))
 
 
 class RedisOnlineMetricsStore:
@@ -148,15 +150,15 @@ def _current(figures: Mapping[int, IntervalFigures], now_s: float) -> list[int]:
 
 
 def _metrics(totals: Mapping[str, float], items: int) -> OnlineMetrics:
-    def rate(name: str, of: str) -> float | None:
+    def _rate(name: str, of: str) -> float | None:
         return round(totals[name] / totals[of], 4) if totals[of] else None
 
     return OnlineMetrics(
         outcomes=round(totals["outcomes"]),
-        hit_rate=rate("hits", "outcomes"),
-        ndcg=rate("gain", "outcomes"),
+        hit_rate=_rate("hits", "outcomes"),
+        ndcg=_rate("gain", "outcomes"),
         impressions=round(totals["impressions"]),
         clicks=round(totals["clicks"]),
-        click_through_rate=rate("clicks", "impressions"),
+        click_through_rate=_rate("clicks", "impressions"),
         items=items,
     )

@@ -1,0 +1,1 @@
+"""Metrics of what users see and do, added up over all processes."""
