@@ -97,7 +97,7 @@ def followed(learner: Learner) -> Column:
 
 
 def test_the_newest_transition_from_an_item_counts_most() -> None:
-    learner = a_learner([])
+    learner = a_learner([], allow_repeat_items="true")
     for number, item in enumerate(("i1", "i2", "i1", "i3", "i1", "i3", "i1"), start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
     column = followed(learner)
