@@ -129,8 +129,9 @@ class GeoIndex:
         """
         km = np.full(count, np.inf, np.float32)
         is_located = self._is_located[:count]
-        squares = 2.0 - 2.0 * (self._vectors[:count] @ point)
-        km[: len(is_located)][is_located] = EARTH_KM * np.sqrt(np.maximum(squares[is_located], 0.0))
+        squares = (2.0 - 2.0 * (self._vectors[:count] @ point)).astype(np.float32)
+        straight = np.sqrt(np.maximum(squares, np.float32(0.0))) * np.float32(EARTH_KM)
+        np.copyto(km[: len(is_located)], straight, where=is_located)
         return km
 
     def _reserve(self, count: int) -> None:

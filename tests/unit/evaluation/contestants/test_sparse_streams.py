@@ -53,7 +53,7 @@ class Gains:
 @pytest.fixture(scope="module", params=SEEDS)
 def means(request: pytest.FixtureRequest) -> tuple[float, float, float]:
     stream = of_dataset(build(SHAPE, seed=request.param))
-    model = BlendCandidate(EvalContext(catalogue=(), repeats=False, seed=0))
+    model = BlendCandidate(EvalContext(catalogue=(), seed=0))
     gains = Gains(model)
     model.learner.on_outcome = gains.add
     model.learn(stream.events)

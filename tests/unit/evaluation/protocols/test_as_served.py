@@ -99,7 +99,7 @@ def clicks(*lines: tuple[str, str, int]) -> list[ModelEvent]:
 
 def a_blend(weights_ms: int = 5_000, events: Sequence[ModelEvent] = ()) -> ServedBlend:
     delays = ServingDelays(weights_ms=weights_ms)
-    blend = ServedBlend(EvalContext(catalogue=(), repeats=False, seed=0, delays=delays))
+    blend = ServedBlend(EvalContext(catalogue=(), seed=0, delays=delays))
     blend.learn(events)
     return blend
 
