@@ -11,7 +11,7 @@ from streams.core.item.item_stats import HOURS, WEEKDAYS
 from streams.core.ranking.catalog.item_columns import Column
 
 _GROWTH = 1_024
-_PRIOR_VISITS = np.float32(5.0)
+_PRIOR_VISITS = np.float32(20.0)
 """Prior interactions with an item, at the times of all others."""
 _HOUR_WIDTH = 1.5
 """Deviation in hours of the smoothing over the hours of a day."""
