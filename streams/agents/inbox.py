@@ -8,7 +8,7 @@ from typing import Any
 from infra.redis.stores.push_store import PushStore
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.refill.store_refill import Change, Projector, rewrite
+from streams.runtime.refill.store_refill import Projector, RefillEntry, rewrite
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
 
@@ -38,7 +38,7 @@ class InboxAgent:
         )
         self.checkpoint.add([event])
 
-    async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+    async def refill_notifications(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
         """Add notification decisions again; a decision that is stored already is not added twice."""
         async for chunk in chunks:
             await rewrite([value for _, value in chunk if value is not None], self._store.add_notifications)

@@ -15,7 +15,7 @@ from streams.core.params import RankParams
 from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.refill.store_refill import Change, rewrite
+from streams.runtime.refill.store_refill import RefillEntry, rewrite
 from streams.runtime.retry import retry_until_available
 from topics.topic import FEEDS
 
@@ -115,7 +115,7 @@ class Ranker:
             )
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
-    async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+    async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
         """Write lost feeds to the store again, unless it holds newer ones; then rank the default feed anew."""
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)

@@ -331,7 +331,7 @@ class CatalogSnapshot:
             setattr(self, name, _doubled(getattr(self, name), MISSING))
         for name in ("item_types", "created_at", "spans", "tie_breakers", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
-        for name in ("listed", "private", "sold_out"):
+        for name in ("is_listed", "private", "sold_out"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.horizon_logs = _doubled(self.horizon_logs.T, -np.inf).T.copy()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.redis.connection import StoreError, StoreRefusedError
-from streams.runtime.refill.store_refill import Change, Projector
+from streams.runtime.refill.store_refill import Projector, RefillEntry
 
 
 class Shelf:
@@ -38,7 +38,7 @@ class Shelf:
             await asyncio.sleep(0)
 
 
-async def chunks(log: Sequence[Change], sizes: Sequence[int]) -> AsyncIterator[list[Change]]:
+async def chunks(log: Sequence[RefillEntry], sizes: Sequence[int]) -> AsyncIterator[list[RefillEntry]]:
     """Yield a log in chunks, giving way between them."""
     start = 0
     for size in [*sizes, len(log)]:
@@ -47,7 +47,7 @@ async def chunks(log: Sequence[Change], sizes: Sequence[int]) -> AsyncIterator[l
         start += size
 
 
-def newest(log: Sequence[Change]) -> dict[bytes, int]:
+def newest(log: Sequence[RefillEntry]) -> dict[bytes, int]:
     return {key: value for key, value in dict(log).items() if value is not None}
 
 
@@ -63,7 +63,7 @@ LOG = st.lists(st.tuples(KEYS, st.none() | st.integers()), max_size=30)
     pauses=st.lists(st.integers(0, 6), min_size=20, max_size=20),
 )
 async def test_the_newest_of_every_key_is_held_in_the_end(
-    log: list[Change], prefix: int, live: list[int], sizes: list[int], pauses: list[int]
+    log: list[RefillEntry], prefix: int, live: list[int], sizes: list[int], pauses: list[int]
 ) -> None:
     """The store is lost after `prefix` records; the refill reads what there is by then while more come in."""
     shelf = Shelf()
