@@ -46,8 +46,8 @@ class Gains:
 
     def means(self) -> tuple[float, float, float]:
         """Return the mean gain of what serves, of the learned weights, and of the best feature."""
-        serving, learned_weights, *features = np.array(self.rows)[WARM_UP:].mean(axis=0).tolist()
-        return serving, learned_weights, max(features)
+        serving, learned_gain, *features = np.array(self.rows)[WARM_UP:].mean(axis=0).tolist()
+        return serving, learned_gain, max(features)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -66,5 +66,5 @@ def test_the_blend_is_not_below_its_best_feature(means: tuple[float, float, floa
 
 
 def test_the_learned_weights_alone_would_be(means: tuple[float, float, float]) -> None:
-    _, learned_weights, best = means
-    assert learned_weights < 0.95 * best
+    _, learned_gain, best = means
+    assert learned_gain < 0.95 * best
