@@ -23,17 +23,17 @@ NEWCOMERS, BYSTANDERS, FIRST = 30, 20, 20
 
 
 @cache
-def data() -> Dataset:
-    return world.build(seed=7, now_ms=NOW_MS)
+def data(seed: int) -> Dataset:
+    return world.build(seed=seed, now_ms=NOW_MS)
 
 
 class Service:
     """A learner of the demo's world, in which a number of outcomes have been learned from."""
 
-    def __init__(self, outcomes: int) -> None:
+    def __init__(self, outcomes: int, *, seed: int = 7) -> None:
         self.learner = Learner(LEARNER_PARAMS, refits_item_weights=False)
         self.events = 0
-        dataset = data()
+        self.dataset = dataset = data(seed)
         for item in dataset.items:
             self.learner.catalog.apply_item(item)
         for number, profile in enumerate(dataset.profiles, 1):
@@ -61,7 +61,7 @@ class Service:
         return subject.topics[0]
 
     def bystanders(self) -> list[str]:
-        return [profile.user_id for profile in data().profiles[1 : BYSTANDERS + 1]]
+        return [profile.user_id for profile in self.dataset.profiles[1 : BYSTANDERS + 1]]
 
 
 @dataclass

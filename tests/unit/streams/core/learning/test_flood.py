@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.types import Interaction
-from tests.unit.streams.core.learning.test_day_one import NOW_MS, Service, data
+from tests.unit.streams.core.learning.test_day_one import NOW_MS, Service
 
 CLICKS = 2_000
 FLOODS: dict[str, tuple[Callable[[int], int], int]] = {
@@ -20,11 +20,11 @@ FLOODS: dict[str, tuple[Callable[[int], int], int]] = {
 """The number of the item of each click, and ms between clicks."""
 
 
-def flood(which: str) -> list[tuple[int, int]]:
+def flood(which: str, *, seed: int = 7) -> list[tuple[int, int]]:
     """Return by how many places items moved, at most, and how many are new, in the feed of each bystander."""
-    service, (item_of, step_ms) = Service(1), FLOODS[which]
+    service, (item_of, step_ms) = Service(1, seed=seed), FLOODS[which]
     view = service.learner.catalog
-    items = [item.item_id for item in data().items if item.city is None]
+    items = [item.item_id for item in service.dataset.items if item.city is None]
     items.sort(key=lambda item: (view.horizon_logs[3, view.items.get(item)], item))  # least popular first
     before = {user: service.first(user) for user in service.bystanders()}
     for number in range(CLICKS):
@@ -53,7 +53,7 @@ def test_a_flood_on_one_item_moves_others_by_a_place_at_most(which: str) -> None
 
 @pytest.mark.parametrize("which", ["ten items in turn", "many items"])
 def test_a_flood_on_several_items_is_hardly_seen_by_others(which: str) -> None:
-    shifts, new = zip(*flood(which), strict=True)
+    shifts, new = zip(*(one for seed in (7, 8, 9) for one in flood(which, seed=seed)), strict=True)
     assert np.median(shifts) <= 2, shifts
     assert np.median(new) == 0
-    assert max(new) <= 3, new
+    assert max(new) <= 5, new
