@@ -23,7 +23,8 @@ from schemas.types import Features, Feed, Interaction
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
-from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
+from streams.core.ranking.ordering import Candidates, order, score, weights_for
+from streams.core.ranking.pipeline import build_candidates, rank
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR, weights_by_name, weights_in_order
 from streams.core.user import user_state

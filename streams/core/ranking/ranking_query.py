@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,9 @@ _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
 """Lower bounds of the classes of the time since the last event, in ms."""
+ORDER_GAPS_MS = (0, MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
+"""Times since the last event from which a feed is shown in another order, in ms. The later ones are bounds of gap
+classes, and each order has the weights of the class that begins there."""
 _EVENTS = (1e-9, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Lower bounds of the classes of the last item's event count: links of a rare item are weaker evidence. The first class
 is that of no events."""
@@ -119,6 +122,22 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         is_liked=liked,
         history_scores=_history_scores(history, liked, groups_back, catalog),
     )
+
+
+def order_queries(query: RankingQuery) -> list[tuple[int, RankingQuery]]:
+    """Return the queries of a feed's orders, each with the time since the last event from which it is shown, in ms.
+
+    The first order is for the gap at the time of the ranking, or for one of a ms if there is none: whoever reads the
+    feed comes after its last event. Orders for shorter gaps than that are left out. Newcomers have one order.
+
+    Args:
+        query: The query of the user at the time of the ranking.
+    """
+    first = max(query.context[1], _class(1, _GAPS_MS))
+    later = [(gap_ms, _class(gap_ms, _GAPS_MS)) for gap_ms in ORDER_GAPS_MS[1:]]
+    gaps = [(0, first), *((gap_ms, gap) for gap_ms, gap in later if gap > first)]
+    lengths, _, *rest = query.context
+    return [(gap_ms, replace(query, context=(lengths, gap, *rest))) for gap_ms, gap in gaps]
 
 
 def _history_scores(
