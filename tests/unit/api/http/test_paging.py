@@ -34,7 +34,7 @@ def a_context(**clients: Any) -> ApiContext:
 
 
 def ranking(names: Sequence[str]) -> Rank:
-    async def rank(page_ids: Collection[str]) -> PagedRanking:
+    async def rank(page_ids: Collection[str], _at_ms: int) -> PagedRanking:
         rest = [PageEntry(name) for name in names if name not in page_ids]
         return PagedRanking(rest, len(page_ids) + len(rest))
 
