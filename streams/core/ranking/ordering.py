@@ -119,7 +119,8 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    if not candidates.is_trailing.any():
+    is_trailing = candidates.is_trailing[candidates.is_admissible]
+    if is_trailing.all() or not is_trailing.any():
         return _ordered(candidates, scores, catalog, params)
     first, last = (
         replace(candidates, is_admissible=candidates.is_admissible & some)
@@ -167,7 +168,7 @@ def orderings(
         candidates=candidates.subset(pool),
         means=candidates.mean_features() if candidates.query.features.prefetched else None,
     )
-    is_first = np.isin(pool, first.selection)
+    is_first = _mask(first.selection, len(candidates.items))[pool]
     for (from_ms, _), own_weights in zip(queries[1:], weights[1:], strict=True):
         later, _ = pooled.ordering(own_weights, is_first=is_first, from_ms=from_ms)
         later = replace(later, selection=pool[later.selection])
@@ -206,11 +207,11 @@ class _Scoring:
             None if self.llm is None else _combined(candidates, scores, self.llm, self.catalog, self.params)
         )
         totals = scores if combined_scores is None else combined_scores.total
-        if is_first is not None:
-            competes = self._competing(totals, is_first)
-            candidates = replace(candidates, is_admissible=candidates.is_admissible & competes)
-            totals = np.where(competes, totals, -np.inf)
-        selection = order(candidates, totals, self.catalog, self.params)
+        if is_first is None:
+            selection = order(candidates, totals, self.catalog, self.params)
+        else:
+            members = np.flatnonzero(self._competing(totals, is_first))
+            selection = members[order(candidates.subset(members), totals[members], self.catalog, self.params)]
         if combined_scores is not None:
             combined_scores = combined_scores.subset(selection)
         return Ordering(from_ms, weights, selection, combined_scores), totals
@@ -225,8 +226,11 @@ class _Scoring:
         most = _POOL * self.params.max_recommendations
         if len(totals) <= most:
             return np.arange(len(totals))
-        rated = np.isfinite(self.llm.column(self.candidates.items, self.catalog)) if self.llm else np.zeros(0, bool)
-        return np.union1d(_best(totals, most), np.concatenate([selection, np.flatnonzero(rated)]))
+        is_in_pool = _mask(selection, len(totals))
+        is_in_pool[_best(totals, most)] = True
+        if self.llm is not None:
+            is_in_pool |= np.isfinite(self.llm.column(self.candidates.items, self.catalog))
+        return np.flatnonzero(is_in_pool)
 
     def _competing(self, totals: Column, is_first: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return (items,) whether each item competes for a place in a later order."""
@@ -311,6 +315,13 @@ def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot,
     else:
         indices = np.flatnonzero(candidates.is_admissible)
     return indices[np.lexsort((catalog.tie_breakers[candidates.items[indices]], -scores[indices]))]
+
+
+def _mask(indices: NDArray[np.intp], length: int) -> NDArray[np.bool_]:
+    """Return a mask that is true at some indices."""
+    mask = np.zeros(length, bool)
+    mask[indices] = True
+    return mask
 
 
 def _best(scores: Column, most: int) -> NDArray[np.intp]:

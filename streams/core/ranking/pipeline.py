@@ -156,7 +156,7 @@ def rank_candidates(
     query = candidates.query
     queries = order_queries(query) if is_read_later else [(0, query)]
     orders = orderings(candidates, queries, blender, catalog=catalog, params=params, llm=llm)
-    selection, numbers = _union(orders)
+    selection, numbers = _union(orders, len(candidates.items))
     weights = np.stack([one.weights for one in orders], axis=1)
     items = candidates.items[selection]
     contributions = _by_group(weights[:, numbers], candidates.features.column(selection))
@@ -187,15 +187,20 @@ def rank_candidates(
     return feed if len(orders) == 1 else _with_later_orders(feed, orders[1:], selection, count=count)
 
 
-def _union(orders: Sequence[Ordering]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the candidates of all orders, and the number of the first order that holds each, in ascending order."""
-    selection = orders[0].selection
-    numbers = [np.zeros(len(selection), np.intp)]
-    for number, one in enumerate(orders[1:], start=1):
-        further = one.selection[~np.isin(one.selection, selection)]
-        selection = np.concatenate([selection, further])
-        numbers.append(np.full(len(further), number))
-    return selection, np.concatenate(numbers)
+def _union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the candidates of all orders, and the number of the first order that holds each, in ascending order.
+
+    Args:
+        orders: The orders.
+        count: Number of candidates.
+    """
+    if len(orders) == 1:
+        return orders[0].selection, np.zeros(len(orders[0].selection), np.intp)
+    is_held, parts = np.zeros(count, bool), []
+    for one in orders:
+        parts.append(one.selection[~is_held[one.selection]])
+        is_held[one.selection] = True
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _combined_scores(
@@ -219,15 +224,14 @@ def _with_later_orders(feed: Feed, orders: Sequence[Ordering], selection: NDArra
         selection: (n,) the candidate of each item; items beyond them fill up every order.
         count: Number of items of the first order.
     """
-    rank = np.argsort(selection)
-    fill = np.arange(len(selection), count)
+    index_of = {candidate: index for index, candidate in enumerate(selection.tolist())}
+    fill = range(len(selection), count)
     later = [
-        FeedOrder(
-            from_ms=one.from_ms,
-            indices=[*rank[np.searchsorted(selection, one.selection, sorter=rank)].tolist(), *fill.tolist()],
-        )
+        FeedOrder(from_ms=one.from_ms, indices=[*map(index_of.__getitem__, one.selection.tolist()), *fill])
         for one in orders
     ]
+    if len(feed.items) == count:
+        return structs.replace(feed, orders=later)
     others = FeedItems(
         items=feed.items[count:],
         scores=feed.scores[count:],
@@ -244,7 +248,7 @@ def _with_later_orders(feed: Feed, orders: Sequence[Ordering], selection: NDArra
         reasons=feed.reasons[:count],
         parts={name: values[:count] for name, values in feed.parts.items()},
         ml_scores=feed.ml_scores[:count],
-        others=others if others.items else None,
+        others=others,
         orders=later,
     )
 
