@@ -22,7 +22,7 @@ from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.ranking.catalog.item_columns import Column
 from streams.core.ranking.ordering import Candidates, orderings, score
 from streams.core.ranking.pipeline import new_blender
-from streams.core.ranking.ranking_query import order_queries
+from streams.core.ranking.ranking_query import order_contexts
 
 
 class ServedBlend(BlendCandidate):
@@ -63,7 +63,7 @@ class ServedBlend(BlendCandidate):
     def _ranking(self, candidates: Candidates, query: ModelQuery) -> tuple[Column, NDArray[np.intp]]:
         if self._alone is not None:
             return super()._ranking(candidates, query)
-        first, *later = order_queries(candidates.query)
+        first, *later = order_contexts(candidates.query)
         away_ms = 0 if query.read_at_ms is None else query.read_at_ms - candidates.query.features.watermark
         shown = [(from_ms, one) for from_ms, one in later if from_ms <= away_ms]
         orders = orderings(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.blend.blender import Blender, Weights
+from models.blend.blender import Blender, Context, Weights
 from models.blend.feature_matrix import FeatureMatrix
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
@@ -61,7 +61,8 @@ class Candidates:
 
     def mean_features(self) -> Column:
         """Return (features,) the mean of each feature over the admissible items."""
-        return self.features.expectation(self.is_admissible / np.float32(np.count_nonzero(self.is_admissible)))
+        count = np.float32(np.count_nonzero(self.is_admissible))
+        return self.features.expectation(self.is_admissible.astype(np.float32) / count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,16 @@ def weights_for(query: RankingQuery, blender: Blender) -> Weights:
         query: The ranking query of the user.
         blender: The shared weights.
     """
-    weights: Weights = _weights([query], blender)[0]
+    weights: Weights = weights_in(query, [query.context], blender)[0]
     return weights
 
 
-def _weights(queries: Sequence[RankingQuery], blender: Blender) -> Weights:
-    """Return (queries, features) weights for a user in several contexts."""
-    own = queries[0].features.weights
+def weights_in(query: RankingQuery, contexts: Sequence[Context], blender: Blender) -> Weights:
+    """Return (contexts, features) weights for a user in several contexts, as `weights_for`."""
+    own = query.features.weights
     offset = weights_in_order(own) if own else None
     return np.nan_to_num(
-        np.stack([blender.serving_weights(query.context, offset) for query in queries]), posinf=0.0, neginf=0.0
+        np.stack([blender.serving_weights(context, offset) for context in contexts]), posinf=0.0, neginf=0.0
     )
 
 
@@ -136,7 +137,7 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
 
 def orderings(
     candidates: Candidates,
-    queries: Sequence[tuple[int, RankingQuery]],
+    contexts: Sequence[tuple[int, Context]],
     blender: Blender,
     *,
     catalog: CatalogSnapshot,
@@ -150,13 +151,13 @@ def orderings(
 
     Args:
         candidates: The candidates.
-        queries: The ranking query of each order, with the time since the last event from which it is shown, in ms.
+        contexts: The context of each order, with the time since the last event from which it is shown, in ms.
         blender: The shared weights.
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
         llm: The language model's scores for the user, if there are any.
     """
-    weights = _weights([query for _, query in queries], blender)
+    weights = weights_in(candidates.query, [context for _, context in contexts], blender)
     scoring = _Scoring(candidates, catalog, params, llm)
     first, totals = scoring.ordering(weights[0])
     orders = [first]
@@ -169,7 +170,7 @@ def orderings(
         means=candidates.mean_features() if candidates.query.features.prefetched else None,
     )
     is_first = _mask(first.selection, len(candidates.items))[pool]
-    for (from_ms, _), own_weights in zip(queries[1:], weights[1:], strict=True):
+    for (from_ms, _), own_weights in zip(contexts[1:], weights[1:], strict=True):
         later, _ = pooled.ordering(own_weights, is_first=is_first, from_ms=from_ms)
         later = replace(later, selection=pool[later.selection])
         if not np.array_equal(later.selection, orders[-1].selection):

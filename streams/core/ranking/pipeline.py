@@ -29,7 +29,7 @@ from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.ordering import Candidates, Ordering, orderings
-from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_queries, ranking_query
+from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
 from streams.core.ranking.stages.candidate_sources import candidate_items
 from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix
 from streams.core.ranking.stages.filters import apply_filters, removed_items, trailing
@@ -154,8 +154,8 @@ def rank_candidates(
         is_read_later: Whether readers may come back later, so that the feed needs orders for them.
     """
     query = candidates.query
-    queries = order_queries(query) if is_read_later else [(0, query)]
-    orders = orderings(candidates, queries, blender, catalog=catalog, params=params, llm=llm)
+    contexts = order_contexts(query) if is_read_later else [(0, query.context)]
+    orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
     selection, numbers = _union(orders, len(candidates.items))
     weights = np.stack([one.weights for one in orders], axis=1)
     items = candidates.items[selection]

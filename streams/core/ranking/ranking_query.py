@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
+from models.blend.blender import Context
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
 from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
@@ -124,8 +125,8 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     )
 
 
-def order_queries(query: RankingQuery) -> list[tuple[int, RankingQuery]]:
-    """Return the queries of a feed's orders, each with the time since the last event from which it is shown, in ms.
+def order_contexts(query: RankingQuery) -> list[tuple[int, Context]]:
+    """Return the contexts of a feed's orders, each with the time since the last event from which it is shown, in ms.
 
     The first order is for the gap at the time of the ranking, or for one of a ms if there is none: whoever reads the
     feed comes after its last event. Orders for shorter gaps than that are left out. Newcomers have one order.
@@ -137,7 +138,7 @@ def order_queries(query: RankingQuery) -> list[tuple[int, RankingQuery]]:
     later = [(gap_ms, _class(gap_ms, _GAPS_MS)) for gap_ms in ORDER_GAPS_MS[1:]]
     gaps = [(0, first), *((gap_ms, gap) for gap_ms, gap in later if gap > first)]
     lengths, _, *rest = query.context
-    return [(gap_ms, replace(query, context=(lengths, gap, *rest))) for gap_ms, gap in gaps]
+    return [(gap_ms, (lengths, gap, *rest)) for gap_ms, gap in gaps]
 
 
 def _history_scores(
