@@ -26,8 +26,7 @@ from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.redis.stores.feed_order import feed_at
-from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
 from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore

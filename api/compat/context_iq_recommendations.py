@@ -21,8 +21,7 @@ from api.http.query import MAX_LIMIT, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
-from infra.redis.stores.feed_order import feed_at
-from infra.redis.stores.feed_store import DEFAULT_FEED
+from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
 from schemas.limit import ID_CHARS
 from schemas.types import Feed
 

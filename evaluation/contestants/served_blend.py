@@ -65,10 +65,10 @@ class ServedBlend(BlendCandidate):
             return super()._ranking(candidates, query)
         first, *later = order_contexts(candidates.query)
         away_ms = 0 if query.read_at_ms is None else query.read_at_ms - candidates.query.features.watermark
-        shown = [(from_ms, one) for from_ms, one in later if from_ms <= away_ms]
+        passed_contexts = [(from_ms, context) for from_ms, context in later if from_ms <= away_ms]
         orders = orderings(
             candidates,
-            [first, *shown[-1:]],
+            [first, *passed_contexts[-1:]],
             self._blender(query.at_ms),
             catalog=self.learner.catalog,
             params=self.learner.params.rank,

@@ -91,7 +91,13 @@ def weights_for(query: RankingQuery, blender: Blender) -> Weights:
 
 
 def weights_in(query: RankingQuery, contexts: Sequence[Context], blender: Blender) -> Weights:
-    """Return (contexts, features) weights for a user in several contexts, as `weights_for`."""
+    """Return (contexts, features) weights for a user in several contexts, as `weights_for`.
+
+    Args:
+        query: The ranking query of the user.
+        contexts: The contexts, instead of that of the query.
+        blender: The shared weights.
+    """
     own = query.features.weights
     offset = weights_in_order(own) if own else None
     return np.nan_to_num(

@@ -126,8 +126,8 @@ async def test_content_is_in_the_order_for_the_time_since_the_last_event() -> No
         again = await http.get("/content", params={"user_id": "u1"}, headers={"If-None-Match": after.headers["ETag"]})
     assert [item["item_id"] for item in before.json()["items"]] == ["i1", "i2", "i3"]
     assert after.status_code == 200, "another order is another version"
-    shown = [(item["item_id"], item["score"], item["reason"]) for item in after.json()["items"]]
-    assert shown == [("i3", 0.1, "Trending now"), ("i1", 0.9, "Trending now"), ("i2", 0.5, "Popular in music")]
+    entries = [(item["item_id"], item["score"], item["reason"]) for item in after.json()["items"]]
+    assert entries == [("i3", 0.1, "Trending now"), ("i1", 0.9, "Trending now"), ("i2", 0.5, "Popular in music")]
     assert again.status_code == 304
 
 

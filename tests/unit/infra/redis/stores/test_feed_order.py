@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.redis.stores.feed_codec import pack, unpack
-from infra.redis.stores.feed_order import feed_at
+from infra.redis.stores.feed_store import feed_at
 from schemas.types import Feed, FeedItems, FeedOrder
 from tests.build import T0_MS, a_feed
 
@@ -40,11 +40,11 @@ def test_the_last_order_whose_time_has_passed_is_shown(away_ms: int, items: list
 
 
 def test_each_item_keeps_its_score_reason_and_parts() -> None:
-    shown = feed_at(with_orders(ml_scores=[], llm_scores={"i4": 0.5}), T0_MS + 3_600_000)
-    assert (shown.scores, shown.sources) == ([0.25, 0.5, 0.9], ["fresh", "popular", "trending"])
-    assert shown.reasons == ["New in music", "Popular in music", "Trending now"]
-    assert shown.parts == {"trending": [0.0, 0.0, 0.9], "popular": [0.25, 0.5, 0.0]}
-    assert (shown.watermark, shown.features_version, shown.generated_at) == (T0_MS, 5, T0_MS + 500)
+    feed = feed_at(with_orders(ml_scores=[], llm_scores={"i4": 0.5}), T0_MS + 3_600_000)
+    assert (feed.scores, feed.sources) == ([0.25, 0.5, 0.9], ["fresh", "popular", "trending"])
+    assert feed.reasons == ["New in music", "Popular in music", "Trending now"]
+    assert feed.parts == {"trending": [0.0, 0.0, 0.9], "popular": [0.25, 0.5, 0.0]}
+    assert (feed.watermark, feed.features_version, feed.generated_at) == (T0_MS, 5, T0_MS + 500)
 
 
 def test_a_feed_of_one_order_is_shown_as_it_is() -> None:

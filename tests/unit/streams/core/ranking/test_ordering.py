@@ -151,5 +151,5 @@ def test_an_order_made_alone_is_the_one_made_with_the_others() -> None:
     together = orderings(candidates, contexts, blender, catalog=VIEW, params=PARAMS, llm=None)
     for context in contexts[1:]:
         *_, last = orderings(candidates, [contexts[0], context], blender, catalog=VIEW, params=PARAMS, llm=None)
-        shown = [one for one in together if one.from_ms <= context[0]][-1]
-        assert shown.selection.tolist() == last.selection.tolist()
+        expected = [one for one in together if one.from_ms <= context[0]][-1]
+        assert expected.selection.tolist() == last.selection.tolist()
