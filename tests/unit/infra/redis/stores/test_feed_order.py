@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from infra.redis.stores.feed_codec import pack, unpack
@@ -80,3 +82,25 @@ def test_an_order_without_items_of_its_own_comes_back() -> None:
     feed = with_orders(others=None, parts={}, orders=[FeedOrder(from_ms=60_000, indices=[2, 1, 0])])
     assert unpack("u1", pack(feed)) == feed
     assert feed_at(feed, T0_MS + 60_000).items == ["i3", "i2", "i1"]
+
+
+def test_a_feed_with_all_later_orders_takes_4_kb() -> None:
+    count, most = 110, 50
+    groups = ("trending", "popular", "neighbors", "affinity", "fresh")
+    columns = {
+        "items": [f"video{10_000 + 977 * place % 90_000}" for place in range(count)],
+        "scores": [1 / (1.1 + place) for place in range(count)],
+        "sources": [groups[place % 4] for place in range(count)],
+        "reasons": [f"Because you liked title number {place % 20}" for place in range(count)],
+    }
+    parts = {name: [math.sin(place * number + 1) ** 2 for place in range(count)] for number, name in enumerate(groups)}
+    feed = a_feed(
+        **{name: values[:most] for name, values in columns.items()},
+        parts={name: values[:most] for name, values in parts.items()},
+        others=FeedItems(
+            **{name: values[most:] for name, values in columns.items()},  # type: ignore[arg-type]
+            parts={name: values[most:] for name, values in parts.items()},
+        ),
+        orders=[FeedOrder(from_ms=ms, indices=[(place * 7 + ms) % count for place in range(most)]) for ms in range(3)],
+    )
+    assert len(pack(feed)) <= 4_096
