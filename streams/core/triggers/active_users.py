@@ -99,7 +99,9 @@ class ActiveUsers:
         for minute in range(after_ms // MINUTE_MS + 1, upto_ms // MINUTE_MS + 1) if self._rerank_minutes else ():
             at_ms = minute * MINUTE_MS
             for user_id in list(self._by_minute.get(minute % self._rerank_minutes, ())):
-                user = self._users[user_id]
+                user = self._users.get(user_id)
+                if user is None:
+                    continue
                 if self._is_inactive(user, at_ms):
                     self._forget(user_id, user)
                 elif at_ms - user.active_at >= self._rerank_minutes * MINUTE_MS and at_ms > user.reranked_at:

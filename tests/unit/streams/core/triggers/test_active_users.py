@@ -144,6 +144,14 @@ def test_a_ranking_that_took_effect_is_not_asked_for_again_and_has_one_id() -> N
     assert list(active_users.due_rankings(NOON_MS, upto_ms)) == []
 
 
+def test_users_who_are_handed_over_meanwhile_are_left_out() -> None:
+    active_users = absent_users(ann=NOON_MS, bob=NOON_MS)
+    due_users = active_users.due_rankings(NOON_MS, NOON_MS + 25 * HOUR_MS)
+    assert next(due_users).user_id == "ann"
+    active_users.clear()
+    assert list(due_users) == []
+
+
 def test_no_one_is_ranked_again_where_that_is_off() -> None:
     active_users = absent_users(replace(AWAY_PARAMS, rerank_hours=0.0), ann=NOON_MS)
     assert rankings(active_users, NOON_MS, NOON_MS + 100 * HOUR_MS) == []
