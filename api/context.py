@@ -26,7 +26,7 @@ from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
 from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore
@@ -202,8 +202,12 @@ class ApiContext:
             user_id = request_context.principal.subject
         return await self.clients.user_profiles.location(user_id)
 
-    async def feed_of(self, user_id: str) -> Feed:
-        """Return a user's feed, or the non-personalized feed if there is none.
+    async def feed_of(self, user_id: str, *, at_ms: int | None = None) -> Feed:
+        """Return a user's feed in the order for the time since their last event, or the non-personalized feed.
+
+        Args:
+            user_id: The user.
+            at_ms: The time of the reading, in ms since the epoch; now by default.
 
         Raises:
             NoFeedError: neither exists.
@@ -216,7 +220,7 @@ class ApiContext:
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
             self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
-            return own
+            return feed_at(own, self.clients.now_ms() if at_ms is None else at_ms)
         self.metrics.feed_reads.labels("missing" if default_feed is None else "fallback").inc()
         if default_feed is None:
             raise NoFeedError(user_id)

@@ -40,6 +40,8 @@ class ModelQuery(msgspec.Struct, frozen=True, gc=False):
     exclude: frozenset[str] = frozenset()
     at_ms: int = 0
     """Time of the query in ms since the epoch, for time-aware models."""
+    read_at_ms: int | None = None
+    """Time at which the user reads the list, if it is later and the model makes lists for readers who come back."""
     history: Sequence[ModelEvent] | None = None
     """Complete history of the user, oldest first, where models may not have learned all of it: of a user held out from
     learning, or with models that lag behind. Models that fold users in take it from here."""

@@ -273,6 +273,32 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Offsets of the user's own weights from the shared weights, by ranking feature; negligible ones are left out."""
 
 
+class FeedItems(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Items that only later orders of a feed hold, as columns of equal length."""
+
+    items: list[str]
+    """Item ids, in no order that means anything."""
+    scores: list[float]
+    """Score of each item, by the weights of the first order that holds it."""
+    sources: list[str]
+    """Feature group with the largest contribution to each item."""
+    reasons: list[str]
+    """Human-readable reason for each item."""
+    parts: dict[str, list[float]]
+    """Contribution of each feature group to each item, of the groups in the feed's `parts`."""
+    ml_scores: list[float] = msgspec.field(default_factory=list)
+    """Scores without the language model, as in the feed."""
+
+
+class FeedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The order of a feed for a reader who returns after some time."""
+
+    from_ms: int
+    """Time since `watermark` from which the order is shown, in ms."""
+    indices: list[int]
+    """Numbers of its items, best first: 0 is the first of `items`, and those of `others` follow."""
+
+
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user's ranked feed as written to the store. Columns of equal length, best item first."""
 
@@ -304,6 +330,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Relevance in [0, 1] by item, for the items scored by the language model."""
     trailing: int = 0
     """Number of items at the end that rank last regardless of score, such as those out of stock."""
+    others: FeedItems | None = None
+    """Further items of `orders`; null if there are none."""
+    orders: list[FeedOrder] = msgspec.field(default_factory=list)
+    """Later orders by `from_ms`; `items` is the first order. An order equal to the one before is left out."""
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -21,7 +21,7 @@ from api.http.query import MAX_LIMIT, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
-from infra.redis.stores.feed_store import DEFAULT_FEED
+from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
 from schemas.limit import ID_CHARS
 from schemas.types import Feed
 
@@ -173,8 +173,10 @@ class ContextIqRecommendations:
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\r\n")
         lines.writerow(_CSV_COLUMNS)
-        for user_id, feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
-            if feed is not None:
+        now_ms = self._context.clients.now_ms()
+        for user_id, stored_feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
+            if stored_feed is not None:
+                feed = feed_at(stored_feed, now_ms)
                 reasons = dict(zip(feed.items, feed.reasons, strict=True))
                 for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
                     cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)

@@ -283,10 +283,9 @@ class VideoEndpoints:
         validate_user_id(username)
         entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
-        async def rank(shown_ids: Collection[str]) -> PagedRanking:
-            own = [
-                entry for entry in await self._own_entries(username, catalog_filter) if entry.item_id not in shown_ids
-            ]
+        async def rank(shown_ids: Collection[str], at_ms: int) -> PagedRanking:
+            entries = await self._own_entries(username, catalog_filter, at_ms)
+            own = [entry for entry in entries if entry.item_id not in shown_ids]
             if len(shown_ids) + len(own) < entry_count:
                 own += await self._fallback_entries(
                     username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
@@ -300,10 +299,10 @@ class VideoEndpoints:
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
-    async def _own_entries(self, username: str, catalog_filter: CatalogFilter) -> list[PageEntry]:
-        """Return the matching entries of a user's feed, or of the non-personalized feed."""
+    async def _own_entries(self, username: str, catalog_filter: CatalogFilter, at_ms: int) -> list[PageEntry]:
+        """Return the matching entries of a user's feed as it is shown at a time, or of the non-personalized feed."""
         try:
-            feed = await self._context.feed_of(username)
+            feed = await self._context.feed_of(username, at_ms=at_ms)
         except NoFeedError:
             return []
         return await self._entries(feed, catalog_filter)
@@ -370,7 +369,7 @@ class VideoEndpoints:
 def _whole(entries: Sequence[PageEntry]) -> Rank:
     """Return a `Rank` over a complete list."""
 
-    async def rank(shown_ids: Collection[str]) -> PagedRanking:
+    async def rank(shown_ids: Collection[str], _at_ms: int) -> PagedRanking:
         rest = [entry for entry in entries if entry.item_id not in shown_ids]
         return PagedRanking(rest, len(shown_ids) + len(rest))
 

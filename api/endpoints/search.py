@@ -123,7 +123,7 @@ class SearchEndpoints:
             return matches, Page([PageEntry(item_id) for item_id in matches.item_ids], matches.total, None)
         matches = SearchMatches()
 
-        async def rank(shown_ids: Collection[str]) -> PagedRanking:
+        async def rank(shown_ids: Collection[str], _at_ms: int) -> PagedRanking:
             nonlocal matches
             matches = await self._find(query, user, limit=end, offset=0)
             rest = [PageEntry(item_id) for item_id in matches.item_ids if item_id not in shown_ids]

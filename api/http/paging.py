@@ -2,7 +2,8 @@
 
 A page is cut from the current list, without the entries of earlier pages (`infra.redis.stores.page_store`). A page that
 was shown before is repeated unchanged. Page 1 starts a new session. The pages of one list and owner belong to the
-session of the last page 1, or to the session that the `cursor` names.
+session of the last page 1, or to the session that the `cursor` names. A cursor also carries the time of page 1: a feed
+has several orders by the time since the user's last event, and all pages of a session are cut from the one of page 1.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry, PageSession
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="The cursor in the response to page 1.")]
 
+_TIME_DIGITS = 15
+"""Longest time in a cursor; a longer number is none of ours."""
+
 
 class Page(NamedTuple):
     """One page, and the total number of entries as far as it is known."""
@@ -42,8 +46,9 @@ class PagedRanking(NamedTuple):
     total: int
 
 
-Rank = Callable[[Collection[str]], Awaitable[PagedRanking]]
-"""A function from the ids of the items shown before to the current list without them."""
+Rank = Callable[[Collection[str], int], Awaitable[PagedRanking]]
+"""A function from the ids of the items shown before, and the time of page 1 in ms since the epoch, to the current list
+without these items."""
 
 
 class PagedList(NamedTuple):
@@ -93,15 +98,22 @@ async def page_of(
         sessions = [one for one in await store.read(page_list.owner) if one.listing == page_list.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)
     previous = list(session.entries) if session is not None else []
-    ranking = await rank({entry.item_id for entry in previous})
+    began_ms = _began_ms(cursor if session is None else session.cursor)
+    began_ms = context.clients.now_ms() if began_ms is None else began_ms
+    ranking = await rank({entry.item_id for entry in previous}, began_ms)
     entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
     if stands_alone or len(entries) > MAX_ENTRIES:
         return Page(entries[start:end], ranking.total, None)
-    page_session = PageSession(
-        page_list.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries
-    )
+    new_cursor = f"{secrets.token_urlsafe(12)}.{began_ms}"
+    page_session = PageSession(page_list.listing, new_cursor if session is None else session.cursor, entries)
     if len(entries) > len(previous):
         with suppress(StoreError):
             await store.write(page_list.owner, page_session, instead_of=session)
     return Page(entries[start:end], ranking.total, page_session.cursor)
+
+
+def _began_ms(cursor: str | None) -> int | None:
+    """Return the time of page 1 that a cursor carries, in ms since the epoch; None if it carries none."""
+    _, dot, digits = (cursor or "").rpartition(".")
+    return int(digits) if dot and digits.isascii() and digits.isdecimal() and len(digits) <= _TIME_DIGITS else None

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.contestants.contestant import EvalContext
 from infra.settings import Settings
@@ -23,7 +24,9 @@ from schemas.types import Features, Feed, Interaction
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
-from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
+from streams.core.ranking.catalog.item_columns import Column
+from streams.core.ranking.ordering import Candidates, order, score, weights_for
+from streams.core.ranking.pipeline import build_candidates, rank
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR, weights_by_name, weights_in_order
 from streams.core.user import user_state
@@ -90,15 +93,20 @@ class BlendCandidate(Model):
         return scores
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
-        snapshot, params, candidates = self.learner.catalog, self.learner.params.rank, self._candidates(query)
+        candidates = self._candidates(query)
+        scores, selection = self._ranking(candidates, query)
+        row[candidates.items] = scores
+        top_items = candidates.items[selection]
+        if len(top_items):
+            row[top_items] = scores.max() + np.arange(len(top_items), 0, -1)
+
+    def _ranking(self, candidates: Candidates, query: ModelQuery) -> tuple[Column, NDArray[np.intp]]:
+        """Return (items,) scores of the candidates for a query, and the indices of those in the feed, best first."""
         weights = self._alone
         if weights is None:
             weights = weights_for(candidates.query, self._blender(query.at_ms))
         scores = score(candidates, weights)
-        row[candidates.items] = scores
-        top_items = candidates.items[order(candidates, scores, snapshot, params)]
-        if len(top_items):
-            row[top_items] = scores.max() + np.arange(len(top_items), 0, -1)
+        return scores, order(candidates, scores, self.learner.catalog, self.learner.params.rank)
 
     def _candidates(self, query: ModelQuery) -> Candidates:
         """Return the candidates of a user; a query with a history decides what is known of the user."""

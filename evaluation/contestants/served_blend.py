@@ -1,23 +1,28 @@
 """The serving blend as a worker ranks with it: by weights that are published from time to time, at the stream's time.
 
-The protocol as-served decides which events the tables hold, and when a feed is made. The rest is here: the shared
-weights of the last publication, item weights that are not refitted before the next fit would be due, and the clock of
-ranking, which stands at the last event. A worker knows no later time, so a feed is always ranked as if its reader came
-back at once.
+The protocol as-served decides which events the tables hold, when a feed is made, and when it is read. The rest is here:
+the shared weights of the last publication, item weights that are not refitted before the next fit would be due, the
+clock of ranking, which stands at the last event, and the order of the feed that the API shows to its reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext
 from evaluation.protocols.as_served import ServingDelays
-from models.base import ModelEvent
+from models.base import ModelEvent, ModelQuery
 from models.blend.blender import Blender, Weights
 from schemas.types import Features
 from streams.core.learning.learner import Learner, LearnerParams
+from streams.core.ranking.catalog.item_columns import Column
+from streams.core.ranking.ordering import Candidates, orderings, score
 from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.ranking_query import order_contexts
 
 
 class ServedBlend(BlendCandidate):
@@ -54,6 +59,22 @@ class ServedBlend(BlendCandidate):
     def _blender(self, at_ms: int) -> Blender:
         self._publish(at_ms)
         return self._published_blender
+
+    def _ranking(self, candidates: Candidates, query: ModelQuery) -> tuple[Column, NDArray[np.intp]]:
+        if self._alone is not None:
+            return super()._ranking(candidates, query)
+        first, *later = order_contexts(candidates.query)
+        away_ms = 0 if query.read_at_ms is None else query.read_at_ms - candidates.query.features.watermark
+        passed_contexts = [(from_ms, context) for from_ms, context in later if from_ms <= away_ms]
+        orders = orderings(
+            candidates,
+            [first, *passed_contexts[-1:]],
+            self._blender(query.at_ms),
+            catalog=self.learner.catalog,
+            params=self.learner.params.rank,
+            llm=None,
+        )
+        return score(candidates, orders[-1].weights), orders[-1].selection
 
     def _ranked_at(self, features: Features, at_ms: int) -> int:
         return max(self.learner.catalog.watermark, features.watermark)

@@ -39,12 +39,16 @@ class Histories:
             at_ms,
         )
 
-    def history_query(self, user: int, at_ms: int, *, known_count: int) -> ModelQuery:
+    def history_query(self, user: int, at_ms: int, *, known_count: int, read_at_ms: int | None = None) -> ModelQuery:
         """Return the query that carries a history, the user's last `known_count` events, for models that lack some."""
         events = self._events.get(user, [])
         last_events = events[max(len(events) - known_count, 0) :]
         return ModelQuery(
-            self._stream.users[user], _newest_first(last_events[-RECENT:]), at_ms=at_ms, history=last_events
+            self._stream.users[user],
+            _newest_first(last_events[-RECENT:]),
+            at_ms=at_ms,
+            read_at_ms=read_at_ms,
+            history=last_events,
         )
 
     def touched_items(self, user: int) -> NDArray[np.int32]:

@@ -127,7 +127,9 @@ class _Run:
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
         if self._protocol.has_live_histories:
-            query = self._histories.history_query(user, step.at_ms, known_count=EVERYTHING)
+            query = self._histories.history_query(
+                user, step.at_ms, known_count=EVERYTHING, read_at_ms=step.chosen_at_ms
+            )
         else:
             query = self._histories.query(user, step.at_ms)
         self._rank_targets(step, user, query, known_count=EVERYTHING)
@@ -190,7 +192,9 @@ class _Cold(_Run):
                 self._rank_targets(
                     step,
                     user,
-                    self._histories.history_query(user, step.at_ms, known_count=known_count),
+                    self._histories.history_query(
+                        user, step.at_ms, known_count=known_count, read_at_ms=step.chosen_at_ms
+                    ),
                     known_count=known_count,
                 )
 

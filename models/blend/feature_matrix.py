@@ -57,6 +57,10 @@ class FeatureMatrix:
         """Return the (features, indices) columns of some items."""
         return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
 
+    def subset(self, indices: NDArray[np.intp]) -> FeatureMatrix:
+        """Return the matrix of some items, as a copy."""
+        return FeatureMatrix([(rows, block[:, indices]) for rows, block in self.blocks])
+
     def ranks(self, chosen_index: int, *, list_length: int, among: Mask | None = None) -> NDArray[np.float64]:
         """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
 

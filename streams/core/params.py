@@ -21,6 +21,9 @@ class TriggerParams:
     schedule: tuple[ScheduleEntry, ...]
     inactive_days: float
     """Time without an event after which a user is inactive and gets no scheduled triggers."""
+    rerank_hours: float
+    """Time after a user's last event after which the feed is ranked again, and again every so many hours; 0 for
+    never."""
     window_s: float
     """Window within which a second trigger of a kind is merged with the first."""
     geofence_rings: int
@@ -38,6 +41,11 @@ class TriggerParams:
     def inactive_ms(self) -> float:
         """Return `inactive_days` in ms."""
         return self.inactive_days * DAY_MS
+
+    @property
+    def rerank_ms(self) -> int:
+        """Return `rerank_hours` in ms."""
+        return round(self.rerank_hours * HOUR_MS)
 
     @property
     def window_ms(self) -> int:

@@ -31,6 +31,7 @@ def user_params(settings: Settings) -> UserParams:
         triggers=TriggerParams(
             schedule=parse(settings.trigger_schedule),
             inactive_days=settings.trigger_inactive_days,
+            rerank_hours=settings.trigger_rerank_hours,
             window_s=settings.trigger_window_s,
             geofence_rings=settings.geofence_rings,
             geofence_dwell_s=settings.geofence_dwell_s,

@@ -70,7 +70,8 @@ def explain(
 
     The feed is ranked again by the code of the workers, from the topics that they read: the user's newest features, the
     whole catalogue with its statistics, and the weights in service. The output says whether it equals the feed that is
-    served; it differs once any of these has changed. Run it with the settings of the workers.
+    served; it differs once any of these has changed. Run it with the settings of the workers. Positions are those in
+    the first order of the feed, which a reader sees who comes back at once.
 
     Examples:
 

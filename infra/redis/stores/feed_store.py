@@ -1,4 +1,7 @@
-"""Store of ranked feeds: `feed:{user_id}` in Redis, or memory. A feed is replaced by a newer one only."""
+"""Store of ranked feeds: `feed:{user_id}` in Redis, or memory. A feed is replaced by a newer one only.
+
+A feed holds several orders; the one that is shown at a time is looked up, and nothing is ranked.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
+from msgspec import structs
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
@@ -17,7 +21,7 @@ from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
 from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_order
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
-from schemas.types import Feed, Trigger
+from schemas.types import Feed, FeedItems, FeedOrder, Trigger
 
 DEFAULT_FEED = "~everyone"
 """User id of the default feed, for users without their own."""
@@ -28,6 +32,7 @@ RERANKED_TTL_S = 60
 KEY = "feed:"
 _CHUNK = 50
 """Feeds per run of the script, which blocks Redis for about 0.2 ms."""
+T = TypeVar("T")
 _Call = tuple[int | str | bytes, ...]
 
 # KEYS: the feeds' keys. ARGV: seconds to live (0: forever), then the packed feeds.
@@ -186,3 +191,49 @@ class RedisFeedStore:
     async def close(self) -> None:
         """Stop notifications."""
         await self._changes.close()
+
+
+def feed_at(feed: Feed, at_ms: int) -> Feed:
+    """Return a feed as it is shown at a time: its columns in the last order whose `from_ms` has passed.
+
+    Args:
+        feed: A stored feed.
+        at_ms: The time at which the feed is read, in ms since the epoch.
+
+    >>> feed = Feed(user_id="ann", features_version=1, generated_at=0, watermark=0, model="m", items=["a", "b"],
+    ...             scores=[0.9, 0.8], sources=["popular"] * 2, reasons=["Popular"] * 2,
+    ...             orders=[FeedOrder(from_ms=60_000, indices=[1, 0])])
+    >>> feed_at(feed, 59_999).items, feed_at(feed, 60_000).items
+    (['a', 'b'], ['b', 'a'])
+    """
+    away_ms = at_ms - feed.watermark
+    orders = [order for order in feed.orders if order.from_ms <= away_ms]
+    return _in_order(feed, orders[-1], feed.others) if orders else feed
+
+
+def _in_order(feed: Feed, order: FeedOrder, others: FeedItems | None) -> Feed:
+    def column(own: list[T], further: Sequence[T]) -> list[T]:
+        """Return the values of a column in the order.
+
+        Args:
+            own: Values of the items of the feed.
+            further: Values of the other items.
+        """
+        values = [*own, *further]
+        return [values[index] for index in order.indices]
+
+    none: list[float] = []
+    return structs.replace(
+        feed,
+        items=column(feed.items, others.items if others else ()),
+        scores=column(feed.scores, others.scores if others else ()),
+        sources=column(feed.sources, others.sources if others else ()),
+        reasons=column(feed.reasons, others.reasons if others else ()),
+        parts={
+            name: column(values, others.parts.get(name, none) if others else ()) for name, values in feed.parts.items()
+        },
+        ml_scores=column(feed.ml_scores, others.ml_scores if others else ()) if feed.ml_scores else none,
+        propensities=none,
+        others=None,
+        orders=[],
+    )

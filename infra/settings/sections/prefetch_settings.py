@@ -42,7 +42,13 @@ class PrefetchSettings:
         ),
     )
     trigger_inactive_days: float = setting(
-        14.0, "days without an event after which a user gets no more scheduled prefetches", POSITIVE
+        14.0, "days without an event after which a user gets no more scheduled prefetches and rankings", POSITIVE
+    )
+    trigger_rerank_hours: float = setting(
+        24.0,
+        "hours after a user's last event after which the feed is ranked again, and again every so many hours, until"
+        " TRIGGER_INACTIVE_DAYS have passed; 0 for never",
+        NOT_NEGATIVE,
     )
     trigger_window_s: float = setting(
         5.0, "seconds within which a user's triggers of the same kind are merged", NOT_NEGATIVE

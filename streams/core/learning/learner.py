@@ -29,7 +29,8 @@ from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
+from streams.core.ranking.ordering import Candidates
+from streams.core.ranking.pipeline import build_candidates, new_blender
 from streams.core.ranking.stages.features import weights_by_name
 from streams.core.user import user_state
 from streams.core.user.user_state import UserState

@@ -20,7 +20,8 @@ from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
-from streams.core.ranking.pipeline import rank, weights_for
+from streams.core.ranking.ordering import weights_for
+from streams.core.ranking.pipeline import rank
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
 from streams.core.ranking.stages.features import CONTENT, FEATURES
 

@@ -17,17 +17,9 @@ from schemas.types import Features, Feed, LlmScores
 from streams.core.params import LlmBlendParams, RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
-from streams.core.ranking.pipeline import (
-    SELECTION_STEPS,
-    Candidates,
-    build_candidates,
-    lifted,
-    rank,
-    score,
-    stream_time_ms,
-    weights_for,
-)
-from streams.core.ranking.ranking_query import RankingQuery
+from streams.core.ranking.ordering import Candidates, lifted, score, weights_in
+from streams.core.ranking.pipeline import SELECTION_STEPS, build_candidates, rank, stream_time_ms
+from streams.core.ranking.ranking_query import RankingQuery, order_contexts
 from streams.core.ranking.stages.calibration import quotas
 from streams.core.ranking.stages.features import FEATURES, feature_matrix, weights_in_order
 from streams.core.ranking.stages.filters import FILTERS, UNLISTED
@@ -134,7 +126,8 @@ def explain(item_id: str, inputs: RankingInputs, feed: Feed) -> ItemExplanation:
         raise KeyError(item_id)
     at_ms = stream_time_ms(inputs.features, catalog)
     candidates = build_candidates(inputs.features, catalog, params, at_ms=at_ms)
-    weights = weights_for(candidates.query, inputs.blender)
+    _, context = order_contexts(candidates.query)[0]
+    [weights] = weights_in(candidates.query, [context], inputs.blender)
     scores, weights = lifted(candidates, score(candidates, weights), weights, catalog)
     best_first = np.flatnonzero(np.isfinite(scores))
     ties = catalog.tie_breakers[candidates.items[best_first]]

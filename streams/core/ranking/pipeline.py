@@ -9,6 +9,7 @@
     diversity           the limit of each category
     reasons             the sentence at each item
 
+The stages from the weighted sum to diversity are run for each order of a feed (`streams.core.ranking.ordering`).
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
@@ -16,25 +17,23 @@ The same features and the same catalog snapshot therefore always give the same f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from models.blend.blender import Blender, Weights
-from models.blend.feature_matrix import FeatureMatrix
-from schemas.types import Features, Feed
+from models.blend.blender import Blender
+from schemas.types import Features, Feed, FeedItems, FeedOrder
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
-from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
-from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
+from streams.core.ranking.ordering import Candidates, Ordering, orderings
+from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
 from streams.core.ranking.stages.candidate_sources import candidate_items
-from streams.core.ranking.stages.diversity import diversify
-from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix, weights_in_order
+from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix
 from streams.core.ranking.stages.filters import apply_filters, removed_items, trailing
-from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, combine
+from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, joined
 from streams.core.ranking.stages.reasons import leading_groups, write_reasons
 
 MODEL = "blend-5"
@@ -42,12 +41,6 @@ UNKNOWN_ITEM = "unknown"
 """The group of requested items that are not in the catalog."""
 _FILL_GROUP = FEATURES["popular"].group.name
 """The group of items without a positive contribution, and of items that only fill up a feed."""
-_SHORTLIST = 4
-"""Size of the shortlist that diversity chooses from, in feeds."""
-_SAMPLED, _SAMPLE_MARGIN = 8, 2
-"""Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
-_FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
-"""The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
 SELECTION_STEPS = {
     "llm_blend": "scores of the language model",
     "trailing": "items without a known distance or out of stock last",
@@ -63,21 +56,6 @@ _FEATURES_BY_GROUP = np.array(
 def new_blender() -> Blender:
     """Return a blender of the ranking features, before any learning."""
     return Blender(PRIOR, CLASSES)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The candidates for a user at a time."""
-
-    query: RankingQuery
-    items: Indices
-    is_admissible: NDArray[np.bool_]
-    """(items,) whether each item may be shown."""
-    features: FeatureMatrix
-    is_trailing: NDArray[np.bool_]
-    """(items,) whether each item comes after all others, regardless of its score."""
-    removed_counts: dict[str, int] = field(default_factory=dict)
-    """The number of items of the catalog that were removed, by filter."""
 
 
 def stream_time_ms(features: Features, catalog: CatalogSnapshot) -> int:
@@ -122,59 +100,6 @@ def _candidates_of(
     return Candidates(query, items, np.ones(len(items), bool), matrix, last)
 
 
-def weights_for(query: RankingQuery, blender: Blender) -> Weights:
-    """Return (features,) weights for a user: the shared ones that serve, and the user's own, in a new array.
-
-    Args:
-        query: The ranking query of the user.
-        blender: The shared weights.
-    """
-    own = query.features.weights
-    weights = blender.serving_weights(query.context, weights_in_order(own) if own else None)
-    return np.nan_to_num(weights, posinf=0.0, neginf=0.0)
-
-
-def score(candidates: Candidates, weights: Weights) -> Column:
-    """Return (items,) scores; -inf for an item that may not be shown, or whose score is not finite.
-
-    Args:
-        candidates: The candidates.
-        weights: (features,) weights.
-    """
-    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(SCORE_DIGITS)
-    scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
-    return scores
-
-
-def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    """Return the indices of the items that make the feed, best first, then the trailing items.
-
-    Args:
-        candidates: The candidates.
-        scores: (items,) scores of the candidates.
-        catalog: The catalog snapshot.
-        params: The parameters of the ranking.
-    """
-    if not candidates.is_trailing.any():
-        return _ordered(candidates, scores, catalog, params)
-    first, last = (
-        replace(candidates, is_admissible=candidates.is_admissible & some)
-        for some in (~candidates.is_trailing, candidates.is_trailing)
-    )
-    selection = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
-    if len(selection) < params.max_recommendations:
-        selection = np.concatenate(
-            [selection, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
-        )
-    return selection[: params.max_recommendations]
-
-
-def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
-    """Return the indices of the best admissible items of an interest."""
-    indices = np.flatnonzero(share.members & candidates.is_admissible)
-    return indices[np.argsort(-scores[indices], kind="stable")[:most]]
-
-
 def rank(
     features: Features,
     catalog: CatalogSnapshot,
@@ -203,7 +128,7 @@ def rank(
         return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
     whole = replace(params, max_recommendations=len(candidates.items))
-    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm)
+    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False)
     return _with_unknown(feed, among)
 
 
@@ -215,6 +140,7 @@ def rank_candidates(
     *,
     now_ms: int,
     llm: LlmRatings | None = None,
+    is_read_later: bool = True,
 ) -> Feed:
     """Return the feed of one user, from the user's candidates.
 
@@ -225,18 +151,23 @@ def rank_candidates(
         params: The parameters of the ranking.
         now_ms: The time of generation, in ms since the epoch.
         llm: The language model's scores for the user, if there are any.
+        is_read_later: Whether readers may come back later, so that the feed needs orders for them.
     """
-    query, weights = candidates.query, weights_for(candidates.query, blender)
-    scores = score(candidates, weights)
-    if query.features.prefetched:
-        scores, weights = lifted(candidates, scores, weights, catalog)
-    combined_scores = None if llm is None else _combined(candidates, scores, llm, catalog, params)
-    selection = order(candidates, scores if combined_scores is None else combined_scores.total, catalog, params)
-    items, contributions = candidates.items[selection], _by_group(weights, candidates.features.column(selection))
-    groups = _leading_groups(candidates, weights, contributions) if len(items) else []
+    query = candidates.query
+    contexts = order_contexts(query) if is_read_later else [(0, query.context)]
+    orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
+    selection, numbers = _union(orders, len(candidates.items))
+    weights = np.stack([one.weights for one in orders], axis=1)
+    items = candidates.items[selection]
+    contributions = _by_group(weights[:, numbers], candidates.features.column(selection))
+    groups: list[str] = []
+    if len(items):
+        baseline = _by_group(weights, candidates.mean_features()[:, None])[:, numbers]
+        groups = leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
         groups += [_FILL_GROUP] * (len(items) - len(groups))
+    count = min(len(items), params.max_recommendations)
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -248,62 +179,84 @@ def rank_candidates(
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
-        trailing=_trailing(candidates, selection, len(items)),
+        trailing=_trailing(candidates, orders[0].selection, count),
     )
-    return feed if llm is None or combined_scores is None else blended(feed, combined_scores, selection, llm.scores)
+    combined_scores = _combined_scores(orders, selection, numbers)
+    if llm is not None and combined_scores is not None:
+        feed = blended(feed, combined_scores, np.arange(len(selection)), llm.scores)
+    return feed if len(orders) == 1 else _with_later_orders(feed, orders[1:], selection, count=count)
 
 
-def _leading_groups(candidates: Candidates, weights: Weights, contributions: NDArray[np.float64]) -> list[str]:
-    baseline = _by_group(weights, _mean_features(candidates))
-    return leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
-
-
-def _combined(
-    candidates: Candidates, scores: Column, llm: LlmRatings, catalog: CatalogSnapshot, params: RankParams
-) -> CombinedScores | None:
-    """Return the scores combined with the language model's; None if it has scored no admissible candidate."""
-    column = llm.column(candidates.items, catalog)
-    if not (np.isfinite(column) & np.isfinite(scores)).any():
-        return None
-    return combine(scores, column, llm.weights, feed_items=params.max_recommendations)
-
-
-def lifted(
-    candidates: Candidates, scores: Column, weights: Weights, catalog: CatalogSnapshot
-) -> tuple[Column, Weights]:
-    """Return scores and weights with the lift of prefetched items, in new arrays.
+def _union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the candidates of all orders, and the number of the first order that holds each, in ascending order.
 
     Args:
-        candidates: The candidates.
-        scores: (items,) scores of the candidates.
-        weights: (features,) weights behind the scores.
-        catalog: The catalog snapshot.
+        orders: The orders.
+        count: Number of candidates.
     """
-    prefetched_items = catalog.items.encode_known(candidates.query.features.prefetched)
-    is_prefetched = np.isin(candidates.items, prefetched_items) & candidates.is_admissible
-    lift = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched)
-    new_weights = weights.copy()
-    new_weights[_FETCHED] += lift
-    return np.where(is_prefetched, scores + np.float32(lift), scores), new_weights
+    if len(orders) == 1:
+        return orders[0].selection, np.zeros(len(orders[0].selection), np.intp)
+    is_held, parts = np.zeros(count, bool), []
+    for one in orders:
+        parts.append(one.selection[~is_held[one.selection]])
+        is_held[one.selection] = True
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def _combined_scores(
+    orders: Sequence[Ordering], selection: NDArray[np.intp], numbers: NDArray[np.intp]
+) -> CombinedScores | None:
+    """Return the combined scores of the candidates of `_union`; None without any."""
+    terms = [
+        one.combined_scores.subset(np.flatnonzero(np.isin(one.selection, selection[numbers == number])))
+        for number, one in enumerate(orders)
+        if one.combined_scores is not None
+    ]
+    return joined(terms) if terms else None
+
+
+def _with_later_orders(feed: Feed, orders: Sequence[Ordering], selection: NDArray[np.intp], *, count: int) -> Feed:
+    """Return a feed with later orders, given one whose columns hold the items of all orders.
+
+    Args:
+        feed: The feed of all items.
+        orders: The later orders.
+        selection: (n,) the candidate of each item; items beyond them fill up every order.
+        count: Number of items of the first order.
+    """
+    index_of = {candidate: index for index, candidate in enumerate(selection.tolist())}
+    fill = range(len(selection), count)
+    later = [
+        FeedOrder(from_ms=one.from_ms, indices=[*map(index_of.__getitem__, one.selection.tolist()), *fill])
+        for one in orders
+    ]
+    if len(feed.items) == count:
+        return structs.replace(feed, orders=later)
+    others = FeedItems(
+        items=feed.items[count:],
+        scores=feed.scores[count:],
+        sources=feed.sources[count:],
+        reasons=feed.reasons[count:],
+        parts={name: values[count:] for name, values in feed.parts.items()},
+        ml_scores=feed.ml_scores[count:],
+    )
+    return structs.replace(
+        feed,
+        items=feed.items[:count],
+        scores=feed.scores[:count],
+        sources=feed.sources[:count],
+        reasons=feed.reasons[:count],
+        parts={name: values[:count] for name, values in feed.parts.items()},
+        ml_scores=feed.ml_scores[:count],
+        others=others,
+        orders=later,
+    )
 
 
 def _trailing(candidates: Candidates, selection: NDArray[np.intp], count: int) -> int:
     """Return the number of trailing items of a feed, including items that fill it up after them."""
     last = np.flatnonzero(candidates.is_trailing[selection])
     return count - int(last[0]) if len(last) else 0
-
-
-def _prefetched_lift(scores: Column, is_prefetched: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
-    """Return the amount that raises the scores of prefetched items to the level of the best others.
-
-    The blender never learns from outcomes on prefetched items, so their weight stays the same while other weights grow.
-    """
-    rest = scores[others]
-    if not len(rest) or not is_prefetched.any():
-        return 0.0
-    mean = float(rest.mean())
-    target = mean + _FETCHED_SHARE * (float(rest.max()) - mean)
-    return max(target - float(scores[is_prefetched].mean()), 0.0)
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
@@ -321,51 +274,14 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
     )
 
 
-def _mean_features(candidates: Candidates) -> Column:
-    """Return (features, 1): the mean of each feature over the admissible items."""
-    shares = candidates.is_admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.is_admissible))
-    return candidates.features.expectation(shares)[:, None]
-
-
 def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
-    """Return (groups, items): the contribution of each feature group to a score; 0 where it is not finite."""
-    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
+    """Return (groups, items): the contribution of each feature group to a score; 0 where it is not finite.
 
-
-def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.max_recommendations)
-    shares = quotas(candidates.query, candidates.items, catalog, params)
-    if shares:
-        interests = [_of_interest(share, candidates, scores, most=params.max_recommendations) for share in shares]
-        members = np.unique(np.concatenate([best, *interests]))
-        best = members[np.lexsort((catalog.tie_breakers[candidates.items[members]], -scores[members]))]
-        best = calibrate(best, shares, params.max_recommendations)
-    return diversify(best, catalog.category[candidates.items[best]], params)
-
-
-def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
-    """Return the indices of the best admissible items, best first, ties by id."""
-    if len(scores) > most:
-        indices = _best(scores, most)
-        indices = indices[candidates.is_admissible[indices]]
-    else:
-        indices = np.flatnonzero(candidates.is_admissible)
-    return indices[np.lexsort((catalog.tie_breakers[candidates.items[indices]], -scores[indices]))]
-
-
-def _best(scores: Column, most: int) -> NDArray[np.intp]:
-    """Return the indices of the best scores, including all ties with the last of them.
-
-    A sample of the scores rules most others out, in a third of the time.
+    Args:
+        weights: (features, items) weights behind each score; of a dimension of 1 all have the same.
+        features: (features, items) values of the items.
     """
-    sample = scores[::_SAMPLED]
-    sample_rank = _SAMPLE_MARGIN * most // _SAMPLED
-    if sample_rank < len(sample):
-        indices = np.flatnonzero(scores >= np.partition(sample, -sample_rank)[-sample_rank])
-        if len(indices) >= most:
-            good = scores[indices]
-            return np.asarray(indices[good >= np.partition(good, -most)[-most]])
-    return np.flatnonzero(scores >= np.partition(scores, -most)[-most])
+    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights * features, posinf=0.0, neginf=0.0))
 
 
 def _fill(

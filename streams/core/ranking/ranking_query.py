@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
+from models.blend.blender import Context
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
 from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
@@ -49,6 +50,9 @@ _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
 """Lower bounds of the classes of the time since the last event, in ms."""
+ORDER_GAPS_MS = (0, MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
+"""Times since the last event from which a feed is shown in another order, in ms. The later ones are bounds of gap
+classes, and each order has the weights of the class that begins there."""
 _EVENTS = (1e-9, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Lower bounds of the classes of the last item's event count: links of a rare item are weaker evidence. The first class
 is that of no events."""
@@ -139,6 +143,22 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         repeatable_items=seen_items[is_repeatable],
         history_scores=_history_scores(history, is_liked, groups_back, catalog),
     )
+
+
+def order_contexts(query: RankingQuery) -> list[tuple[int, Context]]:
+    """Return the contexts of a feed's orders, each with the time since the last event from which it is shown, in ms.
+
+    The first order is for the gap at the time of the ranking, or for one of a ms if there is none: whoever reads the
+    feed comes after its last event. Orders for shorter gaps than that are left out. Newcomers have one order.
+
+    Args:
+        query: The query of the user at the time of the ranking.
+    """
+    first = max(query.context[1], _class(1, _GAPS_MS))
+    later = [(gap_ms, _class(gap_ms, _GAPS_MS)) for gap_ms in ORDER_GAPS_MS[1:]]
+    gaps = [(0, first), *((gap_ms, gap) for gap_ms, gap in later if gap > first)]
+    lengths, _, *rest = query.context
+    return [(gap_ms, (lengths, gap, *rest)) for gap_ms, gap in gaps]
 
 
 def _history_scores(

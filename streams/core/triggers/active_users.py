@@ -1,15 +1,21 @@
-"""Active users of a worker: the users to whom scheduled triggers are sent."""
+"""Active users of a worker: the users to whom scheduled triggers are sent, and whose feeds are ranked again.
+
+Users are kept by the minute at which they would be ranked again, counted in the interval between two rankings, so that
+a look at the clock costs nothing for all others.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from domain.timestamp import MINUTE_MS
 from domain.zone import zone_of
 from schemas.types import Trigger
 from streams.core.params import TriggerParams
 from streams.core.triggers.schedule import due_slots
-from streams.core.triggers.trigger_id import scheduled_trigger
+from streams.core.triggers.trigger_id import rerank_trigger, scheduled_trigger
 from streams.core.user.user_state import UserState
 
 
@@ -21,6 +27,8 @@ class ActiveUser(NamedTuple):
     active_at: int
     triggered_at: int
     """Time of the newest slot that took effect."""
+    reranked_at: int = -1
+    """Time of the newest ranking on a trigger."""
 
 
 FIELDS = ("user_id", "timezone", "watermark", "cell_at", "profile_at", "triggered")
@@ -30,7 +38,7 @@ FIELDS = ("user_id", "timezone", "watermark", "cell_at", "profile_at", "triggere
 def active_user(state: UserState) -> ActiveUser:
     """Return the active user for a state; only `FIELDS` of the state are read."""
     active_at = max(state.watermark, state.cell_at, state.profile_at)
-    return ActiveUser(state.timezone, active_at, state.triggered.get("time", -1))
+    return ActiveUser(state.timezone, active_at, state.triggered.get("time", -1), state.triggered.get("rerank", -1))
 
 
 class ActiveUsers:
@@ -40,14 +48,22 @@ class ActiveUsers:
         self._params = params
         self._users: dict[str, ActiveUser] = {}
         self._timezones: set[str] = set()
+        self._rerank_minutes = max(params.rerank_ms // MINUTE_MS, 1) if params.rerank_ms else 0
+        self._by_minute: defaultdict[int, dict[str, None]] = defaultdict(dict)
+        """Users by the minute of their next ranking, modulo the interval; empty where none is due ever."""
 
     def __len__(self) -> int:
         return len(self._users)
 
     def put(self, user_id: str, user: ActiveUser) -> None:
         """Store the newest activity of a user."""
+        previous = self._users.get(user_id)
+        if previous is not None:
+            self._discard_minute(user_id, previous)
         self._users[user_id] = user
         self._timezones.add(user.timezone)
+        if self._rerank_minutes:
+            self._by_minute[self._minute(user)][user_id] = None
 
     def restore(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
         """Restore a user from storage, unless newer activity is known or the user is inactive."""
@@ -58,6 +74,7 @@ class ActiveUsers:
         """Remove all users."""
         self._users.clear()
         self._timezones.clear()
+        self._by_minute.clear()
 
     def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
         """Yield the triggers due in (after, upto]; users may be noted meanwhile."""
@@ -74,9 +91,33 @@ class ActiveUsers:
                 elif slot.at_ms > user.triggered_at:
                     yield scheduled_trigger(user_id, slot)
 
+    def due_rankings(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
+        """Yield the triggers of rankings due in (after, upto]; users may be noted meanwhile.
+
+        A ranking is due at the first full minute after each multiple of the interval since the user's last event.
+        """
+        for minute in range(after_ms // MINUTE_MS + 1, upto_ms // MINUTE_MS + 1) if self._rerank_minutes else ():
+            at_ms = minute * MINUTE_MS
+            for user_id in list(self._by_minute.get(minute % self._rerank_minutes, ())):
+                user = self._users.get(user_id)
+                if user is None:
+                    continue
+                if self._is_inactive(user, at_ms):
+                    self._forget(user_id, user)
+                elif at_ms - user.active_at >= self._rerank_minutes * MINUTE_MS and at_ms > user.reranked_at:
+                    yield rerank_trigger(user_id, at_ms)
+
+    def _minute(self, user: ActiveUser) -> int:
+        return -(-user.active_at // MINUTE_MS) % self._rerank_minutes
+
+    def _discard_minute(self, user_id: str, user: ActiveUser) -> None:
+        if self._rerank_minutes:
+            self._by_minute[self._minute(user)].pop(user_id, None)
+
     def _is_inactive(self, user: ActiveUser, at_ms: int) -> bool:
         return at_ms - user.active_at > self._params.inactive_ms
 
     def _forget(self, user_id: str, user: ActiveUser) -> None:
         if self._users.get(user_id) is user:
             del self._users[user_id]
+            self._discard_minute(user_id, user)

@@ -18,6 +18,17 @@ def scheduled_trigger(user_id: str, slot: ScheduleSlot) -> Trigger:
     )
 
 
+def rerank_trigger(user_id: str, at_ms: int) -> Trigger:
+    """Return the trigger that has the feed of an absent user ranked again at a time, in ms since the epoch."""
+    return Trigger(
+        event_id=deterministic_id("rerank", user_id, str(at_ms)),
+        user_id=user_id,
+        kind="rerank",
+        reason="away",
+        occurred_at=at_ms,
+    )
+
+
 def geofence_trigger(ping: Location, reason: str) -> Trigger:
     """Return the trigger of a move to a ping's cell."""
     return Trigger(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from infra.kafka.publisher import Publisher
 from streams.core.params import TriggerParams
@@ -85,6 +85,6 @@ class ScheduledTriggerPublisher:
     async def _publish_due(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.max_delay_ms), upto_ms
-        triggers = self._active_users.due(after_ms, upto_ms)
+        triggers = chain(self._active_users.due(after_ms, upto_ms), self._active_users.due_rankings(after_ms, upto_ms))
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

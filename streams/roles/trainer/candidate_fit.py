@@ -25,7 +25,8 @@ from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
-from streams.core.ranking.pipeline import Candidates, new_blender, score
+from streams.core.ranking.ordering import Candidates, score
+from streams.core.ranking.pipeline import new_blender
 
 MAX_OUTCOMES = 0.2
 """Share of the events, the last ones, on which a fit is evaluated."""

@@ -46,7 +46,9 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
     ]
     await pipeline.publish(PROFILES, profiles)
     await pipeline.publish(INTERACTIONS, [an_interaction(user_id=user_id) for user_id in ("alex", "bea", "far")])
-    worker = await pipeline.start_module("tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo")
+    worker = await pipeline.start_module(
+        "tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo", TRIGGER_RERANK_HOURS="0"
+    )
 
     async def all_known() -> bool:
         return await known(pipeline) >= 3
@@ -70,7 +72,7 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
     await until(folded, what="the triggers folded and committed")
     await pipeline.kill(worker)
     pipeline.set_clock(local_ms("2023-11-17 17:40", "America/New_York"))
-    await pipeline.start_module("tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo")
+    await pipeline.start_module("tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo", TRIGGER_RERANK_HOURS="0")
     await until(all_known, what="the users recalled from the table")
     pipeline.set_clock(local_ms("2023-11-18 09:00", "America/New_York"))
 

@@ -7,7 +7,7 @@ arrive later than the feed they are for, and apply to the user's feeds until new
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,19 @@ class CombinedScores:
         """Return (items,) combined scores."""
         total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(SCORE_DIGITS).astype(np.float32)
         return total
+
+    def subset(self, indices: NDArray[np.intp]) -> CombinedScores:
+        """Return the scores of some candidates, by index."""
+        return CombinedScores(self.ml[indices], self.weighted_ml[indices], self.weighted_llm[indices])
+
+
+def joined(scores: Sequence[CombinedScores]) -> CombinedScores:
+    """Return the scores of some candidates after those of others."""
+    ml, weighted_ml, weighted_llm = (
+        np.concatenate(columns)
+        for columns in zip(*((one.ml, one.weighted_ml, one.weighted_llm) for one in scores), strict=True)
+    )
+    return CombinedScores(ml, weighted_ml, weighted_llm)
 
 
 def combine(

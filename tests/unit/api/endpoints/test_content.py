@@ -14,6 +14,7 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
+from schemas.types import FeedOrder
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context
 from tests.waiting import until
@@ -110,6 +111,38 @@ async def test_content_refuses_bad_parameters(path: str, query: str, field: str)
     async with World().http() as http:
         answer = await http.get(f"{path}?{query}")
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
+async def test_content_is_in_the_order_for_the_time_since_the_last_event() -> None:
+    now_ms = T0_MS + 59_999
+    world = await a_world(orders=[FeedOrder(from_ms=60_000, indices=[2, 0, 1])])
+    world.clients["now_ms"] = lambda: now_ms
+    async with world.http() as http:
+        before = await http.get("/content", params={"user_id": "u1"})
+        now_ms += 1
+        headers = {"If-None-Match": before.headers["ETag"]}
+        after = await http.get("/content", params={"user_id": "u1"}, headers=headers)
+        now_ms += 1
+        again = await http.get("/content", params={"user_id": "u1"}, headers={"If-None-Match": after.headers["ETag"]})
+    assert [item["item_id"] for item in before.json()["items"]] == ["i1", "i2", "i3"]
+    assert after.status_code == 200, "another order is another version"
+    entries = [(item["item_id"], item["score"], item["reason"]) for item in after.json()["items"]]
+    assert entries == [("i3", 0.1, "Trending now"), ("i1", 0.9, "Trending now"), ("i2", 0.5, "Popular in music")]
+    assert again.status_code == 304
+
+
+async def test_what_has_left_the_catalogue_is_left_out_of_each_order() -> None:
+    world = await a_world("i3", orders=[FeedOrder(from_ms=1_000, indices=[2, 1, 0])])
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1"})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i2", "i1"]
+
+
+async def test_the_feed_of_everyone_has_one_order() -> None:
+    world = await a_world(user_id=DEFAULT_FEED, orders=[FeedOrder(from_ms=1_000, indices=[2, 1, 0])])
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "nobody"})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i1", "i2", "i3"]
 
 
 async def read(world: World, **value: Any) -> httpx.Response:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.redis.stores.page_store import MAX_ENTRIES, MAX_SESSIONS, MemoryPageStore, PageEntry, PageSession
 from infra.settings import Settings
-from tests.build import a_feed, an_item
+from schemas.types import FeedOrder
+from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import World
 from tests.unit.api.compat.test_video import a_post, ids
 from tests.unit.api.security.test_auth import STRICT, a_token, bearer
@@ -34,7 +36,7 @@ def a_context(**clients: Any) -> ApiContext:
 
 
 def ranking(names: Sequence[str]) -> Rank:
-    async def rank(page_ids: Collection[str]) -> PagedRanking:
+    async def rank(page_ids: Collection[str], _at_ms: int) -> PagedRanking:
         rest = [PageEntry(name) for name in names if name not in page_ids]
         return PagedRanking(rest, len(page_ids) + len(rest))
 
@@ -198,6 +200,41 @@ async def test_a_like_between_pages_of_a_feed_loses_and_repeats_no_post(cursor: 
     assert ids(again) == ids(second)
     assert [page["has_next"] for page in (first, second, third)] == [True, True, False]
     assert {page["cursor"] for page in (first, second, third)} == {first["cursor"]}
+
+
+async def test_all_pages_of_a_reading_come_from_the_order_of_its_first_page() -> None:
+    world = await a_world(range(1, 9))
+    now_ms = T0_MS + 59_000
+    world.clients["now_ms"] = lambda: now_ms
+    count = 8
+    later = FeedOrder(from_ms=60_000, indices=[7, 6, 5, 4, 3, 2, 1, 0])
+    columns: dict[str, Any] = {"sources": ["trending"] * count, "reasons": ["So"] * count, "parts": {}}
+    items, scores = [f"post-{number}" for number in range(1, 9)], [1 - place / 10 for place in range(count)]
+    feed = a_feed(user_id="ann", items=items, scores=scores, features_version=2, orders=[later], **columns)
+    await world.feeds.write([feed])
+    async with world.http(api_max_candidates=8) as http:
+        params: dict[str, Any] = {"username": "ann", "page_size": 3}
+        first = await asked(http, "/api/v1/feed", **params)
+        now_ms += 2_000
+        second = await asked(http, "/api/v1/feed", **params, page=2)
+        third = await asked(http, "/api/v1/feed", **params, page=3, cursor=first["cursor"])
+        world.clients["page_store"]._sessions.clear()
+        without_session = await asked(http, "/api/v1/feed", **params, page=2, cursor=first["cursor"])
+        anew = await asked(http, "/api/v1/feed", **params)
+        await world.feeds.write([msgspec.structs.replace(feed, features_version=3, watermark=now_ms)])
+        after_an_event = await asked(http, "/api/v1/feed", **params, page=2, cursor=anew["cursor"])
+    assert [ids(page) for page in (first, second, third)] == [[1, 2, 3], [4, 5, 6], [7, 8]]
+    assert ids(without_session) == [4, 5, 6], "the cursor itself carries the order"
+    assert ids(anew) == [8, 7, 6]
+    assert ids(after_an_event) == [1, 2, 3], "whoever acts is shown the first order of the new feed"
+
+
+@pytest.mark.parametrize("cursor", ["gone", "12", "gone.", "gone.x1", f"gone.{'9' * 20}", "gone.٣"])
+async def test_a_cursor_without_a_time_has_the_page_cut_from_the_order_of_now(cursor: str) -> None:
+    world = await a_world(range(1, 9))
+    async with world.http(api_max_candidates=8) as http:
+        page = await asked(http, "/api/v1/feed", username="ann", page_size=3, page=2, cursor=cursor)
+    assert ids(page) == [4, 5, 6]
 
 
 async def test_filters_and_users_have_pages_of_their_own() -> None:

@@ -10,7 +10,8 @@ from evaluation.contestants import contestant
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext, UnknownModelError
 from models.base import ModelEvent, ModelQuery
-from streams.core.ranking.pipeline import Candidates, new_blender
+from streams.core.ranking.ordering import Candidates
+from streams.core.ranking.pipeline import new_blender
 from streams.core.ranking.stages.features import FEATURES
 from tests.build import whole
 

@@ -13,7 +13,7 @@ from evaluation.protocols.stream import of_dataset
 from loaders.datasets.sparse import Shape, build
 from models.blend.fallback import LISTED
 from models.blend.feature_matrix import rank_of
-from streams.core.ranking.pipeline import Candidates, score, weights_for
+from streams.core.ranking.ordering import Candidates, score, weights_for
 
 SHAPE = Shape(
     ratings=4_000, users=400, items=2_500, days=1_500, exponent=0.6, life_days=1_000, own_share=0.1, sitting=3

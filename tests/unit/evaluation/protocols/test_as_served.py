@@ -93,6 +93,25 @@ def test_the_test_events_are_those_of_prequential_strict() -> None:
     assert sorted(outcome.event_index.tolist()) == sorted(strict.event_index.tolist())
 
 
+def test_an_absent_user_is_ranked_again_each_day_until_inactive() -> None:
+    day_s, delays = 86_400, ServingDelays(inactive_ms=3 * 86_400_000)
+    for back_s, days in ((day_s, 0), (day_s + 1, 1), (2.5 * day_s, 2), (9 * day_s, 3)):
+        made_ms = delays.made_ms(100_000, 100_000 + round(1_000 * back_s))
+        assert made_ms == 100_100 + days * 86_400_000
+    assert ServingDelays(rerank_ms=0).made_ms(100_000, 10**12) == 100_100
+
+
+def test_a_reader_who_comes_back_days_later_reads_what_was_made_on_the_last_day() -> None:
+    day_s = 86_400
+    stream = a_stream(*EARLY, ("a", "x", 5.0, 100), ("c", "y", 5.0, 200), ("a", "y", 5.0, 100 + 2 * day_s + 50))
+    model = Scripted(SCORES)
+    served(stream, model)
+    _, second = queries_of(model, "a")
+    assert (second.at_ms, second.read_at_ms) == (100_100 + 172_800_000, 100_000 + 172_850_000)
+    assert history_of(second) == ["x"]
+    assert "learn c:y" in model.log[: model.log.index("rank a", model.log.index("rank a") + 1)]
+
+
 def clicks(*lines: tuple[str, str, int]) -> list[ModelEvent]:
     return [ModelEvent(user, item, 1_000 * second, 1.0) for user, item, second in lines]
 
@@ -127,6 +146,27 @@ def test_a_feed_is_ranked_at_the_time_of_the_last_event() -> None:
     own = clicks(("d", "i1", 60))
     at_once, a_day_later = (ModelQuery("d", at_ms=at_ms, history=own) for at_ms in (80_100, 80_100 + 86_400_000))
     assert blend.scores([at_once])[0].tolist() == blend.scores([a_day_later])[0].tolist()
+
+
+def test_a_reader_who_comes_back_later_is_shown_the_order_for_then() -> None:
+    blend = a_blender_by_gap()
+    own = clicks(("d", "i1", 80))
+    read_at = [None, 80_100, 80_000 + 59_999, 80_000 + 60_000, 80_000 + 200_000]
+    first, now, before, after, later = (
+        blend.scores([ModelQuery("d", at_ms=80_100, read_at_ms=at_ms, history=own)])[0].tolist() for at_ms in read_at
+    )
+    assert first == now == before
+    assert after == later != first
+
+
+def a_blender_by_gap() -> ServedBlend:
+    """Return a blend whose weights of readers who are away for a minute are the opposite of those of others."""
+    blend = a_blend(events=BOTH)
+    blend._publish(10**9)
+    blender = blend._published
+    blender.table[blender._rows((0, 4, 0, 0))[2]] = -2.0 * blender.table[0]
+    blender._weights_by_context.clear()
+    return blend
 
 
 @pytest.mark.parametrize("events", [1, 3, 9])

@@ -37,6 +37,7 @@ from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
 from streams.core.ranking.catalog.catalog_snapshot import MAX_CATEGORIES, CatalogSnapshot
+from streams.core.ranking.ordering import OWN_ITEMS
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user import user_state
@@ -385,9 +386,14 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(
-        user_features, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS
-    )
+    blender, rng = new_blender(), np.random.default_rng(0)
+    blender.table[1:] = rng.normal(0.0, 3.0, blender.table[1:].shape)
+    feed = rank(user_features, view, blender, dataclasses.replace(RANK_PARAMS, max_recommendations=50), now_ms=T0_MS)
+    assert len(feed.items) == 50
+    assert feed.others is not None
+    assert 0 < len(feed.others.items) <= len(feed.orders) * OWN_ITEMS
+    assert len(encoded(FEEDS, feed)) < ROOM // 3
+    feed = rank(user_features, view, blender, dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 

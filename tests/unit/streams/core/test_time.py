@@ -19,7 +19,8 @@ from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
+from streams.core.ranking.ordering import score, weights_for
+from streams.core.ranking.pipeline import build_candidates, new_blender, rank
 from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats

@@ -17,7 +17,7 @@ from schemas.types import Interaction
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog.item_columns import Column
-from streams.core.ranking.pipeline import Candidates
+from streams.core.ranking.ordering import Candidates
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import FEATURES
 from streams.roles.trainer.learner_params import learner_params

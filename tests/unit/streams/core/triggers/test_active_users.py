@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.timestamp import DAY_MS, HOUR_MS
+from streams.core.params import TriggerParams
 from streams.core.position import Position
 from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
 from streams.core.triggers.schedule import parse
@@ -97,3 +98,76 @@ def test_however_often_it_looks_everyone_is_woken_once_for_each_slot(steps: list
         at_ms += step
     assert len(due_users) == len(set(due_users))
     assert set(due_users) == {trigger.event_id for trigger in build().due(NOON_MS, at_ms)}
+
+
+AWAY_PARAMS = replace(PARAMS, rerank_hours=24.0, inactive_days=3.0)
+
+
+def rankings(active_users: ActiveUsers, after_ms: int, upto_ms: int) -> list[tuple[str, float]]:
+    """Return the users to rank again, with the hours since noon."""
+    due_users = active_users.due_rankings(after_ms, upto_ms)
+    return [(each.user_id, round((each.occurred_at - NOON_MS) / HOUR_MS, 1)) for each in due_users]
+
+
+def absent_users(params: TriggerParams = AWAY_PARAMS, **active_at: int) -> ActiveUsers:
+    active_users = ActiveUsers(params)
+    for user_id, at_ms in active_at.items():
+        active_users.put(user_id, ActiveUser("", at_ms, -1))
+    return active_users
+
+
+def test_an_absent_user_is_ranked_again_each_day_until_inactive() -> None:
+    active_users = absent_users(ann=NOON_MS, bob=NOON_MS + HOUR_MS)
+    assert rankings(active_users, NOON_MS, NOON_MS + 23 * HOUR_MS) == []
+    assert sorted(rankings(active_users, NOON_MS, NOON_MS + 200 * HOUR_MS)) == [
+        *(("ann", hours) for hours in (24.0, 48.0, 72.0)),
+        *(("bob", hours) for hours in (25.0, 49.0, 73.0)),
+    ]
+    assert len(active_users) == 0, "who is inactive is forgotten"
+
+
+def test_whoever_acts_is_ranked_a_day_after_that() -> None:
+    active_users = absent_users(ann=NOON_MS)
+    active_users.put("ann", ActiveUser("", NOON_MS + 20 * HOUR_MS, -1))
+    assert rankings(active_users, NOON_MS, NOON_MS + 45 * HOUR_MS) == [("ann", 44.0)]
+
+
+def test_a_ranking_that_took_effect_is_not_asked_for_again_and_has_one_id() -> None:
+    state, params = UserState("u1", watermark=NOON_MS), replace(USER_PARAMS, triggers=AWAY_PARAMS)
+    upto_ms = NOON_MS + 25 * HOUR_MS
+    active_users, others = absent_users(u1=NOON_MS), absent_users(u1=NOON_MS)
+    [first] = active_users.due_rankings(NOON_MS, upto_ms)
+    assert [first] == list(others.due_rankings(NOON_MS, upto_ms))
+    user_state.fold_trigger(state, first, Position(0, 0, upto_ms), params)
+    assert state.version == upto_ms, "so that the user is ranked"
+    active_users.put("u1", active_user(state))
+    assert list(active_users.due_rankings(NOON_MS, upto_ms)) == []
+
+
+def test_users_who_are_handed_over_meanwhile_are_left_out() -> None:
+    active_users = absent_users(ann=NOON_MS, bob=NOON_MS)
+    due_users = active_users.due_rankings(NOON_MS, NOON_MS + 25 * HOUR_MS)
+    assert next(due_users).user_id == "ann"
+    active_users.clear()
+    assert list(due_users) == []
+
+
+def test_no_one_is_ranked_again_where_that_is_off() -> None:
+    active_users = absent_users(replace(AWAY_PARAMS, rerank_hours=0.0), ann=NOON_MS)
+    assert rankings(active_users, NOON_MS, NOON_MS + 100 * HOUR_MS) == []
+
+
+@given(
+    st.lists(st.integers(1, 3 * HOUR_MS), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30 * HOUR_MS), min_size=1, max_size=5),
+)
+def test_however_often_it_looks_absent_users_are_ranked_once_each_day(steps: list[int], ages_ms: list[int]) -> None:
+    def build() -> ActiveUsers:
+        return absent_users(**{f"u{number}": NOON_MS - age_ms for number, age_ms in enumerate(ages_ms)})
+
+    often, at_ms, due_users = build(), NOON_MS, []
+    for step in steps:
+        due_users += [trigger.event_id for trigger in often.due_rankings(at_ms, at_ms + step)]
+        at_ms += step
+    assert len(due_users) == len(set(due_users))
+    assert set(due_users) == {trigger.event_id for trigger in build().due_rankings(NOON_MS, at_ms)}

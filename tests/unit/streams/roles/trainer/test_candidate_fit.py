@@ -9,7 +9,8 @@ import pytest
 
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from streams.core.position import Position
-from streams.core.ranking.pipeline import Candidates, new_blender, rank
+from streams.core.ranking.ordering import Candidates
+from streams.core.ranking.pipeline import new_blender, rank
 from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from tests.build import T0_MS, a_profile, an_interaction, an_item
 from tests.unit.streams.builder import ITEMS, PARAMS, USERS, World, a_world, taught
