@@ -163,7 +163,7 @@ def a_blender_by_gap() -> ServedBlend:
     """Return a blend whose weights of readers who are away for a minute are the opposite of those of others."""
     blend = a_blend(events=BOTH)
     blend._publish(10**9)
-    blender = blend._published
+    blender = blend._published_blender
     blender.table[blender._rows((0, 4, 0, 0))[2]] = -2.0 * blender.table[0]
     blender._weights_by_context.clear()
     return blend
