@@ -23,6 +23,7 @@ from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeE
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
+from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
@@ -57,6 +58,7 @@ class Clients:
     interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
     """Users' interactions of the last day."""
     model_status: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
+    online_metrics: OnlineMetricsStore = field(default_factory=MemoryOnlineMetricsStore)
     """The model status that the trainer reports."""
     prefetch_store: PrefetchStore = field(default_factory=MemoryPrefetchStore)
     """Prefetched content by user."""

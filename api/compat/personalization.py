@@ -30,6 +30,7 @@ from api.http.error import (
 from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import shares_of_strongest
+from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
@@ -233,10 +234,11 @@ class JudgedMetric(msgspec.Struct):
 
 
 class Evaluation(msgspec.Struct):
-    """Metrics of the version in service, of online learning since, and of all versions, newest first."""
+    """Metrics of the version in service, of online learning since, of what was served, and of all versions."""
 
     offline: JudgedMetric | None
     online: LiveModel
+    feed_metrics: ServedMetrics = msgspec.field(name="served")
     history: list[JudgedMetric]
 
 
@@ -403,7 +405,8 @@ class _Personalization:
             for one in model_status.versions
         ]
         serving = next((one for one in history if one.version == model_status.serving), None)
-        return json_response(Evaluation(serving, model_status.live, history))
+        feed_metrics = await served_metrics(self._context.clients.online_metrics)
+        return json_response(Evaluation(serving, model_status.live, feed_metrics, history))
 
     def _shown(
         self, user_id: str, visible: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None

@@ -15,6 +15,7 @@ from api.http.body import parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerUnavailableError, StoreUnavailableError
 from api.http.response import json_response
+from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
 from infra.redis.stores.model_status import LiveModel, ModelStatus, Training, Version
 from topics.topic import TRIGGERS
 
@@ -44,6 +45,7 @@ class ShownModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float | None
     versions: list[ShownVersion]
     live: LiveModel
+    feed_metrics: ServedMetrics = msgspec.field(name="served")
     training: ShownTraining
     last_fit_at: int | None
     next_fit_at: int | None
@@ -89,7 +91,8 @@ class ModelEndpoints:
     async def show(self, request: Request) -> Response:
         """Return the model versions with metrics and age, the version in service, and the current fit."""
         status = await self._context.clients.model_status.read()
-        return json_response(shown(status, now_ms=self._context.clients.now_ms()))
+        metrics = await served_metrics(self._context.clients.online_metrics)
+        return json_response(shown(status, metrics, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:
         """Request a full fit; the body is optional."""
@@ -101,8 +104,14 @@ class ModelEndpoints:
         return json_response(RetrainAccepted(event.event_id), 202)
 
 
-def shown(status: ModelStatus, *, now_ms: int) -> ShownModelStatus:
-    """Return the model status for clients, with ages in seconds at `now_ms` (ms since the epoch)."""
+def shown(status: ModelStatus, feed_metrics: ServedMetrics, *, now_ms: int) -> ShownModelStatus:
+    """Return the model status for clients.
+
+    Args:
+        status: The trainer's report.
+        feed_metrics: The metrics of the feeds that were served.
+        now_ms: The time by which ages are told, in ms since the epoch.
+    """
     versions = [
         ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in status.versions
     ]
@@ -110,6 +119,7 @@ def shown(status: ModelStatus, *, now_ms: int) -> ShownModelStatus:
     training = status.training
     fields = {
         "versions": versions,
+        "feed_metrics": feed_metrics,
         "metrics": serving.metrics if serving else {},
         "age_s": serving.age_s if serving else None,
         "training": ShownTraining(**asdict(training), fraction=round(training.progress, 4)),

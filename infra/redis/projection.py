@@ -21,6 +21,7 @@ from topics.topic import (
     EXPERIMENTS,
     FEATURES,
     FEEDS,
+    IMPRESSIONS,
     INTERACTIONS,
     ITEM_STATS,
     ITEMS,
@@ -33,7 +34,7 @@ LOOK_S = 1.0
 """Interval of a role's checks for its markers."""
 REDIS_ROLES = {
     **dict.fromkeys((ITEMS, FEEDS), "feed"),
-    **dict.fromkeys((INTERACTIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
+    **dict.fromkeys((INTERACTIONS, IMPRESSIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
     **dict.fromkeys((DEVICES, NOTIFICATIONS), "push"),
 }
 DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS), "archive")

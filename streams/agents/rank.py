@@ -7,11 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from infra.redis.metrics.online_metrics_store import INTERVAL_MS
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
 from streams.agents.agent_context import AgentContext
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
+from streams.core.ranking.online_evaluation import OnlineEvaluation
 from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
@@ -74,6 +76,8 @@ class Ranker:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
+        self.online_evaluation = OnlineEvaluation(interval_ms=INTERVAL_MS)
+        """Judges the feeds by the users' next actions."""
         self.removed_counts: Counter[str] = Counter()
         """Items of the catalog that were removed from rankings, by filter."""
 
@@ -113,6 +117,9 @@ class Ranker:
             await self._start_write(
                 [(record, feed) for record, feed in feeds if feed is not None], self._complete(work)
             )
+            for (_, feed), (_, features) in zip(feeds, work.values(), strict=True):
+                if feed is not None:
+                    self.online_evaluation.add(feed, features)
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
@@ -126,6 +133,7 @@ class Ranker:
         self._queue.clear()
         self._early.clear()
         self._until_s.clear()
+        self.online_evaluation.forget()
 
     def _rank(self, record: Record, features: Features) -> Feed | None:
         try:

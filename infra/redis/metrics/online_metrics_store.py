@@ -48,6 +48,13 @@ class OnlineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Distinct items among the first ten of all feeds ranked; an estimate within 1 %."""
 
 
+class ServedMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Metrics of the feeds that were served."""
+
+    last_hour: OnlineMetrics
+    last_day: OnlineMetrics
+
+
 class OnlineMetricsStore(Protocol):
     """Keeps the figures of a day. All methods raise `StoreError` if the store does not answer."""
 
@@ -62,6 +69,15 @@ class OnlineMetricsStore(Protocol):
             span_ms: Length of the time up to now, in ms; at most a day. It is rounded up to whole intervals.
         """
         ...
+
+
+async def served_metrics(store: OnlineMetricsStore) -> ServedMetrics:
+    """Return the metrics of the last hour and of the last day.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    return ServedMetrics(last_hour=await store.read(HOUR_MS), last_day=await store.read(DAY_MS))
 
 
 class MemoryOnlineMetricsStore:

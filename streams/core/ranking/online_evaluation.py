@@ -40,12 +40,19 @@ class OnlineFigures:
 
 @dataclass(slots=True)
 class _ServedList:
-    """The head of a user's last feed."""
+    """The heads of the orders of a user's last feed."""
 
     watermark: int
-    items: tuple[str, ...]
+    orders: tuple[tuple[int, tuple[str, ...]], ...]
+    """The time since the watermark from which each order is shown, in ms, and its first items."""
     visits: OrderedDict[str, tuple[int, int]]
     """Time and rank from 0 of the first action of each visit, by item; `_COUNTED` once it was an outcome."""
+
+    def rank(self, action: RecentItem) -> int:
+        """Return the rank of an item, from 0, in the order shown at the time of an action; K beyond the list."""
+        away_ms = action.at - self.watermark
+        items = next(items for from_ms, items in reversed(self.orders) if from_ms <= away_ms)
+        return items.index(action.item_id) if action.item_id in items else K
 
 
 class OnlineEvaluation:
@@ -76,10 +83,14 @@ class OnlineEvaluation:
             for action in reversed(features.recent):
                 if action.at > served_list.watermark:
                     self._judge(served_list, action)
-        self._lists[feed.user_id] = _ServedList(feed.watermark, tuple(feed.items[:K]), visits)
+        self._lists[feed.user_id] = _ServedList(feed.watermark, _heads(feed), visits)
         self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:K])
         if len(self._lists) > self._users:
             self._lists.popitem(last=False)
+
+    def forget(self) -> None:
+        """Forget the feeds: after a rebalance another process ranks their users. The figures stay."""
+        self._lists.clear()
 
     def drain(self) -> Mapping[int, OnlineFigures]:
         """Return the figures since the last call, by number of the interval, and start from zero."""
@@ -99,7 +110,7 @@ class OnlineEvaluation:
         at_ms, rank = served_list.visits.pop(action.item_id, (0, 0))
         if action.at - at_ms > VISIT_MS:
             at_ms = action.at
-            rank = served_list.items.index(action.item_id) if action.item_id in served_list.items else K
+            rank = served_list.rank(action)
         if is_positive(action.weight) and rank != _COUNTED:
             figures = self._figures[action.at // self._interval_ms]
             figures.outcomes += 1
@@ -110,3 +121,9 @@ class OnlineEvaluation:
         served_list.visits[action.item_id] = at_ms, rank
         if len(served_list.visits) > _VISITS:
             served_list.visits.popitem(last=False)
+
+
+def _heads(feed: Feed) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    items = [*feed.items, *(feed.others.items if feed.others else ())]
+    later = ((one.from_ms, tuple(items[index] for index in one.indices[:K])) for one in feed.orders)
+    return (0, tuple(feed.items[:K])), *later

@@ -31,6 +31,7 @@ from domain.timestamp import DAY_MS
 from infra import clock
 from infra.kafka.admin.provision import TABLES, consumer_group
 from infra.redis import event_rates
+from infra.redis.metrics.online_metrics_store import RedisOnlineMetricsStore
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
@@ -42,6 +43,7 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.triggers.active_users import ActiveUsers
+from streams.roles.feed.online_metrics_writer import OnlineMetricsWriter
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from streams.runtime.core_params import (
     fetchers,
@@ -91,6 +93,7 @@ class _FeedAgents:
         register_agent(app, signal.INPUT_TOPICS, self.signal)
         combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
         register_agent(app, combine.INPUT_TOPICS, combine_agent)
+        self.online_metrics = OnlineMetricsWriter(self.ranker.online_evaluation, RedisOnlineMetricsStore(redis))
         self.trigger_publisher = ScheduledTriggerPublisher(
             self.active_users,
             self.user.stored,
@@ -181,6 +184,9 @@ async def run(
                 **agents.describe(),
             }
 
-        work = global_tables.run(), agents.ranker.run(), agents.trigger_publisher.run(), refills.run()
+        work = [
+            part.run()
+            for part in (global_tables, agents.ranker, agents.online_metrics, agents.trigger_publisher, refills)
+        ]
         async with role.alongside(stop, *work, describe=describe):
             await run_app(app, stop)

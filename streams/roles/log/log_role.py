@@ -1,9 +1,10 @@
-"""Log role: topics → read models in Redis: recent interactions, user profiles, trending charts, experiments."""
+"""Log role: topics → read models in Redis: interactions, profiles, charts, experiments, clicks of impressions."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,13 @@ from redis.asyncio import Redis
 
 from domain.timestamp import DAY_MS
 from infra.kafka.registry import Registry
+from infra.redis.metrics.impression_store import ATTRIBUTION_MS, RedisImpressionStore
+from infra.redis.metrics.online_metrics_store import (
+    INTERVAL_MS,
+    IntervalFigures,
+    OnlineMetricsStore,
+    RedisOnlineMetricsStore,
+)
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
@@ -20,13 +28,14 @@ from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import ItemStore, RedisItemStore
 from infra.redis.stores.user_profile_store import RedisUserProfileStore, UserProfileStore
 from infra.settings import Settings
-from schemas.types import ItemStats
+from models.weight import is_positive, weight_of
+from schemas.types import Impression, Interaction, ItemStats
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+from topics.topic import EXPERIMENTS, FEATURES, IMPRESSIONS, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
@@ -59,6 +68,35 @@ class ChartProjector:
         await self._charts.write(public, {item: chart_items[item].category for item in public if item in chart_items})
 
 
+class ClickCounter:
+    """Counts impressions, and the positive actions on them within an hour."""
+
+    def __init__(self, impressions: RedisImpressionStore, metrics: OnlineMetricsStore, *, rating_scale: float) -> None:
+        """Create the counter.
+
+        Args:
+            impressions: The impressions that wait for an action.
+            metrics: The store of the counts.
+            rating_scale: The highest rating.
+        """
+        self._impressions, self._metrics, self._rating_scale = impressions, metrics, rating_scale
+
+    async def show(self, events: Sequence[Impression]) -> None:
+        """Count new impressions."""
+        counts = Counter(at_ms // INTERVAL_MS for at_ms in await self._impressions.show(events))
+        await self._metrics.add({number: IntervalFigures(impressions=count) for number, count in counts.items()})
+
+    async def act(self, events: Sequence[Interaction]) -> None:
+        """Count the impressions that users acted on, at the time when they were shown."""
+        actions = [
+            (event.user_id, event.item_id, event.occurred_at)
+            for event in events
+            if event.item_id is not None and is_positive(weight_of(event.action, event.value, self._rating_scale))
+        ]
+        counts = Counter(at_ms // INTERVAL_MS for at_ms in await self._impressions.click(actions))
+        await self._metrics.add({number: IntervalFigures(clicks=count) for number, count in counts.items()})
+
+
 class InteractionLogProjector:
     """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
@@ -84,11 +122,18 @@ class InteractionLogProjector:
         self.written_count += len(usable) - refused_count
 
 
-def writes(redis: Redis) -> dict[Topic, WriteRecords]:
+def writes(redis: Redis, *, rating_scale: float) -> dict[Topic, WriteRecords]:
     """Return the write function of each topic."""
-    profile_store = RedisUserProfileStore(redis)
+    profile_store, interaction_log = RedisUserProfileStore(redis), RedisInteractionLog(redis)
+    clicks = ClickCounter(RedisImpressionStore(redis), RedisOnlineMetricsStore(redis), rating_scale=rating_scale)
+
+    async def write_interactions(events: Sequence[Interaction]) -> None:
+        await interaction_log.write(events)
+        await clicks.act(events)
+
     return {
-        INTERACTIONS: _values(RedisInteractionLog(redis).write),
+        INTERACTIONS: _values(write_interactions),
+        IMPRESSIONS: _values(clicks.show),
         FEATURES: _values(profile_store.write_inferred),
         PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
@@ -112,9 +157,10 @@ def _profiles(profile_store: UserProfileStore) -> WriteRecords:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("log", settings) as role:
-        topic_writes = writes(role.redis)
+        topic_writes = writes(role.redis, rating_scale=settings.rating_scale)
         projector = InteractionLogProjector(topic_writes, role.registry, role.dead_letters)
-        rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
+        ages_ms = {INTERACTIONS: DAY_MS, IMPRESSIONS: ATTRIBUTION_MS}
+        rewind = Rewind(RedisProjection(role.redis), ages_ms=ages_ms, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,
             run_sink(role, topic_writes, projector.write, rewind=rewind),
