@@ -1,0 +1,68 @@
+"""What people do with the feeds that they were served becomes metrics of the last hour."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from domain.timestamp import HOUR_MS
+from infra import clock
+from infra.address import Addresses
+from infra.redis.metrics.online_metrics_store import OnlineMetrics, RedisOnlineMetricsStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from schemas.types import Feed, Impression, Interaction, ShownItem
+from tests.build import an_interaction, an_item
+from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from topics.topic import IMPRESSIONS, INTERACTIONS, ITEMS
+
+ITEM_COUNT = 20
+
+
+def a_click(item_id: str) -> Interaction:
+    return an_interaction(event_id=str(uuid.uuid4()), user_id="ann", item_id=item_id, occurred_at=clock.now_ms())
+
+
+async def act(pipeline: Pipeline, item_id: str) -> Feed:
+    """Click an item, and return the first feed that knows of it."""
+    event = a_click(item_id)
+    await pipeline.publish(INTERACTIONS, [event])
+
+    async def is_served() -> Feed | None:
+        [feed] = await RedisFeedStore(pipeline.redis).read(["ann"])
+        return feed if feed is not None and feed.watermark >= event.occurred_at else None
+
+    feed: Feed = await until(is_served, what="a feed that knows of the click")
+    return feed
+
+
+async def test_clicks_are_held_against_the_feed_before_them_and_against_impressions(
+    stack: Addresses, tmp_path: Path
+) -> None:
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await pipeline.start("feed,trainer,log")
+        await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(ITEM_COUNT)])
+        await pipeline.settle()
+        store = RedisOnlineMetricsStore(pipeline.redis)
+        feed = await act(pipeline, "i0")
+        feed = await act(pipeline, feed.items[1])  # a hit at rank 2
+        shown_items = [ShownItem(item_id=item, position=n) for n, item in enumerate(feed.items[:4])]
+        impression = Impression(event_id="shown", user_id="ann", items=shown_items, occurred_at=clock.now_ms())
+        await pipeline.publish(IMPRESSIONS, [impression, impression])
+
+        async def is_counted() -> OnlineMetrics | None:
+            metrics = await store.read(HOUR_MS)
+            return metrics if metrics.impressions else None
+
+        metrics: OnlineMetrics = await until(is_counted, what="the impressions")
+        assert metrics.impressions == len(shown_items)
+        await act(pipeline, feed.items[14])  # a miss beyond the first ten, and not shown
+        await act(pipeline, feed.items[0])
+
+        async def is_complete() -> OnlineMetrics | None:
+            metrics = await store.read(HOUR_MS)
+            return metrics if metrics.outcomes >= 3 and metrics.clicks else None
+
+        metrics = await until(is_complete, what="three outcomes and a click")
+        assert (metrics.outcomes, metrics.clicks, metrics.click_through_rate) == (3, 1, 0.25)
+        assert metrics.hit_rate == round(2 / 3, 4)
+        assert 10 <= metrics.items <= ITEM_COUNT
