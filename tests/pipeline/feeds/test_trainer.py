@@ -22,10 +22,14 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, RedisModelStatusStore
 from infra.settings import Settings
 from models.artifact import read_header
+from models.blend.blender import Blender
+from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, ModelVersion, Trigger
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
+from streams.core.ranking.ranking_query import CLASSES
+from streams.core.ranking.stages.features import PRIOR
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import REFUSED_MODEL
 from streams.roles.trainer.online_learner import OnlineLearner
@@ -115,7 +119,7 @@ async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline
     await pipeline.publish(MODEL_VERSIONS, [clairvoyant()])
     await pipeline.start("trainer", **ON_DEMAND, MODEL_PROMOTION_TOLERANCE="0", MODEL_PUBLISH_INTERVAL_S="0")
     version = await pipeline.fit()
-    assert version.status == REFUSED
+    assert version.status == REFUSED, version.reason
     assert version.reason.startswith("worse: NDCG@10")
     newest = await pipeline.newest(MODEL_VERSIONS)
     assert (newest[MODEL].version, newest[MODEL].status) == ("clairvoyant", SERVING)
@@ -136,8 +140,10 @@ def clairvoyant() -> ModelVersion:
         learner.catalog.apply_item(an_item(f"i{number}", category=f"c{number % 5}", topics=[], created_at=T0_MS - 1))
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
+    blender = Blender(PRIOR, CLASSES, rate=1.0)
     for look, choice in 30 * outcomes[-180:]:
-        learner.blender.learn(look.features, choice, look.query.context, among=look.is_admissible)
+        blender.learn(look.features, choice, look.query.context, among=look.is_admissible)
+    learner.weights = PersonalWeights(blender)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
     )
