@@ -12,15 +12,6 @@ from rich.table import Table
 from evaluation.protocols.protocol import PROTOCOLS, label_of
 from evaluation.reports.report import Report
 
-_WIDTH = 220
-"""Width of tables written to a file or pipe, so that no figure is cut off."""
-
-
-def new_console() -> Console:
-    """Return a console as wide as the terminal, or without one as wide as the widest table."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
-
 
 def print_metrics(report: Report, console: Console) -> None:
     """Print the metrics of models."""

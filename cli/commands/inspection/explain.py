@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.bar import bars
+from cli.console import new_console
 from cli.run import on_one_core, run
-from cli.table import new_console
 from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.bar import bars
+from cli.console import new_console
 from cli.duration import parse_duration
 from cli.run import run
-from cli.table import new_console
 from domain.timestamp import utc_time
 from infra import clock
 from infra.address import resolve_addresses

@@ -15,6 +15,7 @@ from rich.progress import TaskID
 
 from cli import table
 from cli.bar import bars
+from cli.console import new_console
 from evaluation import contest
 from evaluation.contest import RunTask
 from evaluation.contestants import contestant
@@ -142,7 +143,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 
     millrace evaluate --data ml-100k --models blend,popularity --cold --seeds 5 --plots plots
     """
-    console = table.new_console()
+    console = new_console()
     _check(protocol, part, ablate, cold=cold)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
