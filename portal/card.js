@@ -23,7 +23,7 @@ const FEATURE_GROUPS = {
   llm: ["language model", "scored by a language model"],
   // <!-- /page_groups -->
 };
-const COLOURS = 9;
+const COLOURS = 16;
 
 export const ACTIONS = [
   { name: "like", label: "Like", glyph: "♥", doneLabel: "Liked" },
