@@ -107,7 +107,7 @@ def test_the_tests_of_other_places_pass_with_all_recipes_together(tree: Path) ->
     generators = {command for recipe in RECIPES.values() for command in recipe.commands if "pytest" not in command}
     for command in sorted(generators, key=lambda command: "schemas" not in command):  # all else reads these types
         run(command, tree)
-    paths = [*(f"tests/unit/{path}" for path in TOGETHER), *(f"tests/contract/{name}.py" for name in CONTRACTS)]
+    paths = [f"tests/unit/{path}" for path in TOGETHER] + [f"tests/contract/project/{name}.py" for name in CONTRACTS]
     run(f"python -m pytest -q -p no:cacheprovider {' '.join(paths)}", tree)
 
 
