@@ -22,7 +22,8 @@ _MANY = """
     INSERT INTO interactions
         (event_id, user_id, item_id, action, context, occurred_at, appended_at, topic, partition, "offset")
     SELECT
-        'many-' || n, 'u' || n % 100, 'i' || n % 100, 'click', '{}', now() - n * interval '1 minute', now(), 'many', 0, n
+        'many-' || n, 'u' || n % 100, 'i' || n % 100, 'click', '{}',
+        now() - n * interval '1 minute', now(), 'many', 0, n
     FROM generate_series(1, 5000) AS n
 """
 """Interactions of a hundred users with a hundred items, gone with the transaction."""
