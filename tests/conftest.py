@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
+from redis.asyncio import Redis
 
 from infra.address import Addresses
 from infra.kafka.admin.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.local import LocalStack, Ports, Step
+from infra.postgres.pool import empty, open_pool
+from infra.redis.connection import connect
 from infra.settings import Settings
 
 # Before anything imports NumPy, also for the processes that tests start: where several compute beside each other, their
@@ -57,6 +61,24 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Addre
     async with LocalStack(home, settings=Settings(), ports=Ports.free(), on_step=show) as addresses:
         await provision(addresses)
         yield addresses
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    """A database of Redis that no role uses, emptied."""
+    client = connect(stack.redis_url.removesuffix("/0") + "/15")
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to PostgreSQL, its tables emptied."""
+    await empty(stack.database_url)
+    pool = await open_pool(stack.database_url)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture(scope="session")

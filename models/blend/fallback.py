@@ -58,7 +58,7 @@ class Fallback:
             outcome_weight: Weight of the outcome, from 0 to 1.
         """
         decay = 1.0 - outcome_weight / _REMEMBERED
-        lead = _gain(feature_ranks) - _gain(np.array(blend_rank))
+        lead = gain(feature_ranks) - gain(np.array(blend_rank))
         self._leads = decay * self._leads + outcome_weight * lead
         self._squares = decay * self._squares + outcome_weight * lead**2
         self._outcomes = decay * self._outcomes + outcome_weight
@@ -84,6 +84,13 @@ class Fallback:
         self.shares = exponentials * (min(reach, 1.0) * min(self._outcomes / _RAMP, 1.0) / exponentials.sum())
 
 
-def _gain(ranks: Leads) -> Leads:
-    """Return the NDCG@10 of lists in which the chosen item has these ranks."""
+def gain(ranks: Leads) -> Leads:
+    """Return the NDCG@10 of lists in which the one relevant item has these ranks, from 1.
+
+    Args:
+        ranks: The ranks, of any shape.
+
+    >>> gain(np.array([1.0, 3.0, 11.0])).tolist()
+    [1.0, 0.5, 0.0]
+    """
     return np.where(ranks <= LISTED, 1.0 / np.log2(1.0 + ranks), 0.0)

@@ -35,14 +35,6 @@ from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, 
 DEADLINE_S = 30
 
 
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/8")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
-
-
 @asynccontextmanager
 async def serving(clients: Clients, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the API on a free port and yield a client of it."""

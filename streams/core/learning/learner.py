@@ -29,6 +29,7 @@ from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
+from streams.core.ranking.online_evaluation import VISIT_MS
 from streams.core.ranking.ordering import Candidates
 from streams.core.ranking.pipeline import build_candidates, new_blender
 from streams.core.ranking.stages.features import weights_by_name
@@ -42,8 +43,6 @@ FIT_GROWTH = 0.02
 WEIGHTED_ITEMS = 2_500
 """Number of items in a fit, the most popular ones: its time grows with their cube."""
 _WEAK = 0.3
-_VISIT_MS = 30 * 60_000
-"""Time after the opening of an item within which an action on it is attributed to that choice."""
 _TIMESTAMP_GROUPS = 8
 """Number of timestamp groups in memory; events of more users hardly interleave within one second."""
 
@@ -221,7 +220,7 @@ class Learner:
         if state is None or self._may_repeat(str(event.item_id)):
             return None
         times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
-        if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._has_been_rated(state, event):
+        if not times_ms or event.occurred_at - times_ms[0] > VISIT_MS or self._has_been_rated(state, event):
             return None
         features = self.features(event.user_id)
         recent = [one for one in features.recent if one.item_id != event.item_id]

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log2
+
+import numpy as np
 
 from domain.timestamp import MINUTE_MS
+from models.blend.fallback import LISTED, gain
 from models.weight import is_positive
 from schemas.types import Features, Feed, RecentItem
 
-K = 10
-"""Length of the list that is judged."""
 VISIT_MS = 30 * MINUTE_MS
+"""Time after the opening of an item within which an action on it is attributed to that choice."""
 USERS = 50_000
 """Users whose last lists are in memory; those ranked longest ago go first."""
 _VISITS = 10
@@ -49,10 +50,10 @@ class _ServedList:
     """Time and rank from 0 of the first action of each visit, by item; `_COUNTED` once it was an outcome."""
 
     def rank(self, action: RecentItem) -> int:
-        """Return the rank of an item, from 0, in the order shown at the time of an action; K beyond the list."""
+        """Return the rank of an item, from 0, in the order shown at the time of an action; 10 beyond the list."""
         away_ms = action.at - self.watermark
         items = next(items for from_ms, items in reversed(self.orders) if from_ms <= away_ms)
-        return items.index(action.item_id) if action.item_id in items else K
+        return items.index(action.item_id) if action.item_id in items else LISTED
 
 
 class OnlineEvaluation:
@@ -84,7 +85,7 @@ class OnlineEvaluation:
                 if action.at > served_list.watermark:
                     self._judge(served_list, action)
         self._lists[feed.user_id] = _ServedList(feed.watermark, _heads(feed), visits)
-        self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:K])
+        self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:LISTED])
         if len(self._lists) > self._users:
             self._lists.popitem(last=False)
 
@@ -114,9 +115,9 @@ class OnlineEvaluation:
         if is_positive(action.weight) and rank != _COUNTED:
             figures = self._figures[action.at // self._interval_ms]
             figures.outcomes += 1
-            if rank < K:
+            if rank < LISTED:
                 figures.hits += 1
-                figures.gain += 1.0 / log2(2.0 + rank)
+                figures.gain += float(gain(np.array(rank + 1)))
             rank = _COUNTED
         served_list.visits[action.item_id] = at_ms, rank
         if len(served_list.visits) > _VISITS:
@@ -125,5 +126,5 @@ class OnlineEvaluation:
 
 def _heads(feed: Feed) -> tuple[tuple[int, tuple[str, ...]], ...]:
     items = [*feed.items, *(feed.others.items if feed.others else ())]
-    later = ((one.from_ms, tuple(items[index] for index in one.indices[:K])) for one in feed.orders)
-    return (0, tuple(feed.items[:K])), *later
+    later = ((one.from_ms, tuple(items[index] for index in one.indices[:LISTED])) for one in feed.orders)
+    return (0, tuple(feed.items[:LISTED])), *later

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from models.blend.blender import Weights
+from models.blend.fallback import LISTED, gain
 from models.blend.feature_matrix import rank_of
 from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
@@ -30,7 +31,6 @@ from streams.core.ranking.pipeline import new_blender
 
 MAX_OUTCOMES = 0.2
 """Share of the events, the last ones, on which a fit is evaluated."""
-K = 10
 MIN_OUTCOMES = 50
 """Outcomes required to evaluate a fit."""
 _Z_95 = 1.96
@@ -65,7 +65,7 @@ class RankAccumulator:
 
     def hr(self) -> tuple[float, float]:
         """Return HR@10 of the fit and of the incumbent."""
-        own, incumbent = (self._columns() <= K).mean(axis=0)
+        own, incumbent = (self._columns() <= LISTED).mean(axis=0)
         return float(own), float(incumbent)
 
     def ndcg_delta(self) -> tuple[float, float]:
@@ -79,8 +79,7 @@ class RankAccumulator:
         return float(self._gains()[:, 0].std() / math.sqrt(max(self.outcomes, 1)))
 
     def _gains(self) -> NDArray[np.float64]:
-        ranks = self._columns()
-        return np.where(ranks <= K, 1.0 / np.log2(1.0 + ranks), 0.0)
+        return gain(self._columns())
 
     def _columns(self) -> NDArray[np.float64]:
         return np.array(self._ranks or [(math.inf, math.inf)])
@@ -197,7 +196,7 @@ class CandidateFit:
             metrics |= {"serving_hr@10": incumbent_hr}
         metrics |= {"serving_ndcg@10": incumbent}
         serving = "the weights before any fit" if self._serving is None else "the version in service then"
-        summary = f"NDCG@{K} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
+        summary = f"NDCG@{LISTED} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
         if delta < -max(tolerance * incumbent, _Z_95 * error):
             return PromotionDecision(REFUSED, f"worse: {summary}", metrics)
         return PromotionDecision(SERVING, summary, metrics)

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from infra.address import Addresses
 from infra.fakes.fake_socialverse import FakeSocialverse, Fault
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import PublishError
@@ -23,14 +22,6 @@ from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS
 
 TOKEN = "secret"
 VIEWED = "viewed-posts"
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/13")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

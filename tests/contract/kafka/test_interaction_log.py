@@ -1,26 +1,15 @@
 """One suite for every interaction log: what holds in memory holds in Redis."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from domain.timestamp import HOUR_MS
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.interaction_log import MAX_EVENTS, InteractionLog, MemoryInteractionLog, RedisInteractionLog
 from tests.build import T0_MS, an_interaction
 
 NOW_S = T0_MS / 1_000
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/6")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

@@ -6,19 +6,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from infra.address import Addresses
 from infra.fakes.fake_claude import KEY, FakeClaude
-from infra.redis.connection import connect as connect_redis
 from infra.settings import Settings
 from tests.contract.llm.llm_bench import Bench
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect_redis(stack.redis_url.removesuffix("/0") + "/8")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

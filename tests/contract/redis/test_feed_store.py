@@ -9,21 +9,12 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.feed_store import DEFAULT_FEED, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
 from infra.redis.stores.item_store import ItemStore, MemoryItemStore, RedisItemStore
 from tests.build import T0_MS, a_feed, an_item
 
 KINDS = ("memory", "redis")
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/9")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=KINDS)

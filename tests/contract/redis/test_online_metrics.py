@@ -1,13 +1,9 @@
 """One suite for both stores of online metrics, and the impressions whose clicks they count."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
-from infra.address import Addresses
-from infra.redis.connection import connect
 from infra.redis.metrics.impression_store import MAX_ITEMS, RedisImpressionStore
 from infra.redis.metrics.online_metrics_store import (
     INTERVAL_MS,
@@ -20,14 +16,6 @@ from schemas.types import Impression, ShownItem
 from tests.build import T0_MS
 
 NOW = T0_MS // INTERVAL_MS
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/7")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

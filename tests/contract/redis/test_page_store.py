@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.page_store import (
     KEY,
@@ -19,14 +16,6 @@ from infra.redis.stores.page_store import (
     PageStore,
     RedisPageStore,
 )
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/12")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

@@ -1,13 +1,11 @@
 """One suite for every prefetch store: what holds in memory holds in Redis."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.prefetch_store import (
     MemoryPrefetchStore,
@@ -26,14 +24,6 @@ MUSIC, HERE, THERE = (
     PrefetchSlot("u1", "places", LISBON),
 )
 SOON_S = 60.0
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/8")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.push_store import MAX_NOTIFICATIONS, NOTIFICATIONS, MemoryPushStore, PushStore, RedisPushStore
 from schemas.types import Device, Devices, PushPreferences, QuietHours
 from tests.build import T0_MS, a_notification
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/10")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from redis.asyncio import Redis
 
 from domain.nearby import UNKNOWN_LOCATION, geo_location
 from infra import clock
-from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.chart_store import CHART_ITEMS, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
@@ -25,14 +23,6 @@ from infra.redis.stores.user_profile_store import (
 from schemas.types import Experiment, RecentItem
 from streams.roles.log.log_role import ChartProjector
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
-
-
-@pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/12")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture(params=("memory", "redis"))

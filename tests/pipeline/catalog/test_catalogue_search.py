@@ -1,7 +1,6 @@
 """The catalogue's search on a real PostgreSQL: by text, by likeness, by distance, and how it follows the items."""
 
 import random
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -12,7 +11,6 @@ from domain.nearby import UNKNOWN_LOCATION, GeoIndex, GeoLocation, geo_location
 from infra.address import Addresses
 from infra.postgres.distance import by_cells, by_postgis, distance_condition, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
-from infra.postgres.pool import open_pool
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
 from schemas.types import Item
@@ -29,15 +27,6 @@ class Place(NamedTuple):
     topic: str = ITEMS.name
     partition: int = 0
     offset: int = 0
-
-
-@pytest.fixture
-async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
-    pool = await open_pool(stack.database_url)
-    await pool.execute("TRUNCATE items CASCADE")
-    yield pool
-    await pool.execute("TRUNCATE items CASCADE")
-    await pool.close()
 
 
 @pytest.fixture

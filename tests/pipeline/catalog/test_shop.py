@@ -14,7 +14,6 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.postgres.pool import open_pool
 from schemas.types import Interaction
 from streams.roles.shop import similarity_fit
 from tests.build import an_interaction
@@ -68,15 +67,6 @@ def clicks() -> list[Interaction]:
         for user, pair in enumerate(pairs)
         for place, category in enumerate(pair)
     ]  # fmt: skip
-
-
-@pytest.fixture
-async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
-    """A database that holds nothing of a shop."""
-    pool = await open_pool(stack.database_url)
-    await pool.execute("TRUNCATE items, interactions, words, shop_fits CASCADE")
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

@@ -13,14 +13,12 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.address import Addresses
 from infra.fakes.fake_claude import KEY, FakeClaude, Fault
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.postgres.hybrid_search import HybridSearch
 from infra.postgres.pool import open_pool
-from infra.redis.connection import connect
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
@@ -52,22 +50,10 @@ class Place(NamedTuple):
 
 
 @pytest.fixture
-async def redis(stack: Addresses) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url.removesuffix("/0") + "/7")  # a database of its own, to be emptied
-    await client.flushdb()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
+async def pool(pool: asyncpg.Pool) -> asyncpg.Pool:
     """A database whose catalogue holds a few events."""
-    pool = await open_pool(stack.database_url)
-    await pool.execute("TRUNCATE items CASCADE")
     await index(pool, EVENTS)
-    yield pool
-    await pool.execute("TRUNCATE items CASCADE")
-    await pool.close()
+    return pool
 
 
 async def index(pool: asyncpg.Pool, items: list[Item]) -> None:

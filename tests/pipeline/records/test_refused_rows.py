@@ -34,8 +34,7 @@ CHINESE = "".join(chr(0x4E00 + n) for n in range(limit.LINE_CHARS))
 
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    async with a_pipeline(stack, tmp_path) as pipeline, a_connection(pipeline) as postgres:
-        await postgres.execute("TRUNCATE items, interactions, words CASCADE")
+    async with a_pipeline(stack, tmp_path) as pipeline:
         yield pipeline
 
 

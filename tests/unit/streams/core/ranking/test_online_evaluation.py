@@ -7,8 +7,9 @@ from math import log2
 import pytest
 
 from domain.timestamp import MINUTE_MS
+from models.blend.fallback import LISTED
 from schemas.types import Features, RecentItem
-from streams.core.ranking.online_evaluation import VISIT_MS, K, OnlineEvaluation
+from streams.core.ranking.online_evaluation import VISIT_MS, OnlineEvaluation
 from tests.build import T0_MS, a_feed
 
 ITEMS = [f"i{n}" for n in range(12)]
@@ -99,7 +100,7 @@ def test_figures_are_by_interval_and_come_back_when_they_are_not_stored(evaluati
         (0, 1),
         (2, 1),
     ]
-    assert figures[first].items == set(ITEMS[:K])
+    assert figures[first].items == set(ITEMS[:LISTED])
     user.act("i2", minute=26)
     evaluation.put_back(figures)
     assert total(evaluation)[:2] == (3, 3)
