@@ -42,6 +42,7 @@ from schemas.limit import (
 )
 from schemas.types import (
     Candidate,
+    Choice,
     Content,
     Experiment,
     Features,
@@ -75,6 +76,8 @@ _LOG_MAX = 1e12
 """An upper bound on the logarithm of decayed sums."""
 _EMPTY_LOG = -math.inf
 """The logarithm of an empty sum."""
+_HALF_BYTES = 2
+"""Bytes of a half-precision float."""
 _MIN_ARMS = 2
 _SHARES_WITHIN = 1e-6
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -360,6 +363,21 @@ def _user_weights(own: UserWeights, now_ms: int) -> None:
     check_time("watermark", own.watermark, now_ms)
 
 
+def _choice(choice: Choice, now_ms: int) -> None:
+    for name in ("user_id", "event_id", "item_id"):
+        check_id(name, getattr(choice, name))
+    check_ids("items", choice.items)
+    check_ids("features", choice.features)
+    check_number("share", choice.share, 0.0, 1.0)
+    for name in ("occurred_at", "opened_at", "generated_at"):
+        check_time(name, getattr(choice, name), now_ms)
+    if choice.item_id not in choice.items:
+        raise OutOfRangeError("items", "must contain item_id")
+    size = _HALF_BYTES * len(choice.features) * len(choice.items)
+    if len(choice.values) != size:
+        raise OutOfRangeError("values", f"must have {size} bytes, two for each feature of each item")
+
+
 def _llm_scores(scores: LlmScores, now_ms: int) -> None:
     check_id("user_id", scores.user_id)
     check_ids("scores", scores.scores)
@@ -420,6 +438,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     Features: _features,
     LlmScores: _llm_scores,
     UserWeights: _user_weights,
+    Choice: _choice,
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,

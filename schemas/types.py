@@ -44,6 +44,35 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the call, in ms since the epoch."""
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user's choice of an item from the feed that was shown, with the ranking features of all its items."""
+
+    user_id: str
+    """User id; the message key."""
+    event_id: str
+    """Id of the interaction that made the choice an outcome."""
+    item_id: str
+    """Id of the chosen item."""
+    occurred_at: int
+    """Time of the interaction, in ms since the epoch."""
+    opened_at: int
+    """Time of the first action on the item in this visit, in ms since the epoch: the feed is that of then."""
+    generated_at: int
+    """Time of the ranking of the feed, in ms since the epoch."""
+    rank: int
+    """Rank of the item, from 0, in the order that was shown; 10 beyond the first ten items."""
+    items: list[str]
+    """Ids of the items of the feed."""
+    context: list[int]
+    """Class of each context, by which the weights differ."""
+    features: list[str]
+    """Names of the ranking features whose values differ among the items."""
+    values: bytes
+    """Values of these features, feature after feature, as little-endian half-precision floats."""
+    share: float
+    """Weight of the choice in what all users share, from 0 to 1: lower after many actions of a day."""
+
+
 class FoundItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fetched item."""
 

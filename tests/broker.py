@@ -19,6 +19,7 @@ from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
 from streams.agents.agent_context import AgentContext
+from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.signal import INPUT_TOPICS as SIGNAL_TOPICS
 from streams.agents.signal import SignalAgent
 from streams.agents.user import INPUT_TOPICS as USER_TOPICS
@@ -311,6 +312,7 @@ class Worker:
             params,
             active_users=ActiveUsers(params.triggers),
             ranker=cast(Any, self.ranker),
+            outcomes=OutcomeRecorder(self.publisher, rating_scale=params.rating_scale, now_ms=lambda: T0_MS),
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [

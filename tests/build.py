@@ -136,6 +136,25 @@ def a_feed(**overrides: Any) -> types.Feed:
     return types.Feed(**(fields | overrides))
 
 
+def a_choice(**overrides: Any) -> types.Choice:
+    """Return the choice of i2, by user u1, from four items that differ in two features."""
+    fields: dict[str, Any] = {
+        "user_id": "u1",
+        "event_id": "e1",
+        "item_id": "i2",
+        "occurred_at": T0_MS,
+        "opened_at": T0_MS,
+        "generated_at": T0_MS,
+        "rank": 1,
+        "context": [0, 0, 0, 0],
+        "features": ["near", "popular"],
+        "values": np.array([[0.0, 1.0, 0.5, 0.0], [1.0, 0.5, 0.0, 0.0]], "<f2").tobytes(),
+        "share": 1.0,
+    }
+    item_id = overrides.get("item_id", fields["item_id"])
+    return types.Choice(**({"items": ["i0", item_id, "other", "last"]} | fields | overrides))
+
+
 def a_version(**overrides: Any) -> Version:
     """Return version v1, in service."""
     fields: dict[str, Any] = {"version": "v1", "status": SERVING, "created_at": T0_MS, "events": 10}

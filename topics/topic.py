@@ -185,6 +185,14 @@ USER_WEIGHTS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+CHOICES = Topic(
+    "choices.v1",
+    types.Choice,
+    "user_id",
+    "streams.user",
+    "Users' choices from their feeds, with the features that the items had when they were ranked.",
+    retention_ms=7 * DAY_MS,
+)
 LLM_CALLS = Topic(
     "llm-calls.v1",
     types.LlmCall,

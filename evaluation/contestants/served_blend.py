@@ -2,11 +2,13 @@
 
 The protocol as-served decides which events the tables hold, when a feed is made, and when it is read. The rest is here:
 the shared weights of the last publication, item weights that are not refitted before the next fit would be due, the
-clock of ranking, which stands at the last event, and the order of the feed that the API shows to its reader.
+clock of ranking, which stands at the last event, the order of the feed that the API shows to its reader, and weights
+that are learned from the feeds that users were shown.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,12 +19,15 @@ from evaluation.contestants.contestant import EvalContext
 from evaluation.protocols.as_served import ServingDelays
 from models.base import ModelEvent, ModelQuery
 from models.blend.blender import Blender, Weights
-from schemas.types import Features
+from schemas.types import Features, Interaction
+from streams.core.learning.choices import choice_record, learn_choice
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.ranking.catalog.item_columns import Column
+from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.ordering import Candidates, orderings, score
-from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.pipeline import build_candidates, new_blender, union
 from streams.core.ranking.ranking_query import order_contexts
+from streams.core.ranking.served_feeds import ServedFeed, ServedFeeds
 
 
 class ServedBlend(BlendCandidate):
@@ -51,7 +56,7 @@ class ServedBlend(BlendCandidate):
                 self._published_blender.restore(self.learner.blender.state())
 
     def _new_learner(self, params: LearnerParams) -> Learner:
-        return _PacedLearner(params, fit_ms=self._delays.fit_ms)
+        return PacedLearner(params, self._delays)
 
     def _offset(self, user_id: str) -> Weights | None:
         return super()._offset(user_id) if self._delays.weights_ms else None
@@ -80,15 +85,61 @@ class ServedBlend(BlendCandidate):
         return max(self.learner.catalog.watermark, features.watermark)
 
 
-class _PacedLearner(Learner):
-    """A learner with a least time between fits of the item weights."""
+class PacedLearner(Learner):
+    """A learner as in service: of weights from the feeds that users were shown, and with a least time between fits."""
 
-    def __init__(self, params: LearnerParams, *, fit_ms: int) -> None:
-        super().__init__(params, refits_item_weights=fit_ms > 0)
-        self._fit_ms, self._next_fit_ms = fit_ms, 0
+    def __init__(self, params: LearnerParams, delays: ServingDelays) -> None:
+        """Start from nothing.
+
+        Args:
+            params: Parameters of the folds and of the ranking.
+            delays: The delays of the pipeline.
+        """
+        super().__init__(params, refits_item_weights=delays.fit_ms > 0)
+        self._delays, self._next_fit_ms = delays, 0
+        self._feeds = ServedFeeds()
+        self._rankings: list[tuple[int, str, int]] = []
+        """A heap of due rankings: time in ms, user, and time of the user's last event then."""
+        self._last_ms: dict[str, int] = {}
 
     def fit(self) -> None:
         """Fit the item weights, unless the last fit is too recent."""
         if self.catalog.watermark >= self._next_fit_ms:
-            self._next_fit_ms = self.catalog.watermark + self._fit_ms
+            self._next_fit_ms = self.catalog.watermark + self._delays.fit_ms
             super().fit()
+
+    def learn_choice_from(self, event: Interaction, *, is_liked: bool) -> None:
+        """Learn weights from an action, if it is the choice of an item from the user's feed."""
+        user_id, item_id = event.user_id, event.item_id or ""
+        if user_id not in self._feeds:
+            self._feeds.put_default(self._ranked(""))
+        outcome = self._feeds.act(user_id, item_id, at_ms=event.occurred_at, is_positive=is_liked)
+        choice = None if outcome is None else choice_record(outcome, event, share=self._share(event))
+        if choice is not None:
+            learn_choice(self.weights, choice)
+
+    def _learn_weights(self, event: Interaction, *, is_liked: bool) -> None:
+        at_ms, delays = event.occurred_at, self._delays
+        while self._rankings and self._rankings[0][0] <= at_ms:
+            due_ms, user_id, last_ms = heapq.heappop(self._rankings)
+            if last_ms == self._last_ms[user_id]:
+                self._feeds.put(user_id, self._ranked(user_id))
+                if delays.rerank_ms and due_ms + delays.rerank_ms - last_ms <= delays.inactive_ms:
+                    heapq.heappush(self._rankings, (due_ms + delays.rerank_ms, user_id, last_ms))
+        self.learn_choice_from(event, is_liked=is_liked)
+        if self._last_ms.get(event.user_id) != at_ms:
+            self._last_ms[event.user_id] = at_ms
+            heapq.heappush(self._rankings, (at_ms + delays.feed_ms, event.user_id, at_ms))
+
+    def _ranked(self, user_id: str) -> ServedFeed:
+        """Return the feed of a user by what has been learned so far."""
+        features, catalog = self.features(user_id), self.catalog
+        catalog.refresh_columns()
+        at_ms = max(catalog.watermark, features.watermark)
+        candidates = build_candidates(features, catalog, self.params.rank, at_ms=at_ms)
+        contexts = order_contexts(candidates.query)
+        orders = orderings(candidates, contexts, self.blender, catalog=catalog, params=self.params.rank, llm=None)
+        selection, _ = union(orders, len(candidates.items))
+        items = [catalog.items.names[index] for index in candidates.items[selection].tolist()]
+        choice_set = ChoiceSet.of(items, candidates.features.column(selection), contexts)
+        return ServedFeed(features.watermark, at_ms, ((0, ()),), choice_set)

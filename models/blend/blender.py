@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blend.fallback import Fallback
-from models.blend.feature_matrix import Column, FeatureMatrix, Mask
+from models.blend.feature_matrix import Column, FeatureMatrix
 
 Weights = NDArray[np.float64]
 Context = tuple[int, ...]
@@ -110,7 +110,6 @@ class Blender:
         chosen_index: int,
         context: Context,
         *,
-        among: Mask | None = None,
         outcome_weight: float = 1.0,
     ) -> None:
         """Learn from one outcome.
@@ -119,12 +118,11 @@ class Blender:
             features: (features, n) values of the candidates.
             chosen_index: Index of the chosen candidate.
             context: Class of each context.
-            among: (n,) mask of the eligible candidates; all by default.
             outcome_weight: Weight of the outcome, from 0 to 1; less than 1 for further outcomes of the same user.
         """
         rows = self._rows(context)
         scores = features.weighted_sum(self._latest[rows].sum(axis=0).astype(np.float32))
-        slope = gradient(features, chosen_index, scores, among=among)
+        slope = gradient(features, chosen_index, scores)
         self._scales += outcome_weight * (slope**2 - self._scales) / _SCALE_OUTCOMES
         squares: Weights = _SQUARES_KEPT * self._squares[rows] + outcome_weight * slope**2
         self._squares[rows] = squares
@@ -167,22 +165,19 @@ class Blender:
         return np.array([0, *(self._starts + context)], np.intp)
 
 
-def gradient(features: FeatureMatrix, chosen_index: int, scores: Column, *, among: Mask | None = None) -> Weights:
+def gradient(features: FeatureMatrix, chosen_index: int, scores: Column) -> Weights:
     """Return the (features,) gradient of an outcome's log-probability; zeros where it is not finite.
 
     Args:
         features: (features, n) values of the candidates.
         chosen_index: Index of the chosen candidate.
         scores: (n,) scores of the candidates, by the weights at which the gradient is taken.
-        among: (n,) mask of the eligible candidates; all by default.
 
     >>> from models.blend.feature_matrix import rows_of
     >>> matrix = FeatureMatrix([(rows_of(["near"], ["near"]), np.array([[1.0, 0.0]], np.float32))])
     >>> gradient(matrix, 0, np.zeros(2, np.float32)).tolist()  # of the choice: 1, expected: 0.5
     [0.5]
     """
-    if among is not None:
-        scores = np.where(among, scores, np.float32(-np.inf))
     chances = np.exp(scores - scores.max())
     expected = features.expectation(chances / chances.sum())
     slope: Weights = features.column(slice(chosen_index, chosen_index + 1))[:, 0].astype(np.float64) - expected

@@ -61,7 +61,7 @@ class FeatureMatrix:
         """Return the matrix of some items, as a copy."""
         return FeatureMatrix([(rows, block[:, indices]) for rows, block in self.blocks])
 
-    def ranks(self, chosen_index: int, *, list_length: int, among: Mask | None = None) -> NDArray[np.float64]:
+    def ranks(self, chosen_index: int, *, list_length: int) -> NDArray[np.float64]:
         """Return (features,) ranks of an item by each feature alone, from 1; tied items share their mean rank.
 
         The rank is infinite where the item is not listed, and where a feature has nothing to say for it, that is where
@@ -70,30 +70,24 @@ class FeatureMatrix:
         Args:
             chosen_index: Index of the item.
             list_length: Number of items in a list.
-            among: (items,) mask of the items that compete; all by default.
         """
         ranks = np.full(self.blocks[0][0].shape[1], np.inf)
         for rows, block in self.blocks:
             above = block > block[:, chosen_index, None]
-            if among is not None:
-                above &= among
             for row, feature in np.argwhere(rows).tolist():
                 if block[row, chosen_index] > 0 and np.count_nonzero(above[row]) < list_length:
-                    ranks[feature] = rank_of(block[row], chosen_index, among=among)
+                    ranks[feature] = rank_of(block[row], chosen_index)
         return ranks
 
 
-def rank_of(scores: Column, chosen_index: int, *, among: Mask | None = None) -> float:
+def rank_of(scores: Column, chosen_index: int) -> float:
     """Return the rank of an item by (items,) scores, from 1; tied items share their mean rank.
 
     Args:
         scores: Score of each item.
         chosen_index: Index of the item.
-        among: (items,) mask of the items that compete; all by default.
     """
     above, level = scores > scores[chosen_index], scores == scores[chosen_index]
-    if among is not None:
-        above, level = above & among, level & among
     return float(np.count_nonzero(above) + (np.count_nonzero(level) + 1) / 2)
 
 

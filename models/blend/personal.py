@@ -13,7 +13,7 @@ import numpy as np
 
 from models.blend.blender import Blender, Context, Weights, gradient
 from models.blend.fallback import LISTED
-from models.blend.feature_matrix import FeatureMatrix, Mask, rank_of
+from models.blend.feature_matrix import FeatureMatrix, rank_of
 
 _RATE = 0.015
 _KEPT = 0.98
@@ -69,7 +69,6 @@ class PersonalWeights:
         chosen_index: int,
         context: Context,
         *,
-        among: Mask | None = None,
         outcome_weight: float = 1.0,
     ) -> None:
         """Learn from one outcome.
@@ -79,7 +78,6 @@ class PersonalWeights:
             features: (features, n) values of the candidates.
             chosen_index: Index of the chosen candidate.
             context: Class of each context.
-            among: (n,) mask of the eligible candidates; all by default.
             outcome_weight: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in
                 full.
         """
@@ -87,20 +85,19 @@ class PersonalWeights:
         weights = self.blender.weights(context) + own
         scores = features.weighted_sum(weights.astype(np.float32))
         self.blender.fallback.judge(
-            features.ranks(chosen_index, list_length=LISTED, among=among),
-            rank_of(scores, chosen_index, among=among),
+            features.ranks(chosen_index, list_length=LISTED),
+            rank_of(scores, chosen_index),
             outcome_weight=outcome_weight,
         )
-        slope = gradient(features, chosen_index, scores, among=among)
-        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
-        self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
+        slope = gradient(features, chosen_index, scores)
+        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features)
+        self.blender.learn(features, chosen_index, context, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step
         self._changed_users[user_id] = None
 
 
-def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weights:
+def _bounded(step: Weights, features: FeatureMatrix) -> Weights:
     """Return a step, shortened where it would change a score difference by more than the bound."""
     shifts = features.weighted_sum(step.astype(np.float32))
-    shifts = shifts if among is None else shifts[among]
     change = float(shifts.max() - shifts.min())
     return step if change <= _MAX_CHANGE else step * (_MAX_CHANGE / change)

@@ -7,14 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from infra.redis.metrics.online_metrics_store import INTERVAL_MS
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
 from streams.agents.agent_context import AgentContext
+from streams.agents.outcomes import OutcomeRecorder
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
-from streams.core.ranking.online_evaluation import OnlineEvaluation
-from streams.core.ranking.pipeline import build_candidates, rank_candidates, stream_time_ms
+from streams.core.ranking.pipeline import RankedFeed, build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill.store_refill import RefillEntry, rewrite
@@ -52,6 +51,7 @@ class Ranker:
         llm_scores: LlmScoreCache,
         params: RankParams,
         *,
+        outcomes: OutcomeRecorder,
         fetched_item_timeout_s: float = 5.0,
     ) -> None:
         """Create the ranker.
@@ -61,11 +61,13 @@ class Ranker:
             store: The feed store.
             llm_scores: The newest LLM scores by user; empty without a language model.
             params: Length and rules of a feed.
+            outcomes: Is shown every feed.
             fetched_item_timeout_s: Longest time that an item fetched for a user may take from its topic to the catalog
                 snapshot, in seconds.
         """
         self._fetched_item_timeout_s = fetched_item_timeout_s
         self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
+        self._outcomes = outcomes
         self._queue: CoalescingQueue[Callable[[], None], str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
         """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
@@ -76,8 +78,6 @@ class Ranker:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
-        self.online_evaluation = OnlineEvaluation(interval_ms=INTERVAL_MS)
-        """Judges the feeds by the users' next actions."""
         self.removed_counts: Counter[str] = Counter()
         """Items of the catalog that were removed from rankings, by filter."""
 
@@ -114,12 +114,10 @@ class Ranker:
                 continue
             started_s = asyncio.get_running_loop().time()
             feeds = [(record, self._rank(record, features)) for record, features in work.values()]
-            await self._start_write(
-                [(record, feed) for record, feed in feeds if feed is not None], self._complete(work)
-            )
-            for (_, feed), (_, features) in zip(feeds, work.values(), strict=True):
-                if feed is not None:
-                    self.online_evaluation.add(feed, features)
+            ranked = [(record, one) for record, one in feeds if one is not None]
+            await self._start_write([(record, one.feed) for record, one in ranked], self._complete(work))
+            for _, one in ranked:
+                self._outcomes.show(one)
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
@@ -133,9 +131,9 @@ class Ranker:
         self._queue.clear()
         self._early.clear()
         self._until_s.clear()
-        self.online_evaluation.forget()
+        self._outcomes.forget()
 
-    def _rank(self, record: Record, features: Features) -> Feed | None:
+    def _rank(self, record: Record, features: Features) -> RankedFeed | None:
         try:
             return self._ranked(features)
         except Exception as error:
@@ -170,9 +168,11 @@ class Ranker:
         features = Features(
             user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
         )
-        return self._ranked(features)
+        ranked = self._ranked(features)
+        self._outcomes.show_newcomers(ranked)
+        return ranked.feed
 
-    def _ranked(self, features: Features) -> Feed:
+    def _ranked(self, features: Features) -> RankedFeed:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
         candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))

@@ -17,6 +17,7 @@ from infra.kafka.publisher import Publisher
 from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.agents.agent_context import AgentContext
+from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.item_stats import ItemSignal, to_records
@@ -58,6 +59,7 @@ class UserAgent:
         *,
         active_users: ActiveUsers,
         ranker: Ranker,
+        outcomes: OutcomeRecorder,
     ) -> None:
         """Create the agent.
 
@@ -67,8 +69,10 @@ class UserAgent:
             params: The parameters of the fold.
             active_users: Notes the changes of active users.
             ranker: Ranks the users by their features.
+            outcomes: Records the outcomes of feeds.
         """
-        self._context, self._params, self._active_users, self._ranker = context, params, active_users, ranker
+        self._context, self._params, self._active_users = context, params, active_users
+        self._ranker, self._outcomes = ranker, outcomes
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in INPUT_TOPICS
@@ -174,11 +178,13 @@ class UserAgent:
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or stated(event)
+        share = user_state.outcome_share(state, event.item_id or "", event.occurred_at)
         signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
         if signal is not None:
             if signal.limit:
                 self.limit_counts[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
+            self._outcomes.act(event, share=share)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
         trigger = user_state.fold_location(state, event, position, self._params)

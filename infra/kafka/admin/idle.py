@@ -15,6 +15,7 @@ from infra.redis import heartbeat
 from infra.redis.connection import StoreError
 from topics import Topic
 from topics.topic import (
+    CHOICES,
     CONTENT,
     FETCH_REQUESTS,
     GLOBAL_TABLES,
@@ -93,7 +94,7 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, FETCH_REQUESTS})
+    ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, CHOICES, FETCH_REQUESTS})
     offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
@@ -113,7 +114,8 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
             counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["global_tables"]))
     for beat in trainers:
         counts["rows to publish"] = counts.get("rows to publish", 0) + beat["waiting"]
-        counts["interactions to learn"] = _behind(INTERACTIONS, ends, _reached(INTERACTIONS, beat["positions"]))
+        for topic in (INTERACTIONS, CHOICES):
+            counts[f"{topic.short_name} to learn"] = _behind(topic, ends, _reached(topic, beat["positions"]))
     return {what: count for what, count in counts.items() if count}
 
 

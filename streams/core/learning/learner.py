@@ -1,10 +1,10 @@
 """Online learner, test then learn: the trainer feeds it every interaction, and the evaluation drives it.
 
 For each positive event, the candidates are built as for the user's feed at that time. `on_outcome` gets them first,
-then the blender learns which candidate was chosen; only then do the user, the item and the item-item links fold the
-event. Events of one user with the same time form one timestamp group. All of them are held against the state before the
-first event of the group. Those after the first are also held against the state by then, because the feed goes on within
-a group.
+then the blender learns which one was chosen among those that a feed would hold; only then do the user, the item and the
+item-item links fold the event. Events of one user with the same time form one timestamp group. All of them are held
+against the state before the first event of the group. Those after the first are also held against the state by then,
+because the feed goes on within a group.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
+from streams.core.learning.choices import learn_outcome
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.online_evaluation import VISIT_MS
-from streams.core.ranking.ordering import Candidates
+from streams.core.ranking.ordering import OWN_ITEMS, Candidates
 from streams.core.ranking.pipeline import build_candidates, new_blender
+from streams.core.ranking.served_feeds import VISIT_MS
 from streams.core.ranking.stages.features import weights_by_name
 from streams.core.user import user_state
 from streams.core.user.user_state import UserState
@@ -58,6 +59,11 @@ class LearnerParams:
     """Half-life of the item-item links, in days."""
     item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
+
+    @property
+    def feed_items(self) -> int:
+        """Return the largest number of items in the orders of a feed."""
+        return self.rank.max_recommendations + OWN_ITEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +144,8 @@ class Learner:
         if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
         is_liked = is_positive(weight_of(event.action, event.value, scale))
-        if learn_weights and is_liked:
-            self._weigh(event)
+        if learn_weights:
+            self._learn_weights(event, is_liked=is_liked)
         if self.catalog.labels(event.item_id) is None:
             self.catalog.apply_item(item or _unlisted(event.item_id, event.occurred_at))
         self._fold(event, position, item=item, is_liked=is_liked)
@@ -191,7 +197,9 @@ class Learner:
                 del self._groups[next(iter(self._groups))]
         return group
 
-    def _weigh(self, event: Interaction) -> None:
+    def _learn_weights(self, event: Interaction, *, is_liked: bool) -> None:
+        if not is_liked:
+            return
         candidates = self._candidates_when_viewed(event)
         if candidates is not None:
             group = self._groups.get(event.user_id)
@@ -249,12 +257,11 @@ class Learner:
         matches = np.flatnonzero((candidates.items == index) & candidates.is_admissible)
         if len(matches):
             self.on_outcome(candidates, int(matches[0]))
-            self.weights.learn(
-                event.user_id,
-                candidates.features,
+            learn_outcome(
+                self.weights,
+                candidates,
                 int(matches[0]),
-                candidates.query.context,
-                among=candidates.is_admissible,
+                feed_items=self.params.feed_items,
                 outcome_weight=self._share(event),
             )
 

@@ -234,7 +234,7 @@ class _Scoring:
         if len(totals) <= most:
             return np.arange(len(totals))
         is_in_pool = _mask(selection, len(totals))
-        is_in_pool[_best(totals, most)] = True
+        is_in_pool[highest(totals, most)] = True
         if self.llm is not None:
             is_in_pool |= np.isfinite(self.llm.column(self.candidates.items, self.catalog))
         return np.flatnonzero(is_in_pool)
@@ -317,7 +317,7 @@ def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: 
 def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
     """Return the indices of the best admissible items, best first, ties by id."""
     if len(scores) > most:
-        indices = _best(scores, most)
+        indices = highest(scores, most)
         indices = indices[candidates.is_admissible[indices]]
     else:
         indices = np.flatnonzero(candidates.is_admissible)
@@ -331,8 +331,8 @@ def _mask(indices: NDArray[np.intp], length: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _best(scores: Column, most: int) -> NDArray[np.intp]:
-    """Return the indices of the best scores, including all ties with the last of them.
+def highest(scores: Column, most: int) -> NDArray[np.intp]:
+    """Return the ascending indices of the best scores, including all ties with the last of them.
 
     A sample of the scores rules most others out, in a third of the time.
     """

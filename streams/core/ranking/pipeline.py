@@ -17,7 +17,7 @@ The same features and the same catalog snapshot therefore always give the same f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from msgspec import structs
@@ -28,6 +28,7 @@ from schemas.types import Features, Feed, FeedItems, FeedOrder
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
+from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.ordering import Candidates, Ordering, orderings
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
 from streams.core.ranking.stages.candidate_sources import candidate_items
@@ -51,6 +52,14 @@ SELECTION_STEPS = {
 _FEATURES_BY_GROUP = np.array(
     [[float(feature.group is group) for feature in FEATURES.values()] for group in GROUPS.values()]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RankedFeed:
+    """A feed, with the choice set of its items."""
+
+    feed: Feed
+    choice_set: ChoiceSet
 
 
 def new_blender() -> Blender:
@@ -125,11 +134,11 @@ def rank(
     at_ms = stream_time_ms(features, catalog)
     if among is None:
         candidates = build_candidates(features, catalog, params, at_ms=at_ms)
-        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
+        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm).feed
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
     whole = replace(params, max_recommendations=len(candidates.items))
-    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False)
-    return _with_unknown(feed, among)
+    ranked = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False)
+    return _with_unknown(ranked.feed, among)
 
 
 def rank_candidates(
@@ -141,8 +150,8 @@ def rank_candidates(
     now_ms: int,
     llm: LlmRatings | None = None,
     is_read_later: bool = True,
-) -> Feed:
-    """Return the feed of one user, from the user's candidates.
+) -> RankedFeed:
+    """Return the feed of one user, from the user's candidates, with its choice set.
 
     Args:
         candidates: The candidates.
@@ -156,10 +165,11 @@ def rank_candidates(
     query = candidates.query
     contexts = order_contexts(query) if is_read_later else [(0, query.context)]
     orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
-    selection, numbers = _union(orders, len(candidates.items))
+    selection, numbers = union(orders, len(candidates.items))
     weights = np.stack([one.weights for one in orders], axis=1)
-    items = candidates.items[selection]
-    contributions = _by_group(weights[:, numbers], candidates.features.column(selection))
+    items, columns = candidates.items[selection], candidates.features.column(selection)
+    choice_set = ChoiceSet.of([catalog.items.names[index] for index in items.tolist()], columns, contexts)
+    contributions = _by_group(weights[:, numbers], columns)
     groups: list[str] = []
     if len(items):
         baseline = _by_group(weights, candidates.mean_features()[:, None])[:, numbers]
@@ -184,10 +194,12 @@ def rank_candidates(
     combined_scores = _combined_scores(orders, selection, numbers)
     if llm is not None and combined_scores is not None:
         feed = blended(feed, combined_scores, np.arange(len(selection)), llm.scores)
-    return feed if len(orders) == 1 else _with_later_orders(feed, orders[1:], selection, count=count)
+    if len(orders) > 1:
+        feed = _with_later_orders(feed, orders[1:], selection, count=count)
+    return RankedFeed(feed, choice_set)
 
 
-def _union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the candidates of all orders, and the number of the first order that holds each, in ascending order.
 
     Args:
@@ -206,7 +218,7 @@ def _union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], ND
 def _combined_scores(
     orders: Sequence[Ordering], selection: NDArray[np.intp], numbers: NDArray[np.intp]
 ) -> CombinedScores | None:
-    """Return the combined scores of the candidates of `_union`; None without any."""
+    """Return the combined scores of the candidates of `union`; None without any."""
     terms = [
         one.combined_scores.subset(np.flatnonzero(np.isin(one.selection, selection[numbers == number])))
         for number, one in enumerate(orders)

@@ -39,6 +39,7 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings
 from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
 from streams.agents.agent_context import AgentContext
+from streams.agents.outcomes import OutcomeRecorder
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
@@ -77,8 +78,11 @@ class _FeedAgents:
         user_settings = user_params(settings)
         self.active_users = ActiveUsers(user_settings.triggers)
         self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
-        self.ranker = rank.Ranker(context, feeds, llm_scores, params)
-        self.user = user.UserAgent(context, users, user_settings, active_users=self.active_users, ranker=self.ranker)
+        outcomes = OutcomeRecorder(context.publisher, rating_scale=user_settings.rating_scale, now_ms=context.now_ms)
+        self.ranker = rank.Ranker(context, feeds, llm_scores, params, outcomes=outcomes)
+        self.user = user.UserAgent(
+            context, users, user_settings, active_users=self.active_users, ranker=self.ranker, outcomes=outcomes
+        )
         self.signal = signal.SignalAgent(context, items, signal_params(settings))
         retrieve_agent = retrieve.RetrieveAgent(
             context, self.user.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
@@ -93,7 +97,7 @@ class _FeedAgents:
         register_agent(app, signal.INPUT_TOPICS, self.signal)
         combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
         register_agent(app, combine.INPUT_TOPICS, combine_agent)
-        self.online_metrics = OnlineMetricsWriter(self.ranker.online_evaluation, RedisOnlineMetricsStore(redis))
+        self.online_metrics = OnlineMetricsWriter(outcomes.evaluation, RedisOnlineMetricsStore(redis))
         self.trigger_publisher = ScheduledTriggerPublisher(
             self.active_users,
             self.user.stored,

@@ -24,6 +24,7 @@ from models.blend.fallback import LISTED, gain
 from models.blend.feature_matrix import rank_of
 from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
+from streams.core.learning.choices import learn_outcome
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.ordering import Candidates, score
@@ -219,13 +220,7 @@ class CandidateFit:
             if is_unseen:
                 self.unseen_ranks.add(own, incumbent)
         if is_unseen and self._serving is not None:
-            self._incumbent.learn(
-                candidates.query.features.user_id,
-                candidates.features,
-                clicked_index,
-                candidates.query.context,
-                among=candidates.is_admissible,
-            )
+            learn_outcome(self._incumbent, candidates, clicked_index, feed_items=self.learner.params.feed_items)
 
 
 def learn_event(

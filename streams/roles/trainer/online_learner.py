@@ -10,8 +10,9 @@ import msgspec
 
 from infra.redis.stores.model_status import SERVING, Version
 from models.neighbours.cooccurrence import NEXT, TOGETHER
-from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
+from schemas.types import Choice, Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
 from streams.core.byte_budget import strongest
+from streams.core.learning.choices import learn_choice
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.stages.features import weights_by_name
@@ -38,7 +39,7 @@ class ProfileForgotten:
     at_ms: int
 
 
-Message = Interaction | Item | Profile | ItemDeleted | ProfileForgotten
+Message = Interaction | Choice | Item | Profile | ItemDeleted | ProfileForgotten
 
 
 class OnlineLearner:
@@ -77,15 +78,14 @@ class OnlineLearner:
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def apply(self, message: Message, position: Position, *, learn_weights: bool) -> None:
+    def apply(self, message: Message, position: Position) -> None:
         """Apply a message of a topic.
 
         Args:
             message: The message.
             position: Its position in the topic.
-            learn_weights: Whether the blender learns from it, too.
         """
-        apply_message(self.learner, message, position, learn_weights=learn_weights)
+        apply_message(self.learner, message, position)
         self.outcomes = self._now
 
     def promote(self, learner: Learner, version: Version) -> None:
@@ -164,18 +164,19 @@ class OnlineLearner:
         )
 
 
-def apply_message(learner: Learner, message: Message, position: Position, *, learn_weights: bool) -> None:
-    """Apply a message of a topic to a learner.
+def apply_message(learner: Learner, message: Message, position: Position) -> None:
+    """Apply a message of a topic to a learner. Feature weights are learned from choices alone.
 
     Args:
         learner: The learner to update.
         message: The message.
         position: Its position in the topic.
-        learn_weights: Whether the blender learns from it, too.
     """
     match message:
         case Interaction():
-            learn_event(learner, message, position, learn_weights=learn_weights)
+            learn_event(learner, message, position, learn_weights=False)
+        case Choice():
+            learn_choice(learner.weights, message)
         case Item():
             learner.catalog.apply_item(message)
         case Profile():

@@ -38,8 +38,6 @@ from streams.runtime.topic_history import TopicHistory
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
 
 _ROWS_AT_A_TIME = 20
-_WEIGHED_AFTER = 1_000
-"""Number of events during a fit up to which its blender learns from them, too."""
 _OWN = 100
 _RETRY_MS = 60_000
 _LOG = logging.getLogger(__name__)
@@ -236,14 +234,13 @@ class RetrainScheduler:
 
     async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
         """Apply the messages that arrived during the fit; none is left, and none arrives before the next await."""
-        weigh = len(self._pending_messages or ()) <= _WEIGHED_AFTER
         number = 0
         while self._pending_messages:
             waiting, self._pending_messages = self._pending_messages, []
             for message, position in waiting:
                 if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
                     try:
-                        apply_message(learner, message, position, learn_weights=weigh)
+                        apply_message(learner, message, position)
                     except Exception:
                         _LOG.exception("the fit skips the %s at %s", type(message).__name__, position)
                 number += 1

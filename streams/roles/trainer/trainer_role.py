@@ -1,11 +1,11 @@
-"""Trainer role: interactions, items, profiles → item neighbors, item weights, model versions. It learns global state.
+"""Trainer role: interactions, choices, items, profiles → item neighbors, item weights, model versions.
 
-A batch consumer without a table. It reads its topics from their beginning at every start, so its memory is a function
-of the topics alone: it commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the
-same rows.
+It learns what all users share. It is a batch consumer without a table, which reads its topics from their beginning at
+every start. So its memory is a function of the topics alone: it commits nothing, loses nothing and counts nothing
+twice, and a second trainer would publish the same rows.
 
-    from the beginning   links only, at full speed; blender and item weights are those of the version in service
-    live                 mini-batches; changed rows and weights are published periodically
+    from the beginning   interactions: links; feature weights and item weights are those of the version in service
+    live                 interactions: links; choices: feature weights; what changed is published periodically
     full fits            between the mini-batches: streams.roles.trainer.retraining
 """
 
@@ -39,6 +39,7 @@ from streams.runtime.dead_letter_queue import Message, Record
 from streams.runtime.role import Role, open_role
 from streams.runtime.topic_history import merged
 from topics.topic import (
+    CHOICES,
     INTERACTIONS,
     ITEM_NEIGHBORS,
     ITEM_WEIGHTS,
@@ -49,16 +50,14 @@ from topics.topic import (
     USER_WEIGHTS,
 )
 
-_FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
-_TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
+_FOLLOWED = (INTERACTIONS, CHOICES, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
+_TOPICS = {topic.record: topic for topic in (INTERACTIONS, CHOICES, ITEMS, PROFILES)}
 """Topics by record type, for dead letters."""
 _PUBLISH_EVERY_S = 1.0
 _LINKS, _LINKS_IDLE = 20_000, 400_000
 """Links published per second under load, and when idle: one costs the trainer 0.4 µs and every worker 0.9 µs."""
 _USERS = 2_000
 """Users whose personal weights are published per second."""
-_KEEPING_UP = 1_000
-"""Lag in interactions up to which the blender learns too, at about 1 ms per interaction."""
 _MAX_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
@@ -87,17 +86,21 @@ class Trainer:
         await self._follow(await self._start())
 
     async def _start(self) -> dict[TopicPartition, int]:
-        """Learn the history of the topics, and return the offsets to continue from."""
-        offsets: dict[TopicPartition, int] = {}
+        """Learn the history of the topics, and return the offsets to continue from.
+
+        Choices before the start are in the weights in service.
+        """
+        async with self._role.history(CHOICES) as history:
+            offsets = dict(history.ends)
         for topic in (ITEMS, PROFILES):
             async with self._role.history(topic) as history:
                 for position, value in (await history.newest()).values():
-                    self._learn(value, position, learn_weights=False)
+                    self._learn(value, position)
                 offsets |= history.ends
         async with self._role.history(INTERACTIONS) as history:
             number = 0
             async for position, event in history.merged():
-                self._learn(event, position, learn_weights=False)
+                self._learn(event, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -128,8 +131,7 @@ class Trainer:
             try:
                 while True:
                     batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
-                    backlog = await _backlog(consumer, partitions_of(INTERACTIONS))
-                    await self._apply_fetched(batches, learn_weights=backlog <= _KEEPING_UP)
+                    await self._apply_fetched(batches)
                     self._has_new_records |= bool(batches)
                     await self._publish(idle=not batches)
                     for tp in partitions:
@@ -147,14 +149,14 @@ class Trainer:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _apply_fetched(self, batches: dict[TopicPartition, list[Any]], *, learn_weights: bool) -> None:
+    async def _apply_fetched(self, batches: dict[TopicPartition, list[Any]]) -> None:
         """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in batches.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
                     if (deletion := _deleted(record)) is not None:
-                        self._apply(deletion, Position.of(record), learn_weights=False)
+                        self._apply(deletion, Position.of(record))
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
@@ -165,20 +167,20 @@ class Trainer:
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
                         await self._restore_serving(value)
                 else:
-                    self._apply(value, Position.of(record), learn_weights=False)
+                    self._apply(value, Position.of(record))
         for number, (position, event) in enumerate(merged(events.values()), 1):
-            self._apply(event, position, learn_weights=learn_weights)
+            self._apply(event, position)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _apply(self, value: Any, position: Position, *, learn_weights: bool) -> None:
-        self._learn(value, position, learn_weights=learn_weights)
+    def _apply(self, value: Any, position: Position) -> None:
+        self._learn(value, position)
         self.scheduler.buffer(value, position)
 
-    def _learn(self, value: Any, position: Position, *, learn_weights: bool) -> None:
+    def _learn(self, value: Any, position: Position) -> None:
         """Learn a record; a failing record becomes a dead letter, or else no restart would get past it."""
         try:
-            self.live.apply(value, position, learn_weights=learn_weights)
+            self.live.apply(value, position)
         except Exception as error:
             topic = _TOPICS.get(type(value))
             if topic is None:
@@ -244,11 +246,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with open_role("trainer", settings) as role:
         trainer = Trainer(role, RedisModelStatusStore(role.redis))
         await role.run(stop, trainer.run(), trainer.write_status(), describe=trainer.describe)
-
-
-async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:
-    """Return the number of records that wait in the broker, as of the last fetches."""
-    return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
 
 
 def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import uuid
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from api.app import create_app
 from api.context import Clients
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from evaluation.contestants.contestant import EvalContext
-from evaluation.contestants.served_blend import ServedBlend
+from evaluation.contestants.served_blend import PacedLearner, ServedBlend
 from evaluation.protocols.as_served import ServingDelays
 from evaluation.protocols.ranking import K
 from evaluation.protocols.replay import replay
@@ -26,10 +27,12 @@ from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.settings import Settings
 from loaders import Dataset
-from schemas.types import Feed, Interaction, Item
+from schemas.types import Choice, Feed, Interaction, Item
+from streams.core.learning.choices import learn_choice
+from streams.core.learning.learner import LearnerParams
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
-from topics.topic import INTERACTIONS, ITEMS, PARTITIONS
+from topics.topic import CHOICES, INTERACTIONS, ITEMS, PARTITIONS
 
 CROWD = 6
 HOURS = (0.5, 2.0, 30.0, 0.5, 2.0, 60.0)
@@ -135,7 +138,9 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
                 await until(partial(is_ranked, own.user_id, 0, own.occurred_at), what="the reader's feed")
                 trainer.send_signal(signal.SIGCONT)
                 await pipeline.settle()  # rankings of absent readers are made by what was learned from it
-    lists = lists_of(events, items)
+        choices = {choice.event_id: choice for choice in await pipeline.read(CHOICES)}
+    assert len(choices) > len(events) // 2, "most clicks are choices from a feed"
+    lists = lists_of(events, items, choices)
     unlike = {
         event_id: (names[: K + 2], lists[event_id]) for event_id, names in read.items() if lists[event_id] != names[:K]
     }
@@ -145,9 +150,32 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
     assert later, "some lists are in a later order than the first of the feed"
 
 
-def lists_of(events: list[Interaction], items: list[Item]) -> dict[str, list[str]]:
+class SameChoices(PacedLearner):
+    """A learner from the choices that the pipeline has recorded: it folds events in batches, which no replay knows."""
+
+    def __init__(self, params: LearnerParams, choices: Mapping[str, Choice]) -> None:
+        super().__init__(params, DELAYS)
+        self._choices = choices
+
+    def learn_choice_from(self, event: Interaction, *, is_liked: bool) -> None:
+        choice = self._choices.get(event.event_id)
+        if choice is not None:
+            learn_choice(self.weights, choice)
+
+
+class SameServedBlend(ServedBlend):
+    def __init__(self, context: EvalContext, choices: Mapping[str, Choice]) -> None:
+        self._choices = choices
+        super().__init__(context)
+
+    def _new_learner(self, params: LearnerParams) -> PacedLearner:
+        return SameChoices(params, self._choices)
+
+
+def lists_of(events: list[Interaction], items: list[Item], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
     """Return the first items that the protocol ranks each event by."""
-    blend = ServedBlend(EvalContext(catalogue=items, seed=0, delays=DELAYS))
+    numbered = {str(n): choices[one.event_id] for n, one in enumerate(events, 1) if one.event_id in choices}
+    blend = SameServedBlend(EvalContext(catalogue=items, seed=0, delays=DELAYS), numbered)
     for item in items:
         blend.learner.catalog.apply_item(item)
     stream = of_dataset(Dataset(name="a day", items=items, profiles=[], interactions=events), repeats=False)

@@ -9,7 +9,7 @@ from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.address import Addresses
 from infra.redis.metrics.online_metrics_store import OnlineMetrics, RedisOnlineMetricsStore
-from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from schemas.types import Feed, Impression, Interaction, ShownItem
 from tests.build import an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
@@ -43,7 +43,9 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(ITEM_COUNT)])
         await pipeline.settle()
         store = RedisOnlineMetricsStore(pipeline.redis)
-        feed = await act(pipeline, "i0")
+        [default_feed] = await RedisFeedStore(pipeline.redis).read([DEFAULT_FEED])
+        assert default_feed is not None
+        feed = await act(pipeline, default_feed.items[0])  # a hit at rank 1, of a newcomer
         feed = await act(pipeline, feed.items[1])  # a hit at rank 2
         shown_items = [ShownItem(item_id=item, position=n) for n, item in enumerate(feed.items[:4])]
         impression = Impression(event_id="shown", user_id="ann", items=shown_items, occurred_at=clock.now_ms())
@@ -60,9 +62,9 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
 
         async def is_complete() -> OnlineMetrics | None:
             metrics = await store.read(HOUR_MS)
-            return metrics if metrics.outcomes >= 3 and metrics.clicks else None
+            return metrics if metrics.outcomes >= 4 and metrics.clicks else None
 
-        metrics = await until(is_complete, what="three outcomes and a click")
-        assert (metrics.outcomes, metrics.clicks, metrics.click_through_rate) == (3, 1, 0.25)
-        assert metrics.hit_rate == round(2 / 3, 4)
+        metrics = await until(is_complete, what="four outcomes and a click")
+        assert (metrics.outcomes, metrics.clicks, metrics.click_through_rate) == (4, 1, 0.25)
+        assert metrics.hit_rate == 0.75
         assert 10 <= metrics.items <= ITEM_COUNT

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 
 from api.app import create_app
@@ -33,9 +34,9 @@ from streams.core.ranking.stages.features import PRIOR
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import REFUSED_MODEL
 from streams.roles.trainer.online_learner import OnlineLearner
-from tests.build import T0_MS, an_interaction, an_item
+from tests.build import T0_MS, a_choice, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
-from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS
+from topics.topic import CHOICES, INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS
 
 USERS, ITEM_COUNT, EVENTS = 60, 40, 900
 ON_DEMAND = {"MODEL_FIT_INTERVAL_S": "0", "MODEL_FULL_FIT_INTERVAL_S": "0"}
@@ -142,7 +143,8 @@ def clairvoyant() -> ModelVersion:
         learner.learn(event, Position(0, number, number + 1))
     blender = Blender(PRIOR, CLASSES, rate=1.0)
     for look, choice in 30 * outcomes[-180:]:
-        blender.learn(look.features, choice, look.query.context, among=look.is_admissible)
+        shown = np.flatnonzero(look.is_admissible)
+        blender.learn(look.features.subset(shown), int(shown.searchsorted(choice)), look.query.context)
     learner.weights = PersonalWeights(blender)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
@@ -205,10 +207,9 @@ async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline)
     async def follows() -> bool:
         return any(beat["role"] == "trainer" and beat["positions"] for beat in await pipeline.roles())
 
-    async def clicked(user_id: str, item_id: str, at_ms: int, version: str) -> ModelVersion:
-        """Return the weights that are told after one more outcome."""
-        click = an_interaction(event_id=str(uuid.uuid4()), user_id=user_id, item_id=item_id, occurred_at=at_ms)
-        await pipeline.publish(INTERACTIONS, [click])
+    async def chosen(user_id: str, version: str) -> ModelVersion:
+        """Return the weights that are published after one more choice."""
+        await pipeline.publish(CHOICES, [a_choice(user_id=user_id)])
 
         async def told() -> bool:
             return (await in_service(pipeline)).version == version
@@ -218,11 +219,11 @@ async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline)
 
     trainer = await pipeline.start("trainer", **at_once)
     fit = await pipeline.fit()
-    before = await clicked("u1", "i2", T0_MS + 10**9, f"{fit.version}+1")
+    before = await chosen("u1", f"{fit.version}+1")
     await pipeline.kill(trainer)
     await pipeline.start("trainer", **at_once)
     await until(follows, what="another trainer")
-    after = await clicked("u3", "i4", T0_MS + 2 * 10**9, f"{fit.version}+2")
+    after = await chosen("u3", f"{fit.version}+2")
     changes = sum(one != other for one, other in zip(before.weights, after.weights, strict=True))
     assert 0 < changes <= 4 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
     assert max(abs(one - other) for one, other in zip(before.weights, after.weights, strict=True)) <= 0.1 + 1e-9

@@ -1,6 +1,7 @@
 """The blend without some of its parts, and its parts alone."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from evaluation.contestants import contestant
 from evaluation.contestants.blend import BlendCandidate
 from evaluation.contestants.contestant import EvalContext, UnknownModelError
 from models.base import ModelEvent, ModelQuery
+from models.blend.personal import PersonalWeights
+from streams.core.learning.choices import learn_outcome
 from streams.core.ranking.ordering import Candidates
 from streams.core.ranking.pipeline import new_blender
 from streams.core.ranking.stages.features import FEATURES
@@ -36,18 +39,19 @@ def the_blend(name: str) -> BlendCandidate:
 def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_out: set[str]) -> None:
     model = the_blend(name)
     out = np.array([part in left_out for part in FEATURES])
-    without = new_blender()
+    without = PersonalWeights(new_blender())
 
     def learn(candidates: Candidates, number: int) -> None:
         parts = np.where(out[:, None], np.float32(0), candidates.features.column(slice(None)))
-        without.learn(whole(parts), number, candidates.query.context, among=candidates.is_admissible)
+        rest = replace(candidates, features=whole(parts))
+        learn_outcome(without, rest, number, feed_items=model.learner.params.feed_items)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)
     blender = model.learner.blender
     assert not blender.weights((3, 2, 1, 0))[out].any()
-    assert blender.table[:, ~out] == pytest.approx(without.table[:, ~out], abs=1e-3)
-    assert without.outcomes > 0
+    assert blender.table[:, ~out] == pytest.approx(without.blender.table[:, ~out], abs=1e-3)
+    assert without.blender.outcomes > 0
 
 
 def test_every_part_that_speaks_is_left_out_once() -> None:

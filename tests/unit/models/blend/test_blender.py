@@ -95,15 +95,6 @@ def test_a_tenth_of_a_share_moves_the_shared_weights_by_a_tenth_at_most() -> Non
     assert 0.0 < moved(tenth, before) <= 0.1 * moved(whole_share, before)
 
 
-def test_what_could_not_be_chosen_teaches_nothing() -> None:
-    parts = np.zeros((4, 3), np.float32)
-    parts[1, 2] = 100.0
-    blender = a_blender()
-    before = blender.weights(CONTEXT).copy()
-    blender.learn(whole(parts), 0, CONTEXT, among=np.array([True, True, False]))
-    np.testing.assert_array_equal(blender.weights(CONTEXT), before)
-
-
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_parts_that_are_no_numbers_teach_nothing(wrong: float) -> None:
     parts = consistent(np.random.default_rng(0))

@@ -37,4 +37,3 @@ def test_items_are_ranked_by_each_feature_alone() -> None:
         "tied items share a rank, and 0 claims none"
     )
     assert parts.ranks(0, list_length=3).tolist() == [3.0, np.inf, np.inf, np.inf], "three items come before"
-    assert parts.ranks(1, list_length=4, among=np.array([True, True, False, True])).tolist() == [2.0, 2.0, np.inf, 1.0]

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from schemas import limit, record_limit, text
 from schemas.codec import Codec, DecodeError
 from schemas.types import (
+    Choice,
     Content,
     Feed,
     FoundItem,
@@ -55,6 +56,7 @@ from streams.core.user.user_state import UserState
 from streams.roles.trainer.online_learner import apply_message
 from tests.build import (
     T0_MS,
+    a_choice,
     a_content,
     a_ping,
     a_profile,
@@ -90,6 +92,7 @@ USUAL: tuple[Callable[[], Any], ...] = (
     lambda: stats(segments={"s": 0.0}, horizons=[0.0] * 3, cohorts=[0.0] * item_stats.COHORTS, rating_count=2),
     lambda: llm_scores({"a": 0.5, "b": 0.9}),
     lambda: UserWeights(user_id="u1", weights={"popular": 0.1}, watermark=T0_MS),
+    a_choice,
     lambda: ItemNeighbors(item_id="a", neighbors=["b"], scores=[1.0], follows=[1.0], mass=2.0, watermark=T0_MS),
     lambda: ItemWeights(item_id="a", model_version="v", others=["b"], weights=[0.5]),
     lambda: ModelVersion(
@@ -147,7 +150,7 @@ class World:
         match record:
             case Item():
                 self.view.apply_item(record)
-                apply_message(self.learner, record, at, learn_weights=True)
+                apply_message(self.learner, record, at)
             case ItemStats():
                 self.view.apply_stats(record)
             case ItemNeighbors():
@@ -181,20 +184,22 @@ class World:
             case Interaction():
                 subject = self.view.labels(record.item_id) or ItemLabels("", (), "")
                 one = user_state.fold(state, record, at, subject=subject, params=PARAMS.user)
-                apply_message(self.learner, record, at, learn_weights=True)
+                apply_message(self.learner, record, at)
                 if one is not None:
                     yield from item_stats.to_records([one])
             case Location():
                 user_state.fold_location(state, record, at, PARAMS.user)
             case Profile():
                 user_state.fold_profile(state, record, at)
-                apply_message(self.learner, record, at, learn_weights=True)
+                apply_message(self.learner, record, at)
             case Trigger():
                 user_state.fold_trigger(state, record, at, PARAMS.user)
             case Content():
                 user_state.fold_content(state, record, at)
             case UserWeights():
                 user_state.fold_weights(state, record, at)
+            case Choice():
+                apply_message(self.learner, record, at)
 
     def feeds(self) -> Iterator[Feed]:
         """Rank for everybody."""

@@ -22,6 +22,7 @@ from models.blend.blender import Blender
 from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
 from streams.agents.agent_context import AgentContext
 from streams.agents.combine import CombineAgent
+from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker, Work
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
@@ -172,15 +173,15 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     trainer = Trainer(role, NoBoards())
     apply = trainer.live.apply
 
-    def take(item: Any, position: Position, *, learn_weights: bool) -> None:
+    def take(item: Any, position: Position) -> None:
         if getattr(item, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        apply(item, position, learn_weights=learn_weights)
+        apply(item, position)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
     for number, item in enumerate([*events, an_item("cursed"), an_item("c")]):
-        trainer._learn(item, Position(3, number, T0_MS + number), learn_weights=False)
+        trainer._learn(item, Position(3, number, T0_MS + number))
     assert trainer.live.learner.events == 2
     await world.publisher.flush()
     new_letters: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
@@ -192,6 +193,10 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     assert Codecs().codec(Interaction).decode(event.value) == events[1]
     assert world.dead_letters.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
     await world.publisher.close()
+
+
+def recorder(world: World) -> OutcomeRecorder:
+    return OutcomeRecorder(world.publisher, rating_scale=5.0, now_ms=lambda: T0_MS)
 
 
 class Picky(MemoryFeedStore):
@@ -209,7 +214,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.apply_item(an_item("muted"))
     view.refresh()
     world, store = World(view), Picky()
-    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
+    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS, outcomes=recorder(world))
     users, release = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
@@ -235,7 +240,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
 async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
     scores = LlmScoreCache(LLM_BLEND_PARAMS)
-    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, fetched_item_timeout_s=0.05)
+    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, outcomes=recorder(world), fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     release = [asyncio.Event(), asyncio.Event()]

@@ -36,7 +36,7 @@ def a_blender(**near_by_gap: float) -> Blender:
 def ranked(blender: Blender, user_features: Features | None = None, **options: Any) -> Feed:
     user_features = user_features or a_fan_of("i0")
     candidates = build_candidates(user_features, VIEW, PARAMS, at_ms=user_features.watermark)
-    return rank_candidates(candidates, VIEW, blender, PARAMS, now_ms=T0_MS, **options)
+    return rank_candidates(candidates, VIEW, blender, PARAMS, now_ms=T0_MS, **options).feed
 
 
 def items_of(feed: Feed, number: int) -> list[str]:
@@ -66,7 +66,8 @@ def test_a_later_order_is_what_a_ranking_at_that_time_would_begin_with() -> None
     feed = ranked(blender)
     person = a_fan_of("i0")
     late = build_candidates(person, VIEW, PARAMS, at_ms=person.watermark + MINUTE_MS)
-    assert rank_candidates(late, VIEW, blender, PARAMS, now_ms=T0_MS).items[:OWN_ITEMS] == items_of(feed, 0)[:OWN_ITEMS]
+    later = rank_candidates(late, VIEW, blender, PARAMS, now_ms=T0_MS).feed
+    assert later.items[:OWN_ITEMS] == items_of(feed, 0)[:OWN_ITEMS]
 
 
 def test_what_only_later_orders_hold_is_bounded_and_described() -> None:
@@ -101,7 +102,7 @@ def test_a_ranking_of_an_absent_user_begins_with_the_order_of_that_time() -> Non
     blender, person = a_blender(gap4=-9.0, gap6=-9.0, gap7=3.0), a_fan_of("i0")
     for away_ms, later in ((0, [MINUTE_MS, 2 * DAY_MS]), (DAY_MS, [2 * DAY_MS]), (3 * DAY_MS, [])):
         candidates = build_candidates(person, VIEW, PARAMS, at_ms=person.watermark + away_ms)
-        feed = rank_candidates(candidates, VIEW, blender, PARAMS, now_ms=T0_MS)
+        feed = rank_candidates(candidates, VIEW, blender, PARAMS, now_ms=T0_MS).feed
         assert [order.from_ms for order in feed.orders] == later
 
 
@@ -119,7 +120,7 @@ def test_a_short_catalogue_is_in_every_order_as_a_whole() -> None:
     view.apply_item(an_item("i21", category="music"))
     view.refresh()
     candidates = build_candidates(person, view, PARAMS, at_ms=person.watermark)
-    feed = rank_candidates(candidates, view, blender, PARAMS, now_ms=T0_MS)
+    feed = rank_candidates(candidates, view, blender, PARAMS, now_ms=T0_MS).feed
     assert feed.others is None
     assert len(feed.items) < PARAMS.max_recommendations
     for order in feed.orders:

@@ -54,7 +54,8 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     for candidates, choice in 300 * last[-180:]:
-        clairvoyant.learn(candidates.features, choice, candidates.query.context, among=candidates.is_admissible)
+        shown = np.flatnonzero(candidates.is_admissible)
+        clairvoyant.learn(candidates.features.subset(shown), int(shown.searchsorted(choice)), candidates.query.context)
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
     refusal = fit.verdict(tolerance=0.02)
     assert refusal.status == REFUSED

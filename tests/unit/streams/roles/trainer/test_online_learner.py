@@ -5,7 +5,7 @@ from streams.core.position import Position
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.model_version import record, version_of
 from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner
-from tests.build import T0_MS, a_version, an_interaction, an_item
+from tests.build import T0_MS, a_choice, a_version, an_interaction, an_item
 from tests.unit.streams.builder import PARAMS, World
 
 
@@ -16,7 +16,7 @@ def a_live() -> OnlineLearner:
 def test_live_rows_keep_within_their_links() -> None:
     live = a_live()
     for number in range(20):
-        live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1), learn_weights=False)
+        live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1))
     first = list(live.rows(40))
     assert sum(len(row.neighbors) for row in first) <= 40
     assert live.unpublished_rows == 20 - len(first)
@@ -29,11 +29,11 @@ def test_online_weights_are_published_once_changed_and_named_after_their_base(wo
     items, events = world
     live = a_live()
     for item in items.values():
-        live.apply(item, Position(0, 0, 1), learn_weights=False)
+        live.apply(item, Position(0, 0, 1))
     live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
     assert not live.has_unpublished
-    for number, event in enumerate(events[:30]):
-        live.apply(event, Position(0, number, number + 1), learn_weights=True)
+    for event in events[:30]:
+        live.apply(a_choice(item_id=str(event.item_id)), Position(0, 0, 1))
     assert live.has_unpublished
     weights = live.weights(T0_MS)
     assert weights.version == f"v1+{live.outcomes}"
@@ -63,6 +63,6 @@ def test_categories_that_repeat_are_published_once_changed_and_taken_over_after_
 
 def test_an_item_that_is_gone_is_ranked_no_more() -> None:
     live = a_live()
-    live.apply(an_item("i1"), Position(0, 0, 1), learn_weights=False)
-    live.apply(ItemDeleted("i1"), Position(0, 1, 2), learn_weights=False)
+    live.apply(an_item("i1"), Position(0, 0, 1))
+    live.apply(ItemDeleted("i1"), Position(0, 1, 2))
     assert not live.learner.catalog.is_listed.any()
