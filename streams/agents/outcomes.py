@@ -35,14 +35,14 @@ class OutcomeRecorder:
         self.evaluation = OnlineEvaluation(interval_ms=INTERVAL_MS)
         """Figures of the feeds and their outcomes."""
 
-    def show(self, ranked: RankedFeed) -> None:
+    def show(self, ranked_feed: RankedFeed) -> None:
         """Take a user's new feed."""
-        self.evaluation.show(ranked.feed)
-        self._feeds.put(ranked.feed.user_id, ServedFeed.of(ranked.feed, ranked.choice_set))
+        self.evaluation.show(ranked_feed.feed)
+        self._feeds.put(ranked_feed.feed.user_id, ServedFeed.of(ranked_feed.feed, ranked_feed.choice_set))
 
-    def show_newcomers(self, ranked: RankedFeed) -> None:
+    def show_newcomers(self, ranked_feed: RankedFeed) -> None:
         """Take the default feed."""
-        self._feeds.put_default(ServedFeed.of(ranked.feed, ranked.choice_set))
+        self._feeds.put_default(ServedFeed.of(ranked_feed.feed, ranked_feed.choice_set))
 
     def act(self, event: Interaction, *, share: float) -> None:
         """Record an action on an item that has just been folded.

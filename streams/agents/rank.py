@@ -114,9 +114,9 @@ class Ranker:
                 continue
             started_s = asyncio.get_running_loop().time()
             feeds = [(record, self._rank(record, features)) for record, features in work.values()]
-            ranked = [(record, one) for record, one in feeds if one is not None]
-            await self._start_write([(record, one.feed) for record, one in ranked], self._complete(work))
-            for _, one in ranked:
+            ranked_feeds = [(record, one) for record, one in feeds if one is not None]
+            await self._start_write([(record, one.feed) for record, one in ranked_feeds], self._complete(work))
+            for _, one in ranked_feeds:
                 self._outcomes.show(one)
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
@@ -168,9 +168,9 @@ class Ranker:
         features = Features(
             user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
         )
-        ranked = self._ranked(features)
-        self._outcomes.show_newcomers(ranked)
-        return ranked.feed
+        ranked_feed = self._ranked(features)
+        self._outcomes.show_newcomers(ranked_feed)
+        return ranked_feed.feed
 
     def _ranked(self, features: Features) -> RankedFeed:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()

@@ -55,11 +55,11 @@ def learn_choice(weights: PersonalWeights, choice: Choice) -> None:
         weights: The weights.
         choice: The choice; ranking features that this release does not have are passed over.
     """
-    known = [(row, _NUMBERS[name]) for row, name in enumerate(choice.features) if name in _NUMBERS]
+    rows_here = [(row, _NUMBERS[name]) for row, name in enumerate(choice.features) if name in _NUMBERS]
     values = np.frombuffer(choice.values, _VALUE).reshape(len(choice.features), len(choice.items))
-    rows = np.zeros((len(known), len(FEATURES)), np.float32)
-    rows[np.arange(len(known)), [number for _, number in known]] = 1.0
-    block = values[[row for row, _ in known]].astype(np.float32)
+    rows = np.zeros((len(rows_here), len(FEATURES)), np.float32)
+    rows[np.arange(len(rows_here)), [number for _, number in rows_here]] = 1.0
+    block = values[[row for row, _ in rows_here]].astype(np.float32)
     weights.learn(
         choice.user_id,
         FeatureMatrix([(rows, block)]),
@@ -83,8 +83,8 @@ def learn_outcome(
     """
     user_id, context = candidates.query.features.user_id, candidates.query.context
     scores = score(candidates, weights.blender.serving_weights(context, weights.offset(user_id)))
-    shown = highest(scores, feed_items) if len(scores) > feed_items else np.arange(len(scores))
-    shown = shown[np.isfinite(scores[shown])]
-    place = int(shown.searchsorted(chosen_index))
-    if place < len(shown) and shown[place] == chosen_index:
-        weights.learn(user_id, candidates.features.subset(shown), place, context, outcome_weight=outcome_weight)
+    members = highest(scores, feed_items) if len(scores) > feed_items else np.arange(len(scores))
+    members = members[np.isfinite(scores[members])]
+    place = int(members.searchsorted(chosen_index))
+    if place < len(members) and members[place] == chosen_index:
+        weights.learn(user_id, candidates.features.subset(members), place, context, outcome_weight=outcome_weight)

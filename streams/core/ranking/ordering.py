@@ -335,6 +335,10 @@ def highest(scores: Column, most: int) -> NDArray[np.intp]:
     """Return the ascending indices of the best scores, including all ties with the last of them.
 
     A sample of the scores rules most others out, in a third of the time.
+
+    Args:
+        scores: (items,) scores.
+        most: Number of scores wanted; there are more.
     """
     sample = scores[::_SAMPLED]
     sample_rank = _SAMPLE_MARGIN * most // _SAMPLED

@@ -137,8 +137,8 @@ def rank(
         return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm).feed
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
     whole = replace(params, max_recommendations=len(candidates.items))
-    ranked = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False)
-    return _with_unknown(ranked.feed, among)
+    feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False).feed
+    return _with_unknown(feed, among)
 
 
 def rank_candidates(

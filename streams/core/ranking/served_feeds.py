@@ -36,13 +36,23 @@ class ServedFeed:
 
     @classmethod
     def of(cls, feed: Feed, choice_set: ChoiceSet) -> ServedFeed:
-        """Return a feed with its choice set."""
+        """Return a feed with its choice set.
+
+        Args:
+            feed: The feed.
+            choice_set: The set of its items.
+        """
         items = [*feed.items, *(feed.others.items if feed.others else ())]
         later = ((one.from_ms, tuple(items[index] for index in one.indices[:LISTED])) for one in feed.orders)
         return cls(feed.watermark, feed.generated_at, ((0, tuple(feed.items[:LISTED])), *later), choice_set)
 
     def rank(self, item_id: str, at_ms: int) -> int:
-        """Return the rank of an item, from 0, in the order shown at a time; 10 beyond the list."""
+        """Return the rank of an item, from 0; 10 beyond the list.
+
+        Args:
+            item_id: The item.
+            at_ms: The time whose order counts, in ms since the epoch.
+        """
         away_ms = at_ms - self.watermark
         items = next(items for from_ms, items in reversed(self.orders) if from_ms <= max(away_ms, 0))
         return items.index(item_id) if item_id in items else LISTED
@@ -73,7 +83,7 @@ class _Visit:
 
 
 @dataclass(slots=True)
-class _User:
+class _UserFeed:
     feed: ServedFeed
     visits: OrderedDict[str, _Visit] = field(default_factory=OrderedDict)
 
@@ -88,7 +98,7 @@ class ServedFeeds:
             users: Number of users whose last feeds are kept.
         """
         self._most = users
-        self._users: OrderedDict[str, _User] = OrderedDict()
+        self._users: OrderedDict[str, _UserFeed] = OrderedDict()
         self._default: ServedFeed | None = None
 
     def __contains__(self, user_id: str) -> bool:
@@ -96,10 +106,15 @@ class ServedFeeds:
         return user_id in self._users
 
     def put(self, user_id: str, feed: ServedFeed) -> None:
-        """Take a user's new feed in the place of the last one."""
+        """Take a user's new feed in the place of the last one.
+
+        Args:
+            user_id: The user.
+            feed: The feed.
+        """
         user = self._users.get(user_id)
         if user is None:
-            user = self._users[user_id] = _User(feed)
+            user = self._users[user_id] = _UserFeed(feed)
         user.feed = feed
         self._users.move_to_end(user_id)
         if len(self._users) > self._most:

@@ -34,8 +34,8 @@ from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import CHOICES, INTERACTIONS, ITEMS, PARTITIONS
 
-CROWD = 6
-HOURS = (0.5, 2.0, 30.0, 0.5, 2.0, 60.0)
+CROWD = 9
+HOURS = (0.5, 2.0, 30.0, 0.5, 2.0, 60.0, 1.0, 3.0)
 """Hours from one round to the next. Each of two readers comes back after some hours, after a day and after days."""
 SETTINGS = {"MODEL_PUBLISH_INTERVAL_S": "0.1", "MODEL_FIT_INTERVAL_S": "0", "MODEL_FULL_FIT_INTERVAL_S": "0"}
 DELAYS = ServingDelays(weights_ms=1, fit_ms=0)
@@ -174,8 +174,8 @@ class SameServedBlend(ServedBlend):
 
 def lists_of(events: list[Interaction], items: list[Item], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
     """Return the first items that the protocol ranks each event by."""
-    numbered = {str(n): choices[one.event_id] for n, one in enumerate(events, 1) if one.event_id in choices}
-    blend = SameServedBlend(EvalContext(catalogue=items, seed=0, delays=DELAYS), numbered)
+    choice_by_number = {str(n): choices[one.event_id] for n, one in enumerate(events, 1) if one.event_id in choices}
+    blend = SameServedBlend(EvalContext(catalogue=items, seed=0, delays=DELAYS), choice_by_number)
     for item in items:
         blend.learner.catalog.apply_item(item)
     stream = of_dataset(Dataset(name="a day", items=items, profiles=[], interactions=events), repeats=False)

@@ -143,8 +143,8 @@ def clairvoyant() -> ModelVersion:
         learner.learn(event, Position(0, number, number + 1))
     blender = Blender(PRIOR, CLASSES, rate=1.0)
     for look, choice in 30 * outcomes[-180:]:
-        shown = np.flatnonzero(look.is_admissible)
-        blender.learn(look.features.subset(shown), int(shown.searchsorted(choice)), look.query.context)
+        members = np.flatnonzero(look.is_admissible)
+        blender.learn(look.features.subset(members), int(members.searchsorted(choice)), look.query.context)
     learner.weights = PersonalWeights(blender)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"

@@ -31,7 +31,7 @@ class Gains:
     rows: list[list[float]] = field(default_factory=list)
 
     def add(self, candidates: Candidates, chosen_index: int) -> None:
-        learner, query, shown = self.model.learner, candidates.query, np.flatnonzero(candidates.is_admissible)
+        learner, query, members = self.model.learner, candidates.query, np.flatnonzero(candidates.is_admissible)
         offset = learner.weights.offset(query.features.user_id)
         learned_weights = learner.blender.weights(query.context) + (0.0 if offset is None else offset)
         serving = rank_of(score(candidates, weights_for(query, learner.blender)), chosen_index)
@@ -39,7 +39,7 @@ class Gains:
             [
                 serving,
                 rank_of(score(candidates, learned_weights), chosen_index),
-                *candidates.features.subset(shown).ranks(int(shown.searchsorted(chosen_index)), list_length=LISTED),
+                *candidates.features.subset(members).ranks(int(members.searchsorted(chosen_index)), list_length=LISTED),
             ]
         )
         self.rows.append(np.where(ranks <= LISTED, 1 / np.log2(1 + ranks), 0.0).tolist())

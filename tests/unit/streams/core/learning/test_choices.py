@@ -41,10 +41,10 @@ def choice_of(item_id: str, *, away_ms: int = 0) -> Choice | None:
 
 def test_a_choice_holds_the_features_with_which_its_items_were_ranked() -> None:
     feed, _ = ranked()
-    chosen = feed.items[2]
-    choice = choice_of(chosen)
+    item_id = feed.items[2]
+    choice = choice_of(item_id)
     assert choice is not None
-    assert (choice.item_id, choice.rank, choice.share, choice.user_id) == (chosen, 2, 0.5, "u1")
+    assert (choice.item_id, choice.rank, choice.share, choice.user_id) == (item_id, 2, 0.5, "u1")
     assert set(choice.items) >= set(feed.items)
     record_limit.check(choice, now_ms=T0_MS * 2)
     look = candidates()
@@ -80,9 +80,9 @@ def test_weights_learned_from_the_record_are_those_learned_from_the_candidates()
     context = choice.context
     by_record, by_candidates = PersonalWeights(new_blender()), PersonalWeights(new_blender())
     learn_choice(by_record, structs.replace(choice, share=1.0))
-    shown = np.sort([look.items.tolist().index(VIEW.items.get(item)) for item in choice.items])
-    chosen = look.items[shown].tolist().index(VIEW.items.get(choice.item_id))
-    by_candidates.learn("u1", look.features.subset(shown), chosen, tuple(context))
+    members = np.sort([look.items.tolist().index(VIEW.items.get(item)) for item in choice.items])
+    place = look.items[members].tolist().index(VIEW.items.get(choice.item_id))
+    by_candidates.learn("u1", look.features.subset(members), place, tuple(context))
     assert by_record.blender.table == pytest.approx(by_candidates.blender.table, abs=2e-3)
     assert by_record.offset("u1") == pytest.approx(by_candidates.offset("u1"), abs=2e-3)
     assert not np.array_equal(by_record.blender.table, new_blender().table)

@@ -54,8 +54,10 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     for candidates, choice in 300 * last[-180:]:
-        shown = np.flatnonzero(candidates.is_admissible)
-        clairvoyant.learn(candidates.features.subset(shown), int(shown.searchsorted(choice)), candidates.query.context)
+        members = np.flatnonzero(candidates.is_admissible)
+        clairvoyant.learn(
+            candidates.features.subset(members), int(members.searchsorted(choice)), candidates.query.context
+        )
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
     refusal = fit.verdict(tolerance=0.02)
     assert refusal.status == REFUSED
