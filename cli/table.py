@@ -69,9 +69,9 @@ def print_cold_start(report: Report, console: Console) -> None:
 
 def print_rating_errors(report: Report, console: Console) -> None:
     """Print the errors of predicted ratings."""
-    table = Table("model", "RMSE on [0, 1]", "in stars")
+    table = Table("model", "RMSE on [0, 1]", "in stars", "MAE on [0, 1]")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
-        table.add_row(name, f"{figures['rmse']:.4f}", f"{figures['rmse_stars']:.3f}")
+        table.add_row(name, f"{figures['rmse']:.4f}", f"{figures['rmse_stars']:.3f}", f"{figures['mae']:.4f}")
     console.print(table)
     low, high = report["scale"]
     console.print(

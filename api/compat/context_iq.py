@@ -63,7 +63,7 @@ class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContextIqHealth(msgspec.Struct):
-    """The health of the service; `bedrock` says whether a language model is configured."""
+    """The health of the service; `bedrock` says whether Claude is reached through AWS Bedrock."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     version: str
@@ -222,8 +222,12 @@ class ContextIqEndpoints:
         status = overall(up, await self._prober.pipeline())
         status_names: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
         health = status_names.get(status, "degraded")
-        report = ContextIqHealth(health, VERSION, services | {"bedrock": has_key(self._context.settings)})
+        report = ContextIqHealth(health, VERSION, services | {"bedrock": self._has_bedrock()})
         return json_response(report, 503 if status == "down" else 200)
+
+    def _has_bedrock(self) -> bool:
+        settings = self._context.settings
+        return settings.llm_provider == "bedrock" and has_key(settings)
 
     async def interact(self, request: Request) -> Response:
         """Publish an interaction."""

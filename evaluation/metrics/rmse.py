@@ -1,4 +1,4 @@
-"""RMSE of predicted ratings on [0, 1], trained on the events before a split and tested on the split.
+"""RMSE and MAE of predicted ratings on [0, 1], trained on the events before a split and tested on the split.
 
 Each rating of the split is predicted, then learned. A frozen model learns the events before the split in one batch and
 nothing after it; an online one continues. Predictions are clipped.
@@ -19,10 +19,10 @@ from models.registry import RATING_MODELS
 _TELL_EVERY = 200
 
 
-def error(
+def errors(
     model: RatingModel, stream: Stream, split: Split, *, on_progress: Callable[[int], None] = lambda count: None
-) -> float:
-    """Return a model's RMSE over the ratings of a split.
+) -> tuple[float, float]:
+    """Return a model's RMSE and MAE over the ratings of a split.
 
     Args:
         model: An untrained model.
@@ -32,25 +32,27 @@ def error(
     """
     start, end = split_bounds(stream, split)
     model.learn(stream.events[:start])
-    squares: list[float] = []
+    differences: list[float] = []
     for index, event in enumerate(stream.events[start:end], start=start):
         if event.rating is None:
             continue
         (prediction,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
-        squares.append(float(prediction - event.rating) ** 2)
+        differences.append(abs(float(prediction - event.rating)))
         model.learn([event])
         if index % _TELL_EVERY == 0:
             on_progress(index)
     on_progress(end)
-    return float(np.sqrt(np.mean(squares))) if squares else float("nan")
+    if not differences:
+        return float("nan"), float("nan")
+    return float(np.sqrt(np.mean(np.square(differences)))), float(np.mean(differences))
 
 
 def report(
     stream: Stream, split: Split, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
-    """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
+    """Return the errors of every rating model, with the rating scale and the sizes of training and test set."""
     start, end = split_bounds(stream, split)
-    errors: dict[str, float] = {}
+    errors_by_model: dict[str, tuple[float, float]] = {}
     skip_reasons: dict[str, str] = {}
     for name, build in RATING_MODELS.items():
         try:
@@ -58,13 +60,16 @@ def report(
         except ModuleNotFoundError as missing:
             skip_reasons[name] = f"needs the package {missing.name}"
             continue
-        errors[name] = error(model, stream, split, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
+        errors_by_model[name] = errors(
+            model, stream, split, on_progress=lambda count, name=name: on_progress(name, count)
+        )  # type: ignore[misc]
     return {
         "scale": [stream.low, stream.high],
         "train_events": start,
         "cases": int(np.count_nonzero(~np.isnan(stream.rating[start:end]))),
         "models": {
-            name: {"rmse": rmse, "rmse_stars": rmse * (stream.high - stream.low)} for name, rmse in errors.items()
+            name: {"rmse": rmse, "mae": mae, "rmse_stars": rmse * (stream.high - stream.low)}
+            for name, (rmse, mae) in errors_by_model.items()
         },
         "skipped": skip_reasons,
     }

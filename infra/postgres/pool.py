@@ -49,6 +49,16 @@ def write_errors(action: str) -> Iterator[None]:
         raise kind(action, error) from error
 
 
+def driver_url(url: str) -> str:
+    """Return the URL of a database without the name of a driver in its scheme, as SQLAlchemy writes it.
+
+    >>> driver_url("postgresql+asyncpg://me@server/shop")
+    'postgresql://me@server/shop'
+    """
+    scheme, separator, place = url.partition("://")
+    return scheme.partition("+")[0] + separator + place
+
+
 async def open_pool(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
     """Return a pool of connections that convert between JSON and Python values.
 
@@ -62,7 +72,7 @@ async def open_pool(url: str, *, connections: int = 4, ready: int = 1, timeout_s
         CONNECTION_ERRORS: the server does not answer.
     """
     return await asyncpg.create_pool(
-        url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
+        driver_url(url), min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
     )
 
 
@@ -122,7 +132,7 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
 
     Each runs in its own transaction; concurrent processes wait for each other.
     """
-    connection = await asyncpg.connect(url, timeout=10.0)
+    connection = await asyncpg.connect(driver_url(url), timeout=10.0)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_ID)
         await connection.execute(
@@ -142,7 +152,7 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
 
 async def empty(url: str) -> None:
     """Delete all rows of the tables that the migrations made; the tables stay."""
-    connection = await asyncpg.connect(url, timeout=10.0)
+    connection = await asyncpg.connect(driver_url(url), timeout=10.0)
     try:
         tables = await connection.fetch(
             "SELECT quote_ident(tablename) AS name FROM pg_tables"

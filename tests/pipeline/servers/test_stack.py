@@ -209,6 +209,15 @@ async def test_servers_whose_addresses_are_set_are_used(stack: Addresses, tmp_pa
     assert {step.state for step in steps} == {"given"}
 
 
+async def test_the_url_of_a_database_may_name_a_driver(stack: Addresses, tmp_path: Path) -> None:
+    url = stack.database_url.replace("postgresql://", "postgresql+asyncpg://")
+    settings = replace(stack.apply_to(Settings()), database_url=url)
+    async with LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=show) as addresses:
+        assert await pool.migrate(addresses.database_url, pool.migrations()) == []
+        async with await pool.open_pool(addresses.database_url) as connections:
+            assert await connections.fetchval("SELECT 1") == 1
+
+
 @pytest.mark.parametrize(
     ("field", "nowhere"),
     [

@@ -65,6 +65,8 @@ async def test_bedrock_is_there_where_it_has_credentials() -> None:
     keys = {"llm_provider": "bedrock", "aws_access_key_id": "id", "aws_secret_access_key": "secret"}
     async with World().http(**keys) as http:
         assert (await http.get("/api/v1/health")).json()["services"]["bedrock"] is True
+    async with World().http(llm_provider="anthropic", anthropic_api_key="key") as http:
+        assert (await http.get("/api/v1/health")).json()["services"]["bedrock"] is False
 
 
 async def test_an_interaction_is_published_and_answered_as_documented() -> None:

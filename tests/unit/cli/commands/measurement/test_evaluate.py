@@ -187,6 +187,8 @@ def test_ratings_are_predicted_and_plots_drawn(tmp_path: Path) -> None:
     body = json.loads(report.read_text())
     assert body["cases"] == 60
     assert body["models"]["mean"]["rmse"] == pytest.approx(np.std([0, 0.25, 0.5, 0.75, 1]), abs=1e-6)
+    assert body["models"]["mean"]["mae"] == pytest.approx(0.3, abs=1e-6)
+    assert "MAE" in result.output
     for flags, plot in (
         ([], "coverage-accuracy"),
         (["--part", "all"], "learning-curve"),
