@@ -7,6 +7,7 @@ nothing after it; an online one continues. Predictions are clipped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,7 @@ def report(
         except ModuleNotFoundError as missing:
             skip_reasons[name] = f"needs the package {missing.name}"
             continue
-        errors_by_model[name] = errors(
-            model, stream, split, on_progress=lambda count, name=name: on_progress(name, count)
-        )  # type: ignore[misc]
+        errors_by_model[name] = errors(model, stream, split, on_progress=partial(on_progress, name))
     return {
         "scale": [stream.low, stream.high],
         "train_events": start,
