@@ -26,6 +26,7 @@ from api.http.error import BrokerUnavailableError, ChangedError, NoItemError, No
 from api.http.precondition import entity_tag, matching_state
 from api.http.query import Name, parse_query, validate_user_id
 from api.http.response import json_response
+from domain.dwell_time import watched_share
 from domain.nearby import geo_location
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
@@ -233,11 +234,13 @@ class ContextIqEndpoints:
         """Publish an interaction."""
         now_ms = self._context.clients.now_ms()
         body = await parse_body(request, _interact, _BODY_BYTES)
+        is_timed_view = body.interaction_type == "view" and body.duration_seconds is not None
         event = InteractionBody(
             user_id=body.user_id,
             event_id=body.event_id,
             action=body.interaction_type,
             item_id=body.content_id,
+            value=watched_share(body.duration_seconds or 0.0) if is_timed_view else None,
             context={**(body.metadata or {}), "duration_seconds": body.duration_seconds},
         ).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])

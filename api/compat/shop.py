@@ -313,10 +313,13 @@ class _Shop:
         return Response(headers={"Cache-Control": "no-store"})
 
     async def interactions(self, request: Request) -> Response:
-        """Return a user's clicks and searches."""
+        """Return a user's clicks on products, and searches."""
         user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
         now = utc_time(self._context.clients.now_ms())
         events = await self._context.clients.shop_archive.events(user_id, now - timedelta(days=days))
+        items = await self._context.catalog_items([*{one.item_id for one in events if one.item_id is not None}])
+        others = {item_id for item_id, item in items.items() if item.kind != PRODUCT}
+        events = [one for one in events if one.item_id not in others]
         return json_response(
             ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )

@@ -87,7 +87,8 @@ async def test_an_interaction_is_published_and_answered_as_documented() -> None:
         "message": "Interaction recorded and queued for processing",
         "event_id": event.event_id,
     }
-    assert (event.user_id, event.item_id, event.action, event.value) == ("user123", "article_abc", "view", None)
+    assert (event.user_id, event.item_id, event.action) == ("user123", "article_abc", "view")
+    assert event.value == pytest.approx(120 / 194), "the share that is watched in two minutes"
     assert event.context == {"source": "homepage", "device": "mobile", "duration_seconds": "120.0"}
 
 

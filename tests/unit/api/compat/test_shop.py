@@ -1,9 +1,12 @@
 """The shop recommender's endpoints as far as they need no database: bodies, limits and codes of its document."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from domain.timestamp import utc_time
+from infra.postgres.shop_archive import MemoryShopArchive, ShopEvent
 from infra.postgres.shop_search import MemoryShopSearch
 from infra.redis.stores.shop_store import MemoryShopStore, StoredCharts, StoredHome
 from schemas.limit import PRODUCT
@@ -207,6 +210,23 @@ async def test_what_an_event_lacks_is_400_and_what_breaks_its_schema_422(
 async def test_interactions_are_asked_for_by_user_and_days() -> None:
     for path, status in (("/user_1", 400), ("/user1?days=0", 400), ("/user1?days=many", 400), ("/user1", 200)):
         assert (await got(await a_world(), POST + path))[0] == status
+
+
+class HistoryArchive(MemoryShopArchive):
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
+        at = utc_time(NOW_MS)
+        clicks = [ShopEvent("click", item_id, None, at) for item_id in (IDS[0], "concert", "GONE000000")]
+        return [*clicks, ShopEvent("search", None, "shoes", at)]
+
+
+async def test_interactions_are_those_with_products() -> None:
+    world = await a_world()
+    await world.items.write([an_item("concert", title="Ear Opera")])
+    world.clients["shop_archive"] = HistoryArchive()
+    status, body = await got(world, INTERACTIONS_OF)
+    assert status == 200
+    products = [entry.get("product_id") for entry in body["interactions"]]
+    assert products == [IDS[0], "GONE000000", None], "a product may have left the catalogue; a concert is none"
 
 
 async def test_a_search_answers_with_products_or_with_what_trends_and_says_so() -> None:
