@@ -5,7 +5,7 @@ HR@10 and NDCG@10 of one relevant item, as `evaluation/metrics/accuracy.py` defi
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +39,8 @@ class OnlineEvaluation:
         """
         self._interval_ms = interval_ms
         self._figures: defaultdict[int, OnlineFigures] = defaultdict(OnlineFigures)
+        self.totals = Counter[str]()
+        """Sums since the start: outcomes, hits, and the gain of the hits."""
 
     def show(self, feed: Feed) -> None:
         """Count the items of a feed as shown."""
@@ -53,9 +55,12 @@ class OnlineEvaluation:
         """
         figures, rank = self._figures[at_ms // self._interval_ms], outcome.rank
         figures.outcomes += 1
+        self.totals["outcomes"] += 1
         if rank < LISTED:
+            hit_gain = float(gain(np.array(rank + 1)))
             figures.hits += 1
-            figures.gain += float(gain(np.array(rank + 1)))
+            figures.gain += hit_gain
+            self.totals.update({"hits": 1, "gain": hit_gain})
 
     def drain(self) -> Mapping[int, OnlineFigures]:
         """Return the figures since the last call, by number of the interval, and start from zero."""

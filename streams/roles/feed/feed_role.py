@@ -78,7 +78,9 @@ class _FeedAgents:
         user_settings = user_params(settings)
         self.active_users = ActiveUsers(user_settings.triggers)
         self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
-        outcomes = OutcomeRecorder(context.publisher, rating_scale=user_settings.rating_scale, now_ms=context.now_ms)
+        self.outcomes = outcomes = OutcomeRecorder(
+            context.publisher, rating_scale=user_settings.rating_scale, now_ms=context.now_ms
+        )
         self.ranker = rank.Ranker(context, feeds, llm_scores, params, outcomes=outcomes)
         self.user = user.UserAgent(
             context, users, user_settings, active_users=self.active_users, ranker=self.ranker, outcomes=outcomes
@@ -112,6 +114,7 @@ class _FeedAgents:
             "waiting": self.ranker.waiting,
             "active_users": len(self.active_users),
             "limited": dict(self.user.limit_counts),
+            "served": dict(self.outcomes.evaluation.totals),
             "removed": dict(self.ranker.removed_counts),
             event_rates.KEY: {
                 "users": self.user.rates.highest(event_rates.LISTED),

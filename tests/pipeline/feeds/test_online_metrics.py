@@ -68,3 +68,8 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
         assert (metrics.outcomes, metrics.clicks, metrics.click_through_rate) == (4, 1, 0.25)
         assert metrics.hit_rate == 0.75
         assert 10 <= metrics.items <= ITEM_COUNT
+
+        async def is_measured() -> bool:
+            return any(beat.get("served", {}).get("outcomes") == 4 for beat in await pipeline.roles())
+
+        await until(is_measured, what="the outcomes in a heartbeat, from which the metrics of Prometheus are made")

@@ -34,6 +34,7 @@ def test_a_hit_gains_by_its_rank_and_a_miss_nothing(evaluation: OnlineEvaluation
         add(evaluation, item, minute=0)
     [figures] = evaluation.drain().values()
     assert (figures.outcomes, figures.hits, figures.gain) == (4, 2, pytest.approx(1.0 + 1.0 / log2(5)))
+    assert evaluation.totals == {"outcomes": 4, "hits": 2, "gain": pytest.approx(1.0 + 1.0 / log2(5))}
 
 
 def test_figures_are_by_interval_and_come_back_when_they_are_not_stored(evaluation: OnlineEvaluation) -> None:
