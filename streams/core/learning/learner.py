@@ -9,13 +9,15 @@ a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from msgspec import structs
 
-from models.blend.blender import Blender
+from domain.state import Stateful
+from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
 from models.neighbours.cooccurrence import WINDOW, timestamp_groups_back
 from models.refitting import EventMatrix
@@ -25,6 +27,7 @@ from streams.core.dedup import fingerprint
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
+from streams.core.learning.packed_states import PackedStates
 from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
@@ -58,6 +61,8 @@ class LearnerParams:
     """Half-life of the item-item links, in days."""
     item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
+    max_users: int | None = None
+    """Number of users whose states are kept, those active last; all by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,10 @@ class _TimestampGroup:
     """Items already learned from: several actions on one item at the same time are one outcome."""
 
 
-class Learner:
+class Learner(Stateful):
     """The state of all users and items, learned from interactions alone."""
+
+    STATE = ("catalog", "weights", "repeats", "events", "_users", "_items")
 
     def __init__(
         self,
@@ -88,7 +95,7 @@ class Learner:
         Args:
             params: Parameters of the folds and of the ranking.
             refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
-                the caller calls `fit`.
+                they stay, and `fit` has nothing to fit them to.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
@@ -102,8 +109,10 @@ class Learner:
         self.item_weights = params.item_weights()
         self.repeats = RepeatRates()
         self.events = 0
-        self._users: dict[str, UserState] = {}
-        self._items: dict[str, ItemState] = {}
+        self._users = PackedStates(
+            UserState, most=params.max_users, on_drop=lambda user_id: self.weights.forget(user_id)
+        )
+        self._items = PackedStates(ItemState)
         self._groups: dict[str, _TimestampGroup] = {}
         self._log = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
@@ -153,13 +162,36 @@ class Learner:
 
     def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
         """Forget a user's statements up to a time."""
+        if (state := self._users.get(user_id)) is not None:
+            user_state.forget_profile(state, at_ms, position)
+
+    def restore_offset(self, user_id: str, offset: Weights) -> None:
+        """Continue with a user's personal weights; those of users without a state are left out.
+
+        Args:
+            user_id: The user.
+            offset: (features,) offset from the shared weights.
+        """
         if user_id in self._users:
-            user_state.forget_profile(self._users[user_id], at_ms, position)
+            self.weights.put(user_id, offset)
 
     def restore_repeats(self, categories: Collection[str]) -> None:
         """Continue with the categories that repeated before a restart."""
-        self.repeats.restore(categories)
+        self.repeats.restore_categories(categories)
         self.catalog.repeated_categories = self.repeats.categories
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state as if learning had never stopped.
+
+        One thing is not part of it: the lists of a timestamp group that goes on are made anew.
+        """
+        super().restore(state)
+        self.catalog.repeated_categories = self.repeats.categories
+
+    def stop_fits(self) -> None:
+        """Keep the item weights as they are, and release the events that fits are made from."""
+        self.refits_item_weights = False
+        self._log = EventMatrix(self.catalog.items)
 
     def fit(self) -> None:
         """Fit the item weights to all events so far."""
@@ -278,8 +310,8 @@ class Learner:
         self.catalog.neighbors.learn(
             index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
-        self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
+            self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 
 

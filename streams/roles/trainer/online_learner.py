@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from domain.state import State
 from infra.redis.stores.model_status import SERVING, Version
 from models.neighbours.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
@@ -104,6 +106,33 @@ class OnlineLearner:
             msgspec.structs.replace(version, version=name), int(outcomes or 0), model_version.repeated_categories
         )
         return True
+
+    def state(self) -> State:
+        """Return the state of the learner, and what of it is published."""
+        return {
+            "learner": self.learner.state(),
+            "base": None if self.base is None else msgspec.to_builtins(self.base),
+            "outcomes": self.outcomes,
+            "published_outcomes": self._published_outcomes,
+            "published_categories": self._published_categories,
+            "start": self._start,
+            "omissions": self.omissions,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state as if learning had never stopped; a state that does not fit changes nothing.
+
+        Raises:
+            KeyError: a part is missing.
+            ValueError: a part has another shape.
+        """
+        learner = Learner(self.learner.params, refits_item_weights=False)
+        learner.restore(state["learner"])
+        self.base = None if state["base"] is None else msgspec.convert(state["base"], Version)
+        self.outcomes, self._published_outcomes = state["outcomes"], state["published_outcomes"]
+        self._published_categories = frozenset(state["published_categories"])
+        self._start, self.omissions = state["start"], Counter(state["omissions"])
+        self.learner = learner
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
         """Yield changed rows, those of new items first, up to about `most_links` links."""

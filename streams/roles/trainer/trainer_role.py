@@ -1,9 +1,10 @@
 """Trainer role: interactions, items, profiles → item neighbors, item weights, model versions. It learns global state.
 
-A batch consumer without a table. It reads its topics from their beginning at every start, so its memory is a function
-of the topics alone: it commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the
-same rows.
+A batch consumer without a table. Its memory is a function of the topics alone: it commits nothing, loses nothing and
+counts nothing twice, and a second trainer would publish the same rows. It is saved in snapshots, each with the offsets
+that it includes; a start reads the records since the newest usable one, or else all of them.
 
+    since a snapshot     as if it had never stopped; after a long pause, links only, as from the beginning
     from the beginning   links only, at full speed; blender and item weights are those of the version in service
     live                 mini-batches; changed rows and weights are published periodically
     full fits            between the mini-batches: streams.roles.trainer.retraining
@@ -18,8 +19,10 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from domain.state import State
 from domain.timestamp import HOUR_MS
 from infra import clock
+from infra.kafka.admin.cluster import cluster_id, topic_ids
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
@@ -35,9 +38,11 @@ from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.roles.trainer.snapshot_store import Offsets, SnapshotStore
+from streams.roles.trainer.snapshot_writer import SnapshotWriter
 from streams.runtime.dead_letter_queue import Message, Record
 from streams.runtime.role import Role, open_role
-from streams.runtime.topic_history import merged
+from streams.runtime.topic_history import TopicHistory, merged
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,
@@ -70,12 +75,22 @@ _LOG = logging.getLogger(__name__)
 class Trainer:
     """Follows the topics, learns, and publishes the results."""
 
-    def __init__(self, role: Role, status_store: ModelStatusStore) -> None:
+    def __init__(self, role: Role, status_store: ModelStatusStore, *, source: str) -> None:
+        """Start from nothing.
+
+        Args:
+            role: The running role.
+            status_store: Takes the status of the model.
+            source: Identity of the topics: offsets of others mean nothing here.
+        """
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
         self.live = OnlineLearner(Learner(learner_params(role.settings), refits_item_weights=False))
         artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts, self.live)
+        self._store = SnapshotStore(role.settings.millrace_home, params=self.live.learner.params, source=source)
+        self.snapshots = SnapshotWriter(self._store, role.settings)
+        self._start_figures: dict[str, Any] = {}
         self.positions: dict[str, int] = {}
         self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
         self._rows_s = self._weights_s = 0.0
@@ -83,35 +98,104 @@ class Trainer:
         """Whether any record arrived since rows were last published."""
 
     async def run(self) -> None:
-        """Learn the history of the topics, then new records, until cancelled."""
-        await self._follow(await self._start())
+        """Learn the history of the topics, or what came since a snapshot, then new records, until cancelled."""
+        try:
+            await self._follow(await self._start())
+        finally:
+            await self.snapshots.close()
 
-    async def _start(self) -> dict[TopicPartition, int]:
-        """Learn the history of the topics, and return the offsets to continue from."""
-        offsets: dict[TopicPartition, int] = {}
+    async def _start(self) -> Offsets:
+        """Learn the records since the newest usable snapshot, and return the offsets to continue from."""
+        started_s, starts = time.monotonic(), await self._restore_snapshot()
+        is_resumed = any(tp.topic == MODEL_VERSIONS.name for tp in starts)
+        """Whether the snapshot is one of a trainer that had learned its whole history."""
+        offsets: Offsets = {}
         for topic in (ITEMS, PROFILES):
-            async with self._role.history(topic) as history:
-                for position, value in (await history.newest()).values():
-                    self._learn(value, position, learn_weights=False)
+            async with self._role.history(topic, starts=starts) as history:
+                await self._learn_table(history, is_new=not starts)
                 offsets |= history.ends
-        async with self._role.history(INTERACTIONS) as history:
-            number = 0
-            async for position, event in history.merged():
-                self._learn(event, position, learn_weights=False)
-                number += 1
-                if number % self._settings.trainer_batch_events == 0:
-                    await asyncio.sleep(0)
+        async with self._role.history(INTERACTIONS, starts=starts) as history:
+            weighs = is_resumed and history.total <= max(_KEEPING_UP, self._settings.trainer_snapshot_events)
+            self._start_figures["interactions"] = history.total
+            await self._learn_history(history, offsets, learn_weights=weighs)
             offsets |= history.ends
-        async with self._role.history(MODEL_VERSIONS) as history:
+        async with self._role.history(MODEL_VERSIONS, starts=starts) as history:
             serving = (await history.newest()).get(MODEL)
             offsets |= history.ends
-        async with self._role.history(USER_WEIGHTS) as history:
-            for _, own in (await history.newest()).values():
-                self.live.learner.weights.put(own.user_id, weights_in_order(own.weights))
-        await self._restore_serving(None if serving is None else serving[1])
+        await self._continue_serving(None if serving is None else serving[1], is_resumed=is_resumed, weighs=weighs)
+        self._start_figures["seconds"] = round(time.monotonic() - started_s, 2)
         return offsets
 
-    async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _restore_snapshot(self) -> Offsets:
+        """Continue from the newest usable snapshot, and return its offsets; none without one."""
+        if not self._settings.trainer_snapshot_interval_s:
+            return {}
+        async with started(kafka_consumer(self._settings.kafka_bootstrap_servers)) as consumer:
+            ends = await consumer.end_offsets(partitions_of(*_FOLLOWED))
+        for snapshot in await asyncio.to_thread(lambda: [*self._store.newest()]):
+            if any(offset > ends.get(tp, 0) for tp, offset in snapshot.offsets.items()):
+                _LOG.warning("a snapshot is not used: its topics have lost their newest records")
+                continue
+            try:
+                await asyncio.to_thread(self._restore, snapshot.state)
+            except Exception:
+                _LOG.exception("a snapshot is not used: its state does not fit")
+                continue
+            self.snapshots.start_from(snapshot.offsets)
+            self._start_figures["snapshot_at"] = snapshot.created_at_ms
+            return snapshot.offsets
+        return {}
+
+    def _state(self) -> State:
+        return {"live": self.live.state(), "published_items": [*self.scheduler.published_items]}
+
+    def _restore(self, state: State) -> None:
+        self.live.restore(state["live"])
+        self.scheduler.published_items = set(state["published_items"])
+
+    async def _learn_table(self, history: TopicHistory, *, is_new: bool) -> None:
+        """Learn a compacted topic: the newest record of each key, or the records since a snapshot."""
+        if is_new:
+            for position, value in (await history.newest()).values():
+                self._learn(value, position, learn_weights=False)
+            return
+        async for record, value in history.records():
+            change = _deleted(record) if value is None else value
+            if change is not None:
+                self._learn(change, Position.of(record), learn_weights=False)
+
+    async def _learn_history(self, history: TopicHistory, offsets: Offsets, *, learn_weights: bool) -> None:
+        """Learn the interactions of a history in order; a long one is worth snapshots on the way."""
+        reached, number = offsets | history.starts, 0
+        async for position, event in history.merged():
+            self._learn(event, position, learn_weights=learn_weights)
+            reached[TopicPartition(INTERACTIONS.name, position.partition)] = position.offset + 1
+            number += 1
+            if number % self._settings.trainer_batch_events == 0:
+                await self.snapshots.take_if_due(self._state, reached)
+                await asyncio.sleep(0)
+
+    async def _continue_serving(self, serving: ModelVersion | None, *, is_resumed: bool, weighs: bool) -> None:
+        """Continue from the version in service; a resumed trainer has its weights already, unless others serve now.
+
+        Args:
+            serving: The newest version since the snapshot, or since the beginning.
+            is_resumed: Whether the state is that of a trainer that was following its topics.
+            weighs: Whether the weights have been learned from all interactions since.
+        """
+        if not is_resumed:
+            async with self._role.history(USER_WEIGHTS) as history:
+                for _, own in (await history.newest()).values():
+                    self.live.learner.restore_offset(own.user_id, weights_in_order(own.weights))
+            await self._restore_serving(serving)
+        elif serving is not None:
+            name, _, outcomes = serving.version.partition("+")
+            if not outcomes or name != (self.live.base.version if self.live.base else ""):
+                await self._restore_serving(serving)
+            elif not weighs:
+                self.live.warm_start(serving)
+
+    async def _follow(self, offsets: Offsets) -> None:
         """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
@@ -132,8 +216,11 @@ class Trainer:
                     await self._apply_fetched(batches, learn_weights=backlog <= _KEEPING_UP)
                     self._has_new_records |= bool(batches)
                     await self._publish(idle=not batches)
-                    for tp in partitions:
-                        self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+                    reached = {tp: await consumer.position(tp) for tp in partitions}
+                    self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in reached.items()}
+                    await self.snapshots.take_if_due(
+                        self._state, {tp: offset for tp, offset in reached.items() if tp.topic != TRIGGERS.name}
+                    )
                     self.scheduler.begin_if_due(clock.now_ms())
             finally:
                 await self.scheduler.cancel()
@@ -234,6 +321,8 @@ class Trainer:
             waiting += self.live.has_unpublished + self.live.learner.weights.changed_count
         return {
             "positions": self.positions,
+            "start": self._start_figures,
+            "snapshot": self.snapshots.describe(),
             "waiting": waiting,
             "trimmed": {**self.live.omissions, "row_links": self.live.learner.catalog.neighbors.links.dropped_links},
         }
@@ -242,13 +331,20 @@ class Trainer:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("trainer", settings) as role:
-        trainer = Trainer(role, RedisModelStatusStore(role.redis))
+        source = await asyncio.to_thread(_source, settings.kafka_bootstrap_servers)
+        trainer = Trainer(role, RedisModelStatusStore(role.redis), source=source)
         await role.run(stop, trainer.run(), trainer.write_status(), describe=trainer.describe)
 
 
 async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:
     """Return the number of records that wait in the broker, as of the last fetches."""
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
+
+
+def _source(bootstrap_servers: str) -> str:
+    """Return the identity of the topics that the state is made from: those of the cluster, as created last."""
+    ids = topic_ids(bootstrap_servers, [topic.name for topic in _FOLLOWED if topic is not TRIGGERS])
+    return " ".join([cluster_id(bootstrap_servers), *(f"{name}={topic_id}" for name, topic_id in sorted(ids.items()))])
 
 
 def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:

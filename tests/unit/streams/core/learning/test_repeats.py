@@ -118,7 +118,7 @@ def test_a_restart_continues_with_the_categories_before_it_unless_the_rates_cont
         rates.add("pages", is_return=number % 5 == 0)
         rates.add("films", is_return=False)
     assert rates.categories == {"pages"}
-    rates.restore(["places", "films", "new"])
+    rates.restore_categories(["places", "films", "new"])
     assert rates.categories == {"places", "pages", "new"}
 
 
