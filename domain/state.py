@@ -1,7 +1,7 @@
 """State of learned parts: the attributes that a part goes on from, as arrays and plain values.
 
-Numbers, texts, lists and dictionaries are plain values. A part states what belongs to its state in `STATE`; caches do not
-belong to it. A test compares all attributes of a learner with those of a restored one, so that none is forgotten.
+Numbers, texts, lists and dictionaries are plain values. A part states what belongs to its state in `STATE`; caches do
+not belong to it. A test compares all attributes of a learner with those of a restored one, so that none is forgotten.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Learner(Stateful):
         Args:
             params: Parameters of the folds and of the ranking.
             refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
-                they stay, and `fit` has nothing to fit them to.
+                the caller calls `fit`.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
@@ -109,12 +109,10 @@ class Learner(Stateful):
         self.item_weights = params.item_weights()
         self.repeats = RepeatRates()
         self.events = 0
-        self._users = PackedStates(
-            UserState, most=params.max_users, on_drop=lambda user_id: self.weights.forget(user_id)
-        )
+        self._users = PackedStates(UserState, most=params.max_users, on_drop=self._forget_offset)
         self._items = PackedStates(ItemState)
         self._groups: dict[str, _TimestampGroup] = {}
-        self._log = EventMatrix(self.catalog.items)
+        self._log: EventMatrix | None = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
 
     @property
@@ -189,18 +187,26 @@ class Learner(Stateful):
         self.catalog.repeated_categories = self.repeats.categories
 
     def stop_fits(self) -> None:
-        """Keep the item weights as they are, and release the events that fits are made from."""
-        self.refits_item_weights = False
-        self._log = EventMatrix(self.catalog.items)
+        """Keep the item weights as they are from now on, and release the events that fits are made from."""
+        self.refits_item_weights, self._log = False, None
 
     def fit(self) -> None:
-        """Fit the item weights to all events so far."""
+        """Fit the item weights to all events so far.
+
+        Raises:
+            RuntimeError: the events are released.
+        """
+        if self._log is None:
+            raise RuntimeError("the events that item weights are fitted to are released")
         matrix = self._log.matrix()
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
         self.catalog.item_weights.fill(items, self.item_weights.weights(matrix[:, items], names).astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
+
+    def _forget_offset(self, user_id: str) -> None:
+        self.weights.forget(user_id)
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
         state = self._users.get(event.user_id)
@@ -310,8 +316,9 @@ class Learner(Stateful):
         self.catalog.neighbors.learn(
             index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
-        if self.refits_item_weights:
+        if self._log is not None:
             self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
+        if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 
 

@@ -14,7 +14,7 @@ from infra.redis.stores.model_status import SERVING, Version
 from models.neighbours.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
 from streams.core.byte_budget import strongest
-from streams.core.learning.learner import Learner
+from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.stages.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
@@ -126,7 +126,7 @@ class OnlineLearner:
             KeyError: a part is missing.
             ValueError: a part has another shape.
         """
-        learner = Learner(self.learner.params, refits_item_weights=False)
+        learner = new_learner(self.learner.params)
         learner.restore(state["learner"])
         self.base = None if state["base"] is None else msgspec.convert(state["base"], Version)
         self.outcomes, self._published_outcomes = state["outcomes"], state["published_outcomes"]
@@ -191,6 +191,17 @@ class OnlineLearner:
             reference=catalog.neighbors.reference_ms or 0,
             watermark=catalog.watermark,
         )
+
+
+def new_learner(params: LearnerParams) -> Learner:
+    """Return a learner for learning online, whose item weights come from full fits.
+
+    Args:
+        params: Parameters of the learner.
+    """
+    learner = Learner(params, refits_item_weights=False)
+    learner.stop_fits()
+    return learner
 
 
 def apply_message(learner: Learner, message: Message, position: Position, *, learn_weights: bool) -> None:

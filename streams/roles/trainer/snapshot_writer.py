@@ -1,7 +1,8 @@
 """Snapshot writer: takes snapshots of the trainer when they are due, and writes them beside the learning.
 
 A snapshot is due after some time or a number of interactions, but never so soon that snapshots take more than a share
-of the time. Learning waits while the state is copied, in a thread, so that heartbeats go on; nothing waits for the disk.
+of the time. Learning waits while the state is copied, in a thread, so that heartbeats go on; nothing waits for the
+disk.
 """
 
 from __future__ import annotations

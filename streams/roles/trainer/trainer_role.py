@@ -29,14 +29,13 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
-from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
 from streams.core.ranking.stages.features import weights_in_order
 from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten
+from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten, new_learner
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
 from streams.roles.trainer.snapshot_store import Offsets, SnapshotStore
 from streams.roles.trainer.snapshot_writer import SnapshotWriter
@@ -69,6 +68,8 @@ _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = HOUR_MS
 """Age up to which a starting trainer answers earlier requests to retrain, in ms."""
+_TOMBSTONES_KEPT_MS = 12 * HOUR_MS
+"""Age of a snapshot up to which the topic of items still has all deletions since; brokers keep them for a day."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,7 +86,7 @@ class Trainer:
         """
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
-        self.live = OnlineLearner(Learner(learner_params(role.settings), refits_item_weights=False))
+        self.live = OnlineLearner(new_learner(learner_params(role.settings)))
         artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts, self.live)
         self._store = SnapshotStore(role.settings.millrace_home, params=self.live.learner.params, source=source)
@@ -114,6 +115,10 @@ class Trainer:
             async with self._role.history(topic, starts=starts) as history:
                 await self._learn_table(history, is_new=not starts)
                 offsets |= history.ends
+        if self._start_figures.get("snapshot_at", clock.now_ms()) < clock.now_ms() - _TOMBSTONES_KEPT_MS:
+            async with self._role.history(ITEMS) as history:
+                for item_id in self.live.learner.catalog.listed_ids() - (await history.newest()).keys():
+                    self.live.learner.catalog.remove_item(item_id)
         async with self._role.history(INTERACTIONS, starts=starts) as history:
             weighs = is_resumed and history.total <= max(_KEEPING_UP, self._settings.trainer_snapshot_events)
             self._start_figures["interactions"] = history.total

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class CatalogSnapshot(Stateful):
 
     def state(self) -> State:
         """Return the columns, the links and weights between items, the labels of items and the charts."""
-        labels = {item_id: astuple(labels) for item_id, labels in self.labels_by_item.items()}
+        labels = {item_id: (of.category, of.topics, of.source) for item_id, of in self.labels_by_item.items()}
         return super().state() | {"labels": labels, "charts": asdict(self.charts)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -253,6 +253,11 @@ class CatalogSnapshot(Stateful):
     def newer_items(self, item_ids: Sequence[str]) -> list[str]:
         """Return the ids of items that are newer than the last refresh."""
         return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
+
+    def listed_ids(self) -> set[str]:
+        """Return the ids of the items of the catalog."""
+        names = self.items.names
+        return {names[index] for index in np.flatnonzero((self.is_listed | self.private)[: len(names)]).tolist()}
 
     def title(self, item_id: str) -> str:
         """Return an item's title; empty if it is unknown."""
