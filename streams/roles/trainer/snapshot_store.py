@@ -52,6 +52,7 @@ class SnapshotStore:
 
     def __init__(self, home: Path, *, params: LearnerParams, source: str) -> None:
         self._folder = home.expanduser() / "models" / MODEL / "snapshots"
+        self._last_ms = 0
         self._identity = {"parameters": fingerprint(params), "topics": source}
 
     def put(self, arrays: Arrays) -> int:
@@ -60,7 +61,7 @@ class SnapshotStore:
         Raises:
             OSError: the disk is full or cannot be written.
         """
-        now_ms = clock.now_ms()
+        self._last_ms = now_ms = max(clock.now_ms(), self._last_ms + 1)
         path = self._folder / f"{name_of(now_ms)}.safetensors"
         settings: dict[str, Any] = {**self._identity}
         artifact.save(path, Header(model=MODEL, version=path.stem, created_at_ms=now_ms, settings=settings), arrays)
