@@ -53,7 +53,11 @@ class SnapshotWriter:
             return
         now_s, self._offsets = time.monotonic(), dict(offsets)
         arrays, self._cost_s = await asyncio.to_thread(_timed, lambda: packed(state(), self._offsets))
-        self._last = {"at": clock.now_ms(), "pause_s": round(time.monotonic() - now_s, 3)}
+        self._last = {
+            "at": clock.now_ms(),
+            "interactions": _events(offsets),
+            "pause_s": round(time.monotonic() - now_s, 3),
+        }
         self._taken_s = now_s
         self._write = asyncio.ensure_future(self._put(arrays))
 
