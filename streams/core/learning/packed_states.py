@@ -18,7 +18,7 @@ from domain.state import State, Stateful
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-UNPACKED = 4_096
+OBJECTS = 4_096
 """Number of states that are objects."""
 
 
@@ -26,7 +26,7 @@ class PackedStates(Stateful, Generic[S]):
     """States by key, in the order of their last use.
 
     >>> from streams.core.item.item_stats import ItemState
-    >>> items = PackedStates(ItemState, unpacked=1, most=2)
+    >>> items = PackedStates(ItemState, objects=1, most=2)
     >>> for item_id in ("jazz", "folk", "rock"):
     ...     items.setdefault(item_id, ItemState(item_id)).rating_sum += 1.0
     >>> items.get("jazz"), items.setdefault("folk", ItemState("folk")).rating_sum, len(items)
@@ -37,7 +37,7 @@ class PackedStates(Stateful, Generic[S]):
         self,
         kind: type[S],
         *,
-        unpacked: int = UNPACKED,
+        objects: int = OBJECTS,
         most: int | None = None,
         on_drop: Callable[[str], None] = lambda key: None,
     ) -> None:
@@ -45,30 +45,30 @@ class PackedStates(Stateful, Generic[S]):
 
         Args:
             kind: The type of a state.
-            unpacked: Number of states that are objects.
+            objects: Number of states that are objects.
             most: Number of states; any by default.
             on_drop: Called with each key whose state is dropped.
         """
         self._encode, self._decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(kind).decode
-        self._most_unpacked, self._most, self._on_drop = unpacked, most, on_drop
-        self._unpacked: OrderedDict[str, S] = OrderedDict()
-        self._packed: OrderedDict[str, bytes] = OrderedDict()
-        """States that were used before all of `_unpacked`."""
+        self._most_objects, self._most, self._on_drop = objects, most, on_drop
+        self._objects: OrderedDict[str, S] = OrderedDict()
+        self._data: OrderedDict[str, bytes] = OrderedDict()
+        """States that were used before all of `_objects`."""
 
     def __len__(self) -> int:
-        return len(self._unpacked) + len(self._packed)
+        return len(self._objects) + len(self._data)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._unpacked or key in self._packed
+        return key in self._objects or key in self._data
 
     def get(self, key: str) -> S | None:
         """Return the state of a key, or None; changes of it last if they are made before other keys are used."""
-        state = self._unpacked.get(key)
+        state = self._objects.get(key)
         if state is not None:
-            self._unpacked.move_to_end(key)
+            self._objects.move_to_end(key)
             return state
-        packed = self._packed.pop(key, None)
-        return None if packed is None else self._put(key, self._decode(packed))
+        data = self._data.pop(key, None)
+        return None if data is None else self._put(key, self._decode(data))
 
     def setdefault(self, key: str, new: S) -> S:
         """Return the state of a key, which is `new` for a new key.
@@ -82,31 +82,31 @@ class PackedStates(Stateful, Generic[S]):
 
     def state(self) -> State:
         """Return the keys, the least recently used first, and their states as one array of bytes."""
-        packed = [*self._packed.values(), *map(self._encode, self._unpacked.values())]
+        encoded_states = [*self._data.values(), *map(self._encode, self._objects.values())]
         return {
-            "keys": [*self._packed, *self._unpacked],
-            "lengths": np.fromiter(map(len, packed), np.int32, len(packed)),
-            "states": np.frombuffer(b"".join(packed), np.uint8),
+            "keys": [*self._data, *self._objects],
+            "lengths": np.fromiter(map(len, encoded_states), np.int32, len(encoded_states)),
+            "states": np.frombuffer(b"".join(encoded_states), np.uint8),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state; of more keys than fit, those used last are kept."""
         states, ends = memoryview(state["states"]), accumulate(state["lengths"].tolist(), initial=0)
-        self._unpacked.clear()
-        self._packed = OrderedDict(
+        self._objects.clear()
+        self._data = OrderedDict(
             (key, bytes(states[start:end])) for key, (start, end) in zip(state["keys"], pairwise(ends), strict=True)
         )
         self._shrink()
 
     def _put(self, key: str, state: S) -> S:
-        self._unpacked[key] = state
-        if len(self._unpacked) > self._most_unpacked:
-            oldest, unpacked = self._unpacked.popitem(last=False)
-            self._packed[oldest] = self._encode(unpacked)
+        self._objects[key] = state
+        if len(self._objects) > self._most_objects:
+            oldest, oldest_state = self._objects.popitem(last=False)
+            self._data[oldest] = self._encode(oldest_state)
         self._shrink()
         return state
 
     def _shrink(self) -> None:
         while self._most is not None and len(self) > self._most:
-            key, _ = (self._packed or self._unpacked).popitem(last=False)
+            key, _ = (self._data or self._objects).popitem(last=False)
             self._on_drop(key)

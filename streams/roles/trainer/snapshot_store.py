@@ -65,8 +65,8 @@ class SnapshotStore:
         path = self._folder / f"{name_of(now_ms)}.safetensors"
         settings: dict[str, Any] = {**self._identity}
         artifact.save(path, Header(model=MODEL, version=path.stem, created_at_ms=now_ms, settings=settings), arrays)
-        unfinished = [one for one in self._folder.iterdir() if one.name.startswith(".")]  # their writer was killed
-        for one in (*unfinished, *self._paths()[KEPT:]):
+        leftovers = [one for one in self._folder.iterdir() if one.name.startswith(".")]  # their writer was killed
+        for one in (*leftovers, *self._paths()[KEPT:]):
             one.unlink(missing_ok=True)
         return path.stat().st_size
 

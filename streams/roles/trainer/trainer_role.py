@@ -171,13 +171,13 @@ class Trainer:
 
     async def _learn_history(self, history: TopicHistory, offsets: Offsets, *, learn_weights: bool) -> None:
         """Learn the interactions of a history in order; a long one is worth snapshots on the way."""
-        reached, number = offsets | history.starts, 0
+        next_offsets, number = offsets | history.starts, 0
         async for position, event in history.merged():
             self._learn(event, position, learn_weights=learn_weights)
-            reached[TopicPartition(INTERACTIONS.name, position.partition)] = position.offset + 1
+            next_offsets[TopicPartition(INTERACTIONS.name, position.partition)] = position.offset + 1
             number += 1
             if number % self._settings.trainer_batch_events == 0:
-                await self.snapshots.take_if_due(self._state, reached)
+                await self.snapshots.take_if_due(self._state, next_offsets)
                 await asyncio.sleep(0)
 
     async def _continue_serving(self, serving: ModelVersion | None, *, is_resumed: bool, weighs: bool) -> None:
@@ -221,10 +221,10 @@ class Trainer:
                     await self._apply_fetched(batches, learn_weights=backlog <= _KEEPING_UP)
                     self._has_new_records |= bool(batches)
                     await self._publish(idle=not batches)
-                    reached = {tp: await consumer.position(tp) for tp in partitions}
-                    self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in reached.items()}
+                    next_offsets = {tp: await consumer.position(tp) for tp in partitions}
+                    self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in next_offsets.items()}
                     await self.snapshots.take_if_due(
-                        self._state, {tp: offset for tp, offset in reached.items() if tp.topic != TRIGGERS.name}
+                        self._state, {tp: offset for tp, offset in next_offsets.items() if tp.topic != TRIGGERS.name}
                     )
                     self.scheduler.begin_if_due(clock.now_ms())
             finally:

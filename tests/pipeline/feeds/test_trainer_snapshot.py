@@ -54,10 +54,10 @@ async def learned(pipeline: Pipeline, interactions: int, **env: str) -> dict[str
     async def caught_up() -> dict[str, Any] | None:
         for beat in await pipeline.roles():
             topic = f"{INTERACTIONS.name}-"
-            reached = sum(offset for name, offset in beat.get("positions", {}).items() if name.startswith(topic))
-            if beat["pid"] == trainer.pid and reached == interactions and not beat["waiting"]:
-                saved = beat["snapshot"].get("interactions") if "bytes" in beat["snapshot"] else None
-                if saved == interactions or "TRAINER_SNAPSHOT_INTERVAL_S" in env:
+            progress = sum(offset for name, offset in beat.get("positions", {}).items() if name.startswith(topic))
+            if beat["pid"] == trainer.pid and progress == interactions and not beat["waiting"]:
+                in_file = beat["snapshot"].get("interactions") if "bytes" in beat["snapshot"] else None
+                if in_file == interactions or "TRAINER_SNAPSHOT_INTERVAL_S" in env:
                     return beat
         return None
 
@@ -86,12 +86,12 @@ async def test_a_killed_trainer_reads_what_came_since_and_publishes_what_it_woul
     first = await learned(pipeline, EVENTS)
     assert (first["start"]["interactions"], "snapshot_at" in first["start"]) == (EVENTS, False)
     await pipeline.publish(INTERACTIONS, list(events(EVENTS, EVENTS + MORE)))
-    resumed = await learned(pipeline, EVENTS + MORE)
-    assert (resumed["start"]["interactions"], "snapshot_at" in resumed["start"]) == (MORE, True)
+    second = await learned(pipeline, EVENTS + MORE)
+    assert (second["start"]["interactions"], "snapshot_at" in second["start"]) == (MORE, True)
     assert len(snapshots(pipeline)) == 2
     after_a_kill = await rows(pipeline)
-    undisturbed = await learned(pipeline, EVENTS + MORE, TRAINER_SNAPSHOT_INTERVAL_S="0")
-    assert undisturbed["start"]["interactions"] == EVENTS + MORE
+    straight = await learned(pipeline, EVENTS + MORE, TRAINER_SNAPSHOT_INTERVAL_S="0")
+    assert straight["start"]["interactions"] == EVENTS + MORE
     assert len(after_a_kill) > ITEM_COUNT / 2
     assert await rows(pipeline) == after_a_kill
 
@@ -104,8 +104,8 @@ async def test_a_snapshot_knows_what_retention_has_deleted(pipeline: Pipeline) -
     await pipeline.publish(
         INTERACTIONS, [an_interaction(user_id="u5", item_id="new", occurred_at=T0_MS + 60_000 * EVENTS)]
     )
-    resumed = await learned(pipeline, EVENTS + 1)
-    assert resumed["start"]["interactions"] == 1
+    second = await learned(pipeline, EVENTS + 1)
+    assert second["start"]["interactions"] == 1
     assert set((await rows(pipeline))["new"][0]) == set(history)
 
 
@@ -117,9 +117,9 @@ async def test_a_damaged_snapshot_falls_back_to_the_one_before_and_a_new_topic_t
     await learned(pipeline, EVENTS + MORE)
     newest = snapshots(pipeline)[-1]
     newest.write_bytes(newest.read_bytes()[:-1])
-    resumed = await learned(pipeline, EVENTS + MORE)
-    assert 0 < resumed["start"]["interactions"] <= EVENTS + MORE
-    assert "snapshot_at" in resumed["start"]
+    second = await learned(pipeline, EVENTS + MORE)
+    assert 0 < second["start"]["interactions"] <= EVENTS + MORE
+    assert "snapshot_at" in second["start"]
     assert f"{newest} is not used" in log(pipeline).replace("\n", "")
 
     await pipeline.lose(INTERACTIONS.name)

@@ -9,12 +9,12 @@ from streams.core.learning.packed_states import PackedStates
 KEYS = st.lists(st.sampled_from("abcdefgh"), max_size=40)
 
 
-@given(keys=KEYS, unpacked=st.integers(1, 5), most=st.none() | st.integers(1, 6))
+@given(keys=KEYS, objects=st.integers(1, 5), most=st.none() | st.integers(1, 6))
 def test_states_last_while_their_keys_are_among_those_used_last(
-    keys: list[str], unpacked: int, most: int | None
+    keys: list[str], objects: int, most: int | None
 ) -> None:
     dropped_keys: list[str] = []
-    states = PackedStates(ItemState, unpacked=unpacked, most=most, on_drop=dropped_keys.append)
+    states = PackedStates(ItemState, objects=objects, most=most, on_drop=dropped_keys.append)
     expected: dict[str, float] = {}
     for key in keys:
         states.setdefault(key, ItemState(key)).rating_sum += 1.0
@@ -24,9 +24,9 @@ def test_states_last_while_their_keys_are_among_those_used_last(
             del expected[oldest]
             assert dropped_keys.pop() == oldest
     assert not dropped_keys
-    restored = PackedStates(ItemState, unpacked=unpacked, most=most)
-    restored.restore(states.state())
-    for one in (states, restored):
+    again = PackedStates(ItemState, objects=objects, most=most)
+    again.restore(states.state())
+    for one in (states, again):
         assert one.state()["keys"] == list(expected)
         assert {key: state.rating_sum for key in expected if (state := one.get(key))} == expected
 

@@ -94,9 +94,9 @@ def taught(learner: Learner, start: int, end: int) -> Learner:
 def through_a_file(learner: Learner, path: Path, params: LearnerParams = PARAMS) -> Learner:
     """Return a learner that continues from the state of another, as a file holds it."""
     artifact.save(path, Header(model="m", version="v", created_at_ms=0), pack(learner.state()))
-    restored = a_learner(params)
-    restored.restore(unpack(artifact.load(path)[1]))
-    return restored
+    successor = a_learner(params)
+    successor.restore(unpack(artifact.load(path)[1]))
+    return successor
 
 
 def same(one: Any, other: Any, path: str = "") -> list[str]:
@@ -137,12 +137,12 @@ def candidates_of(learner: Learner) -> list[Any]:
 @pytest.mark.parametrize("at", [0, 1, 150, 333, EVENTS])
 def test_a_restored_learner_learns_what_one_learns_that_never_stopped(at: int, tmp_path: Path) -> None:
     straight = taught(a_learner(), 0, EVENTS)
-    restored = through_a_file(taught(a_learner(), 0, at), tmp_path / "snapshot")
-    taught(restored, at, EVENTS) if at else taught(restored, 0, EVENTS)
+    successor = through_a_file(taught(a_learner(), 0, at), tmp_path / "snapshot")
+    taught(successor, at, EVENTS) if at else taught(successor, 0, EVENTS)
     assert straight.blender.outcomes > 50
     assert straight.repeats.state()["_visits"]
-    assert same(unpack(pack(straight.state())), unpack(pack(restored.state()))) == []
-    assert candidates_of(straight) == candidates_of(restored)
+    assert same(unpack(pack(straight.state())), unpack(pack(successor.state()))) == []
+    assert candidates_of(straight) == candidates_of(successor)
 
 
 def test_a_snapshot_does_not_change_with_its_learner() -> None:
@@ -156,7 +156,7 @@ def test_a_snapshot_does_not_change_with_its_learner() -> None:
 def test_users_beyond_the_bound_are_dropped_with_their_weights_and_alike_after_a_restart(tmp_path: Path) -> None:
     params = replace(PARAMS, max_users=5)
     straight = taught(a_learner(params), 0, EVENTS)
-    restored = taught(through_a_file(taught(a_learner(params), 0, 210), tmp_path / "snapshot", params), 210, EVENTS)
+    successor = taught(through_a_file(taught(a_learner(params), 0, 210), tmp_path / "snapshot", params), 210, EVENTS)
     state = unpack(pack(straight.state()))
     active: dict[str, None] = {}
     for event in events():
@@ -165,7 +165,7 @@ def test_users_beyond_the_bound_are_dropped_with_their_weights_and_alike_after_a
     assert state["_users"]["keys"] == list(active)[-5:]
     assert set(state["weights"]["users"]) <= set(active)
     assert len(state["weights"]["users"]) <= 5
-    assert same(state, unpack(pack(restored.state()))) == []
+    assert same(state, unpack(pack(successor.state()))) == []
 
 
 def test_every_attribute_is_state_or_known_to_be_none() -> None:

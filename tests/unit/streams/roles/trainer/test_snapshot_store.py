@@ -68,11 +68,11 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(
 def test_a_file_left_by_a_killed_writer_is_no_snapshot_and_goes_with_the_next_one(
     store: SnapshotStore, tmp_path: Path
 ) -> None:
-    unfinished = files(tmp_path)[-1].parent / ".20260101T000000.000Z.safetensors.x1"
-    unfinished.write_bytes(b"half of it")
+    rest = files(tmp_path)[-1].parent / ".20260101T000000.000Z.safetensors.x1"
+    rest.write_bytes(b"half of it")
     assert offsets(store) == [3, 2]
     put(store, 4)
-    assert not unfinished.exists()
+    assert not rest.exists()
     assert offsets(store) == [4, 3]
 
 
@@ -115,14 +115,14 @@ def test_an_online_learner_continues_with_what_it_has_not_published(tmp_path: Pa
     assert list(online.rows(20))
     store = a_store(tmp_path)
     store.put(packed(online.state(), {}))
-    restored = OnlineLearner(new_learner(PARAMS))
+    successor = OnlineLearner(new_learner(PARAMS))
     (snapshot,) = store.newest()
-    restored.restore(snapshot.state)
-    assert (restored.version, restored.unpublished_rows) == (online.version, online.unpublished_rows)
-    assert restored.has_unpublished == online.has_unpublished
-    assert list(restored.rows(10_000)) == list(online.rows(10_000))
-    assert restored.weights(0) == online.weights(0)
-    assert not restored.has_unpublished
+    successor.restore(snapshot.state)
+    assert (successor.version, successor.unpublished_rows) == (online.version, online.unpublished_rows)
+    assert successor.has_unpublished == online.has_unpublished
+    assert list(successor.rows(10_000)) == list(online.rows(10_000))
+    assert successor.weights(0) == online.weights(0)
+    assert not successor.has_unpublished
 
 
 def test_a_state_that_does_not_fit_changes_nothing() -> None:

@@ -1,0 +1,81 @@
+"""The formula of memory and disk by users, items and links, as docs/sizing.md has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from streams.core.learning.learner import Learner
+from streams.core.user.user_state import UserState
+
+_USER, _EVENT, _ITEM, _TODAY = 480, 31, 3, 20
+"""Bytes of a user's encoded state: on its own, and for each recent event, seen item and item of the newest day, besides
+the id of the item."""
+_KEY = 230
+"""Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
+_CATALOG_ITEM, _ITEM_IDS = 2_350, 6
+"""Bytes of an item in the trainer, besides those of its id, and the number of times that its id is stored."""
+_LINK, _ROOM = 20, 1.45
+"""Bytes of a link in the trainer, and the room of rows, which grow by doubling, by their length."""
+_SAVED_ITEM = 1_500
+"""Bytes of an item in a snapshot, besides those of its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """What memory and disk depend on."""
+
+    users: int
+    items: int
+    links: int
+    item_id_bytes: float
+    """Mean length of an item's id."""
+    user_events: float
+    """Mean number of a user's events that are remembered, 100 of each at most."""
+    user_items: float
+    """Mean number of a user's different items, 1,000 at most."""
+    user_day_items: float
+    """Mean number of a user's items on the last day with an event."""
+
+    @property
+    def user_bytes(self) -> float:
+        """Return the bytes of a user's encoded state."""
+        return (
+            _USER
+            + self.user_events * (self.item_id_bytes + _EVENT)
+            + self.user_items * (self.item_id_bytes + _ITEM)
+            + self.user_day_items * _TODAY
+        )
+
+    @property
+    def trainer_bytes(self) -> float:
+        """Return the memory of the trainer's state."""
+        users = self.users * (self.user_bytes + _KEY)
+        items = self.items * (_CATALOG_ITEM + _ITEM_IDS * self.item_id_bytes)
+        return users + items + self.links * _LINK * _ROOM
+
+    @property
+    def snapshot_bytes(self) -> float:
+        """Return the size of a snapshot of the trainer."""
+        users = self.users * (self.user_bytes + 16)
+        items = self.items * (_SAVED_ITEM + _ITEM_IDS * self.item_id_bytes)
+        return users + items + self.links * _LINK * _ROOM
+
+
+def size_of(learner: Learner) -> StreamSize:
+    """Return the size of the stream that a learner has learned."""
+    state = learner.state()
+    users, links, items = state["_users"], state["catalog"]["neighbors"]["links"], learner.catalog.items.names
+    decode, ends = msgspec.msgpack.Decoder(UserState).decode, np.cumsum(users["lengths"])[:-1]
+    states = [decode(packed.tobytes()) for packed in np.split(users["states"], ends)]
+    return StreamSize(
+        users=len(states),
+        items=len(items),
+        links=int(links["_lengths"].sum()),
+        item_id_bytes=float(np.mean([len(name.encode()) for name in items])),
+        user_events=float(np.mean([len(state.recent) for state in states])),
+        user_items=float(np.mean([len(state.seen) for state in states])),
+        user_day_items=float(np.mean([len(state.today) for state in states])),
+    )
