@@ -1,6 +1,7 @@
 """Sizing: memory and disk of the trainer's state after a stream, against the formula; times of snapshots.
 
-The formula is that of docs/sizing.md. The state is saved, and restored by another process, whose memory grows by what the state takes.
+The formula is that of docs/sizing.md. The state is saved, and restored by another process, whose memory grows by what
+the state takes.
 """
 
 from __future__ import annotations
