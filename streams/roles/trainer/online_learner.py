@@ -108,15 +108,18 @@ class OnlineLearner:
         return True
 
     def state(self) -> State:
-        """Return the state of the learner, and what of it is published."""
+        """Return the state of the learner, with its version and what of it is published."""
+        return {**self.version_state(), "learner": self.learner.state()}
+
+    def version_state(self) -> State:
+        """Return the state without that of the learner: a few values, as of now."""
         return {
-            "learner": self.learner.state(),
             "base": None if self.base is None else msgspec.to_builtins(self.base),
             "outcomes": self.outcomes,
             "published_outcomes": self._published_outcomes,
             "published_categories": self._published_categories,
             "start": self._start,
-            "omissions": self.omissions,
+            "omissions": dict(self.omissions),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

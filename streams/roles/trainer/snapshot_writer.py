@@ -42,16 +42,16 @@ class SnapshotWriter:
         """Note the offsets that the newest snapshot continues from."""
         self._offsets = dict(offsets)
 
-    async def take_if_due(self, state: Callable[[], State], offsets: Offsets) -> None:
+    async def take_if_due(self, begin: Callable[[], Callable[[], State]], offsets: Offsets) -> None:
         """Take a snapshot if one is due; it is written in the background.
 
         Args:
-            state: Returns the state of the trainer, which must not change before this returns.
+            begin: Returns a function that a thread can ask for the state of now. Nothing is learned meanwhile.
             offsets: The next offset of each partition.
         """
         if not self._is_due(offsets):
             return
-        now_s, self._offsets = time.monotonic(), dict(offsets)
+        now_s, self._offsets, state = time.monotonic(), dict(offsets), begin()
         arrays, self._cost_s = await asyncio.to_thread(_timed, lambda: packed(state(), self._offsets))
         self._last = {
             "at": clock.now_ms(),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -151,11 +152,14 @@ class Trainer:
             return snapshot.offsets
         return {}
 
-    def _state(self) -> State:
-        return {"live": self.live.state(), "published_items": [*self.scheduler.published_items]}
+    def _state(self) -> Callable[[], State]:
+        """Return a function that returns the state as of now, which takes long."""
+        learner = self.live.learner
+        rest = self.live.version_state() | {"published_items": [*self.scheduler.published_items]}
+        return lambda: {**rest, "learner": learner.state()}
 
     def _restore(self, state: State) -> None:
-        self.live.restore(state["live"])
+        self.live.restore(state)
         self.scheduler.published_items = set(state["published_items"])
 
     async def _learn_table(self, history: TopicHistory, *, is_new: bool) -> None:
@@ -223,9 +227,9 @@ class Trainer:
                     await self._publish(idle=not batches)
                     next_offsets = {tp: await consumer.position(tp) for tp in partitions}
                     self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in next_offsets.items()}
-                    await self.snapshots.take_if_due(
-                        self._state, {tp: offset for tp, offset in next_offsets.items() if tp.topic != TRIGGERS.name}
-                    )
+                    if not self.scheduler.is_promoting:  # its version may be read back before it serves
+                        learned_offsets = {tp: at for tp, at in next_offsets.items() if tp.topic != TRIGGERS.name}
+                        await self.snapshots.take_if_due(self._state, learned_offsets)
                     self.scheduler.begin_if_due(clock.now_ms())
             finally:
                 await self.scheduler.cancel()
