@@ -50,7 +50,7 @@ def unpack(arrays: Mapping[str, NDArray[Any]]) -> State:
     """
 
     def array(code: int, name: memoryview) -> NDArray[Any]:
-        return np.require(arrays[bytes(name).decode()], requirements="CW")
+        return np.require(arrays[bytes(name).decode()], requirements=["C", "W"])
 
     state: State = msgspec.msgpack.decode(arrays[_VALUES].data, ext_hook=array)
     return state
