@@ -49,7 +49,8 @@ class AnnIndex(Stateful):
 
     def state(self) -> State:
         """Return the graph as an array of bytes."""
-        return {"graph": np.frombuffer(bytes(self._graph.save()), np.uint8)}
+        data: Any = self._graph.save()
+        return {"graph": np.frombuffer(bytes(data), np.uint8)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with the graph of a state."""
