@@ -10,9 +10,9 @@ import numpy as np
 from streams.core.learning.learner import Learner
 from streams.core.user.user_state import UserState
 
-_USER, _EVENT, _ITEM, _TODAY = 480, 31, 3, 20
-"""Bytes of a user's encoded state: on its own, and for each recent event, seen item and item of the newest day, besides
-the id of the item."""
+_USER, _LABEL, _EVENT, _ITEM, _TODAY = 320, 19, 31, 3, 20
+"""Bytes of a user's encoded state: on its own, and for each label, remembered event, different item and item of the last
+day, besides the id of the item."""
 _KEY = 230
 """Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
 _CATALOG_ITEM, _ITEM_IDS = 2_350, 6
@@ -35,15 +35,18 @@ class StreamSize:
     user_events: float
     """Mean number of a user's events that are remembered, 100 of each at most."""
     user_items: float
-    """Mean number of a user's different items, 1,000 at most."""
+    """Mean number of a user's different items, 1,000 at most; an item with several events counts twice."""
     user_day_items: float
     """Mean number of a user's items on the last day with an event."""
+    user_labels: float
+    """Mean number of categories, topics and sources of a user's items, up to 200 each."""
 
     @property
     def user_bytes(self) -> float:
         """Return the bytes of a user's encoded state."""
         return (
             _USER
+            + self.user_labels * _LABEL
             + self.user_events * (self.item_id_bytes + _EVENT)
             + self.user_items * (self.item_id_bytes + _ITEM)
             + self.user_day_items * _TODAY
@@ -76,6 +79,7 @@ def size_of(learner: Learner) -> StreamSize:
         links=int(links["_lengths"].sum()),
         item_id_bytes=float(np.mean([len(name.encode()) for name in items])),
         user_events=float(np.mean([len(state.recent) for state in states])),
-        user_items=float(np.mean([len(state.seen) for state in states])),
+        user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
         user_day_items=float(np.mean([len(state.today) for state in states])),
+        user_labels=float(np.mean([len({*state.categories, *state.topics, *state.sources}) for state in states])),
     )
