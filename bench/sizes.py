@@ -11,8 +11,8 @@ from streams.core.learning.learner import Learner
 from streams.core.user.user_state import UserState
 
 _USER, _LABEL, _EVENT, _ITEM, _TODAY = 320, 19, 31, 3, 20
-"""Bytes of a user's encoded state: on its own, and for each label, remembered event, different item and item of the last
-day, besides the id of the item."""
+"""Bytes of a user's encoded state: on its own, and for each label, remembered event, different item and item of the
+last day, besides the id of the item."""
 _KEY = 230
 """Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
 _CATALOG_ITEM, _ITEM_IDS = 2_350, 6
@@ -81,5 +81,7 @@ def size_of(learner: Learner) -> StreamSize:
         user_events=float(np.mean([len(state.recent) for state in states])),
         user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
         user_day_items=float(np.mean([len(state.today) for state in states])),
-        user_labels=float(np.mean([len({*state.categories, *state.topics, *state.sources}) for state in states])),
+        user_labels=float(
+            np.mean([len(state.categories) + len(state.topics) + len(state.sources) for state in states])
+        ),
     )

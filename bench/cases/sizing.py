@@ -6,6 +6,7 @@ the state takes.
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import tempfile
@@ -53,9 +54,7 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
             ).stdout
         )
     return {
-        "users": stream.users,
-        "items": stream.items,
-        "links": stream.links,
+        **dataclasses.asdict(stream),
         "user_bytes": float(online.learner.state()["_users"]["lengths"].mean()),
         "user_bytes_formula": stream.user_bytes,
         "trainer_bytes": restored["bytes"],
