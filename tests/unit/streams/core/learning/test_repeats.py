@@ -89,7 +89,7 @@ def test_an_opinion_on_an_item_and_a_second_action_on_it_are_no_returns() -> Non
     learner, state = a_learner(), UserState("u1")
     acts = [("view", "film0"), ("click", "film0"), ("click", "film0"), ("click", "film1"), ("save", "film0")]
     for action, item_id in acts:
-        state = learner._users.get("u1", state)
+        state = learner._users.get("u1") or state
         is_return = returns(state, an_interaction(item_id=item_id, action=action, occurred_at=T0_MS))
         assert not is_return
         assert (is_return is None) == (action in ("view", "save"))
