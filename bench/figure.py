@@ -112,8 +112,16 @@ def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     )
 
 
+_SIZES = {
+    "user": "a user's state, encoded",
+    "object": "a user's state, as an object",
+    "trainer": "the trainer's state",
+    "snapshot": "a snapshot of the trainer",
+}
+
+
 def _sizing(result: Mapping[str, float]) -> Iterator[Figure]:
-    for name, what in (("user", "a user's state"), ("trainer", "trainer"), ("snapshot", "snapshot")):
+    for name, what in _SIZES.items():
         size, by_formula = result[f"{name}_bytes"], result[f"{name}_bytes_formula"]
         difference = by_formula / size - 1
         limit = f"limit: within {SIZE_SHARE:.0%}{'' if abs(difference) <= SIZE_SHARE else ' — missed'}"

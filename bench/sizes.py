@@ -10,9 +10,11 @@ import numpy as np
 from streams.core.learning.learner import Learner
 from streams.core.user.user_state import UserState
 
-_USER, _LABEL, _EVENT, _ITEM, _TODAY = 320, 19, 31, 3, 20
-"""Bytes of a user's encoded state: on its own, and for each label, remembered event, different item and item of the
-last day, besides the id of the item."""
+_USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
+"""Bytes of a user's encoded state: on its own, and for each label, recent event, event id, different item and item of
+the last day, besides the id of the item."""
+_OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_TODAY = 3_100, 100, 116, 70, 66, 130
+"""The same for a state as an object in memory."""
 _KEY = 230
 """Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
 _CATALOG_ITEM, _ITEM_IDS = 2_350, 6
@@ -33,7 +35,9 @@ class StreamSize:
     item_id_bytes: float
     """Mean length of an item's id."""
     user_events: float
-    """Mean number of a user's events that are remembered, 100 of each at most."""
+    """Mean number of a user's recent events, 100 at most."""
+    user_event_ids: float
+    """Mean number of a user's events whose ids are remembered: 1,024, and more within a day."""
     user_items: float
     """Mean number of a user's different items, 1,000 at most; an item with several events counts twice."""
     user_day_items: float
@@ -48,8 +52,21 @@ class StreamSize:
             _USER
             + self.user_labels * _LABEL
             + self.user_events * (self.item_id_bytes + _EVENT)
+            + self.user_event_ids * _EVENT_ID
             + self.user_items * (self.item_id_bytes + _ITEM)
             + self.user_day_items * _TODAY
+        )
+
+    @property
+    def object_bytes(self) -> float:
+        """Return the memory of a user's state as an object, as in the cache of a feed worker."""
+        return (
+            _OBJECT
+            + self.user_labels * _OBJECT_LABEL
+            + self.user_events * (self.item_id_bytes + _OBJECT_EVENT)
+            + self.user_event_ids * _OBJECT_EVENT_ID
+            + self.user_items * (self.item_id_bytes + _OBJECT_ITEM)
+            + self.user_day_items * _OBJECT_TODAY
         )
 
     @property
@@ -67,18 +84,23 @@ class StreamSize:
         return users + items + self.links * _LINK * _ROOM
 
 
+def encoded_users(learner: Learner) -> list[bytes]:
+    """Return the encoded states of the users of a learner."""
+    users = learner.state()["_users"]
+    return [data.tobytes() for data in np.split(users["states"], np.cumsum(users["lengths"])[:-1])]
+
+
 def size_of(learner: Learner) -> StreamSize:
     """Return the size of the stream that a learner has learned."""
-    state = learner.state()
-    users, links, items = state["_users"], state["catalog"]["neighbors"]["links"], learner.catalog.items.names
-    decode, ends = msgspec.msgpack.Decoder(UserState).decode, np.cumsum(users["lengths"])[:-1]
-    states = [decode(packed.tobytes()) for packed in np.split(users["states"], ends)]
+    links, items = learner.catalog.neighbors.links.state(), learner.catalog.items.names
+    states = [*map(msgspec.msgpack.Decoder(UserState).decode, encoded_users(learner))]
     return StreamSize(
         users=len(states),
         items=len(items),
         links=int(links["_lengths"].sum()),
         item_id_bytes=float(np.mean([len(name.encode()) for name in items])),
         user_events=float(np.mean([len(state.recent) for state in states])),
+        user_event_ids=float(np.mean([len(state.event_ids) for state in states])),
         user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
         user_day_items=float(np.mean([len(state.today) for state in states])),
         user_labels=float(

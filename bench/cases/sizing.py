@@ -15,11 +15,13 @@ from pathlib import Path
 
 import msgspec
 
+from bench.cases.footprint import mean_object_bytes
 from bench.load import EventLoad
 from bench.rig import OnBenchProgress
-from bench.sizes import size_of
+from bench.sizes import encoded_users, size_of
 from infra.settings import Settings
 from streams.core.position import Position
+from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.online_learner import OnlineLearner, new_learner
 from streams.roles.trainer.snapshot_store import SnapshotStore, packed
@@ -41,7 +43,7 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         online.apply(event, Position(0, number, event.occurred_at), learn_weights=False)
     learning_s = time.process_time() - learning_s
     on_progress("save and restore", 0, 0)
-    stream = size_of(online.learner)
+    stream, users = size_of(online.learner), encoded_users(online.learner)
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         pause_s = time.process_time()
         arrays = packed(online.state(), {})
@@ -55,8 +57,10 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         )
     return {
         **dataclasses.asdict(stream),
-        "user_bytes": float(online.learner.state()["_users"]["lengths"].mean()),
+        "user_bytes": sum(map(len, users)) / len(users),
         "user_bytes_formula": stream.user_bytes,
+        "object_bytes": mean_object_bytes(users, UserState),
+        "object_bytes_formula": stream.object_bytes,
         "trainer_bytes": restored["bytes"],
         "trainer_bytes_formula": stream.trainer_bytes,
         "snapshot_bytes": file_bytes,

@@ -41,7 +41,7 @@ NOT_STATE = {
         *("_groups", "_log", "_fit_due"),  # of one timestamp group, and of fits, which the trainer does not make online
     },
     "PackedStates": {
-        *("_encode", "_decode", "_most_unpacked", "_most", "_on_drop", "_unpacked", "_packed"),
+        *("_encode", "_decode", "_most_objects", "_most", "_on_drop", "_objects", "_data"),
     },
 }
 """Attributes outside `STATE`: parameters, caches, and what `state` of the class returns in another form."""
