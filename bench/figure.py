@@ -15,6 +15,7 @@ PREFETCH_RATIO = 1.2
 RANKING_MS = 1
 RECALL = 0.95
 SIZE_SHARE = 0.1
+RELEARNING_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,15 @@ def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     )
 
 
+def _relearning(result: Mapping[str, float]) -> Iterator[Figure]:
+    limit = _at_most(result["snapshot_s"], RELEARNING_S, "s")
+    yield Figure(
+        f"trainer after kill -9, {result['events']:,} interactions",
+        f"{result['snapshot_s']:.1f} s",
+        f"{limit}; it read {result['read_again']:,} again; from the topic {result['topic_s']:.0f} s",
+    )
+
+
 _SIZES = {
     "user": "a user's state, encoded",
     "object": "a user's state, as an object",
@@ -146,6 +156,7 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "compat": _compat,
     "redis": _redis,
     "footprint": _footprint,
+    "relearning": _relearning,
     "restart": _restart,
 }
 

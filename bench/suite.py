@@ -42,6 +42,7 @@ class Plan:
     ranking: Size
     index_items: int
     sizing: Size
+    relearning: Size
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -66,6 +67,8 @@ class Plan:
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",
+            "relearning": f"Relearning: {self.relearning.events:,} interactions of {self.relearning.users:,} users with"
+            f" {self.relearning.items:,} items; the trainer alone.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
             " have a feed that reflects an event published after the kill.",
         }.get(case, "")
@@ -80,6 +83,7 @@ FULL = Plan(
     ranking=Size(events=100_000, users=5_000, items=10_000),
     index_items=200_000,
     sizing=Size(events=1_000_000, users=100_000, items=20_000),
+    relearning=Size(events=1_000_000, users=100_000, items=20_000),
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -90,6 +94,7 @@ QUICK = Plan(
     ranking=Size(events=5_000, users=500, items=500),
     index_items=5_000,
     sizing=Size(events=10_000, users=1_000, items=1_000),
+    relearning=Size(events=10_000, users=1_000, items=1_000),
 )
 """A smoke test; its figures are meaningless."""
 
@@ -109,6 +114,7 @@ RIG_CASES: dict[str, CaseRunner] = {
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
+    "relearning": lambda rig, load, plan: relearning.measure(rig, load, size=plan.relearning),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
 """Cases with servers, in an order that lets each reuse the state of the one before."""
