@@ -18,6 +18,7 @@ from bench.cases import (
     prefetch,
     ranking,
     read,
+    relearning,
     restart,
     sizing,
     throughput,
