@@ -123,7 +123,7 @@ class Trainer:
         async with self._role.history(INTERACTIONS, starts=starts) as history:
             weighs = is_resumed and history.total <= max(_KEEPING_UP, self._settings.trainer_snapshot_events)
             self._start_figures["interactions"] = history.total
-            await self._learn_history(history, offsets, learn_weights=weighs)
+            await self._learn_history(history, starts | offsets if weighs else offsets, learn_weights=weighs)
             offsets |= history.ends
         async with self._role.history(MODEL_VERSIONS, starts=starts) as history:
             serving = (await history.newest()).get(MODEL)
@@ -138,7 +138,8 @@ class Trainer:
             return {}
         async with started(kafka_consumer(self._settings.kafka_bootstrap_servers)) as consumer:
             ends = await consumer.end_offsets(partitions_of(*_FOLLOWED))
-        for snapshot in await asyncio.to_thread(lambda: [*self._store.newest()]):
+        snapshots = self._store.newest()
+        while (snapshot := await asyncio.to_thread(next, snapshots, None)) is not None:
             if any(offset > ends.get(tp, 0) for tp, offset in snapshot.offsets.items()):
                 _LOG.warning("a snapshot is not used: its topics have lost their newest records")
                 continue
@@ -174,7 +175,13 @@ class Trainer:
                 self._learn(change, Position.of(record), learn_weights=False)
 
     async def _learn_history(self, history: TopicHistory, offsets: Offsets, *, learn_weights: bool) -> None:
-        """Learn the interactions of a history in order; a long one is worth snapshots on the way."""
+        """Learn the interactions of a history in order; a long one is worth snapshots on the way.
+
+        Args:
+            history: The history.
+            offsets: The next offsets of the other topics that the state includes.
+            learn_weights: Whether the blender learns, too.
+        """
         next_offsets, number = offsets | history.starts, 0
         async for position, event in history.merged():
             self._learn(event, position, learn_weights=learn_weights)
