@@ -28,8 +28,8 @@ def main(folder: Path) -> None:
     before, started_s = process.memory_info().rss, time.process_time()
     online.restore(next(iter(store.newest())).state)
     seconds = time.process_time() - started_s
-    grown = process.memory_info().rss - before
-    print(msgspec.json.encode({"bytes": grown, "seconds": round(seconds, 2)}).decode())
+    growth = process.memory_info().rss - before
+    print(msgspec.json.encode({"bytes": growth, "seconds": round(seconds, 2)}).decode())
 
 
 if __name__ == "__main__":

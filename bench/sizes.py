@@ -27,7 +27,7 @@ _SAVED_ITEM = 1_500
 
 @dataclass(frozen=True, slots=True)
 class StreamSize:
-    """What memory and disk depend on."""
+    """The numbers that memory and disk depend on."""
 
     users: int
     items: int

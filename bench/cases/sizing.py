@@ -50,7 +50,7 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         pause_s, write_s = time.process_time() - pause_s, time.process_time()
         file_bytes = SnapshotStore(Path(folder), params=params, source=SOURCE).put(arrays)
         write_s = time.process_time() - write_s
-        restored = msgspec.json.decode(
+        report = msgspec.json.decode(
             subprocess.run(  # noqa: S603 - our own module
                 [sys.executable, "-m", "bench.restored", folder], check=True, capture_output=True
             ).stdout
@@ -61,12 +61,12 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         "user_bytes_formula": stream.user_bytes,
         "object_bytes": mean_object_bytes(users, UserState),
         "object_bytes_formula": stream.object_bytes,
-        "trainer_bytes": restored["bytes"],
+        "trainer_bytes": report["bytes"],
         "trainer_bytes_formula": stream.trainer_bytes,
         "snapshot_bytes": file_bytes,
         "snapshot_bytes_formula": stream.snapshot_bytes,
         "learn_s": round(learning_s, 2),
         "pause_s": round(pause_s, 2),
         "write_s": round(write_s, 2),
-        "restore_s": restored["seconds"],
+        "restore_s": report["seconds"],
     }

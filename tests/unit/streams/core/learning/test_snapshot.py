@@ -106,9 +106,8 @@ def same(one: Any, other: Any, path: str = "") -> list[str]:
         return same(decoded(one, kind), decoded(other, kind), path)
     if isinstance(one, dict):
         keys = [] if list(one) == list(other) else [f"{path}: keys"]
-        return keys + [
-            found for key in one.keys() & other.keys() for found in same(one[key], other[key], f"{path}/{key}")
-        ]
+        shared_keys = [key for key in one if key in other]
+        return keys + [place for key in shared_keys for place in same(one[key], other[key], f"{path}/{key}")]
     if isinstance(one, np.ndarray):
         alike = one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
         return [] if alike else [path]
