@@ -21,6 +21,8 @@ _CATALOG_ITEM, _ITEM_IDS = 2_350, 6
 """Bytes of an item in the trainer, besides those of its id, and the number of times that its id is stored."""
 _LINK, _ROOM = 20, 1.45
 """Bytes of a link in the trainer, and the room of rows, which grow by doubling, by their length."""
+_FRAGMENTATION = 1.07
+"""Memory of the process by that of the objects in it."""
 _SAVED_ITEM = 1_500
 """Bytes of an item in a snapshot, besides those of its id."""
 
@@ -74,7 +76,7 @@ class StreamSize:
         """Return the memory of the trainer's state."""
         users = self.users * (self.user_bytes + _KEY)
         items = self.items * (_CATALOG_ITEM + _ITEM_IDS * self.item_id_bytes)
-        return users + items + self.links * _LINK * _ROOM
+        return _FRAGMENTATION * (users + items + self.links * _LINK * _ROOM)
 
     @property
     def snapshot_bytes(self) -> float:
