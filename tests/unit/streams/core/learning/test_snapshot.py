@@ -181,3 +181,10 @@ def test_every_attribute_is_state_or_known_to_be_none() -> None:
 def test_a_value_that_is_not_plain_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="object is no plain value"):
         pack({"thing": object()})
+
+
+def test_a_restored_learner_knows_which_items_the_catalogue_holds(tmp_path: Path) -> None:
+    learner = taught(a_learner(), 0, EVENTS)
+    catalog = through_a_file(learner, tmp_path / "snapshot").catalog
+    assert catalog.listed_ids() == learner.catalog.listed_ids()
+    assert {item.item_id for item in items()} - catalog.listed_ids() == {"i3"}, "it was removed"
