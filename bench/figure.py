@@ -14,6 +14,8 @@ BYTES_PER_USER = 2_048
 PREFETCH_RATIO = 1.2
 RANKING_MS = 1
 RECALL = 0.95
+SIZE_SHARE = 0.1
+RELEARNING_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,42 @@ def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     )
 
 
+def _relearning(result: Mapping[str, float]) -> Iterator[Figure]:
+    limit = _at_most(result["snapshot_s"], RELEARNING_S, "s")
+    yield Figure(
+        f"trainer after kill -9, {result['events']:,} interactions",
+        f"{result['snapshot_s']:.1f} s",
+        f"{limit}; it read {result['read_again']:,} again; from the topic {result['topic_s']:.0f} s",
+    )
+
+
+_SIZES = {
+    "user": "a user's state, encoded",
+    "object": "a user's state, as an object",
+    "trainer": "the trainer's state",
+    "snapshot": "a snapshot of the trainer",
+}
+
+
+def _sizing(result: Mapping[str, float]) -> Iterator[Figure]:
+    for name, what in _SIZES.items():
+        size, by_formula = result[f"{name}_bytes"], result[f"{name}_bytes_formula"]
+        difference = by_formula / size - 1
+        limit = f"limit: within {SIZE_SHARE:.0%}{'' if abs(difference) <= SIZE_SHARE else ' — missed'}"
+        yield Figure(
+            f"size of {what}", _bytes(size), f"by the formula {_bytes(by_formula)}, {difference:+.1%}; {limit}"
+        )
+    yield Figure(
+        "snapshot: copy / write / restore",
+        f"{result['pause_s']:.1f} / {result['write_s']:.1f} / {result['restore_s']:.1f} s",
+        f"learning everything again: {result['learn_s']:.0f} s",
+    )
+
+
 _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "ranking": _ranking,
     "index": _index,
+    "sizing": _sizing,
     "throughput": _throughput,
     "freshness": _freshness,
     "prefetch": _prefetch,
@@ -121,12 +156,17 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "compat": _compat,
     "redis": _redis,
     "footprint": _footprint,
+    "relearning": _relearning,
     "restart": _restart,
 }
 
 
 def _per_s(value: float, what: str) -> str:
     return f"{value:,.0f} {what}/s"
+
+
+def _bytes(value: float) -> str:
+    return f"{value:,.0f} bytes" if value < 1e6 else f"{value / 1e6:,.0f} MB"
 
 
 def _gb(value: float) -> str:

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cases import compat, footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
+from bench.cases import (
+    compat,
+    footprint,
+    freshness,
+    index,
+    memory,
+    prefetch,
+    ranking,
+    read,
+    relearning,
+    restart,
+    sizing,
+    throughput,
+)
 from bench.load import EventLoad, Size
 from bench.rig import OnBenchProgress, Rig, open_rig
 from infra.local import OnStep
@@ -29,6 +42,8 @@ class Plan:
     restart_users: int
     ranking: Size
     index_items: int
+    sizing: Size
+    relearning: Size
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -41,6 +56,8 @@ class Plan:
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"
             " them before and is stopped. Peers read the same topic after it, each alone. The worker's clock starts"
             " when it turns to the first record and ends with the last feed in Redis.",
+            "sizing": f"Sizing: the trainer's state after {self.sizing.events:,} interactions of"
+            f" {self.sizing.users:,} users (Zipf 1.0) with {self.sizing.items:,} items; processor time.",
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
@@ -51,6 +68,8 @@ class Plan:
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",
+            "relearning": f"Relearning: {self.relearning.events:,} interactions of {self.relearning.users:,} users with"
+            f" {self.relearning.items:,} items; the trainer alone.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
             " have a feed that reflects an event published after the kill.",
         }.get(case, "")
@@ -64,6 +83,8 @@ FULL = Plan(
     restart_users=100_000,
     ranking=Size(events=100_000, users=5_000, items=10_000),
     index_items=200_000,
+    sizing=Size(events=1_000_000, users=100_000, items=20_000),
+    relearning=Size(events=1_000_000, users=100_000, items=20_000),
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -73,12 +94,15 @@ QUICK = Plan(
     restart_users=2_000,
     ranking=Size(events=5_000, users=500, items=500),
     index_items=5_000,
+    sizing=Size(events=10_000, users=1_000, items=1_000),
+    relearning=Size(events=10_000, users=1_000, items=1_000),
 )
 """A smoke test; its figures are meaningless."""
 
 StandaloneRunner = Callable[[Plan, Settings, OnBenchProgress], dict[str, Any]]
 STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
+    "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""
@@ -91,6 +115,7 @@ RIG_CASES: dict[str, CaseRunner] = {
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
+    "relearning": lambda rig, load, plan: relearning.measure(rig, load, size=plan.relearning),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
 """Cases with servers, in an order that lets each reuse the state of the one before."""

@@ -74,8 +74,7 @@ def save(path: Path, header: Header, arrays: Arrays) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         partial_path = Path(file.name)
         try:
-            file.write(tensors.save(solid, metadata))
-            file.flush()
+            tensors.save_file(solid, partial_path, metadata)  # without a copy of the arrays
             os.fsync(file.fileno())
             partial_path.replace(path)
         except BaseException:
@@ -134,5 +133,5 @@ def _checksum(header: bytes, arrays: Arrays) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
+        digest.update(array.data if array.size else b"")
     return digest.hexdigest()

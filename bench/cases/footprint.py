@@ -67,9 +67,19 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
 def _states(users: list[UserState]) -> tuple[float, float]:
     """Return the mean bytes of encoded states, and of states in a worker's cache."""
     encoded_states = [msgspec.msgpack.encode(state) for state in users]
-    decode = msgspec.msgpack.Decoder(UserState).decode
-    _, in_cache = _allocated(lambda: [decode(state) for state in encoded_states])
-    return sum(map(len, encoded_states)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
+    size = sum(map(len, encoded_states)) / len(users) + _FORMAT_BYTES
+    return size, mean_object_bytes(encoded_states, UserState)
+
+
+def mean_object_bytes(encoded_states: list[bytes], kind: type[msgspec.Struct]) -> float:
+    """Return the mean memory of states as objects.
+
+    Args:
+        encoded_states: The states as MessagePack.
+        kind: Their type.
+    """
+    decode = msgspec.msgpack.Decoder(kind).decode
+    return _allocated(lambda: [decode(state) for state in encoded_states])[1] / len(encoded_states)
 
 
 def _snapshot_bytes(count: int) -> tuple[int, int]:

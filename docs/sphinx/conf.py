@@ -60,6 +60,7 @@ NAVIGATION = {
         "docs/models",
         "docs/compat",
         "docs/performance",
+        "docs/sizing",
         "docs/debugging",
         "examples/README",
     ],

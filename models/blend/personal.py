@@ -7,10 +7,13 @@ with each outcome, so that lasting effects common to all users end up in the sha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
+from domain.state import State, Stateful
 from models.blend.blender import Blender, Context, Weights, gradient
 from models.blend.fallback import LISTED
 from models.blend.feature_matrix import FeatureMatrix, rank_of
@@ -23,7 +26,7 @@ _MAX_CHANGE = 0.3
 """Bound on the change of any score difference by one outcome."""
 
 
-class PersonalWeights:
+class PersonalWeights(Stateful):
     """Online learner of feature weights: the shared ones in a blender, and an offset for each user."""
 
     def __init__(self, blender: Blender) -> None:
@@ -49,6 +52,31 @@ class PersonalWeights:
             offset: (features,) offset from the shared weights.
         """
         self._offsets[user_id] = offset
+
+    def forget(self, user_id: str) -> None:
+        """Forget the offset of a user."""
+        self._offsets.pop(user_id, None)
+        self._changed_users.pop(user_id, None)
+
+    def state(self) -> State:
+        """Return the shared weights with their iterates, and the offsets."""
+        offsets = np.array([*self._offsets.values()]).reshape(-1, len(self._zero))
+        return {
+            "blender": self.blender.full_state(),
+            "users": [*self._offsets],
+            "offsets": offsets,
+            "changed_users": [*self._changed_users],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the weights of a state.
+
+        Raises:
+            ValueError: the weights are of other features.
+        """
+        self.blender.restore(state["blender"])
+        self._offsets = dict(zip(state["users"], state["offsets"], strict=True))
+        self._changed_users = dict.fromkeys(state["changed_users"])
 
     @property
     def changed_count(self) -> int:

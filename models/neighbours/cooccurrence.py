@@ -17,6 +17,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.state import Stateful
 from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
@@ -44,8 +45,10 @@ _YOUNG_EVENTS = 20.0
 """Items with fewer events are young: their rows are published first."""
 
 
-class DecayedCooccurrence:
+class DecayedCooccurrence(Stateful):
     """Links between numbered items, decayed forward from a reference time."""
+
+    STATE = ("links", "reference_ms", "_young", "_changed_items")
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, is_learned: bool = True) -> None:
         """Start empty.

@@ -8,10 +8,13 @@ interpreter's lock.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from domain.state import State, Stateful
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
@@ -44,7 +47,7 @@ class SimilarityQuery(NamedTuple):
     without events."""
 
 
-class SparseLinks:
+class SparseLinks(Stateful):
     """Sums between numbered items by channel (a way of counting), and an event count for each item, all decayed."""
 
     def __init__(
@@ -82,6 +85,28 @@ class SparseLinks:
         """Cache of event_count^-power by item, keyed by power."""
         self.dropped_links = 0
         """Links that full rows have dropped."""
+
+    STATE = (
+        "_ids",
+        "_sums",
+        "_starts",
+        "_lengths",
+        "_rooms",
+        "_event_counts",
+        "_rows",
+        "_end",
+        "_free",
+        "dropped_links",
+    )
+
+    def state(self) -> State:
+        """Return the rows, without the room behind them."""
+        return super().state() | {"_ids": self._ids[: self._end], "_sums": self._sums[:, : self._end]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the rows of a state."""
+        super().restore(state)
+        self._damping.clear()
 
     @property
     def nbytes(self) -> int:

@@ -7,11 +7,14 @@ graph with 24 links per vector. A search expands some 400 vectors, for a recall 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as Graph
+
+from domain.state import State, Stateful
 
 Indices = NDArray[np.int32]
 Vectors = NDArray[np.float32]
@@ -23,7 +26,7 @@ _WIDTH_ADDED, _WIDTH_SEARCHED = 160, 400
 _LARGEST, _TINY = 127, np.float32(1e-30)
 
 
-class AnnIndex:
+class AnnIndex(Stateful):
     """Numbered vectors with search for the nearest by cosine."""
 
     def __init__(self, dimensions: int) -> None:
@@ -43,6 +46,15 @@ class AnnIndex:
 
     def __len__(self) -> int:
         return len(self._graph)
+
+    def state(self) -> State:
+        """Return the graph as an array of bytes."""
+        data: Any = self._graph.save()
+        return {"graph": np.frombuffer(bytes(data), np.uint8)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the graph of a state."""
+        self._graph.load(state["graph"].tobytes())
 
     @property
     def bytes_used(self) -> int:

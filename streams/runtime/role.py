@@ -9,11 +9,12 @@ await role.run(stop, sink(role, ...), describe=...)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from infra import clock
@@ -45,11 +46,16 @@ class Role:
         return Decoder(topic, self.registry, None, stage=self.name, tombstones=tombstones)
 
     def history(
-        self, topic: Topic, *, since_ms: int | None = None, partitions: Collection[int] | None = None
+        self,
+        topic: Topic,
+        *,
+        since_ms: int | None = None,
+        partitions: Collection[int] | None = None,
+        starts: Mapping[TopicPartition, int] | None = None,
     ) -> AbstractAsyncContextManager[TopicHistory]:
         """Open a topic up to its present end; see `topic_history`."""
         servers = self.settings.kafka_bootstrap_servers
-        return topic_history(servers, self.registry, topic, since_ms=since_ms, partitions=partitions)
+        return topic_history(servers, self.registry, topic, since_ms=since_ms, partitions=partitions, starts=starts)
 
     @asynccontextmanager
     async def alongside(

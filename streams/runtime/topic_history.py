@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,8 @@ class TopicHistory:
 
     def __init__(self, consumer: Any, topic: Topic, decoder: Decoder, ends: dict[TopicPartition, int]) -> None:
         self._consumer, self._topic, self._decoder = consumer, topic, decoder
+        self.starts: dict[TopicPartition, int] = {}
+        """The offset of the first record of each partition."""
         self.ends = ends
         """The offset past the last record of each partition."""
         self.total = 0
@@ -51,6 +53,12 @@ class TopicHistory:
             async for _, value in self._of(tp):
                 if value is not None:
                     yield value
+
+    async def records(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Yield all records with their values, None for a deletion, partition by partition."""
+        for tp in self.ends:
+            async for record, value in self._of(tp):
+                yield record, value
 
     async def chunks(self, max_records: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
         """Yield the keys and values of all records, None for a deletion, in the order of each partition.
@@ -120,6 +128,7 @@ async def topic_history(
     *,
     since_ms: int | None = None,
     partitions: Collection[int] | None = None,
+    starts: Mapping[TopicPartition, int] | None = None,
 ) -> AsyncIterator[TopicHistory]:
     """Open a topic, or some of its partitions; unusable records are skipped.
 
@@ -129,19 +138,21 @@ async def topic_history(
         topic: The topic to read.
         since_ms: The append time to start from, in ms since the epoch; the beginning of the topic by default.
         partitions: The numbers of the partitions; all by default.
+        starts: Offsets to start from; the beginning of other partitions, and of those that have lost these records.
     """
     tps = [tp for tp in partitions_of(topic) if partitions is None or tp.partition in partitions]
     async with started(kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")) as consumer:
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         if since_ms is None:
-            starts = await consumer.beginning_offsets(tps)
+            firsts = await consumer.beginning_offsets(tps)
         else:
-            starts = await offsets_since(consumer, tps, since_ms)
-        for tp in tps:
-            consumer.seek(tp, starts[tp])
+            firsts = await offsets_since(consumer, tps, since_ms)
         history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
-        history.total = sum(ends[tp] - starts[tp] for tp in tps)
+        history.starts = {tp: max(firsts[tp], (starts or {}).get(tp, 0)) for tp in tps}
+        for tp, offset in history.starts.items():
+            consumer.seek(tp, offset)
+        history.total = sum(ends[tp] - offset for tp, offset in history.starts.items())
         yield history
 
 

@@ -9,13 +9,15 @@ because the feed goes on within a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from msgspec import structs
 
-from models.blend.blender import Blender
+from domain.state import Stateful
+from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
 from models.neighbours.cooccurrence import WINDOW, timestamp_groups_back
 from models.refitting import EventMatrix
@@ -26,6 +28,7 @@ from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
 from streams.core.learning.choices import learn_outcome
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
+from streams.core.learning.packed_states import PackedStates
 from streams.core.learning.repeats import RepeatRates, returns
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
@@ -59,6 +62,8 @@ class LearnerParams:
     """Half-life of the item-item links, in days."""
     item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
+    max_users: int | None = None
+    """Number of users whose states are kept, those active last; all by default."""
 
     @property
     def feed_items(self) -> int:
@@ -79,8 +84,10 @@ class _TimestampGroup:
     """Items already learned from: several actions on one item at the same time are one outcome."""
 
 
-class Learner:
+class Learner(Stateful):
     """The state of all users and items, learned from interactions alone."""
+
+    STATE = ("catalog", "weights", "repeats", "events", "_users", "_items")
 
     def __init__(
         self,
@@ -108,10 +115,10 @@ class Learner:
         self.item_weights = params.item_weights()
         self.repeats = RepeatRates()
         self.events = 0
-        self._users: dict[str, UserState] = {}
-        self._items: dict[str, ItemState] = {}
+        self._users = PackedStates(UserState, most=params.max_users, on_drop=self._forget_offset)
+        self._items = PackedStates(ItemState)
         self._groups: dict[str, _TimestampGroup] = {}
-        self._log = EventMatrix(self.catalog.items)
+        self._log: EventMatrix | None = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
 
     @property
@@ -159,22 +166,53 @@ class Learner:
 
     def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
         """Forget a user's statements up to a time."""
+        if (state := self._users.get(user_id)) is not None:
+            user_state.forget_profile(state, at_ms, position)
+
+    def restore_offset(self, user_id: str, offset: Weights) -> None:
+        """Continue with a user's personal weights; those of users without a state are left out.
+
+        Args:
+            user_id: The user.
+            offset: (features,) offset from the shared weights.
+        """
         if user_id in self._users:
-            user_state.forget_profile(self._users[user_id], at_ms, position)
+            self.weights.put(user_id, offset)
 
     def restore_repeats(self, categories: Collection[str]) -> None:
         """Continue with the categories that repeated before a restart."""
-        self.repeats.restore(categories)
+        self.repeats.restore_categories(categories)
         self.catalog.repeated_categories = self.repeats.categories
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state as if learning had never stopped.
+
+        One thing is not part of it: the lists of a timestamp group that goes on are made anew.
+        """
+        super().restore(state)
+        self.catalog.repeated_categories = self.repeats.categories
+
+    def stop_fits(self) -> None:
+        """Keep the item weights as they are from now on, and release the events that fits are made from."""
+        self.refits_item_weights, self._log = False, None
+
     def fit(self) -> None:
-        """Fit the item weights to all events so far."""
+        """Fit the item weights to all events so far.
+
+        Raises:
+            RuntimeError: the events are released.
+        """
+        if self._log is None:
+            raise RuntimeError("the events that item weights are fitted to are released")
         matrix = self._log.matrix()
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
         self.catalog.item_weights.fill(items, self.item_weights.weights(matrix[:, items], names).astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
+
+    def _forget_offset(self, user_id: str) -> None:
+        self.weights.forget(user_id)
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
         state = self._users.get(event.user_id)
@@ -285,7 +323,8 @@ class Learner:
         self.catalog.neighbors.learn(
             index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
-        self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
+        if self._log is not None:
+            self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 

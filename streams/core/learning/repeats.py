@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from domain.state import Stateful
 from models.weight import is_positive, weight_of
 from schemas.types import Interaction
 from streams.core.user.user_state import UserState, day_events
@@ -27,7 +28,7 @@ _MAX_CATEGORIES = 1_000
 _VISITS = frozenset({"view", "click", "purchase"})
 
 
-class RepeatRates:
+class RepeatRates(Stateful):
     """Rates of returns, and the categories that repeat.
 
     >>> rates = RepeatRates()
@@ -37,6 +38,8 @@ class RepeatRates:
     >>> sorted(rates.categories)
     ['places']
     """
+
+    STATE = ("_visits", "_rates", "categories")
 
     def __init__(self) -> None:
         self._visits: dict[str, float] = {}
@@ -58,7 +61,7 @@ class RepeatRates:
             self._drop(min(self._visits, key=lambda name: (name == category, self._visits[name], name)))
         self._set(category, repeats=self._rates[category] >= self._bound(category))
 
-    def restore(self, categories: Collection[str]) -> None:
+    def restore_categories(self, categories: Collection[str]) -> None:
         """Continue with the categories that repeated before a restart, where their rates do not contradict.
 
         Args:

@@ -171,7 +171,8 @@ class CandidateFit:
         self._add_items(math.inf)
         if learner.events:
             learner.fit()
-        learner.refits_item_weights, learner.on_outcome = False, lambda candidates, clicked_index: None
+        learner.stop_fits()
+        learner.on_outcome = lambda candidates, clicked_index: None
         return learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:

@@ -20,4 +20,5 @@ def learner_params(settings: Settings) -> LearnerParams:
         rank=rank_params(settings),
         cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
         item_weights=item_weights_builder(settings),
+        max_users=settings.trainer_users,
     )

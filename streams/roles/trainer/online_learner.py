@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from domain.state import State
 from infra.redis.stores.model_status import SERVING, Version
 from models.neighbours.cooccurrence import NEXT, TOGETHER
 from schemas.types import Choice, Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
 from streams.core.byte_budget import strongest
 from streams.core.learning.choices import learn_choice
-from streams.core.learning.learner import Learner
+from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.stages.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
@@ -105,6 +107,36 @@ class OnlineLearner:
         )
         return True
 
+    def state(self) -> State:
+        """Return the state of the learner, with its version and what of it is published."""
+        return {**self.version_state(), "learner": self.learner.state()}
+
+    def version_state(self) -> State:
+        """Return the state without that of the learner: a few values, as of now."""
+        return {
+            "base": None if self.base is None else msgspec.to_builtins(self.base),
+            "outcomes": self.outcomes,
+            "published_outcomes": self._published_outcomes,
+            "published_categories": self._published_categories,
+            "start": self._start,
+            "omissions": dict(self.omissions),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state as if learning had never stopped; a state that does not fit changes nothing.
+
+        Raises:
+            KeyError: a part is missing.
+            ValueError: a part has another shape.
+        """
+        learner = new_learner(self.learner.params)
+        learner.restore(state["learner"])
+        self.base = None if state["base"] is None else msgspec.convert(state["base"], Version)
+        self.outcomes, self._published_outcomes = state["outcomes"], state["published_outcomes"]
+        self._published_categories = frozenset(state["published_categories"])
+        self._start, self.omissions = state["start"], Counter(state["omissions"])
+        self.learner = learner
+
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
         """Yield changed rows, those of new items first, up to about `most_links` links."""
         table = self.learner.catalog.neighbors
@@ -162,6 +194,17 @@ class OnlineLearner:
             reference=catalog.neighbors.reference_ms or 0,
             watermark=catalog.watermark,
         )
+
+
+def new_learner(params: LearnerParams) -> Learner:
+    """Return a learner for learning online, whose item weights come from full fits.
+
+    Args:
+        params: Parameters of the learner.
+    """
+    learner = Learner(params, refits_item_weights=False)
+    learner.stop_fits()
+    return learner
 
 
 def apply_message(learner: Learner, message: Message, position: Position) -> None:

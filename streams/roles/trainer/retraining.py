@@ -66,6 +66,8 @@ class RetrainScheduler:
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
+        self.is_promoting = False
+        """Whether a version is being published that does not serve here yet."""
         self.published_items: set[str] = set()
         """Items whose weights are on the topic item-weights."""
 
@@ -148,7 +150,7 @@ class RetrainScheduler:
         except Exception:
             _LOG.exception("the fit failed")
         finally:
-            self._pending_messages = None
+            self._pending_messages, self.is_promoting = None, False
             self._training = Training()
             self._not_before = clock.now_ms() + _RETRY_MS
 
@@ -219,6 +221,7 @@ class RetrainScheduler:
         version, base = fitted_version.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
         await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
+        self.is_promoting = version.status == SERVING
         if version.status == SERVING:
             self.published_items = await publish_item_weights(
                 self._publisher, fitted_version, self.published_items, omissions=self._live.omissions
@@ -229,6 +232,7 @@ class RetrainScheduler:
         if version.status == SERVING:
             await self._catch_up(learner, ends)
             self._live.promote(learner, version)
+        self.is_promoting = False
         self._versions = [version, *self._versions]
         del self._versions[self._settings.model_artifacts_kept :]
 

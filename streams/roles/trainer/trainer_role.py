@@ -1,9 +1,11 @@
 """Trainer role: interactions, choices, items, profiles → item neighbors, item weights, model versions.
 
-It learns what all users share. It is a batch consumer without a table, which reads its topics from their beginning at
-every start. So its memory is a function of the topics alone: it commits nothing, loses nothing and counts nothing
-twice, and a second trainer would publish the same rows.
+It learns what all users share. It is a batch consumer without a table. Its memory is a function of the topics alone: it
+commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the same rows. It is saved
+in snapshots, each with the offsets that it includes; a start reads the records since the newest usable one, or else all
+of them.
 
+    since a snapshot     as if it had never stopped
     from the beginning   interactions: links; feature weights and item weights are those of the version in service
     live                 interactions: links; choices: feature weights; what changed is published periodically
     full fits            between the mini-batches: streams.roles.trainer.retraining
@@ -14,30 +16,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import TopicPartition
 
+from domain.state import State
 from domain.timestamp import HOUR_MS
 from infra import clock
+from infra.kafka.admin.cluster import cluster_id, topic_ids
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
-from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
 from streams.core.ranking.stages.features import weights_in_order
 from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten
+from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten, new_learner
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.roles.trainer.snapshot_store import Offsets, SnapshotStore
+from streams.roles.trainer.snapshot_writer import SnapshotWriter
 from streams.runtime.dead_letter_queue import Message, Record
 from streams.runtime.role import Role, open_role
-from streams.runtime.topic_history import merged
+from streams.runtime.topic_history import TopicHistory, merged
 from topics.topic import (
     CHOICES,
     INTERACTIONS,
@@ -63,18 +69,30 @@ _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = HOUR_MS
 """Age up to which a starting trainer answers earlier requests to retrain, in ms."""
+_TOMBSTONES_KEPT_MS = 12 * HOUR_MS
+"""Age of a snapshot up to which the topic of items still has all deletions since; brokers keep them for a day."""
 _LOG = logging.getLogger(__name__)
 
 
 class Trainer:
     """Follows the topics, learns, and publishes the results."""
 
-    def __init__(self, role: Role, status_store: ModelStatusStore) -> None:
+    def __init__(self, role: Role, status_store: ModelStatusStore, *, source: str) -> None:
+        """Start from nothing.
+
+        Args:
+            role: The running role.
+            status_store: Takes the status of the model.
+            source: Identity of the topics: offsets of others mean nothing here.
+        """
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
-        self.live = OnlineLearner(Learner(learner_params(role.settings), refits_item_weights=False))
+        self.live = OnlineLearner(new_learner(learner_params(role.settings)))
         artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts, self.live)
+        self._store = SnapshotStore(role.settings.millrace_home, params=self.live.learner.params, source=source)
+        self.snapshots = SnapshotWriter(self._store, role.settings)
+        self._start_figures: dict[str, Any] = {}
         self.positions: dict[str, int] = {}
         self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
         self._rows_s = self._weights_s = 0.0
@@ -82,39 +100,117 @@ class Trainer:
         """Whether any record arrived since rows were last published."""
 
     async def run(self) -> None:
-        """Learn the history of the topics, then new records, until cancelled."""
-        await self._follow(await self._start())
+        """Learn the history of the topics, or what came since a snapshot, then new records, until cancelled."""
+        try:
+            await self._follow(await self._start())
+        finally:
+            await self.snapshots.close()
 
-    async def _start(self) -> dict[TopicPartition, int]:
-        """Learn the history of the topics, and return the offsets to continue from.
+    async def _start(self) -> Offsets:
+        """Learn the records since the newest usable snapshot, and return the offsets to continue from.
 
-        Choices before the start are in the weights in service.
+        Choices before the start are in the weights in service. Those since a snapshot are left to be followed.
         """
+        started_s, starts = time.monotonic(), await self._restore_snapshot()
+        is_resumed = any(tp.topic == MODEL_VERSIONS.name for tp in starts)
+        """Whether the snapshot is one of a trainer that had learned its whole history."""
         async with self._role.history(CHOICES) as history:
-            offsets = dict(history.ends)
+            offsets: Offsets = {tp: starts.get(tp, end) if is_resumed else end for tp, end in history.ends.items()}
         for topic in (ITEMS, PROFILES):
-            async with self._role.history(topic) as history:
-                for position, value in (await history.newest()).values():
-                    self._learn(value, position)
+            async with self._role.history(topic, starts=starts) as history:
+                await self._learn_table(history, is_new=not starts)
                 offsets |= history.ends
-        async with self._role.history(INTERACTIONS) as history:
-            number = 0
-            async for position, event in history.merged():
-                self._learn(event, position)
-                number += 1
-                if number % self._settings.trainer_batch_events == 0:
-                    await asyncio.sleep(0)
+        if self._start_figures.get("snapshot_at", clock.now_ms()) < clock.now_ms() - _TOMBSTONES_KEPT_MS:
+            async with self._role.history(ITEMS) as history:
+                for item_id in self.live.learner.catalog.listed_ids() - (await history.newest()).keys():
+                    self.live.learner.catalog.remove_item(item_id)
+        async with self._role.history(INTERACTIONS, starts=starts) as history:
+            self._start_figures["interactions"] = history.total
+            await self._learn_history(history, starts | offsets if is_resumed else offsets)
             offsets |= history.ends
-        async with self._role.history(MODEL_VERSIONS) as history:
+        async with self._role.history(MODEL_VERSIONS, starts=starts) as history:
             serving = (await history.newest()).get(MODEL)
             offsets |= history.ends
-        async with self._role.history(USER_WEIGHTS) as history:
-            for _, own in (await history.newest()).values():
-                self.live.learner.weights.put(own.user_id, weights_in_order(own.weights))
-        await self._restore_serving(None if serving is None else serving[1])
+        await self._continue_serving(None if serving is None else serving[1], is_resumed=is_resumed)
+        self._start_figures["seconds"] = round(time.monotonic() - started_s, 2)
         return offsets
 
-    async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _restore_snapshot(self) -> Offsets:
+        """Continue from the newest usable snapshot, and return its offsets; none without one."""
+        if not self._settings.trainer_snapshot_interval_s:
+            return {}
+        async with started(kafka_consumer(self._settings.kafka_bootstrap_servers)) as consumer:
+            ends = await consumer.end_offsets(partitions_of(*_FOLLOWED))
+        snapshots = self._store.newest()
+        while (snapshot := await asyncio.to_thread(next, snapshots, None)) is not None:
+            if any(offset > ends.get(tp, 0) for tp, offset in snapshot.offsets.items()):
+                _LOG.warning("a snapshot is not used: its topics have lost their newest records")
+                continue
+            try:
+                await asyncio.to_thread(self._restore, snapshot.state)
+            except Exception:
+                _LOG.exception("a snapshot is not used: its state does not fit")
+                continue
+            self.snapshots.start_from(snapshot.offsets)
+            self._start_figures["snapshot_at"] = snapshot.created_at_ms
+            return snapshot.offsets
+        return {}
+
+    def _state(self) -> Callable[[], State]:
+        """Return a function that returns the state as of now, which takes long."""
+        learner = self.live.learner
+        rest = self.live.version_state() | {"published_items": [*self.scheduler.published_items]}
+        return lambda: {**rest, "learner": learner.state()}
+
+    def _restore(self, state: State) -> None:
+        self.live.restore(state)
+        self.scheduler.published_items = set(state["published_items"])
+
+    async def _learn_table(self, history: TopicHistory, *, is_new: bool) -> None:
+        """Learn a compacted topic: the newest record of each key, or the records since a snapshot."""
+        if is_new:
+            for position, value in (await history.newest()).values():
+                self._learn(value, position)
+            return
+        async for record, value in history.records():
+            change = _deleted(record) if value is None else value
+            if change is not None:
+                self._learn(change, Position.of(record))
+
+    async def _learn_history(self, history: TopicHistory, offsets: Offsets) -> None:
+        """Learn the interactions of a history in order; a long one is worth snapshots on the way.
+
+        Args:
+            history: The history.
+            offsets: The next offsets of the other topics that the state includes.
+        """
+        next_offsets, number = offsets | history.starts, 0
+        async for position, event in history.merged():
+            self._learn(event, position)
+            next_offsets[TopicPartition(INTERACTIONS.name, position.partition)] = position.offset + 1
+            number += 1
+            if number % self._settings.trainer_batch_events == 0:
+                await self.snapshots.take_if_due(self._state, next_offsets)
+                await asyncio.sleep(0)
+
+    async def _continue_serving(self, serving: ModelVersion | None, *, is_resumed: bool) -> None:
+        """Continue from the version in service; a resumed trainer has its weights already, unless others serve now.
+
+        Args:
+            serving: The newest version since the snapshot, or since the beginning.
+            is_resumed: Whether the state is that of a trainer that was following its topics.
+        """
+        if not is_resumed:
+            async with self._role.history(USER_WEIGHTS) as history:
+                for _, own in (await history.newest()).values():
+                    self.live.learner.restore_offset(own.user_id, weights_in_order(own.weights))
+            await self._restore_serving(serving)
+        elif serving is not None:
+            name, _, outcomes = serving.version.partition("+")
+            if not outcomes or name != (self.live.base.version if self.live.base else ""):
+                await self._restore_serving(serving)
+
+    async def _follow(self, offsets: Offsets) -> None:
         """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
@@ -134,8 +230,11 @@ class Trainer:
                     await self._apply_fetched(batches)
                     self._has_new_records |= bool(batches)
                     await self._publish(idle=not batches)
-                    for tp in partitions:
-                        self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+                    next_offsets = {tp: await consumer.position(tp) for tp in partitions}
+                    self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in next_offsets.items()}
+                    if not self.scheduler.is_promoting:  # its version may be read back before it serves
+                        learned_offsets = {tp: at for tp, at in next_offsets.items() if tp.topic != TRIGGERS.name}
+                        await self.snapshots.take_if_due(self._state, learned_offsets)
                     self.scheduler.begin_if_due(clock.now_ms())
             finally:
                 await self.scheduler.cancel()
@@ -236,6 +335,8 @@ class Trainer:
             waiting += self.live.has_unpublished + self.live.learner.weights.changed_count
         return {
             "positions": self.positions,
+            "start": self._start_figures,
+            "snapshot": self.snapshots.describe(),
             "waiting": waiting,
             "trimmed": {**self.live.omissions, "row_links": self.live.learner.catalog.neighbors.links.dropped_links},
         }
@@ -244,8 +345,15 @@ class Trainer:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("trainer", settings) as role:
-        trainer = Trainer(role, RedisModelStatusStore(role.redis))
+        source = await asyncio.to_thread(_source, settings.kafka_bootstrap_servers)
+        trainer = Trainer(role, RedisModelStatusStore(role.redis), source=source)
         await role.run(stop, trainer.run(), trainer.write_status(), describe=trainer.describe)
+
+
+def _source(bootstrap_servers: str) -> str:
+    """Return the identity of the topics that the state is made from: those of the cluster, as created last."""
+    ids = topic_ids(bootstrap_servers, [topic.name for topic in _FOLLOWED if topic is not TRIGGERS])
+    return " ".join([cluster_id(bootstrap_servers), *(f"{name}={topic_id}" for name, topic_id in sorted(ids.items()))])
 
 
 def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.cases import index, ranking
+import pytest
+
+from bench.cases import index, ranking, sizing
 from bench.folded import folded
 from bench.load import EventLoad, Size
 from infra.settings import Settings
@@ -34,3 +36,12 @@ def test_an_index_that_looks_at_nearly_everything_finds_all_that_is_nearest() ->
     figures = index.measure(LOAD.resized(Size(events=1, users=1, items=300)), on_progress=silent)
     assert figures["items"] == 300
     assert figures["recall_at_100"] >= 0.99
+
+
+@pytest.mark.parametrize("size", [Size(events=2_000, users=60, items=80), Size(events=1_500, users=700, items=200)])
+def test_the_formula_of_a_users_size_is_within_a_tenth_of_what_is_measured(size: Size) -> None:
+    figures = sizing.measure(LOAD.resized(size), Settings(), on_progress=silent)
+    for name in ("user", "object"):
+        assert figures[f"{name}_bytes_formula"] == pytest.approx(figures[f"{name}_bytes"], rel=0.1), name
+    assert figures["snapshot_bytes"] > figures["users"] * figures["user_bytes"]
+    assert figures["trainer_bytes"] > 0

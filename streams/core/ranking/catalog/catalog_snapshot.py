@@ -7,14 +7,15 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.nearby import GeoIndex
+from domain.state import State, Stateful
 from domain.stock import is_sold_out
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
@@ -68,8 +69,16 @@ class TopItems:
     segments: dict[str, Indices]
 
 
-class CatalogSnapshot:
+class CatalogSnapshot(Stateful):
     """Columns over all items. Ranking considers only items of the catalog."""
+
+    STATE = (
+        *("items", "categories", "topics", "titles", "geo_index", "category", "item_topics", "item_types"),
+        *("item_type_index", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
+        *("horizon_logs", "segments", "_compact_at", "_strengths", "evictions", "cohorts", "visit_times"),
+        *("rating_sums", "rating_counts", "first_at", "neighbors", "item_weights", "content_index"),
+        *("repeated_categories", "watermark", "is_stale"),
+    )
 
     def __init__(
         self,
@@ -133,6 +142,22 @@ class CatalogSnapshot:
         self.charts = self._top_items()
         self._listing: ListedItems | None = None
         """Cached catalog columns; None after a change of the catalog."""
+        self.columns = self._columns()
+
+    def state(self) -> State:
+        """Return the columns, the links and weights between items, the labels of items and the charts."""
+        labels = {item_id: (of.category, of.topics, of.source) for item_id, of in self.labels_by_item.items()}
+        return super().state() | {"labels": labels, "charts": asdict(self.charts)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the items of a state."""
+        super().restore(state)
+        self.labels_by_item = {
+            item_id: ItemLabels(category, tuple(topics), source)
+            for item_id, (category, topics, source) in state["labels"].items()
+        }
+        self.charts = TopItems(**state["charts"])
+        self._listing = None
         self.columns = self._columns()
 
     def apply_item(self, item: Item) -> None:
@@ -228,6 +253,11 @@ class CatalogSnapshot:
     def newer_items(self, item_ids: Sequence[str]) -> list[str]:
         """Return the ids of items that are newer than the last refresh."""
         return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
+
+    def listed_ids(self) -> set[str]:
+        """Return the ids of the items of the catalog."""
+        names = self.items.names
+        return {names[index] for index in np.flatnonzero((self.is_listed | self.private)[: len(names)]).tolist()}
 
     def title(self, item_id: str) -> str:
         """Return an item's title; empty if it is unknown."""

@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 
+from domain.state import Stateful
 from models.text.ann_index import AnnIndex, Indices, Vectors
 from models.text.signature import DIMENSIONS, signature
 from schemas.types import Item
@@ -19,8 +20,10 @@ _AT_ONCE = 250
 """Items per batch: some 0.1 s in a catalog of 200,000."""
 
 
-class ContentIndex:
+class ContentIndex(Stateful):
     """Text signatures of all listed items; the index is consulted only after a call of `catch_up`."""
+
+    STATE = ("_index", "_waiting")
 
     def __init__(self) -> None:
         self._index = AnnIndex(DIMENSIONS)

@@ -170,7 +170,7 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     world = World()
     settings = replace(Settings(), millrace_home=tmp_path)
     role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
-    trainer = Trainer(role, NoBoards())
+    trainer = Trainer(role, NoBoards(), source="a cluster")
     apply = trainer.live.apply
 
     def take(item: Any, position: Position) -> None:

@@ -89,14 +89,16 @@ def test_an_opinion_on_an_item_and_a_second_action_on_it_are_no_returns() -> Non
     learner, state = a_learner(), UserState("u1")
     acts = [("view", "film0"), ("click", "film0"), ("click", "film0"), ("click", "film1"), ("save", "film0")]
     for action, item_id in acts:
-        state = learner._users.get("u1", state)
+        state = learner._users.setdefault("u1", state)
         is_return = returns(state, an_interaction(item_id=item_id, action=action, occurred_at=T0_MS))
         assert not is_return
         assert (is_return is None) == (action in ("view", "save"))
         visit(learner, "u1", item_id, action=action)
-    assert returns(learner._users["u1"], an_interaction(item_id="film0", occurred_at=T0_MS)) is False, "saved just now"
+    assert (
+        returns(learner._users.setdefault("u1", state), an_interaction(item_id="film0", occurred_at=T0_MS)) is False
+    ), "saved just now"
     visit(learner, "u1", "film2")
-    assert returns(learner._users["u1"], an_interaction(item_id="film0", occurred_at=T0_MS)) is True
+    assert returns(learner._users.setdefault("u1", state), an_interaction(item_id="film0", occurred_at=T0_MS)) is True
 
 
 def test_a_category_between_the_two_rates_stays_as_it_is() -> None:
@@ -118,7 +120,7 @@ def test_a_restart_continues_with_the_categories_before_it_unless_the_rates_cont
         rates.add("pages", is_return=number % 5 == 0)
         rates.add("films", is_return=False)
     assert rates.categories == {"pages"}
-    rates.restore(["places", "films", "new"])
+    rates.restore_categories(["places", "films", "new"])
     assert rates.categories == {"places", "pages", "new"}
 
 

@@ -1,0 +1,111 @@
+"""The formula of memory and disk by users, items and links, as docs/sizing.md has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from streams.core.learning.learner import Learner
+from streams.core.user.user_state import UserState
+
+_USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
+"""Bytes of a user's encoded state: on its own, and for each label, recent event, event id, different item and item of
+the last day, besides the id of the item."""
+_OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_TODAY = 3_100, 100, 116, 70, 66, 130
+"""The same for a state as an object in memory."""
+_KEY = 230
+"""Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
+_CATALOG_ITEM, _ITEM_IDS = 2_350, 6
+"""Bytes of an item in the trainer, besides those of its id, and the number of times that its id is stored."""
+_LINK, _ROOM = 20, 1.45
+"""Bytes of a link in the trainer, and the room of rows, which grow by doubling, by their length."""
+_FRAGMENTATION = 1.07
+"""Memory of the process by that of the objects in it."""
+_SAVED_ITEM = 1_500
+"""Bytes of an item in a snapshot, besides those of its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """The numbers that memory and disk depend on."""
+
+    users: int
+    items: int
+    links: int
+    item_id_bytes: float
+    """Mean length of an item's id."""
+    user_events: float
+    """Mean number of a user's recent events, 100 at most."""
+    user_event_ids: float
+    """Mean number of a user's events whose ids are remembered: 1,024, and more within a day."""
+    user_items: float
+    """Mean number of a user's different items, 1,000 at most; an item with several events counts twice."""
+    user_day_items: float
+    """Mean number of a user's items on the last day with an event."""
+    user_labels: float
+    """Mean number of categories, topics and sources of a user's items, up to 200 each."""
+
+    @property
+    def user_bytes(self) -> float:
+        """Return the bytes of a user's encoded state."""
+        return (
+            _USER
+            + self.user_labels * _LABEL
+            + self.user_events * (self.item_id_bytes + _EVENT)
+            + self.user_event_ids * _EVENT_ID
+            + self.user_items * (self.item_id_bytes + _ITEM)
+            + self.user_day_items * _TODAY
+        )
+
+    @property
+    def object_bytes(self) -> float:
+        """Return the memory of a user's state as an object, as in the cache of a feed worker."""
+        return (
+            _OBJECT
+            + self.user_labels * _OBJECT_LABEL
+            + self.user_events * (self.item_id_bytes + _OBJECT_EVENT)
+            + self.user_event_ids * _OBJECT_EVENT_ID
+            + self.user_items * (self.item_id_bytes + _OBJECT_ITEM)
+            + self.user_day_items * _OBJECT_TODAY
+        )
+
+    @property
+    def trainer_bytes(self) -> float:
+        """Return the memory of the trainer's state."""
+        users = self.users * (self.user_bytes + _KEY)
+        items = self.items * (_CATALOG_ITEM + _ITEM_IDS * self.item_id_bytes)
+        return _FRAGMENTATION * (users + items + self.links * _LINK * _ROOM)
+
+    @property
+    def snapshot_bytes(self) -> float:
+        """Return the size of a snapshot of the trainer."""
+        users = self.users * (self.user_bytes + 16)
+        items = self.items * (_SAVED_ITEM + _ITEM_IDS * self.item_id_bytes)
+        return users + items + self.links * _LINK * _ROOM
+
+
+def encoded_users(learner: Learner) -> list[bytes]:
+    """Return the encoded states of the users of a learner."""
+    users = learner.state()["_users"]
+    return [data.tobytes() for data in np.split(users["states"], np.cumsum(users["lengths"])[:-1])]
+
+
+def size_of(learner: Learner) -> StreamSize:
+    """Return the size of the stream that a learner has learned."""
+    links, items = learner.catalog.neighbors.links.state(), learner.catalog.items.names
+    states = [*map(msgspec.msgpack.Decoder(UserState).decode, encoded_users(learner))]
+    return StreamSize(
+        users=len(states),
+        items=len(items),
+        links=int(links["_lengths"].sum()),
+        item_id_bytes=float(np.mean([len(name.encode()) for name in items])),
+        user_events=float(np.mean([len(state.recent) for state in states])),
+        user_event_ids=float(np.mean([len(state.event_ids) for state in states])),
+        user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
+        user_day_items=float(np.mean([len(state.today) for state in states])),
+        user_labels=float(
+            np.mean([len(state.categories) + len(state.topics) + len(state.sources) for state in states])
+        ),
+    )
