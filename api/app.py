@@ -83,7 +83,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(gazetteer.load)  # so that no request waits for it
-        tasks = [asyncio.create_task(context.audits.run()), asyncio.create_task(context.items.follow())]
+        works = (context.audits.run(), context.items.follow(), context.feeds.follow())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:

@@ -27,6 +27,8 @@ from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, O
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
+from infra.redis.stores.feed_cache import FeedCache
+from infra.redis.stores.feed_codec import generated_at, unpack
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
@@ -39,7 +41,10 @@ from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserPr
 from infra.settings import Settings
 from schemas.types import Feed, Item
 from topics import Topic
+from topics.topic import MIB
 
+PACKED_SHARE, RENDERED_SHARE = 0.2, 0.8
+"""Shares of API_CACHE_MB for feeds as they are stored, and as they are answered."""
 _item = msgspec.json.Decoder(Item)
 
 
@@ -114,6 +119,7 @@ class ApiContext:
     items: ItemCache
     reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
     """Limits the number of requests that wait for a worker."""
+    feeds: FeedCache = field(init=False)
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
     """Decodes the items of `items`."""
     visibility_rules: VisibilityRules = field(init=False)
@@ -124,6 +130,11 @@ class ApiContext:
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
         self.audits, self.visibility_rules = audits, VisibilityRules(self.settings)
+        self.feeds = FeedCache(self.clients.feeds, capacity_bytes=self.cache_bytes(PACKED_SHARE))
+
+    def cache_bytes(self, share: float) -> int:
+        """Return the memory of one of the caches of feeds: a share of API_CACHE_MB, in bytes."""
+        return int(share * self.settings.api_cache_mb * MIB)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Check records against their limits, then publish them.
@@ -215,18 +226,29 @@ class ApiContext:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
         """
+        owner, data = await self.stored_feed(user_id)
+        feed = unpack(owner, data)
+        return feed if owner == DEFAULT_FEED else feed_at(feed, self.clients.now_ms() if at_ms is None else at_ms)
+
+    async def stored_feed(self, user_id: str) -> tuple[str, bytes]:
+        """Return a user's packed feed, or the non-personalized one, and whose feed it is.
+
+        Raises:
+            NoFeedError: neither exists.
+            StoreError: the store did not answer.
+        """
         request_context = REQUEST_CONTEXT.get()
         if request_context is not None:
             request_context.user_id = user_id
-        own, default_feed = await self.clients.feeds.read((user_id, DEFAULT_FEED))
+        (own, default_feed), misses = await self.feeds.read((user_id, DEFAULT_FEED))
+        self.metrics.count_feed_lookups(hits=2 - misses, misses=misses)
         if own is not None:
-            self.metrics.feed_reads.labels("own").inc()
-            self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
-            return feed_at(own, self.clients.now_ms() if at_ms is None else at_ms)
+            self.metrics.count_own_feed(self.clients.now_ms() - generated_at(own))
+            return user_id, own
         self.metrics.feed_reads.labels("missing" if default_feed is None else "fallback").inc()
         if default_feed is None:
             raise NoFeedError(user_id)
-        return default_feed
+        return DEFAULT_FEED, default_feed
 
     async def serve_feed(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first visible items of a feed, as `visible_feed` does, and record them in the audit log.
@@ -270,6 +292,5 @@ class ApiContext:
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
         rows, misses = await self.items.read(item_ids)
-        self.metrics.cached_items.labels("miss").inc(misses)
-        self.metrics.cached_items.labels("hit").inc(len(item_ids) - misses)
+        self.metrics.count_item_lookups(hits=len(item_ids) - misses, misses=misses)
         return rows

@@ -78,6 +78,11 @@ def version_order(feed: Feed) -> bytes:
     return b"%0*d%0*d" % (_DIGITS, feed.features_version, _DIGITS, feed.generated_at)
 
 
+def generated_at(data: bytes) -> int:
+    """Return when a packed feed was made, in ms since the epoch."""
+    return int(data[_DIGITS:VERSION_CHARS])
+
+
 def pack(feed: Feed) -> bytes:
     """Return the encoded feed without its user id, which is part of the key."""
     others, count = feed.others or _NO_ITEMS, len(feed.items)

@@ -23,8 +23,11 @@ from tests.waiting import until
 class AwayFeeds:
     """A feed store that does not answer."""
 
-    async def read(self, user_ids: Any) -> Any:
+    async def read_packed(self, user_ids: Any) -> Any:
         raise StoreError("reading feeds", ConnectionError("refused"))
+
+    async def follow(self, on_change: Any) -> None:
+        raise StoreError("following feeds", ConnectionError("refused"))
 
     async def close(self) -> None:
         pass

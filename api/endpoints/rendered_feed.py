@@ -1,0 +1,103 @@
+"""Feeds as the JSON of `GET /content`, kept in this process: entries are encoded once for each feed and order.
+
+An answer is its head, with the user and the age, and the entries that are visible now, each with the current JSON of
+its item. So items that change, or leave the catalogue, need no notice here, and requests that differ in `limit` or
+`exclude` share the entries.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import suppress
+from operator import add
+
+import msgspec
+from cachetools import LRUCache
+from msgspec import structs
+
+from api.endpoints.feed_content import FeedContent, content
+from api.endpoints.visibility import VisibleFeed
+from infra.redis.stores.feed_codec import unpack
+from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
+from schemas.types import Feed
+
+_OVERHEAD_BYTES = 600
+_ENTRY_BYTES = 50
+"""Memory of an entry beside its text."""
+_NO_ITEM = b"null}"
+_encoder = msgspec.json.Encoder()
+
+
+class RenderedFeed:
+    """A feed in one of its orders."""
+
+    def __init__(self, data: bytes, stored: Feed, now_ms: int) -> None:
+        """Encode the entries of the order for a time.
+
+        Args:
+            data: The packed feed.
+            stored: The same, unpacked.
+            now_ms: The time, in ms since the epoch.
+        """
+        feed = stored if stored.user_id == DEFAULT_FEED else feed_at(stored, now_ms)
+        starts = [] if stored.user_id == DEFAULT_FEED else [stored.watermark + one.from_ms for one in stored.orders]
+        self.data = data
+        self.from_ms = max((start for start in starts if start <= now_ms), default=-math.inf)
+        self.until_ms = min((start for start in starts if start > now_ms), default=math.inf)
+        self.entries = _entries(feed)
+        ids = list(map(sys.intern, feed.items))  # the same objects in all feeds
+        self.feed = structs.replace(feed, items=ids, scores=[], sources=[], reasons=[], parts={}, ml_scores=[])
+        self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
+
+    def body(self, user_id: str, visible: VisibleFeed, now_ms: int) -> bytes:
+        """Return the JSON of an answer.
+
+        Args:
+            user_id: The user who requested the feed.
+            visible: Its visible entries, of `feed`.
+            now_ms: The present time, in ms since the epoch.
+        """
+        feed = self.feed
+        head = FeedContent(
+            user_id=user_id,
+            version=visible.version,
+            generated_at=feed.generated_at,
+            age_ms=max(0, now_ms - feed.generated_at),
+            watermark=feed.watermark,
+            model=feed.model,
+            fallback=feed.user_id == DEFAULT_FEED,
+            items=[],
+        )
+        entries = map(self.entries.__getitem__, visible.indices)
+        tail = b"}]}" if visible.items else b"]}"
+        return _encoder.encode(head)[:-2] + b"},".join(map(add, entries, visible.items)) + tail
+
+
+class RenderedFeeds:
+    """Rendered feeds by user, the least recently read evicted first."""
+
+    def __init__(self, *, capacity_bytes: int) -> None:
+        self._feeds: LRUCache[str, RenderedFeed] = LRUCache(capacity_bytes, getsizeof=lambda one: one.size)
+
+    def at(self, owner: str, data: bytes, now_ms: int) -> RenderedFeed:
+        """Return a feed in the order for a time.
+
+        Args:
+            owner: The user of the feed, or that of the default feed.
+            data: The packed feed as it is stored.
+            now_ms: The time, in ms since the epoch.
+        """
+        rendered = self._feeds.get(owner)
+        if rendered is None or rendered.data != data or not rendered.from_ms <= now_ms < rendered.until_ms:
+            rendered = RenderedFeed(data, unpack(owner, data), now_ms)
+            with suppress(ValueError):  # larger than the whole cache
+                self._feeds[owner] = rendered
+        return rendered
+
+
+def _entries(feed: Feed) -> list[bytes]:
+    """Return the JSON of each entry up to its item, whose end and the brace after it the caller adds."""
+    visible = VisibleFeed(feed, range(len(feed.items)), [None] * len(feed.items), "")
+    lines = _encoder.encode_lines(content(feed.user_id, visible, now_ms=0).items).splitlines()
+    return [line.removesuffix(_NO_ITEM) for line in lines]
