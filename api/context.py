@@ -267,11 +267,11 @@ class ApiContext:
             StoreError: the store did not answer.
         """
         visibilities = self.visibility_rules.visible_in_feed(
-            feed.items[:limit], await self._read(feed.items[:limit]), start=0
+            feed.items[:limit], await self.item_documents(feed.items[:limit]), start=0
         )
         rest = feed.items[limit:]
         if len(visibilities) < limit and rest:
-            visibilities += self.visibility_rules.visible_in_feed(rest, await self._read(rest), start=limit)
+            visibilities += self.visibility_rules.visible_in_feed(rest, await self.item_documents(rest), start=limit)
         return visible_feed(feed, visibilities[:limit])
 
     def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:
@@ -286,11 +286,16 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        rows = await self._read(feed.items[:limit])
+        rows = await self.item_documents(feed.items[:limit])
         self.audits.record_feed(feed, len(rows))
         return reranked_feed(feed, rows)
 
-    async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
+    async def item_documents(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
+        """Return the JSON of items, None for those that are not in the catalog.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
         rows, misses = await self.items.read(item_ids)
         self.metrics.count_item_lookups(hits=len(item_ids) - misses, misses=misses)
         return rows

@@ -56,7 +56,7 @@ class ContentEndpoints:
         """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
         query = parse_query(request, FeedQuery)
         rendered = await self._rendered_feed(query.user_id)
-        visible = await self._context.visible_feed(rendered.feed, query.limit)
+        visible = await rendered.visible(self._context, query.limit)
         headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -79,7 +79,7 @@ class ContentEndpoints:
                     change.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         rendered = await self._rendered_feed(user_id)
-                        visible = await context.visible_feed(rendered.feed, limit)
+                        visible = await rendered.visible(context, limit)
                         watch(rendered.feed.items)
                         if visible.version != last:
                             last = visible.version

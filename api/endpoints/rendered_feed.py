@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from operator import add
+from typing import NamedTuple
 
 import msgspec
 from cachetools import LRUCache
 from msgspec import structs
 
+from api.context import ApiContext
 from api.endpoints.feed_content import FeedContent, content
 from api.endpoints.visibility import VisibleFeed
 from infra.redis.stores.feed_codec import unpack
@@ -27,6 +30,15 @@ _ENTRY_BYTES = 50
 """Memory of an entry beside its text."""
 _NO_ITEM = b"null}"
 _encoder = msgspec.json.Encoder()
+
+
+class Sight(NamedTuple):
+    """The entries of a feed that were visible lately: valid for one limit and one generation of the catalog."""
+
+    limit: int
+    generation: tuple[int, float]
+    indices: Sequence[int]
+    version: str
 
 
 class RenderedFeed:
@@ -48,7 +60,24 @@ class RenderedFeed:
         self.entries = _entries(feed)
         ids = list(map(sys.intern, feed.items))  # the same objects in all feeds
         self.feed = structs.replace(feed, items=ids, scores=[], sources=[], reasons=[], parts={}, ml_scores=[])
+        self.sight: Sight | None = None
         self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
+
+    async def visible(self, context: ApiContext, limit: int) -> VisibleFeed:
+        """Return the first visible entries, as `ApiContext.visible_feed`; looked at again once an item has changed.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        sight, generation = self.sight, context.items.generation()
+        if sight is not None and sight.limit == limit and sight.generation == generation:
+            ids = self.feed.items
+            items = await context.item_documents([ids[index] for index in sight.indices])
+            if None not in items:
+                return VisibleFeed(self.feed, sight.indices, items, sight.version)
+        visible = await context.visible_feed(self.feed, limit)
+        self.sight = Sight(limit, generation, visible.indices, visible.version)
+        return visible
 
     def body(self, user_id: str, visible: VisibleFeed, now_ms: int) -> bytes:
         """Return the JSON of an answer.

@@ -288,7 +288,9 @@ async def test_content_is_counted_with_its_age() -> None:
     assert 'millrace_feed_reads_total{result="fallback"} 1.0' in text
     assert "millrace_feed_age_at_read_seconds_sum 3.0" in text
     assert 'millrace_item_cache_total{result="hit"} 2.0' in text
-    assert 'millrace_item_cache_total{result="miss"} 7.0' in text
+    assert 'millrace_item_cache_total{result="miss"} 5.0' in text, "missing items are not looked up twice"
+    assert 'millrace_feed_cache_total{result="hit"} 3.0' in text
+    assert 'millrace_feed_cache_total{result="miss"} 3.0' in text
     assert 'millrace_http_requests_total{method="GET",route="/content",status="200"} 3.0' in text
 
 
