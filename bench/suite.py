@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cases import compat, footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
+from bench.cases import (
+    compat,
+    footprint,
+    freshness,
+    index,
+    memory,
+    prefetch,
+    ranking,
+    read,
+    requests,
+    restart,
+    throughput,
+)
 from bench.load import EventLoad, Size
 from bench.rig import OnBenchProgress, Rig, open_rig
 from infra.local import OnStep
@@ -44,6 +56,8 @@ class Plan:
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
+            "requests": f"Requests: {read.CONNECTIONS} connections post interactions, closed loop, {self.read_s:g} s;"
+            " each is answered once the broker has acknowledged it. Health: one check after another in one process.",
             "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
             f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
@@ -88,6 +102,7 @@ RIG_CASES: dict[str, CaseRunner] = {
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
+    "requests": lambda rig, load, plan: requests.measure(rig, load, seconds=plan.read_s),
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
