@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -136,14 +136,14 @@ class ApiContext:
         """Return the memory of one of the caches of feeds: a share of API_CACHE_MB, in bytes."""
         return int(share * self.settings.api_cache_mb * MIB)
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Check records against their limits, then publish them.
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Check records against their limits, then publish them; return the last offset of each partition.
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
             BrokerUnavailableError, TooLargeError: as `send`.
         """
-        await self.send(topic, [self.validated(value) for value in values])
+        return await self.send(topic, [self.validated(value) for value in values])
 
     def validated(self, record: R) -> R:
         """Check a record against the limits of this deployment and return it normalized for publishing.
@@ -159,8 +159,8 @@ class ApiContext:
             max_age_days=settings.event_max_age_days,
         )
 
-    async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish checked records, and return once the broker has acknowledged them.
+    async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Publish checked records; return the last offset of each partition once the broker has acknowledged them.
 
         Raises:
             BrokerUnavailableError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
@@ -168,13 +168,14 @@ class ApiContext:
         """
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
-                await self.clients.publisher.publish(topic, values)
+                offsets = await self.clients.publisher.publish(topic, values)
         except RecordTooLargeError as error:
             raise TooLargeError(error.limit) from error
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerUnavailableError from error
         self.metrics.published_events.labels(topic.name).inc(len(values))
+        return offsets
 
     async def catalog_items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items that are in the catalog, by id, in the given order.
@@ -260,18 +261,21 @@ class ApiContext:
         self.audits.record_feed(feed, len(visible.items))
         return visible
 
-    async def visible_feed(self, feed: Feed, limit: int) -> VisibleFeed:
-        """Return the first visible items of a feed, up to `limit`.
+    async def visible_feed(self, feed: Feed, limit: int, excluded_ids: Collection[str] = ()) -> VisibleFeed:
+        """Return the first visible items of a feed, up to `limit`, without some.
 
         Raises:
             StoreError: the store did not answer.
         """
+        count = limit + len(excluded_ids)
         visibilities = self.visibility_rules.visible_in_feed(
-            feed.items[:limit], await self.item_documents(feed.items[:limit]), start=0
+            feed.items[:count], await self.item_documents(feed.items[:count]), start=0
         )
-        rest = feed.items[limit:]
-        if len(visibilities) < limit and rest:
-            visibilities += self.visibility_rules.visible_in_feed(rest, await self.item_documents(rest), start=limit)
+        rest = feed.items[count:]
+        if len(visibilities) < count and rest:
+            visibilities += self.visibility_rules.visible_in_feed(rest, await self.item_documents(rest), start=count)
+        if excluded_ids:
+            visibilities = [one for one in visibilities if feed.items[one[0]] not in excluded_ids]
         return visible_feed(feed, visibilities[:limit])
 
     def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:

@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import RENDERED_SHARE, ApiContext
+from api.endpoints.content_query import ContentQuery
 from api.endpoints.feed_content import FeedContent
-from api.endpoints.rendered_feed import RenderedFeed, RenderedFeeds
+from api.endpoints.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.endpoints.visibility import VisibleFeed
+from api.http.compression import compressed
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
@@ -38,7 +40,7 @@ class ContentEndpoints:
                 "GET",
                 "/content",
                 self.read,
-                query=FeedQuery,
+                query=ContentQuery,
                 answers={200: FeedContent, 304: None},
                 errors=(NoFeedError, StoreUnavailableError),
             ),
@@ -54,13 +56,21 @@ class ContentEndpoints:
 
     async def read(self, request: Request) -> Response:
         """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
-        query = parse_query(request, FeedQuery)
+        query = parse_query(request, ContentQuery)
+        offset, names = query.after_offset(), query.field_names()
         rendered = await self._rendered_feed(query.user_id)
-        visible = await rendered.visible(self._context, query.limit)
-        headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache"}
+        if offset > rendered.feed.interactions_offset:
+            rendered = await self._awaited_feed(query.user_id, offset, rendered)
+        visible = await rendered.visible(self._context, query.limit, query.excluded_ids)
+        headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(self._body(query.user_id, rendered, visible), headers=headers, media_type="application/json")
+        reflects = None if query.after is None else rendered.feed.interactions_offset >= offset
+        body = self._body(query.user_id, rendered, visible, reflects=reflects)
+        body, coding = compressed(selected(body, names) if names else body, request.headers.get("accept-encoding"))
+        if coding is not None:
+            headers["Content-Encoding"] = coding
+        return Response(body, headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
@@ -93,9 +103,37 @@ class ContentEndpoints:
         owner, data = await self._context.stored_feed(user_id)
         return self._rendered.at(owner, data, self._context.clients.now_ms())
 
-    def _body(self, user_id: str, rendered: RenderedFeed, visible: VisibleFeed) -> bytes:
+    async def _awaited_feed(self, user_id: str, offset: int, rendered: RenderedFeed) -> RenderedFeed:
+        """Return the feed that reflects an interaction, or the present one if there is none within a moment.
+
+        The store is read, not the cache: its notice of the feed may arrive later than the one that is waited for.
+
+        Args:
+            user_id: The user.
+            offset: The offset of the interaction.
+            rendered: The present feed.
+        """
+        context = self._context
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(context.settings.api_after_timeout_s),
+                context.clients.feeds.listen(user_id) as change,
+            ):
+                while rendered.feed.interactions_offset < offset:
+                    change.clear()
+                    [data] = await context.clients.feeds.read_packed([user_id])
+                    if data is not None:
+                        context.feeds.forget([user_id])  # no later read is older than this answer
+                        rendered = self._rendered.at(user_id, data, context.clients.now_ms())
+                    if rendered.feed.interactions_offset < offset:
+                        await change.wait()
+        return rendered
+
+    def _body(
+        self, user_id: str, rendered: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None
+    ) -> bytes:
         self._context.audits.record_feed(rendered.feed, len(visible.items))
-        return rendered.body(user_id, visible, self._context.clients.now_ms())
+        return rendered.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

@@ -39,9 +39,10 @@ class FeedMetadata(msgspec.Struct, gc=False):
 
 
 class FeedContent(FeedMetadata, gc=False):
-    """A feed as returned to clients."""
+    """A feed as returned to clients; `reflects_after` answers the parameter `after`."""
 
     items: list[ContentItem]
+    reflects_after: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:

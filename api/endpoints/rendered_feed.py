@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from operator import add
 from typing import NamedTuple
@@ -29,7 +29,10 @@ _OVERHEAD_BYTES = 600
 _ENTRY_BYTES = 50
 """Memory of an entry beside its text."""
 _NO_ITEM = b"null}"
+_REFLECTS = {None: b"}", True: b',"reflects_after":true}', False: b',"reflects_after":false}'}
 _encoder = msgspec.json.Encoder()
+_answer = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_fields = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 class Sight(NamedTuple):
@@ -63,12 +66,19 @@ class RenderedFeed:
         self.sight: Sight | None = None
         self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
 
-    async def visible(self, context: ApiContext, limit: int) -> VisibleFeed:
+    async def visible(self, context: ApiContext, limit: int, excluded_ids: Collection[str] = ()) -> VisibleFeed:
         """Return the first visible entries, as `ApiContext.visible_feed`; looked at again once an item has changed.
+
+        Args:
+            context: The app's clients and caches.
+            limit: Largest number of entries.
+            excluded_ids: Items to leave out.
 
         Raises:
             StoreError: the store did not answer.
         """
+        if excluded_ids:
+            return await context.visible_feed(self.feed, limit, excluded_ids)
         sight, generation = self.sight, context.items.generation()
         if sight is not None and sight.limit == limit and sight.generation == generation:
             ids = self.feed.items
@@ -79,13 +89,14 @@ class RenderedFeed:
         self.sight = Sight(limit, generation, visible.indices, visible.version)
         return visible
 
-    def body(self, user_id: str, visible: VisibleFeed, now_ms: int) -> bytes:
+    def body(self, user_id: str, visible: VisibleFeed, now_ms: int, *, reflects: bool | None = None) -> bytes:
         """Return the JSON of an answer.
 
         Args:
             user_id: The user who requested the feed.
             visible: Its visible entries, of `feed`.
             now_ms: The present time, in ms since the epoch.
+            reflects: Whether the feed reflects the interaction that the request names; None if it names none.
         """
         feed = self.feed
         head = FeedContent(
@@ -99,7 +110,7 @@ class RenderedFeed:
             items=[],
         )
         entries = map(self.entries.__getitem__, visible.indices)
-        tail = b"}]}" if visible.items else b"]}"
+        tail = (b"}]" if visible.items else b"]") + _REFLECTS[reflects]
         return _encoder.encode(head)[:-2] + b"},".join(map(add, entries, visible.items)) + tail
 
 
@@ -130,3 +141,15 @@ def _entries(feed: Feed) -> list[bytes]:
     visible = VisibleFeed(feed, range(len(feed.items)), [None] * len(feed.items), "")
     lines = _encoder.encode_lines(content(feed.user_id, visible, now_ms=0).items).splitlines()
     return [line.removesuffix(_NO_ITEM) for line in lines]
+
+
+def selected(body: bytes, names: Collection[str]) -> bytes:
+    """Return an answer whose entries have only some of their fields.
+
+    >>> selected(b'{"model":"m","items":[{"item_id":"i1","score":0.5,"item":{"title":"One"}}]}', {"item_id"})
+    b'{"model":"m","items":[{"item_id":"i1"}]}'
+    """
+    answer = _answer.decode(body)
+    entries = [{name: entry[name] for name in entry if name in names} for entry in _fields.decode(answer["items"])]
+    answer["items"] = msgspec.Raw(_encoder.encode(entries))
+    return _encoder.encode(answer)

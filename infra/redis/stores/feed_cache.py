@@ -78,14 +78,17 @@ class FeedCache:
         """Keep feeds while the store reports their changes, until cancelled."""
         while True:
             with suppress(StoreError):
-                await self._feeds.follow(self.forget)
+                await self._feeds.follow(self._notice)
             self.forget(None)
             self._heard_s = -math.inf
             await asyncio.sleep(_RETRY_S)
 
-    def forget(self, user_ids: Sequence[str] | None) -> None:
-        """Evict feeds, or all of them if None: a notice, and with no ids a sign of life."""
+    def _notice(self, user_ids: Sequence[str] | None) -> None:
         self._heard_s = self._clock_s()
+        self.forget(user_ids)
+
+    def forget(self, user_ids: Sequence[str] | None) -> None:
+        """Evict feeds, or all of them if None."""
         if user_ids is None:
             self._entries = self._empty()
             self._readings.clear()

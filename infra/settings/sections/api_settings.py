@@ -29,6 +29,9 @@ class ApiSettings:
         "memory for feeds and their answers that a process keeps, in MB; 0: every read goes to Redis",
         NOT_NEGATIVE,
     )
+    api_after_timeout_s: float = setting(
+        1.0, "maximum time for which a read waits for the feed that reflects an interaction, in seconds", POSITIVE
+    )
     api_max_listeners: int = setting(1_000, "maximum number of clients that stream feeds, per process", POSITIVE)
     api_max_user_listeners: int = setting(
         10, "maximum number of clients that stream the feed of one user, per process", POSITIVE

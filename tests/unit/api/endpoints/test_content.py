@@ -10,6 +10,7 @@ from api.endpoints.content import ContentEndpoints
 from api.endpoints.metrics import Metrics
 from api.http.error import StreamsError, TooManyListenersError
 from api.http.event_streams import Listeners
+from infra.kafka.partition import partition_of
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.redis.stores.item_store import ItemCache
@@ -18,6 +19,7 @@ from schemas.types import FeedOrder
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context
 from tests.waiting import until
+from topics.topic import INTERACTIONS
 
 
 class AwayFeeds:
@@ -146,6 +148,94 @@ async def test_the_feed_of_everyone_has_one_order() -> None:
     async with world.http() as http:
         answer = await http.get("/content", params={"user_id": "nobody"})
     assert [item["item_id"] for item in answer.json()["items"]] == ["i1", "i2", "i3"]
+
+
+def a_token(user_id: str, offset: int) -> str:
+    """Return the token of an interaction of a user."""
+    return f"interactions.v1-{partition_of(user_id.encode(), INTERACTIONS.partitions)}-{offset}"
+
+
+async def test_content_after_an_interaction_waits_for_the_feed_that_reflects_it() -> None:
+    world = await a_world(interactions_offset=6)
+    async with world.http(api_after_timeout_s=30.0) as http:
+        parameters = {"user_id": "u1", "after": a_token("u1", 7)}
+        waiting = asyncio.create_task(http.get("/content", params=parameters))
+        await until(lambda: "u1" in world.feeds.fanout)
+        await world.feeds.write([a_feed(features_version=6, items=["i3", "i2", "i1"], interactions_offset=7)])
+        newer, next_read = await waiting, await http.get("/content", params={"user_id": "u1"})
+        same = await http.get("/content", params={"user_id": "u1", "after": a_token("u1", 6)})
+    assert (newer.json()["reflects_after"], newer.json()["items"][0]["item_id"]) == (True, "i3")
+    assert next_read.json()["version"] == newer.json()["version"], "no later read is older"
+    assert "reflects_after" not in next_read.json()
+    assert same.json()["reflects_after"], "a feed that reflects it is there"
+
+
+@pytest.mark.parametrize("owner", ["u1", DEFAULT_FEED])
+async def test_content_says_that_no_feed_reflects_an_interaction_yet(owner: str) -> None:
+    world = await a_world(user_id=owner)
+    async with world.http(api_after_timeout_s=0.05) as http:
+        answer = await http.get("/content", params={"user_id": "u1", "after": a_token("u1", 0), "limit": 1})
+    assert (answer.status_code, answer.json()["reflects_after"], len(answer.json()["items"])) == (200, False, 1)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "7", "interactions.v1-x-7", "interactions.v1-3-7", "locations.v1-2-7", a_token("u1", -1)]
+)
+async def test_content_refuses_a_token_that_is_not_of_the_users_interactions(token: str) -> None:
+    world = await a_world()
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1", "after": token})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "after")
+
+
+async def test_content_leaves_out_what_the_client_names_and_fills_up() -> None:
+    world = await a_world()
+    async with world.http() as http:
+        whole = await http.get("/content", params={"user_id": "u1"})
+        answer = await http.get("/content", params={"user_id": "u1", "exclude": "i1,unknown", "limit": 2})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i2", "i3"]
+    assert answer.headers["ETag"] != whole.headers["ETag"]
+
+
+async def test_content_has_only_the_fields_that_were_asked_for() -> None:
+    world = await a_world()
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1", "fields": "item_id,score"})
+        refusal = await http.get("/content", params={"user_id": "u1", "fields": "item_id,title"})
+    assert answer.json()["items"][0] == {"item_id": "i1", "score": 0.9}
+    assert answer.json()["model"] == "blend-1"
+    assert (refusal.status_code, refusal.json()["error"]["field"]) == (422, "fields")
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip, br", "gzip"), ("identity", None), ("gzip;q=0", None)])
+async def test_content_is_compressed_for_clients_that_ask_for_it(accepted: str, coding: str | None) -> None:
+    world = await a_world()
+    await world.items.write([an_item("i1", description="long " * 500)])
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1"}, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("Content-Encoding") == coding
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert len(answer.json()["items"]) == 3
+
+
+async def test_content_follows_every_change_of_feed_and_items_though_it_is_kept() -> None:
+    world = await a_world("i3")
+    async with world.http() as http:
+
+        async def titles() -> list[str]:
+            answer = await http.get("/content", params={"user_id": "u1"})
+            return [item["item"]["title"] for item in answer.json()["items"]]
+
+        async def has(*expected: str) -> bool:
+            return await titles() == list(expected)
+
+        assert await titles() == await titles() == ["Title of i1", "Title of i2"]
+        await world.items.write([an_item("i3"), an_item("i1", title="New")])
+        await until(lambda: has("New", "Title of i2", "Title of i3"))
+        await world.items.delete(["i2"])
+        await until(lambda: has("New", "Title of i3"))
+        await world.feeds.write([a_feed(features_version=6, items=["i3", "i2", "i1"])])
+        assert await titles() == ["Title of i3", "New"], "the notice of a feed arrives with its write"
 
 
 async def read(world: World, **value: Any) -> httpx.Response:

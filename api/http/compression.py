@@ -1,0 +1,39 @@
+"""Compression of response bodies for clients that ask for it (`Accept-Encoding`)."""
+
+from __future__ import annotations
+
+from cramjam import gzip, zstd
+
+_MIN_BYTES = 1_000
+"""Smaller bodies fit into a packet anyway."""
+_CODINGS = {"zstd": lambda body: zstd.compress(body, 1), "gzip": lambda body: gzip.compress(body, 1)}
+"""Content codings by name, the preferred one first, at their fastest level."""
+
+
+def compressed(body: bytes, accept_encoding: str | None) -> tuple[bytes, str | None]:
+    """Return a body and its content coding, None if it stays as it is.
+
+    Args:
+        body: The body.
+        accept_encoding: The header of the request.
+
+    >>> compressed(b"a" * 2_000, "br, gzip;q=0.5")[1], compressed(b"a" * 2_000, "gzip;q=0")[1]
+    ('gzip', None)
+    """
+    if accept_encoding is None or len(body) < _MIN_BYTES:
+        return body, None
+    accepted = {name.strip().lower() for name, _, quality in _codings(accept_encoding) if not _is_refused(quality)}
+    for name, compress in _CODINGS.items():
+        if name in accepted:
+            return bytes(compress(body)), name
+    return body, None
+
+
+def _codings(accept_encoding: str) -> list[tuple[str, str, str]]:
+    return [part.partition(";") for part in accept_encoding.split(",")]
+
+
+def _is_refused(quality: str) -> bool:
+    """Return whether a quality value is 0, in any of the spellings `q=0`, `q=0.0` and so on."""
+    name, _, value = quality.replace(" ", "").partition("=")
+    return name.lower() == "q" and not value.strip("0.")
