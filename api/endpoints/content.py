@@ -63,9 +63,9 @@ class ContentEndpoints:
             rendered = await self._awaited_feed(query.user_id, offset, rendered)
         visible = await rendered.visible(self._context, query.limit, query.excluded_ids)
         headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
-            return Response(status_code=304, headers=headers)
         reflects = None if query.after is None else rendered.feed.interactions_offset >= offset
+        if reflects is not False and _matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
         body = self._body(query.user_id, rendered, visible, reflects=reflects)
         body, coding = compressed(selected(body, names) if names else body, request.headers.get("accept-encoding"))
         if coding is not None:
