@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.context import RENDERED_SHARE, ApiContext
 from api.endpoints.content_query import ContentQuery
-from api.endpoints.feed_content import FeedContent
+from api.endpoints.feed_content import ContentAnswer
 from api.endpoints.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.endpoints.visibility import VisibleFeed
 from api.http.compression import compressed
@@ -41,7 +41,7 @@ class ContentEndpoints:
                 "/content",
                 self.read,
                 query=ContentQuery,
-                answers={200: FeedContent, 304: None},
+                answers={200: ContentAnswer, 304: None},
                 errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(

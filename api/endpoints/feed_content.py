@@ -39,9 +39,14 @@ class FeedMetadata(msgspec.Struct, gc=False):
 
 
 class FeedContent(FeedMetadata, gc=False):
-    """A feed as returned to clients; `reflects_after` answers the parameter `after`."""
+    """A feed as returned to clients."""
 
     items: list[ContentItem]
+
+
+class ContentAnswer(FeedContent, gc=False):
+    """A feed; `reflects_after` says whether it reflects the interaction named by `after`, and is there only then."""
+
     reflects_after: bool | msgspec.UnsetType = msgspec.UNSET
 
 
