@@ -23,11 +23,11 @@ from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeE
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
+from infra.redis.feed_cache import FeedCache
 from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.redis.stores.feed_cache import FeedCache
 from infra.redis.stores.feed_codec import generated_at, unpack
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import RENDERED_SHARE, ApiContext
-from api.endpoints.content_query import ContentQuery
-from api.endpoints.feed_content import ContentAnswer
-from api.endpoints.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.endpoints.visibility import VisibleFeed
-from api.http.compression import compressed
+from api.feeds.compression import compressed
+from api.feeds.feed_content import ContentAnswer
+from api.feeds.read_query import FeedReadQuery
+from api.feeds.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
@@ -31,7 +31,7 @@ class ContentEndpoints:
 
     def __init__(self, context: ApiContext) -> None:
         self._context, self._listeners = context, Listeners(context)
-        self._rendered = RenderedFeeds(capacity_bytes=context.cache_bytes(RENDERED_SHARE))
+        self._feeds = RenderedFeeds(capacity_bytes=context.cache_bytes(RENDERED_SHARE))
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""
@@ -40,7 +40,7 @@ class ContentEndpoints:
                 "GET",
                 "/content",
                 self.read,
-                query=ContentQuery,
+                query=FeedReadQuery,
                 answers={200: ContentAnswer, 304: None},
                 errors=(NoFeedError, StoreUnavailableError),
             ),
@@ -56,17 +56,17 @@ class ContentEndpoints:
 
     async def read(self, request: Request) -> Response:
         """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
-        query = parse_query(request, ContentQuery)
+        query = parse_query(request, FeedReadQuery)
         offset, names = query.after_offset(), query.field_names()
-        rendered = await self._rendered_feed(query.user_id)
-        if offset > rendered.feed.interactions_offset:
-            rendered = await self._awaited_feed(query.user_id, offset, rendered)
-        visible = await rendered.visible(self._context, query.limit, query.excluded_ids)
+        feed = await self._rendered_feed(query.user_id)
+        if offset > feed.outline.interactions_offset:
+            feed = await self._awaited_feed(query.user_id, offset, feed)
+        visible = await feed.visible(self._context, query.limit, query.excluded_ids)
         headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-        reflects = None if query.after is None else rendered.feed.interactions_offset >= offset
+        reflects = None if query.after is None else feed.outline.interactions_offset >= offset
         if reflects is not False and _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        body = self._body(query.user_id, rendered, visible, reflects=reflects)
+        body = self._body(query.user_id, feed, visible, reflects=reflects)
         body, coding = compressed(selected(body, names) if names else body, request.headers.get("accept-encoding"))
         if coding is not None:
             headers["Content-Encoding"] = coding
@@ -88,12 +88,13 @@ class ContentEndpoints:
                 while True:
                     change.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
-                        rendered = await self._rendered_feed(user_id)
-                        visible = await rendered.visible(context, limit)
-                        watch(rendered.feed.items)
+                        context.feeds.forget([user_id])  # the cache may hear of the change later than we do
+                        feed = await self._rendered_feed(user_id)
+                        visible = await feed.visible(context, limit)
+                        watch(feed.outline.items)
                         if visible.version != last:
                             last = visible.version
-                            data = self._body(user_id, rendered, visible)
+                            data = self._body(user_id, feed, visible)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_POLL_S):
@@ -101,9 +102,9 @@ class ContentEndpoints:
 
     async def _rendered_feed(self, user_id: str) -> RenderedFeed:
         owner, data = await self._context.stored_feed(user_id)
-        return self._rendered.at(owner, data, self._context.clients.now_ms())
+        return self._feeds.at(owner, data, self._context.clients.now_ms())
 
-    async def _awaited_feed(self, user_id: str, offset: int, rendered: RenderedFeed) -> RenderedFeed:
+    async def _awaited_feed(self, user_id: str, offset: int, feed: RenderedFeed) -> RenderedFeed:
         """Return the feed that reflects an interaction, or the present one if there is none within a moment.
 
         The store is read, not the cache: its notice of the feed may arrive later than the one that is waited for.
@@ -111,7 +112,7 @@ class ContentEndpoints:
         Args:
             user_id: The user.
             offset: The offset of the interaction.
-            rendered: The present feed.
+            feed: The present feed.
         """
         context = self._context
         with suppress(TimeoutError):
@@ -119,21 +120,19 @@ class ContentEndpoints:
                 asyncio.timeout(context.settings.api_after_timeout_s),
                 context.clients.feeds.listen(user_id) as change,
             ):
-                while rendered.feed.interactions_offset < offset:
+                while feed.outline.interactions_offset < offset:
                     change.clear()
                     [data] = await context.clients.feeds.read_packed([user_id])
                     if data is not None:
-                        context.feeds.forget([user_id])  # no later read is older than this answer
-                        rendered = self._rendered.at(user_id, data, context.clients.now_ms())
-                    if rendered.feed.interactions_offset < offset:
+                        context.feeds.forget([user_id])  # so that no later read is older than this answer
+                        feed = self._feeds.at(user_id, data, context.clients.now_ms())
+                    if feed.outline.interactions_offset < offset:
                         await change.wait()
-        return rendered
+        return feed
 
-    def _body(
-        self, user_id: str, rendered: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None
-    ) -> bytes:
-        self._context.audits.record_feed(rendered.feed, len(visible.items))
-        return rendered.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
+    def _body(self, user_id: str, feed: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None) -> bytes:
+        self._context.audits.record_feed(feed.outline, len(visible.items))
+        return feed.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.redis.connection import StoreError
-from infra.redis.stores.feed_cache import FeedCache
+from infra.redis.feed_cache import FeedCache
 from infra.redis.stores.feed_codec import version_order
 from infra.redis.stores.feed_store import KEY, OnChange, RedisFeedStore
 from tests.build import a_feed

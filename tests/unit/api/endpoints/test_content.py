@@ -10,10 +10,12 @@ from api.endpoints.content import ContentEndpoints
 from api.endpoints.metrics import Metrics
 from api.http.error import StreamsError, TooManyListenersError
 from api.http.event_streams import Listeners
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.partition import partition_of
 from infra.redis.connection import StoreError
-from infra.redis.stores.feed_store import DEFAULT_FEED
-from infra.redis.stores.item_store import ItemCache
+from infra.redis.key_changes import OnChange
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
+from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import FeedOrder
 from tests.build import T0_MS, a_feed, an_item
@@ -155,8 +157,19 @@ def a_token(user_id: str, offset: int) -> str:
     return f"interactions.v1-{partition_of(user_id.encode(), INTERACTIONS.partitions)}-{offset}"
 
 
-async def test_content_after_an_interaction_waits_for_the_feed_that_reflects_it() -> None:
-    world = await a_world(interactions_offset=6)
+class LateFeeds(MemoryFeedStore):
+    """A feed store whose notices for caches do not arrive while a test runs; its listeners hear at once."""
+
+    async def follow(self, on_change: OnChange) -> None:
+        on_change(None)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("store", [MemoryFeedStore, LateFeeds])
+async def test_content_after_an_interaction_waits_for_the_feed_that_reflects_it(store: type[MemoryFeedStore]) -> None:
+    world = World(feeds=store())
+    await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
+    await world.feeds.write([a_feed(interactions_offset=6)])
     async with world.http(api_after_timeout_s=30.0) as http:
         parameters = {"user_id": "u1", "after": a_token("u1", 7)}
         waiting = asyncio.create_task(http.get("/content", params=parameters))
@@ -207,12 +220,12 @@ async def test_content_has_only_the_fields_that_were_asked_for() -> None:
     assert (refusal.status_code, refusal.json()["error"]["field"]) == (422, "fields")
 
 
-@pytest.mark.parametrize(("accepted", "coding"), [("gzip, br", "gzip"), ("identity", None), ("gzip;q=0", None)])
-async def test_content_is_compressed_for_clients_that_ask_for_it(accepted: str, coding: str | None) -> None:
+@pytest.mark.parametrize(("accept", "coding"), [("gzip, br", "gzip"), ("identity", None), ("gzip;q=0", None)])
+async def test_content_is_compressed_for_clients_that_ask_for_it(accept: str, coding: str | None) -> None:
     world = await a_world()
     await world.items.write([an_item("i1", description="long " * 500)])
     async with world.http() as http:
-        answer = await http.get("/content", params={"user_id": "u1"}, headers={"Accept-Encoding": accepted})
+        answer = await http.get("/content", params={"user_id": "u1"}, headers={"Accept-Encoding": accept})
     assert answer.headers.get("Content-Encoding") == coding
     assert answer.headers["Vary"] == "Accept-Encoding"
     assert len(answer.json()["items"]) == 3
@@ -387,6 +400,23 @@ async def test_content_is_counted_with_its_age() -> None:
 def endpoints(world: World, **settings: Any) -> ContentEndpoints:
     clients = Clients(publisher=world.publisher, feeds=world.feeds, items=world.items, now_ms=lambda: NOW_MS)
     return ContentEndpoints(ApiContext(Settings(**settings), clients, Metrics(), ItemCache(world.items)))
+
+
+async def test_stream_does_not_wait_until_the_cache_hears_of_a_newer_feed() -> None:
+    feeds, items = LateFeeds(), MemoryItemStore()
+    await feeds.write([a_feed()])
+    clients = Clients(publisher=MemoryPublisher(), feeds=feeds, items=items, now_ms=lambda: NOW_MS)
+    context = ApiContext(Settings(), clients, Metrics(), ItemCache(items))
+    following = asyncio.create_task(context.feeds.follow())
+    stream = ContentEndpoints(context).events("u1", 2, None)
+    async with asyncio.timeout(5):
+        await anext(stream)
+        await context.feeds.read(["u1"])  # it is kept
+        await feeds.write([a_feed(features_version=6)])
+        newer = await anext(stream)
+    await stream.aclose()
+    following.cancel()
+    assert str(newer.id).startswith("6-")
 
 
 async def test_stream_sends_the_feed_and_then_each_newer_one() -> None:

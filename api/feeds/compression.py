@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from cramjam import gzip, zstd
 
 _MIN_BYTES = 1_000
 """Smaller bodies fit into a packet anyway."""
-_CODINGS = {"zstd": lambda body: zstd.compress(body, 1), "gzip": lambda body: gzip.compress(body, 1)}
-"""Content codings by name, the preferred one first, at their fastest level."""
+_CODINGS: dict[str, Callable[[bytes, int], Any]] = {"zstd": zstd.compress, "gzip": gzip.compress}
+"""Content codings by name, the preferred one first."""
+_LEVEL = 1
 
 
 def compressed(body: bytes, accept_encoding: str | None) -> tuple[bytes, str | None]:
@@ -22,10 +26,10 @@ def compressed(body: bytes, accept_encoding: str | None) -> tuple[bytes, str | N
     """
     if accept_encoding is None or len(body) < _MIN_BYTES:
         return body, None
-    accepted = {name.strip().lower() for name, _, quality in _codings(accept_encoding) if not _is_refused(quality)}
+    names = {name.strip().lower() for name, _, quality in _codings(accept_encoding) if not _is_refused(quality)}
     for name, compress in _CODINGS.items():
-        if name in accepted:
-            return bytes(compress(body)), name
+        if name in names:
+            return bytes(compress(body, _LEVEL)), name
     return body, None
 
 

@@ -65,11 +65,11 @@ class FeedCache:
         try:
             values = await self._feeds.read_packed(user_ids)
         finally:
-            unchanged = [user_id for user_id in user_ids if self._readings.get(user_id) is reading]
-            for user_id in unchanged:
+            current_ids = {user_id for user_id in user_ids if self._readings.get(user_id) is reading}
+            for user_id in current_ids:
                 del self._readings[user_id]
         for user_id, value in zip(user_ids, values, strict=True):
-            if user_id in unchanged:
+            if user_id in current_ids:
                 with suppress(ValueError):  # larger than the whole cache
                     self._entries[user_id] = value
         return values

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from api.endpoints.feed_content import ContentItem
+from api.feeds.feed_content import ContentItem
 from api.http.error import InvalidError
 from api.http.query import FeedQuery
 from infra.kafka.folded_header import EventPosition
@@ -33,7 +33,7 @@ Fields = Annotated[
 ]
 
 
-class ContentQuery(FeedQuery, frozen=True, kw_only=True):
+class FeedReadQuery(FeedQuery, frozen=True, kw_only=True):
     """A user's feed: how much of it, and which interaction it should reflect."""
 
     after: After | None = None

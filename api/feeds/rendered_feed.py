@@ -19,8 +19,8 @@ from cachetools import LRUCache
 from msgspec import structs
 
 from api.context import ApiContext
-from api.endpoints.feed_content import FeedContent, content
 from api.endpoints.visibility import VisibleFeed
+from api.feeds.feed_content import FeedContent, content
 from infra.redis.stores.feed_codec import unpack
 from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
 from schemas.types import Feed
@@ -47,22 +47,22 @@ class Sight(NamedTuple):
 class RenderedFeed:
     """A feed in one of its orders."""
 
-    def __init__(self, data: bytes, stored: Feed, now_ms: int) -> None:
+    def __init__(self, data: bytes, whole: Feed, now_ms: int) -> None:
         """Encode the entries of the order for a time.
 
         Args:
             data: The packed feed.
-            stored: The same, unpacked.
+            whole: The same, unpacked.
             now_ms: The time, in ms since the epoch.
         """
-        feed = stored if stored.user_id == DEFAULT_FEED else feed_at(stored, now_ms)
-        starts = [] if stored.user_id == DEFAULT_FEED else [stored.watermark + one.from_ms for one in stored.orders]
+        feed = whole if whole.user_id == DEFAULT_FEED else feed_at(whole, now_ms)
+        starts = [] if whole.user_id == DEFAULT_FEED else [whole.watermark + one.from_ms for one in whole.orders]
         self.data = data
         self.from_ms = max((start for start in starts if start <= now_ms), default=-math.inf)
         self.until_ms = min((start for start in starts if start > now_ms), default=math.inf)
         self.entries = _entries(feed)
         ids = list(map(sys.intern, feed.items))  # the same objects in all feeds
-        self.feed = structs.replace(feed, items=ids, scores=[], sources=[], reasons=[], parts={}, ml_scores=[])
+        self.outline = structs.replace(feed, items=ids, scores=[], sources=[], reasons=[], parts={}, ml_scores=[])
         self.sight: Sight | None = None
         self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
 
@@ -78,14 +78,14 @@ class RenderedFeed:
             StoreError: the store did not answer.
         """
         if excluded_ids:
-            return await context.visible_feed(self.feed, limit, excluded_ids)
+            return await context.visible_feed(self.outline, limit, excluded_ids)
         sight, generation = self.sight, context.items.generation()
         if sight is not None and sight.limit == limit and sight.generation == generation:
-            ids = self.feed.items
+            ids = self.outline.items
             items = await context.item_documents([ids[index] for index in sight.indices])
             if None not in items:
-                return VisibleFeed(self.feed, sight.indices, items, sight.version)
-        visible = await context.visible_feed(self.feed, limit)
+                return VisibleFeed(self.outline, sight.indices, items, sight.version)
+        visible = await context.visible_feed(self.outline, limit)
         self.sight = Sight(limit, generation, visible.indices, visible.version)
         return visible
 
@@ -94,11 +94,11 @@ class RenderedFeed:
 
         Args:
             user_id: The user who requested the feed.
-            visible: Its visible entries, of `feed`.
+            visible: Its visible entries, of `outline`.
             now_ms: The present time, in ms since the epoch.
             reflects: Whether the feed reflects the interaction that the request names; None if it names none.
         """
-        feed = self.feed
+        feed = self.outline
         head = FeedContent(
             user_id=user_id,
             version=visible.version,
@@ -125,15 +125,15 @@ class RenderedFeeds:
 
         Args:
             owner: The user of the feed, or that of the default feed.
-            data: The packed feed as it is stored.
+            data: The packed feed as it is whole.
             now_ms: The time, in ms since the epoch.
         """
-        rendered = self._feeds.get(owner)
-        if rendered is None or rendered.data != data or not rendered.from_ms <= now_ms < rendered.until_ms:
-            rendered = RenderedFeed(data, unpack(owner, data), now_ms)
+        feed = self._feeds.get(owner)
+        if feed is None or feed.data != data or not feed.from_ms <= now_ms < feed.until_ms:
+            feed = RenderedFeed(data, unpack(owner, data), now_ms)
             with suppress(ValueError):  # larger than the whole cache
-                self._feeds[owner] = rendered
-        return rendered
+                self._feeds[owner] = feed
+        return feed
 
 
 def _entries(feed: Feed) -> list[bytes]:
