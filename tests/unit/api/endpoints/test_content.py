@@ -408,6 +408,7 @@ async def test_stream_does_not_wait_until_the_cache_hears_of_a_newer_feed() -> N
     clients = Clients(publisher=MemoryPublisher(), feeds=feeds, items=items, now_ms=lambda: NOW_MS)
     context = ApiContext(Settings(), clients, Metrics(), ItemCache(items))
     following = asyncio.create_task(context.feeds.follow())
+    await asyncio.sleep(0)  # it begins to follow
     stream = ContentEndpoints(context).events("u1", 2, None)
     async with asyncio.timeout(5):
         await anext(stream)
