@@ -28,9 +28,9 @@ class RouteIndex(BaseRoute):
             for route in self._routes.get(_first_segment(scope["path"]), ()):
                 match, more = route.matches(scope)
                 if match is Match.FULL:
-                    return match, more | {"route": route}
+                    return match, {**more, "route": route}
                 if match is Match.PARTIAL and partial[0] is Match.NONE:
-                    partial = match, more | {"route": route}
+                    partial = match, {**more, "route": route}
         return partial
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -33,7 +33,7 @@ async def follow_keys(redis: Redis, prefix: str, on_change: OnChange) -> None:
     Raises:
         StoreError: the connection is lost.
     """
-    connection = redis.connection_pool.make_connection()
+    connection: Any = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     with store_errors("following changes"):
         try:
             await connection.connect()
