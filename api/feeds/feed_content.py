@@ -44,9 +44,21 @@ class FeedContent(FeedMetadata, gc=False):
     items: list[ContentItem]
 
 
-class ContentAnswer(FeedContent, gc=False):
+class ChosenItem(msgspec.Struct, gc=False):
+    """One ranked item with the fields that were asked for, by default all: see `ContentItem`."""
+
+    item_id: str | msgspec.UnsetType = msgspec.UNSET
+    score: float | msgspec.UnsetType = msgspec.UNSET
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    parts: Any = msgspec.UNSET
+    item: msgspec.Raw | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class ContentAnswer(FeedMetadata, gc=False):
     """A feed; `reflects_after` says whether it reflects the interaction named by `after`, and is there only then."""
 
+    items: list[ChosenItem]
     reflects_after: bool | msgspec.UnsetType = msgspec.UNSET
 
 
