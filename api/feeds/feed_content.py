@@ -52,7 +52,7 @@ class ChosenItem(msgspec.Struct, gc=False):
     source: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     parts: Any = msgspec.UNSET
-    item: msgspec.Raw | None | msgspec.UnsetType = msgspec.UNSET
+    item: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ContentAnswer(FeedMetadata, gc=False):
