@@ -50,6 +50,7 @@ from api.http.endpoint import Endpoint
 from api.http.error import ApiError
 from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
+from api.http.route_index import RouteIndex
 from api.security.guard import Guard
 from domain import gazetteer
 from infra.redis.connection import StoreError
@@ -83,7 +84,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(gazetteer.load)  # so that no request waits for it
-        tasks = [asyncio.create_task(context.audits.run()), asyncio.create_task(context.items.follow())]
+        works = (context.audits.run(), context.items.follow(), context.feeds.follow())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
@@ -96,7 +98,7 @@ def create_app(
     api_endpoints = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]
     origins = set(comma_separated(settings.cors_origins))
     app = Starlette(
-        routes=[*guard.routes(api_endpoints), *openapi.routes(api_endpoints, settings), *more_routes],
+        routes=[RouteIndex(guard.routes(api_endpoints)), *openapi.routes(api_endpoints, settings), *more_routes],
         middleware=[
             Middleware(RequestContextMiddleware, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),

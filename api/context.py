@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,10 +23,12 @@ from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeE
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
+from infra.redis.feed_cache import FeedCache
 from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
+from infra.redis.stores.feed_codec import generated_at, unpack
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
@@ -39,7 +41,10 @@ from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserPr
 from infra.settings import Settings
 from schemas.types import Feed, Item
 from topics import Topic
+from topics.topic import MIB
 
+PACKED_SHARE, RENDERED_SHARE = 0.2, 0.8
+"""Shares of API_CACHE_MB for feeds as they are stored, and as they are answered."""
 _item = msgspec.json.Decoder(Item)
 
 
@@ -114,6 +119,7 @@ class ApiContext:
     items: ItemCache
     reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
     """Limits the number of requests that wait for a worker."""
+    feeds: FeedCache = field(init=False)
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
     """Decodes the items of `items`."""
     visibility_rules: VisibilityRules = field(init=False)
@@ -124,15 +130,20 @@ class ApiContext:
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
         self.audits, self.visibility_rules = audits, VisibilityRules(self.settings)
+        self.feeds = FeedCache(self.clients.feeds, capacity_bytes=self.cache_bytes(PACKED_SHARE))
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Check records against their limits, then publish them.
+    def cache_bytes(self, share: float) -> int:
+        """Return the memory of one of the caches of feeds: a share of API_CACHE_MB, in bytes."""
+        return int(share * self.settings.api_cache_mb * MIB)
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Check records against their limits, then publish them; return the last offset of each partition.
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
             BrokerUnavailableError, TooLargeError: as `send`.
         """
-        await self.send(topic, [self.validated(value) for value in values])
+        return await self.send(topic, [self.validated(value) for value in values])
 
     def validated(self, record: R) -> R:
         """Check a record against the limits of this deployment and return it normalized for publishing.
@@ -148,8 +159,8 @@ class ApiContext:
             max_age_days=settings.event_max_age_days,
         )
 
-    async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish checked records, and return once the broker has acknowledged them.
+    async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Publish checked records; return the last offset of each partition once the broker has acknowledged them.
 
         Raises:
             BrokerUnavailableError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
@@ -157,13 +168,14 @@ class ApiContext:
         """
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
-                await self.clients.publisher.publish(topic, values)
+                offsets = await self.clients.publisher.publish(topic, values)
         except RecordTooLargeError as error:
             raise TooLargeError(error.limit) from error
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerUnavailableError from error
         self.metrics.published_events.labels(topic.name).inc(len(values))
+        return offsets
 
     async def catalog_items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items that are in the catalog, by id, in the given order.
@@ -215,18 +227,29 @@ class ApiContext:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
         """
+        owner, data = await self.stored_feed(user_id)
+        feed = unpack(owner, data)
+        return feed if owner == DEFAULT_FEED else feed_at(feed, self.clients.now_ms() if at_ms is None else at_ms)
+
+    async def stored_feed(self, user_id: str) -> tuple[str, bytes]:
+        """Return a user's packed feed, or the non-personalized one, and whose feed it is.
+
+        Raises:
+            NoFeedError: neither exists.
+            StoreError: the store did not answer.
+        """
         request_context = REQUEST_CONTEXT.get()
         if request_context is not None:
             request_context.user_id = user_id
-        own, default_feed = await self.clients.feeds.read((user_id, DEFAULT_FEED))
+        (own, default_feed), misses = await self.feeds.read((user_id, DEFAULT_FEED))
+        self.metrics.count_feed_lookups(hits=2 - misses, misses=misses)
         if own is not None:
-            self.metrics.feed_reads.labels("own").inc()
-            self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
-            return feed_at(own, self.clients.now_ms() if at_ms is None else at_ms)
+            self.metrics.count_own_feed(self.clients.now_ms() - generated_at(own))
+            return user_id, own
         self.metrics.feed_reads.labels("missing" if default_feed is None else "fallback").inc()
         if default_feed is None:
             raise NoFeedError(user_id)
-        return default_feed
+        return DEFAULT_FEED, default_feed
 
     async def serve_feed(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first visible items of a feed, as `visible_feed` does, and record them in the audit log.
@@ -238,18 +261,21 @@ class ApiContext:
         self.audits.record_feed(feed, len(visible.items))
         return visible
 
-    async def visible_feed(self, feed: Feed, limit: int) -> VisibleFeed:
-        """Return the first visible items of a feed, up to `limit`.
+    async def visible_feed(self, feed: Feed, limit: int, excluded_ids: Collection[str] = ()) -> VisibleFeed:
+        """Return the first visible items of a feed, up to `limit`, without some.
 
         Raises:
             StoreError: the store did not answer.
         """
+        count = limit + len(excluded_ids)
         visibilities = self.visibility_rules.visible_in_feed(
-            feed.items[:limit], await self._read(feed.items[:limit]), start=0
+            feed.items[:count], await self.item_documents(feed.items[:count]), start=0
         )
-        rest = feed.items[limit:]
-        if len(visibilities) < limit and rest:
-            visibilities += self.visibility_rules.visible_in_feed(rest, await self._read(rest), start=limit)
+        rest = feed.items[count:]
+        if len(visibilities) < count and rest:
+            visibilities += self.visibility_rules.visible_in_feed(rest, await self.item_documents(rest), start=count)
+        if excluded_ids:
+            visibilities = [one for one in visibilities if feed.items[one[0]] not in excluded_ids]
         return visible_feed(feed, visibilities[:limit])
 
     def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:
@@ -264,12 +290,16 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        rows = await self._read(feed.items[:limit])
+        rows = await self.item_documents(feed.items[:limit])
         self.audits.record_feed(feed, len(rows))
         return reranked_feed(feed, rows)
 
-    async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
+    async def item_documents(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
+        """Return the JSON of items, None for those that are not in the catalog.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
         rows, misses = await self.items.read(item_ids)
-        self.metrics.cached_items.labels("miss").inc(misses)
-        self.metrics.cached_items.labels("hit").inc(len(item_ids) - misses)
+        self.metrics.count_item_lookups(hits=len(item_ids) - misses, misses=misses)
         return rows

@@ -8,7 +8,8 @@ from typing import Any
 
 EVENTS_PER_S = 8_000
 FRESHNESS_P99_MS = 1_000
-READ_P99_MS = 20
+READ_P99_MS = 10
+INTERACTIONS_PER_S, INTERACTION_P99_MS = 5_000, 20
 COMPAT_P95_MS, COMPAT_PER_MINUTE = 150, 10_000
 BYTES_PER_USER = 2_048
 PREFETCH_RATIO = 1.2
@@ -60,11 +61,22 @@ def _prefetch(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
 
 def _read(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
     feed, bare = result["feed"], result["bare"]
-    yield Figure("read GET /content, 32 connections", _per_s(feed["rps"], "requests"))
+    hits = f"{feed['hit_rate']:.0%} of the feeds were in the process's cache"
+    yield Figure("read GET /content, 32 connections", _per_s(feed["rps"], "requests"), hits)
     yield Figure("  p50 / p95 / p99", _percentiles(feed), _at_most(feed["p99_ms"], READ_P99_MS, "ms"))
     ratio = f"GET /content is at {feed['rps'] / bare['rps']:.2f} of it"
     yield Figure("  a bare Starlette endpoint", _per_s(bare["rps"], "requests"), ratio)
     yield Figure("  p50 / p95 / p99", _percentiles(bare))
+
+
+def _requests(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    interaction, health = result["interaction"], result["health"]
+    rate = _at_least(interaction["rps"], INTERACTIONS_PER_S)
+    yield Figure("POST /interaction, 32 connections", _per_s(interaction["rps"], "requests"), rate)
+    limit = _at_most(interaction["p99_ms"], INTERACTION_P99_MS, "ms")
+    yield Figure("  p50 / p95 / p99", _percentiles(interaction), limit)
+    growth = f"{health['growth_kb']:,.1f} KB more memory each"
+    yield Figure("GET /health, processor time", f"{health['cpu_ms']:.2f} ms", growth)
 
 
 def _compat(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
@@ -153,6 +165,7 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "freshness": _freshness,
     "prefetch": _prefetch,
     "read": _read,
+    "requests": _requests,
     "compat": _compat,
     "redis": _redis,
     "footprint": _footprint,

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle
 from typing import cast
 
@@ -29,10 +30,24 @@ class LoadTask(msgspec.Struct):
     seconds: float
     warm_up_s: float
     host: str = "127.0.0.1"
+    bodies: list[str] = []
+    """JSON bodies to post, in turn; without any the requests are GETs."""
+    status: int = 200
+    """The status that every response must have."""
+
+    def requests(self) -> Iterator[bytes]:
+        """Yield the requests, forever."""
+        if not self.bodies:
+            return cycle([f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode() for path in self.paths])
+        bodies = [body.encode() for body in self.bodies]
+        head = "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+        return cycle(
+            [head.format(path, self.host, len(body)).encode() + body for path in self.paths for body in bodies]
+        )
 
 
 class BadAnswerError(RuntimeError):
-    """The server responded with a status other than 200."""
+    """The server responded with another status than expected."""
 
     def __init__(self, request: bytes, status: int) -> None:
         self.request, self.status = request, status
@@ -44,8 +59,10 @@ class Client(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failure: asyncio.Future[None]) -> None:
-        self._requests, self._latencies_ms, self._failure = requests, latencies_ms, failure
+    def __init__(
+        self, requests: Iterator[bytes], status: int, latencies_ms: list[float], failure: asyncio.Future[None]
+    ) -> None:
+        self._requests, self._status, self._latencies_ms, self._failure = requests, status, latencies_ms, failure
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,7 +83,7 @@ class Client(asyncio.Protocol):
         """Record the latency and send the next request."""
         self._latencies_ms.append((time.perf_counter() - self._asked_s) * 1000)
         status = self._parser.get_status_code()
-        if status == 200:
+        if status == self._status:
             self._ask()
         else:
             self._fail(BadAnswerError(self._request, status))
@@ -88,13 +105,11 @@ async def run(task: LoadTask) -> dict[str, float]:
         BadAnswerError, OSError: a request failed.
     """
     loop = asyncio.get_running_loop()
-    requests = cycle([f"GET {path} HTTP/1.1\r\nHost: {task.host}\r\n\r\n".encode() for path in task.paths])
+    requests = task.requests()
     latencies_ms: list[float] = []
     failure: asyncio.Future[None] = loop.create_future()
-    transports = [
-        (await loop.create_connection(lambda: Client(requests, latencies_ms, failure), task.host, task.port))[0]
-        for _ in range(task.connections)
-    ]
+    client = partial(Client, requests, task.status, latencies_ms, failure)
+    transports = [(await loop.create_connection(client, task.host, task.port))[0] for _ in range(task.connections)]
     await _pass(task.warm_up_s, failure)
     latencies_ms.clear()
     started_s = time.perf_counter()

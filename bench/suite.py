@@ -19,6 +19,7 @@ from bench.cases import (
     ranking,
     read,
     relearning,
+    requests,
     restart,
     sizing,
     throughput,
@@ -61,6 +62,8 @@ class Plan:
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
+            "requests": f"Requests: {read.CONNECTIONS} connections post interactions, closed loop, {self.read_s:g} s;"
+            " each is answered once the broker has acknowledged it. Health: one check after another in one process.",
             "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
             f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
@@ -112,6 +115,7 @@ RIG_CASES: dict[str, CaseRunner] = {
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
+    "requests": lambda rig, load, plan: requests.measure(rig, load, seconds=plan.read_s),
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),

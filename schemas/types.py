@@ -300,6 +300,9 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the last trigger for the user's feed, in ms since the epoch; 0 for never."""
     weights: dict[str, float] = msgspec.field(default_factory=dict)
     """Offsets of the user's own weights from the shared weights, by ranking feature; negligible ones are left out."""
+    interactions_offset: int = -1
+    """Offset of the newest of the user's interactions folded, in the user's partition of `interactions`; -1 before the
+    first."""
 
 
 class FeedItems(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -363,6 +366,9 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Further items of `orders`; null if there are none."""
     orders: list[FeedOrder] = msgspec.field(default_factory=list)
     """Later orders by `from_ms`; `items` is the first order. An order equal to the one before is left out."""
+    interactions_offset: int = -1
+    """Offset of the newest of the user's interactions behind the ranking, in the user's partition of `interactions`; -1
+    if none is known."""
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

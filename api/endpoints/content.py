@@ -3,104 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
-from itertools import repeat
-from operator import itemgetter
-from typing import Any
 
-import msgspec
 from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import ApiContext
+from api.context import RENDERED_SHARE, ApiContext
 from api.endpoints.visibility import VisibleFeed
+from api.feeds.compression import compressed
+from api.feeds.feed_content import ContentAnswer
+from api.feeds.read_query import FeedReadQuery
+from api.feeds.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
 from api.http.query import FeedQuery, parse_query
 from infra.redis.connection import StoreError
-from infra.redis.stores.feed_codec import float16_table
-from infra.redis.stores.feed_store import DEFAULT_FEED
 
 _POLL_S = 15.0
 """Polling interval of a stream: a lost notification delays an update by at most this long."""
-
-
-class ContentItem(msgspec.Struct, gc=False):
-    """One ranked item; `item` is its catalog JSON, null for a given candidate that is not in the catalog."""
-
-    item_id: str
-    score: float
-    source: str
-    reason: str
-    parts: Any
-    item: msgspec.Raw | None
-
-
-class FeedMetadata(msgspec.Struct, gc=False):
-    """Feed metadata; the version changes with every field except the age. Times are in ms since the epoch."""
-
-    user_id: str
-    version: str
-    generated_at: int
-    age_ms: int
-    watermark: int
-    model: str
-    fallback: bool
-
-
-class FeedContent(FeedMetadata, gc=False):
-    """A feed as returned to clients."""
-
-    items: list[ContentItem]
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
-    """Return the served items of a feed, joined with their catalog JSON.
-
-    Args:
-        user_id: The user who requested the feed.
-        visible: The feed, and the indices and JSON of its served items.
-        now_ms: The present time, in ms since the epoch.
-    """
-    feed, pick = visible.feed, _picker(visible.indices)
-    parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
-    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, visible.items)
-    return FeedContent(
-        user_id=user_id,
-        version=visible.version,
-        generated_at=feed.generated_at,
-        age_ms=max(0, now_ms - feed.generated_at),
-        watermark=feed.watermark,
-        model=feed.model,
-        fallback=feed.user_id == DEFAULT_FEED,
-        items=list(map(ContentItem, *columns)),
-    )
-
-
-def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Return a function that selects the values at some indices, which are ascending, from a column."""
-    count = len(indices)
-    if not count or indices[-1] == count - 1:
-        return itemgetter(slice(count))
-    return lambda column: [column[index] for index in indices]
-
-
-@lru_cache(maxsize=64)
-def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
-    """Return a type for the score contributions of one item; it costs a third of a dict.
-
-    Zeros are omitted: msgspec omits a value that is the identical object as the field's default.
-    """
-    fields = [(f"part_{index}", float, float16_table()[0]) for index, _ in enumerate(names)]
-    rename = {field: name for (field, _, _), name in zip(fields, names, strict=True)}
-    return msgspec.defstruct("Parts", fields, rename=rename, omit_defaults=True, gc=False)
 
 
 class ContentEndpoints:
@@ -108,6 +31,7 @@ class ContentEndpoints:
 
     def __init__(self, context: ApiContext) -> None:
         self._context, self._listeners = context, Listeners(context)
+        self._feeds = RenderedFeeds(capacity_bytes=context.cache_bytes(RENDERED_SHARE))
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""
@@ -116,8 +40,8 @@ class ContentEndpoints:
                 "GET",
                 "/content",
                 self.read,
-                query=FeedQuery,
-                answers={200: FeedContent, 304: None},
+                query=FeedReadQuery,
+                answers={200: ContentAnswer, 304: None},
                 errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(
@@ -132,14 +56,21 @@ class ContentEndpoints:
 
     async def read(self, request: Request) -> Response:
         """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
-        query = parse_query(request, FeedQuery)
-        user_id, limit = query.user_id, query.limit
-        feed = await self._context.feed_of(user_id)
-        visible = await self._context.visible_feed(feed, limit)
-        headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache"}
-        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+        query = parse_query(request, FeedReadQuery)
+        offset, names = query.after_offset(), query.field_names()
+        feed = await self._rendered_feed(query.user_id)
+        if offset > feed.outline.interactions_offset:
+            feed = await self._awaited_feed(query.user_id, offset, feed)
+        visible = await feed.visible(self._context, query.limit, query.excluded_ids)
+        headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+        reflects = None if query.after is None else feed.outline.interactions_offset >= offset
+        if reflects is not False and _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(self._render(user_id, visible), headers=headers, media_type="application/json")
+        body = self._body(query.user_id, feed, visible, reflects=reflects)
+        body, coding = compressed(selected(body, names) if names else body, request.headers.get("accept-encoding"))
+        if coding is not None:
+            headers["Content-Encoding"] = coding
+        return Response(body, headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
@@ -157,20 +88,51 @@ class ContentEndpoints:
                 while True:
                     change.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
-                        feed = await context.feed_of(user_id)
-                        visible = await context.visible_feed(feed, limit)
-                        watch(feed.items)
+                        context.feeds.forget([user_id])  # the cache may hear of the change later than we do
+                        feed = await self._rendered_feed(user_id)
+                        visible = await feed.visible(context, limit)
+                        watch(feed.outline.items)
                         if visible.version != last:
                             last = visible.version
-                            data = self._render(user_id, visible)
+                            data = self._body(user_id, feed, visible)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_POLL_S):
                             await change.wait()
 
-    def _render(self, user_id: str, visible: VisibleFeed) -> bytes:
-        self._context.audits.record_feed(visible.feed, len(visible.items))
-        return _encoder.encode(content(user_id, visible, now_ms=self._context.clients.now_ms()))
+    async def _rendered_feed(self, user_id: str) -> RenderedFeed:
+        owner, data = await self._context.stored_feed(user_id)
+        return self._feeds.at(owner, data, self._context.clients.now_ms())
+
+    async def _awaited_feed(self, user_id: str, offset: int, feed: RenderedFeed) -> RenderedFeed:
+        """Return the feed that reflects an interaction, or the present one if there is none within a moment.
+
+        The store is read, not the cache: its notice of the feed may arrive later than the one that is waited for.
+
+        Args:
+            user_id: The user.
+            offset: The offset of the interaction.
+            feed: The present feed.
+        """
+        context = self._context
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(context.settings.api_after_timeout_s),
+                context.clients.feeds.listen(user_id) as change,
+            ):
+                while feed.outline.interactions_offset < offset:
+                    change.clear()
+                    [data] = await context.clients.feeds.read_packed([user_id])
+                    if data is not None:
+                        context.feeds.forget([user_id])  # so that no later read is older than this answer
+                        feed = self._feeds.at(user_id, data, context.clients.now_ms())
+                    if feed.outline.interactions_offset < offset:
+                        await change.wait()
+        return feed
+
+    def _body(self, user_id: str, feed: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None) -> bytes:
+        self._context.audits.record_feed(feed.outline, len(visible.items))
+        return feed.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

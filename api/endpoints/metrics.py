@@ -91,12 +91,22 @@ class Metrics:
             buckets=_AGES_S,
             registry=self.registry,
         )
-        self.cached_items = Counter(
+        cached_items = Counter(
             "millrace_item_cache",
             "Look-ups in the process's item cache: hit, miss.",
             ("result",),
             registry=self.registry,
         )
+        cached_feeds = Counter(
+            "millrace_feed_cache",
+            "Look-ups in the process's feed cache: hit, miss.",
+            ("result",),
+            registry=self.registry,
+        )
+        # Looking up a counter by its label costs more than counting.
+        self._item_hits, self._item_misses = cached_items.labels("hit"), cached_items.labels("miss")
+        self._feed_hits, self._feed_misses = cached_feeds.labels("hit"), cached_feeds.labels("miss")
+        self._own_feeds = self.feed_reads.labels("own")
         self.personalizations = Counter(
             "personalization_requests", "Requests to POST /personalize.", registry=self.registry
         )
@@ -138,6 +148,23 @@ class Metrics:
             registry=self.registry,
         )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count_item_lookups(self, *, hits: int, misses: int) -> None:
+        """Count look-ups in the item cache."""
+        self._item_hits.inc(hits)
+        if misses:
+            self._item_misses.inc(misses)
+
+    def count_feed_lookups(self, *, hits: int, misses: int) -> None:
+        """Count look-ups in the feed cache."""
+        self._feed_hits.inc(hits)
+        if misses:
+            self._feed_misses.inc(misses)
+
+    def count_own_feed(self, age_ms: int) -> None:
+        """Count a read of a user's own feed of this age."""
+        self._own_feeds.inc()
+        self.feed_age.observe(max(0.0, age_ms / 1000))
 
     def record_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a completed request.

@@ -30,7 +30,8 @@ from api.http.body import check_count, decode, new_id, parse_body, read_body
 from api.http.endpoint import Endpoint, Handler
 from api.http.error import ApiError, BrokerUnavailableError, InvalidError, MalformedError, TooLargeError
 from api.http.query import validate_user_id
-from api.http.response import Accepted, accepted, json_response
+from api.http.response import Accepted, AcceptedInteraction, accepted, json_response
+from infra.kafka.folded_header import EventPosition
 from schemas.types import ProfileUpdate
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
@@ -83,7 +84,7 @@ class PublishEndpoints:
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""
         return [
-            _publishes("/interaction", self.interaction, InteractionBody, _CLICK),
+            _publishes("/interaction", self.interaction, InteractionBody, _CLICK, answers={202: AcceptedInteraction}),
             _publishes(
                 "/interaction/batch",
                 self.batch,
@@ -128,8 +129,9 @@ class PublishEndpoints:
         """Publish one interaction."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _interaction)).record(now_ms)
-        await self._context.publish(INTERACTIONS, [event])
-        return accepted(event.event_id)
+        [(partition, offset)] = (await self._context.publish(INTERACTIONS, [event])).items()
+        token = EventPosition(INTERACTIONS.name, partition, offset)
+        return json_response(AcceptedInteraction(event.event_id, str(token)), 202)
 
     async def batch(self, request: Request) -> Response:
         """Publish a batch of interactions; invalid ones are reported and skipped."""

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.endpoints.content import ContentItem, FeedContent, FeedMetadata, content
 from api.endpoints.event_body import RerankBody
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
 from api.endpoints.visibility import VisibleFeed
+from api.feeds.feed_content import ContentItem, FeedContent, FeedMetadata, content
 from api.http.body import check_count, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreUnavailableError

@@ -14,6 +14,12 @@ class Accepted(msgspec.Struct, frozen=True):
     event_id: str
 
 
+class AcceptedInteraction(Accepted, frozen=True):
+    """The interaction was published; `token` is its place in the log, for `GET /content?after=`."""
+
+    token: str
+
+
 class AcceptedBatch(msgspec.Struct, frozen=True):
     """The number and ids of the published events, in request order."""
 

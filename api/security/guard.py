@@ -15,7 +15,7 @@ from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler, Scope
@@ -43,7 +43,7 @@ class Guard:
             return "off"
         return "blind" if self._users.is_degraded else "on"
 
-    def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
+    def routes(self, endpoints: Iterable[Endpoint]) -> list[Route]:
         """Return the routes of endpoints, each guarded as its scope requires."""
         return [Route(of_ids(one.path), self._guarded(one), methods=[one.method]) for one in endpoints]
 

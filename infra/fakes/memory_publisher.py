@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from infra.kafka.partition import partition_of
 from infra.kafka.publisher import PublishError
 from topics import Topic
 
@@ -34,8 +35,8 @@ class MemoryPublisher:
             await self._change.wait_for(lambda: len(self.values_of(topic)) >= count)
         return self.values_of(topic)
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Keep the records.
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> dict[int, int]:
+        """Keep the records; return the last offset of each partition.
 
         Raises:
             PublishError: `is_unavailable` is set.
@@ -45,5 +46,11 @@ class MemoryPublisher:
         if self.is_unavailable:
             raise PublishError(topic.name, "the broker is away")
         async with self._change:
-            self.records_by_topic.setdefault(topic.name, []).extend(values)
+            records = self.records_by_topic.setdefault(topic.name, [])
+            first = len(records)
+            records.extend(values)
             self._change.notify_all()
+        return {
+            partition_of(topic.key_of(value) or b"", topic.partitions): offset
+            for offset, value in enumerate(values, first)
+        }

@@ -72,8 +72,8 @@ class RecordTooLargeError(ValueError):
 class RecordPublisher(Protocol):
     """A publisher that returns once the broker has acknowledged the records."""
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records to one topic.
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Publish records to one topic; return the last offset of each partition.
 
         Raises:
             PublishError: the broker did not acknowledge them in time.
@@ -266,8 +266,8 @@ class Publisher:
                 self.fail(TimeoutError(f"{pending_count} records are still waiting"))
         self._raise_failure()
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records and return once the broker has acknowledged all of them.
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> Mapping[int, int]:
+        """Publish records; return the last offset of each partition once the broker has acknowledged all of them.
 
         Raises:
             PublishError: the timeout has passed; some of the records may have arrived all the same.
@@ -277,7 +277,7 @@ class Publisher:
         messages = [(_BY_KEY, topic.key_of(value), codec.encode(value)) for value in values]
         for _, key, data in messages:
             self._check_size(topic.name, key, data)
-        await self._deliver(topic.name, messages)
+        return await self._deliver(topic.name, messages)
 
     async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
         """Publish (key, value) pairs to partitions; return the last offset of each partition once all are acknowledged.

@@ -40,7 +40,7 @@ class Pipeline:
         self.items_by_user: dict[str, list[str]] = {}
         self.events: list[Any] = []
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> dict[int, int]:
         for value in values if topic.name != "audits.v1" else ():
             self.events.append(value)
             if isinstance(value, ProfileUpdate):
@@ -51,6 +51,7 @@ class Pipeline:
                 continue
             rest = [item for item in self.items_by_user.get(value.user_id, ITEMS) if item != value.item_id]
             await self.rank(value.user_id, [rest[-1], *rest[:-1]])
+        return {0: 0}
 
     async def _merged(self, update: ProfileUpdate) -> Profile:
         _, profile = await self.portraits.read(update.user_id)

@@ -77,7 +77,12 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
 
 def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
     """Return the clients of the API, which closes them."""
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=settings.api_publish_timeout_s)
+    publisher = Publisher(
+        settings.kafka_bootstrap_servers,
+        registry,
+        timeout_s=settings.api_publish_timeout_s,
+        linger_ms=1,  # a client waits; what comes meanwhile shares a batch anyway
+    )
     database = LazyPool(settings.database_url)
     pipeline = PipelineReader(settings, redis)
     return Clients(

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx2
 
 from millrace_client.error import ApiConnectionError, MillraceError, response_error
-from millrace_client.event import Event, PublishResult, publish_requests
+from millrace_client.event import Event, Interaction, PublishResult, publish_requests, token_of
 from millrace_client.feed import Feed, feed_decoder, feed_query
 from millrace_client.retry import Retry
 from millrace_client.version import __version__
@@ -74,19 +74,33 @@ class Millrace:
         result.check()
         return [event.event_id for event in events]
 
-    def feed(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Feed:
+    def publish_interaction(self, interaction: Interaction) -> str:
+        """Publish one interaction and return its token, its place in the log: `feed` can wait until it is reflected.
+
+        Raises:
+            MillraceError
+        """
+        [(path, body)] = publish_requests([interaction])
+        response = self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
+        return token_of(response.content)
+
+    def feed(
+        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None, after: str | None = None
+    ) -> Feed:
         """Return a user's feed.
 
         Args:
             user_id: The user.
             limit: Maximum number of items (1 to 1,000); by default all.
             previous: A feed read before; it is returned if there is no newer version.
+            after: The token of an interaction of the user: the API waits a moment for the feed that reflects it, and
+                `Feed.reflects_after` says whether it does.
 
         Raises:
             MillraceError
         """
         headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
-        response = self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        response = self._request("GET", "/content", params=feed_query(user_id, limit, after), headers=headers)
         if previous is not None and response.status_code == httpx2.codes.NOT_MODIFIED:
             return previous
         return feed_decoder.decode(response.content)

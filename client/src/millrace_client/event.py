@@ -131,9 +131,15 @@ class PublishResult:
             raise PartialFailureError(self._problems, self._count)
 
 
+def token_of(body: bytes) -> str:
+    """Return the token in the response to a published interaction."""
+    return _accepted_decoder.decode(body).token
+
+
 class _Accepted(msgspec.Struct):
     accepted: int = 1  # wire
     problems: list[Problem] = []
+    token: str = ""
 
 
 _accepted_decoder = msgspec.json.Decoder(_Accepted)

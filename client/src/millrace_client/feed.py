@@ -31,19 +31,23 @@ class Feed(msgspec.Struct, frozen=True):
     fallback: bool
     """Whether this is the non-personalized feed, since the user has no feed yet."""
     items: list[FeedItem]
+    reflects_after: bool | None = None
+    """Whether it reflects the interaction that the request named; None if it named none."""
 
 
 feed_decoder = msgspec.json.Decoder(Feed)
 
 
-def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:
+def feed_query(user_id: str, limit: int | None, after: str | None = None) -> dict[str, str | int]:
     """Return the query parameters for reading a feed.
 
     Args:
         user_id: The user.
         limit: Maximum number of items (1 to 1,000); None for all.
+        after: The token of an interaction that the feed should reflect.
 
     >>> feed_query("ann", 5), feed_query("ann", None)
     ({'user_id': 'ann', 'limit': 5}, {'user_id': 'ann'})
     """
-    return {"user_id": user_id} if limit is None else {"user_id": user_id, "limit": limit}
+    parameters = {"user_id": user_id, "limit": limit, "after": after}
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -62,6 +62,7 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     others: _OtherColumns | None = None
     orders: list[tuple[int, bytes]] = []
     """The later orders: `from_ms`, and the numbers of the items."""
+    interactions_offset: int = -1
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -76,6 +77,11 @@ def version(feed: Feed) -> str:
 def version_order(feed: Feed) -> bytes:
     """Return the fixed-width prefix that orders the versions of a feed."""
     return b"%0*d%0*d" % (_DIGITS, feed.features_version, _DIGITS, feed.generated_at)
+
+
+def generated_at(data: bytes) -> int:
+    """Return when a packed feed was made, in ms since the epoch."""
+    return int(data[_DIGITS:VERSION_CHARS])
 
 
 def pack(feed: Feed) -> bytes:
@@ -108,6 +114,7 @@ def pack(feed: Feed) -> bytes:
             ml_scores=_floats(others.ml_scores, "fd"),
             llm_scores=_llm_scores(others.items, feed),
         ),
+        interactions_offset=feed.interactions_offset,
         orders=[(order.from_ms, _codes(order.indices, range(count + len(others.items)))) for order in feed.orders],
     )
     body = _encoder.encode(columns)
@@ -142,6 +149,7 @@ def unpack(user_id: str, data: bytes) -> Feed:
         llm_scores=_by_item(columns.items, columns.llm_scores)
         | (_by_item(columns.others.items, columns.others.llm_scores) if columns.others is not None else {}),
         trailing=columns.trailing,
+        interactions_offset=columns.interactions_offset,
         others=None if columns.others is None else _others(columns, columns.others),
         orders=[
             FeedOrder(from_ms=from_ms, indices=list(_column(codes, is_long=total > _BYTE)))

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 from urllib.parse import quote
 
 from msgspec import structs
@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError
 from domain.timestamp import DAY_S
 from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
+from infra.redis.key_changes import SIGN_OF_LIFE_S, OnChange, follow_keys
 from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_order
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, FeedItems, FeedOrder, Trigger
@@ -81,6 +82,22 @@ class FeedStore(Protocol):
         """
         ...
 
+    async def read_packed(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the users' feeds as `feed_codec` packs them, None for missing ones.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        ...
+
+    async def follow(self, on_change: OnChange) -> None:
+        """Report the users whose feeds change in any way, until cancelled.
+
+        Raises:
+            StoreError: changes can no longer be reported.
+        """
+        ...
+
     def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
         """Yield an event that is set when the user's feed is replaced; clear it, then read the feed.
 
@@ -98,6 +115,7 @@ class MemoryFeedStore:
 
     def __init__(self) -> None:
         self._feeds: dict[str, bytes] = {}
+        self._followers: list[OnChange] = []
         self.fanout = Fanout()
 
     async def write(self, feeds: Sequence[Feed]) -> int:
@@ -107,12 +125,29 @@ class MemoryFeedStore:
             if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < version_order(feed):
                 self._feeds[feed.user_id] = pack(feed)
                 replaced_ids.append(feed.user_id)
+        for on_change in self._followers:
+            on_change(replaced_ids)
         self.fanout.notify(replaced_ids)
         return len(replaced_ids)
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""
-        return [None if (data := self._feeds.get(key)) is None else unpack(key, data) for key in user_ids]
+        return _unpacked(user_ids, await self.read_packed(user_ids))
+
+    async def read_packed(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the users' packed feeds."""
+        return [self._feeds.get(user_id) for user_id in user_ids]
+
+    async def follow(self, on_change: OnChange) -> None:
+        """Report each write at once, and a sign of life in between."""
+        self._followers.append(on_change)
+        try:
+            on_change(None)
+            while True:
+                await asyncio.sleep(SIGN_OF_LIFE_S)
+                on_change([])
+        finally:
+            self._followers.remove(on_change)
 
     @asynccontextmanager
     async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
@@ -139,7 +174,7 @@ class RedisFeedStore:
         """
         self._redis = redis
         self._ttl_s = round(ttl_days * DAY_S)
-        self._reads: Coalescer[Feed | None] = Coalescer(self._fetch)
+        self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
         self._changes = RedisChanges(redis)
 
     async def write(self, feeds: Sequence[Feed]) -> int:
@@ -177,12 +212,20 @@ class RedisFeedStore:
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""
+        return _unpacked(user_ids, await self.read_packed(user_ids))
+
+    async def read_packed(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the users' packed feeds."""
         return await self._reads.read(user_ids)
 
-    async def _fetch(self, user_ids: Sequence[str]) -> list[Feed | None]:
+    async def _fetch(self, user_ids: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading feeds"):
             payloads = await self._redis.mget([KEY + user_id for user_id in user_ids])
-        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, payloads, strict=True)]
+        return cast("list[bytes | None]", payloads)  # the client does not decode
+
+    async def follow(self, on_change: OnChange) -> None:
+        """Report the users whose keys change, by Redis' own notices."""
+        await follow_keys(self._redis, KEY, on_change)
 
     def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
         """Yield an event that is set when the user's feed is replaced."""
@@ -191,6 +234,10 @@ class RedisFeedStore:
     async def close(self) -> None:
         """Stop notifications."""
         await self._changes.close()
+
+
+def _unpacked(user_ids: Sequence[str], payloads: Sequence[bytes | None]) -> list[Feed | None]:
+    return [None if data is None else unpack(user_id, data) for user_id, data in zip(user_ids, payloads, strict=True)]
 
 
 def feed_at(feed: Feed, at_ms: int) -> Feed:

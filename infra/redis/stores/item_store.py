@@ -195,6 +195,10 @@ class ItemCache:
                 self._keep(item_id, data)
         return [new_items.get(item_id, data) for item_id, data in zip(item_ids, documents, strict=True)], len(missing)
 
+    def generation(self) -> tuple[int, float]:
+        """Return a value that differs once an item may have changed: after each notice, and each `ttl_s` seconds."""
+        return self._forget_count, self._clock_s() // self._ttl_s
+
     async def follow(self) -> None:
         """Evict items as they change, until cancelled."""
         async for item_ids in self._items.changes():

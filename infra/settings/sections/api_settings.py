@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.settings.setting import PORT, POSITIVE, between, setting
+from infra.settings.setting import NOT_NEGATIVE, PORT, POSITIVE, between, setting
 from schemas.limit import LIST_ITEMS
 
 
@@ -23,6 +23,14 @@ class ApiSettings:
     api_store_timeout_s: float = setting(0.8, "maximum time for which a request waits for Redis, in seconds", POSITIVE)
     api_rerank_timeout_s: float = setting(
         2.0, "maximum time for which a re-rank waits for a worker, in seconds", POSITIVE
+    )
+    api_cache_mb: float = setting(
+        256.0,
+        "memory for feeds and their answers that a process keeps, in MB; 0: every read goes to Redis",
+        NOT_NEGATIVE,
+    )
+    api_after_timeout_s: float = setting(
+        1.0, "maximum time for which a read waits for the feed that reflects an interaction, in seconds", POSITIVE
     )
     api_max_listeners: int = setting(1_000, "maximum number of clients that stream feeds, per process", POSITIVE)
     api_max_user_listeners: int = setting(

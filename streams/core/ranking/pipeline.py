@@ -190,6 +190,7 @@ def rank_candidates(
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
         trailing=_trailing(candidates, orders[0].selection, count),
+        interactions_offset=query.features.interactions_offset,
     )
     combined_scores = _combined_scores(orders, selection, numbers)
     if llm is not None and combined_scores is not None:

@@ -295,6 +295,7 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         timezone=state.timezone,
         triggered_at=max(state.triggered.values(), default=0),
         weights=state.weights,
+        interactions_offset=-1 if state.position is None else state.position[0],
     )
 
 

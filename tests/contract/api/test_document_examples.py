@@ -240,15 +240,16 @@ class Worker(MemoryPublisher):
         super().__init__()
         self._feeds = feeds
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> dict[int, int]:
         """Keep the values, and answer those that ask for a ranking."""
-        await super().publish(topic, values)
+        offsets = await super().publish(topic, values)
         for value in values:
             if isinstance(value, Trigger) and value.kind == "rerank":
                 items, count = value.candidates, len(value.candidates)
                 fields: dict[str, Any] = {"sources": ["affinity"] * count, "reasons": ["You like ai"] * count}
                 feed = a_feed(user_id=reranked(value), items=items, scores=[0.5] * count, parts={}, **fields)
                 await self._feeds.write([feed])
+        return offsets
 
 
 @pytest.fixture(scope="module")

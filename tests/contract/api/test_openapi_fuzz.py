@@ -62,10 +62,11 @@ class Worker(MemoryPublisher):
         super().__init__()
         self._feeds = feeds
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> dict[int, int]:
         for value in values:
             if topic is TRIGGERS and isinstance(value, Trigger) and value.kind == "rerank":
                 await self._feeds.write([a_feed(user_id=reranked(value))])
+        return {0: 0}
 
 
 def document() -> dict[str, Any]:

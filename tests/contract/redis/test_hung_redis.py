@@ -29,9 +29,12 @@ from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import STRICT, a_token, bearer
+from tests.waiting import until
 
 TIMEOUT_S = 0.8  # as in the settings
 DEADLINE_S = 20.0
+UNCACHED = {"api_cache_mb": 0.0}
+"""Every read goes to Redis, as it does two seconds after Redis has hung."""
 READS = ("/content?user_id=u1", "/interaction/u1", "/results/u1", "/items/i9", "/push/preferences/u1", "/profile/u1")
 
 
@@ -100,7 +103,7 @@ async def serves_again(http: httpx.AsyncClient, path: str = "/content?user_id=u1
 async def test_a_read_is_answered_soon_while_redis_hangs(server: tuple[str, int], client: Redis, path: str) -> None:
     world = a_world(client)
     await world.feeds.write([a_feed()])
-    async with world.http() as http:
+    async with world.http(**UNCACHED) as http:
         await serves_again(http)
         with hung(server[1]):
             answer, took_s = await timed(http, path)
@@ -110,11 +113,27 @@ async def test_a_read_is_answered_soon_while_redis_hangs(server: tuple[str, int]
     assert took_s < 1.9 * TIMEOUT_S  # it waits once, and not again with a retry
 
 
+async def test_a_feed_that_is_kept_is_not_answered_for_long_while_redis_hangs(
+    server: tuple[str, int], client: Redis
+) -> None:
+    world = a_world(client)
+    await world.feeds.write([a_feed()])
+    async with world.http() as http:
+
+        async def is_refused() -> bool:
+            return (await http.get("/content?user_id=u1")).status_code == 503
+
+        await serves_again(http)
+        with hung(server[1]):
+            await until(is_refused, timeout_s=DEADLINE_S)
+        await serves_again(http)
+
+
 async def test_a_redis_that_hangs_is_left_alone_until_it_answers_again(server: tuple[str, int], client: Redis) -> None:
     world = a_world(client)
     await world.feeds.write([a_feed()])
     await world.items.write([an_item("i1")])
-    async with world.http() as http:
+    async with world.http(**UNCACHED) as http:
         with hung(server[1]):
             first = [await timed(http, "/content?user_id=u1") for _ in range(3)]
             began_s = time.monotonic()
@@ -135,7 +154,7 @@ async def test_a_redis_that_hangs_is_left_alone_until_it_answers_again(server: t
 async def test_many_reads_at_once_wait_beside_each_other(server: tuple[str, int], client: Redis) -> None:
     world = a_world(client)
     await world.feeds.write([a_feed()])
-    async with world.http() as http:
+    async with world.http(**UNCACHED) as http:
         with hung(server[1]):
             began_s = time.monotonic()
             answers = await asyncio.gather(*(http.get(f"/content?user_id=u{number}") for number in range(200)))
@@ -150,7 +169,7 @@ async def test_where_callers_are_counted_they_wait_for_the_counters_once(
 ) -> None:
     world = a_world(client)
     await world.feeds.write([a_feed(user_id="ann")])
-    async with world.http(**STRICT, rate_limit_user="9/minute", rate_limit_address="9/minute") as http:
+    async with world.http(**STRICT, **UNCACHED, rate_limit_user="9/minute", rate_limit_address="9/minute") as http:
         assert (await http.get("/content?user_id=ann", headers=bearer(a_token()))).status_code == 200
         with hung(server[1]):
             answer, took_s = await timed(http, "/content?user_id=ann", headers=bearer(a_token()))

@@ -59,6 +59,7 @@ class World:
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://api") as client,
         ):
+            await asyncio.sleep(0)  # the caches begin to follow their stores
             yield client
 
 

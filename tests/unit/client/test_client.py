@@ -191,6 +191,19 @@ async def test_tokens_are_shown(do: Do) -> None:
             await do(url, "feed", "bob", token=a_token())
 
 
+async def test_a_feed_says_whether_it_reflects_what_was_published(do: Do) -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="ann")])
+    async with served(world, api_after_timeout_s=0.05) as (url, _):
+        token = await do(url, "publish_interaction", Interaction(user_id="ann", item_id="i1", action="like"))
+        feed = await do(url, "feed", "ann", after=token)
+        assert feed.reflects_after is False
+        assert (await do(url, "feed", "ann", after=token, previous=feed)).reflects_after is False
+        await world.feeds.write([a_feed(user_id="ann", features_version=6, interactions_offset=0)])
+        assert (await do(url, "feed", "ann", after=token)).reflects_after is True
+        assert (await do(url, "feed", "ann")).reflects_after is None
+
+
 async def test_a_feed_is_read_and_not_again_while_it_holds(do: Do) -> None:
     world = World()
     await world.items.write([an_item("i1", title="A concert")])

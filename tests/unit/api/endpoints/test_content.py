@@ -10,21 +10,28 @@ from api.endpoints.content import ContentEndpoints
 from api.endpoints.metrics import Metrics
 from api.http.error import StreamsError, TooManyListenersError
 from api.http.event_streams import Listeners
+from infra.fakes.memory_publisher import MemoryPublisher
+from infra.kafka.partition import partition_of
 from infra.redis.connection import StoreError
-from infra.redis.stores.feed_store import DEFAULT_FEED
-from infra.redis.stores.item_store import ItemCache
+from infra.redis.key_changes import OnChange
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
+from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import FeedOrder
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context
 from tests.waiting import until
+from topics.topic import INTERACTIONS
 
 
 class AwayFeeds:
     """A feed store that does not answer."""
 
-    async def read(self, user_ids: Any) -> Any:
+    async def read_packed(self, user_ids: Any) -> Any:
         raise StoreError("reading feeds", ConnectionError("refused"))
+
+    async def follow(self, on_change: Any) -> None:
+        raise StoreError("following feeds", ConnectionError("refused"))
 
     async def close(self) -> None:
         pass
@@ -143,6 +150,105 @@ async def test_the_feed_of_everyone_has_one_order() -> None:
     async with world.http() as http:
         answer = await http.get("/content", params={"user_id": "nobody"})
     assert [item["item_id"] for item in answer.json()["items"]] == ["i1", "i2", "i3"]
+
+
+def a_token(user_id: str, offset: int) -> str:
+    """Return the token of an interaction of a user."""
+    return f"interactions.v1-{partition_of(user_id.encode(), INTERACTIONS.partitions)}-{offset}"
+
+
+class LateFeeds(MemoryFeedStore):
+    """A feed store whose notices for caches do not arrive while a test runs; its listeners hear at once."""
+
+    async def follow(self, on_change: OnChange) -> None:
+        on_change(None)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("store", [MemoryFeedStore, LateFeeds])
+async def test_content_after_an_interaction_waits_for_the_feed_that_reflects_it(store: type[MemoryFeedStore]) -> None:
+    world = World(feeds=store())
+    await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
+    await world.feeds.write([a_feed(interactions_offset=6)])
+    async with world.http(api_after_timeout_s=30.0) as http:
+        parameters = {"user_id": "u1", "after": a_token("u1", 7)}
+        waiting = asyncio.create_task(http.get("/content", params=parameters))
+        await until(lambda: "u1" in world.feeds.fanout)
+        await world.feeds.write([a_feed(features_version=6, items=["i3", "i2", "i1"], interactions_offset=7)])
+        newer, next_read = await waiting, await http.get("/content", params={"user_id": "u1"})
+        same = await http.get("/content", params={"user_id": "u1", "after": a_token("u1", 6)})
+    assert (newer.json()["reflects_after"], newer.json()["items"][0]["item_id"]) == (True, "i3")
+    assert next_read.json()["version"] == newer.json()["version"], "no later read is older"
+    assert "reflects_after" not in next_read.json()
+    assert same.json()["reflects_after"], "a feed that reflects it is there"
+
+
+@pytest.mark.parametrize("owner", ["u1", DEFAULT_FEED])
+async def test_content_says_that_no_feed_reflects_an_interaction_yet(owner: str) -> None:
+    world = await a_world(user_id=owner)
+    async with world.http(api_after_timeout_s=0.05) as http:
+        answer = await http.get("/content", params={"user_id": "u1", "after": a_token("u1", 0), "limit": 1})
+    assert (answer.status_code, answer.json()["reflects_after"], len(answer.json()["items"])) == (200, False, 1)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "7", "interactions.v1-x-7", "interactions.v1-3-7", "locations.v1-2-7", a_token("u1", -1)]
+)
+async def test_content_refuses_a_token_that_is_not_of_the_users_interactions(token: str) -> None:
+    world = await a_world()
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1", "after": token})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "after")
+
+
+async def test_content_leaves_out_what_the_client_names_and_fills_up() -> None:
+    world = await a_world()
+    async with world.http() as http:
+        whole = await http.get("/content", params={"user_id": "u1"})
+        answer = await http.get("/content", params={"user_id": "u1", "exclude": "i1,unknown", "limit": 2})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i2", "i3"]
+    assert answer.headers["ETag"] != whole.headers["ETag"]
+
+
+async def test_content_has_only_the_fields_that_were_asked_for() -> None:
+    world = await a_world()
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1", "fields": "item_id,score"})
+        refusal = await http.get("/content", params={"user_id": "u1", "fields": "item_id,title"})
+    assert answer.json()["items"][0] == {"item_id": "i1", "score": 0.9}
+    assert answer.json()["model"] == "blend-1"
+    assert (refusal.status_code, refusal.json()["error"]["field"]) == (422, "fields")
+
+
+@pytest.mark.parametrize(("accept", "coding"), [("gzip, br", "gzip"), ("identity", None), ("gzip;q=0", None)])
+async def test_content_is_compressed_for_clients_that_ask_for_it(accept: str, coding: str | None) -> None:
+    world = await a_world()
+    await world.items.write([an_item("i1", description="long " * 500)])
+    async with world.http() as http:
+        answer = await http.get("/content", params={"user_id": "u1"}, headers={"Accept-Encoding": accept})
+    assert answer.headers.get("Content-Encoding") == coding
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert len(answer.json()["items"]) == 3
+
+
+async def test_content_follows_every_change_of_feed_and_items_though_it_is_kept() -> None:
+    world = await a_world("i3")
+    async with world.http() as http:
+
+        async def titles() -> list[str]:
+            answer = await http.get("/content", params={"user_id": "u1"})
+            return [item["item"]["title"] for item in answer.json()["items"]]
+
+        async def has(*expected: str) -> bool:
+            return await titles() == list(expected)
+
+        assert await titles() == await titles() == ["Title of i1", "Title of i2"]
+        await world.items.write([an_item("i3"), an_item("i1", title="New")])
+        await until(lambda: has("New", "Title of i2", "Title of i3"))
+        await world.items.delete(["i2"])
+        await until(lambda: has("New", "Title of i3"))
+        await world.feeds.write([a_feed(features_version=6, items=["i3", "i2", "i1"])])
+        assert await titles() == ["Title of i3", "New"], "the notice of a feed arrives with its write"
 
 
 async def read(world: World, **value: Any) -> httpx.Response:
@@ -285,13 +391,33 @@ async def test_content_is_counted_with_its_age() -> None:
     assert 'millrace_feed_reads_total{result="fallback"} 1.0' in text
     assert "millrace_feed_age_at_read_seconds_sum 3.0" in text
     assert 'millrace_item_cache_total{result="hit"} 2.0' in text
-    assert 'millrace_item_cache_total{result="miss"} 7.0' in text
+    assert 'millrace_item_cache_total{result="miss"} 5.0' in text, "missing items are not looked up twice"
+    assert 'millrace_feed_cache_total{result="hit"} 3.0' in text
+    assert 'millrace_feed_cache_total{result="miss"} 3.0' in text
     assert 'millrace_http_requests_total{method="GET",route="/content",status="200"} 3.0' in text
 
 
 def endpoints(world: World, **settings: Any) -> ContentEndpoints:
     clients = Clients(publisher=world.publisher, feeds=world.feeds, items=world.items, now_ms=lambda: NOW_MS)
     return ContentEndpoints(ApiContext(Settings(**settings), clients, Metrics(), ItemCache(world.items)))
+
+
+async def test_stream_does_not_wait_until_the_cache_hears_of_a_newer_feed() -> None:
+    feeds, items = LateFeeds(), MemoryItemStore()
+    await feeds.write([a_feed()])
+    clients = Clients(publisher=MemoryPublisher(), feeds=feeds, items=items, now_ms=lambda: NOW_MS)
+    context = ApiContext(Settings(), clients, Metrics(), ItemCache(items))
+    following = asyncio.create_task(context.feeds.follow())
+    await asyncio.sleep(0)  # it begins to follow
+    stream = ContentEndpoints(context).events("u1", 2, None)
+    async with asyncio.timeout(5):
+        await anext(stream)
+        await context.feeds.read(["u1"])  # it is kept
+        await feeds.write([a_feed(features_version=6)])
+        newer = await anext(stream)
+    await stream.aclose()
+    following.cancel()
+    assert str(newer.id).startswith("6-")
 
 
 async def test_stream_sends_the_feed_and_then_each_newer_one() -> None:

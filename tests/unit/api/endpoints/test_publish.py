@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.fakes.memory_publisher import MemoryPublisher
+from infra.kafka.partition import partition_of
 from infra.kafka.publisher import RecordTooLargeError
 from schemas import limit
 from schemas.limit import PROFILE_FIELDS
@@ -30,7 +31,8 @@ async def test_interaction_is_published_as_sent_and_its_new_id_returned() -> Non
         answer = await http.post("/interaction", json=body)
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
-    assert answer.json() == {"event_id": event.event_id}
+    partition = partition_of(b"ann", INTERACTIONS.partitions)
+    assert answer.json() == {"event_id": event.event_id, "token": f"interactions.v1-{partition}-0"}
     assert uuid.UUID(event.event_id).version == 7
     assert (event.user_id, event.item_id, event.action, event.value) == ("ann", "i1", "click", 2.5)
     assert (event.session_id, event.request_id, event.occurred_at) == ("s", "r", NOW_MS)
@@ -50,7 +52,7 @@ async def test_interaction_time_is_ms_or_iso_8601(occurred_at: Any, expected_ms:
     world = World()
     async with world.http() as http:
         answer = await http.post("/interaction", json=an_interaction_body(occurred_at=occurred_at, event_id="mine"))
-    assert answer.json() == {"event_id": "mine"}
+    assert answer.json()["event_id"] == "mine"
     assert world.publisher.values_of(INTERACTIONS)[0].occurred_at == expected_ms
 
 
@@ -107,7 +109,7 @@ async def test_events_may_be_as_old_as_the_setting_says(path: str, body: dict[st
 class Narrow(MemoryPublisher):
     """A broker that takes small records only."""
 
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> dict[int, int]:
         raise RecordTooLargeError(topic.name, b"ann", 9_000, 5_000)
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import msgpack, structs
 
+from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack
 from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
@@ -34,6 +35,18 @@ def test_the_parts_add_up_to_the_score() -> None:
     for place, score in enumerate(ranked_feed.scores):
         assert sum(part[place] for part in ranked_feed.parts.values()) == pytest.approx(score, abs=1e-6)
     assert {"neighbors", "affinity", "popular", "trending"} <= set(ranked_feed.parts), "there is something to add up"
+
+
+def test_a_feed_names_the_newest_interaction_behind_it_and_still_does_in_the_store() -> None:
+    ranked_feed = feed(a_fan_of("i0", interactions_offset=1_017))
+    assert ranked_feed.interactions_offset == 1_017
+    assert unpack(ranked_feed.user_id, pack(ranked_feed)).interactions_offset == 1_017
+    older = msgpack.encode(
+        msgpack.decode(pack(structs.replace(ranked_feed, reasons=[""] * len(ranked_feed.items)))[VERSION_CHARS:])[:-1]
+    )
+    assert unpack("ann", pack(ranked_feed)[:VERSION_CHARS] + older).interactions_offset == -1, (
+        "one from before the field"
+    )
 
 
 def test_links_tastes_and_affinities_each_raise_items_of_one_feed() -> None:
