@@ -44,6 +44,34 @@ class SimilarityQuery(NamedTuple):
     without events."""
 
 
+class SparseScores:
+    """Weighted sums of rows by linked item; those of all other items are 0."""
+
+    def __init__(self, items: Indices, scores: LinkScores, table: Indices) -> None:
+        """Take the arrays as they are, without a copy.
+
+        Args:
+            items: (n,) the linked items.
+            scores: (queries, n + 1) their scores, then zeros.
+            table: The hash table of the items.
+        """
+        from models.neighbours import link_kernels
+
+        self._kernels, self._table, self._scores = link_kernels, table, scores
+        self.items = items
+
+    @property
+    def scores(self) -> LinkScores:
+        """Return the (queries, n) scores of the linked items."""
+        return self._scores[:, :-1]
+
+    def at(self, items: Indices) -> LinkScores:
+        """Return the (queries, items) scores of some items."""
+        indices = np.empty(len(items), np.int64)
+        self._kernels.locate(self._table, self.items, items, indices)
+        return self._scores[:, indices]
+
+
 class SparseLinks:
     """Sums between numbered items by channel (a way of counting), and an event count for each item, all decayed."""
 
@@ -189,6 +217,28 @@ class SparseLinks:
             start += len(weights)
         return out
 
+    def sparse_scores(self, items: Indices, *queries: SimilarityQuery, count: int) -> SparseScores:
+        """Return the same scores as `scores`, of the linked items alone: the cost depends on their number only.
+
+        Args:
+            items: (m,) items of the queries.
+            queries: Channel, weights and damping of each group of queries.
+            count: Number of candidate items.
+        """
+        self._reach(count)
+        rows = [(query.channel, weights, query.damping) for query in queries for weights in query.weights]
+        weights = np.zeros((len(rows), len(items)), np.float32)
+        for row, (_, own, _) in zip(weights, rows, strict=True):
+            row[: len(own)] = own
+        channels = np.array([channel for channel, _, _ in rows], np.int64)
+        others, scores, table = self._kernels.accumulate_sparse(
+            self._ids, self._sums, self._starts, self._lengths, items, channels, weights, count
+        )
+        for row, (_, _, damping) in zip(scores, rows, strict=True):
+            if damping:
+                row[:-1] *= self._damped(damping)[others]
+        return SparseScores(others, scores, table)
+
     def between(self, items: Indices, others: Indices, *, channel: int) -> LinkScores:
         """Return the (items, others) links of each item with each other; 0 without a link.
 
@@ -197,10 +247,9 @@ class SparseLinks:
             others: Items of the columns, distinct.
             channel: The sum to read.
         """
-        self._reach(int(others.max(initial=0)) + 1)
-        links, columns = np.zeros((len(items), len(others)), np.float32), np.full(len(self._starts), -1, np.int32)
-        columns[others] = np.arange(len(others))
-        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
+        links = np.zeros((len(items), len(others)), np.float32)
+        table = np.full(2 << len(others).bit_length(), -1, np.int32)
+        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, others, table, links)
         return links
 
     def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
@@ -278,7 +327,8 @@ class SparseLinks:
             more = max(count, 2 * len(self._event_counts)) - len(self._event_counts)
             self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
             self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
-            self._damping.clear()
+            for power, damping in self._damping.items():  # items without events have a factor of 0
+                self._damping[power] = np.pad(damping, (0, more))
 
 
 def _longer(array: NDArray[A], more: int) -> NDArray[A]:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from domain.nearby import geo_location
-from models.neighbours.cooccurrence import STEP
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import NO_ITEMS, Column, Indices
+from streams.core.ranking.catalog.item_columns import NO_ITEMS, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9
@@ -29,7 +28,7 @@ def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) ->
         query: The ranking query of the user.
         params: Supplies the number of items per feature.
     """
-    return np.concatenate([_best(scores, params.source_items) for scores in query.item_item_scores])
+    return query.history_scores.strongest(params.source_items)
 
 
 def again(query: RankingQuery, _: CatalogSnapshot, __: RankParams) -> Indices:
@@ -123,7 +122,8 @@ def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         params: Supplies the number of items.
     """
     likes = query.history[query.is_liked][:_ALIKE_ITEMS]
-    return catalog.content_index.nearest(likes, STEP ** np.arange(len(likes), dtype=np.float32), params.source_items)
+    items = catalog.content_index.nearest(likes, params.source_items)
+    return items[items < catalog.columns.count]
 
 
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -148,10 +148,8 @@ def candidate_items(query: RankingQuery, catalog: CatalogSnapshot, params: RankP
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    is_candidate = np.zeros(catalog.columns.count, bool)
-    for source in SOURCES:
-        is_candidate[source(query, catalog, params)] = True
-    return np.flatnonzero(is_candidate & catalog.visible_to(query.features.prefetched)).astype(np.int32)
+    items = np.unique(np.concatenate([source(query, catalog, params) for source in SOURCES]))
+    return items[catalog.visible_to(query.features.prefetched, items)]
 
 
 def _leading(
@@ -177,10 +175,3 @@ def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: i
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
     stated_categories = [name for name in features.preferred if catalog.categories.get(name) >= 0]
     return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated_categories[:limit]]))
-
-
-def _best(scores: Column, limit: int) -> Indices:
-    items = np.flatnonzero(scores > 0)
-    if len(items) > limit:
-        items = items[np.argpartition(-scores[items], limit)[:limit]]
-    return items.astype(np.int32)

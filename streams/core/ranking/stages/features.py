@@ -14,8 +14,16 @@ from models.vocabulary import Vocabulary
 from streams.core.item.item_stats import HOURS, WEEKDAYS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
-from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
-from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
+from streams.core.ranking.catalog.item_columns import (
+    GLOBAL_FEATURES,
+    SCORE_DIGITS,
+    Column,
+    Scores,
+    Where,
+    scattered,
+)
+from streams.core.ranking.history_scores import ITEM_ITEM_FEATURES
+from streams.core.ranking.ranking_query import RankingQuery
 from streams.core.ranking.stages.reasons import Reason, always, because_liked, in_category, likes, on_date
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
@@ -75,6 +83,9 @@ def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
         return columns.listing.zeros[where]
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
+    if not isinstance(where, slice):
+        topic_sums = np.clip(topics[catalog.item_topics[where]].sum(axis=1), -1.0, 1.0)  # no topic is the last one
+        return ((topic_sums + categories[catalog.category[where]]) * 0.5).astype(np.float32)
     return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
 
 
@@ -93,43 +104,43 @@ def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
 
 def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the number of the user's actions on them, as ln(1 + actions)."""
-    scores = np.zeros(catalog.columns.count, np.float32)
-    scores[query.repeatable_items] = np.float32(np.log(2.0))
-    for item, visits in query.features.visits.items():
-        index = catalog.items.get(item)
-        if 0 <= index < len(scores):
-            scores[index] = np.log1p(visits)
-    return _repeatable(scores, query)[where]
+    count = catalog.columns.count
+    visits = {
+        index: visits
+        for item, visits in query.features.visits.items()
+        if 0 <= (index := catalog.items.get(item)) < count
+    }
+    items = np.concatenate([query.repeatable_items, np.array(list(visits), np.int32)])
+    actions = np.concatenate([np.ones(len(query.repeatable_items)), list(visits.values())])
+    actions[np.isin(items, query.hidden_items)] = 0.0
+    return scattered(items, np.log1p(actions), where, count=count)
 
 
 def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items that were prefetched for the user as 1."""
     if not query.features.prefetched:
         return catalog.columns.listing.zeros[where]
-    scores = np.zeros(catalog.columns.count, np.float32)
     items = catalog.items.encode_known(query.features.prefetched)
-    scores[items[items < len(scores)]] = 1.0
-    return scores[where]
+    return scattered(items[items < catalog.columns.count], 1.0, where, count=catalog.columns.count)
 
 
 def _recently_interacted(start: int, end: int) -> FeatureFunction:
     """Return the function that scores items last acted on `start` to `end` - 1 events ago as 1."""
 
     def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-        scores = np.zeros(catalog.columns.count, np.float32)
-        scores[query.history[start:end]] = 1.0
-        scores[query.history[:start]] = 0.0
-        return _repeatable(scores, query)[where]
+        items = query.history[:end][::-1]  # the newest wins
+        is_within = ~query.is_hidden[:end][::-1]
+        is_within[max(len(items) - start, 0) :] = False
+        return scattered(items, is_within, where, count=catalog.columns.count)
 
     return _feature
 
 
 def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score the items that followed the user's earlier visits to the last item, the newest transition most."""
-    scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
-    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
-    return _repeatable(scores, query)[where]
+    values = np.where(query.is_hidden[after], 0.0, _FOLLOWED_STEP ** np.arange(len(after)))
+    return scattered(query.history[after][::-1], values[::-1], where, count=catalog.columns.count)  # the newest wins
 
 
 def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
@@ -141,13 +152,13 @@ def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
     """
 
     def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-        scores = np.zeros(catalog.columns.count, np.float32)
         since = (query.at_ms - query.history_ms) % period_ms
         apart = np.minimum(since, period_ms - since) / width_ms
-        items, visit = np.unique(query.history, return_inverse=True)
+        items, first, visit = np.unique(query.history, return_index=True, return_inverse=True)
         weights = np.exp(-(apart**2) / 2) * _HABIT_STEP ** np.arange(len(apart))
-        scores[items] = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
-        return _repeatable(scores, query)[where]
+        values = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
+        values[query.is_hidden[first]] = 0.0
+        return scattered(items, values, where, count=catalog.columns.count)
 
     return _feature
 
@@ -157,7 +168,7 @@ def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     last = catalog.geo_index.first_point(query.history)
     if last is None:
         return catalog.columns.listing.zeros[where]
-    scores: Column = catalog.geo_index.distances(catalog.columns.count, last)[where] * np.float32(1.0 / _NEAR_KM)
+    scores: Column = catalog.geo_index.distances(catalog.columns.count, last, where) * np.float32(1.0 / _NEAR_KM)
     scores = np.float32(1.0) - np.log(scores + np.float32(1.0)) * _PER_LOG
     return np.maximum(scores, np.float32(0.0))
 
@@ -172,20 +183,16 @@ def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
     return catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS)[where]
 
 
-def _repeatable(scores: Column, query: RankingQuery) -> Column:
-    """Return the scores, with those of items that are not shown again set to 0."""
-    scores[query.hidden_items] = 0.0
-    return scores
-
-
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
     if not len(columns.listing.timed_items):
         return columns.listing.zeros[where]
-    scores = np.zeros(columns.count, np.float32)
-    scores[columns.listing.timed_items] = recency_score(columns.listing.spans[:, 0], query.local_ms)
-    return scores[where]
+    if isinstance(where, slice):
+        values = recency_score(columns.listing.spans[:, 0], query.local_ms)
+        return scattered(columns.listing.timed_items, values, where, count=columns.count)
+    starts = catalog.spans[where, 0]
+    return np.where(starts > 0, recency_score(starts, query.local_ms), np.float32(0.0))
 
 
 def _by_name(features: Sequence[RankingFeature]) -> Mapping[str, RankingFeature]:
@@ -327,7 +334,7 @@ def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) 
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)
     return FeatureMatrix(
-        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
+        [(_HISTORY_ROWS, query.history_scores.at(where)), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
     )
 
 

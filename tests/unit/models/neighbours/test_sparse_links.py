@@ -57,6 +57,36 @@ def test_sums_equal_those_of_a_full_table(events: list[tuple[int, set[int], floa
         np.testing.assert_allclose(sums, table[:, item][:, others], rtol=1e-5)
 
 
+@settings(deadline=None)
+@given(
+    links_of_items,
+    st.lists(st.integers(-1, ITEMS + 5), max_size=8),
+    st.integers(1, ITEMS),
+    st.booleans(),
+)
+def test_sparse_scores_are_those_of_the_linked_items_to_the_last_digit(
+    events: list[tuple[int, set[int], float]], history: list[int], count: int, is_learned: bool
+) -> None:
+    links = SparseLinks(CHANNELS, is_learned=is_learned)
+    for item, other, weight in events:
+        others = np.array(sorted(other), np.int32)
+        links.add_events(item, weight)
+        links.link(item, others, into=np.full((CHANNELS, len(others)), weight), out=np.ones((CHANNELS, len(others))))
+    items = np.array(history, np.int32)
+    weights = 0.7 ** np.arange(len(items))
+    queries = (
+        SimilarityQuery(0, np.stack([weights, np.sqrt(weights)]), POWER),
+        SimilarityQuery(1, weights[None, :2], POWER),
+        SimilarityQuery(0, weights[None, :1], 0.15),
+    )
+    dense = links.scores(items, *queries, out=np.empty((4, count), np.float32))
+    sparse = links.sparse_scores(items, *queries, count=count)
+    assert set(sparse.items.tolist()) >= set(np.flatnonzero(dense.any(axis=0)).tolist())
+    assert sparse.items.max(initial=-1) < count
+    np.testing.assert_array_equal(sparse.at(np.arange(count, dtype=np.int32)), dense)
+    np.testing.assert_array_equal(sparse.scores, dense[:, sparse.items])
+
+
 def test_any_number_of_items_has_links() -> None:
     links = SparseLinks(1)
     for item in range(1, 20_000):
