@@ -28,7 +28,7 @@ from schemas.types import Features, Feed, FeedItems, FeedOrder
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import NO_ITEMS, SCORE_DIGITS, Column, Indices
-from streams.core.ranking.ordering import Candidates, Ordering, orderings
+from streams.core.ranking.ordering import Candidates, Ordering, finite, orderings
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
 from streams.core.ranking.stages.candidate_sources import candidate_items
 from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix
@@ -283,7 +283,7 @@ def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.floa
         weights: (features, items) weights behind each score; of a dimension of 1 all have the same.
         features: (features, items) values of the items.
     """
-    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights * features, posinf=0.0, neginf=0.0))
+    return np.asarray(_FEATURES_BY_GROUP @ finite(weights * features))
 
 
 def _fill(

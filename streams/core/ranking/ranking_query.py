@@ -105,18 +105,18 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
             that is scored whole.
         at_ms: The stream's time, in ms since the epoch.
     """
-    recent = [
-        (index, event)
-        for event in features.recent[:_WINDOW]
-        if event.weight > DISLIKED and 0 <= (index := catalog.items.get(event.item_id)) < catalog.columns.count
-    ]
-    history = np.array([index for index, _ in recent], np.int32)
-    is_liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
+    recent = [event for event in features.recent[:_WINDOW] if event.weight > DISLIKED]
+    history = catalog.items.encode([event.item_id for event in recent])
+    is_known = (history >= 0) & (history < catalog.columns.count)
+    if not is_known.all():
+        history, recent = history[is_known], [event for event, known in zip(recent, is_known, strict=True) if known]
+    is_liked = np.array([event.weight for event in recent]) >= POSITIVE_THRESHOLD
+    history_ms = np.array([event.at for event in recent], np.int64)
     seen_items = catalog.items.encode_known(features.seen)
     seen_items = seen_items[seen_items < catalog.columns.count]
     is_repeatable = _are_repeatable(seen_items, catalog, params.allow_repeat_items)
     hidden_items = seen_items[~is_repeatable]
-    groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
+    groups_back = timestamp_groups_back(history_ms.tolist(), at_ms)
     queries = _history_queries(history, is_liked, groups_back, catalog)
     is_exact = len(catalog.columns.listing.listed_items) <= params.exact_items
     return RankingQuery(
@@ -132,9 +132,9 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         cohort=cohort_of(features.event_count),
         cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
-        history_ms=np.array([event.at for _, event in recent], np.int64),
+        history_ms=history_ms,
         is_liked=is_liked,
-        is_hidden=np.isin(history, hidden_items),
+        is_hidden=np.isin(history, hidden_items) if is_repeatable.any() else np.ones(len(history), bool),
         hidden_items=hidden_items,
         repeatable_items=seen_items[is_repeatable],
         history_scores=(DenseScores if is_exact else LinkedScores)(queries, catalog),
@@ -179,6 +179,8 @@ def _history_queries(
 
 def _are_repeatable(items: Indices, catalog: CatalogSnapshot, rule: RepeatRule) -> NDArray[np.bool_]:
     """Return (items,) whether each item may be shown again after an interaction."""
+    if not (rule.by_category or rule.otherwise or (rule.otherwise is None and catalog.repeated_categories)):
+        return np.zeros(len(items), bool)
     codes, category = np.unique(catalog.category[items], return_inverse=True)
     names = ["" if code == MISSING else catalog.categories.names[code] for code in codes.tolist()]
     return np.array([rule.allows(name, catalog.repeated_categories) for name in names], bool)[category]

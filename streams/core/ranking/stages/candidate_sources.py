@@ -6,6 +6,7 @@ The user's own sources read the item-item matrices of the history. The others ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from heapq import nlargest
 
 import numpy as np
 
@@ -171,7 +172,12 @@ def _leading(
 
 def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: int) -> list[str]:
     """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
-    affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
+    least = min(nlargest(limit, features.categories.values()), default=0.0) - 10.0**-_DIGITS
+    affinities = (
+        (name, round(affinity, _DIGITS))
+        for name, affinity in features.categories.items()
+        if affinity > 0 and affinity >= least
+    )
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
     stated_categories = [name for name in features.preferred if catalog.categories.get(name) >= 0]
     return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated_categories[:limit]]))

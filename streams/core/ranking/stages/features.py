@@ -345,13 +345,15 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Seq
     affinity can, in addition to its learned affinity: acting on one of several stated interests ranks it before the
     others.
     """
-    evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
-    shares = {name: affinity / evidence for name, affinity in affinities.items()}
-    for name in dict.fromkeys(preferences):
-        shares[name] = shares.get(name, 0.0) + 1.0
-    strongest = max(1.0, *map(abs, shares.values())) if shares else 1.0
+    stated = dict.fromkeys(preferences)
+    new = [name for name in stated if name not in affinities]
+    shares = np.array([*affinities.values(), *[0.0] * len(new)])
+    evidence = float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
+    shares /= evidence
+    if stated:
+        shares[[name in stated for name in (*affinities, *new)]] += 1.0
+    strongest = max(1.0, float(np.abs(shares).max(initial=0.0)))
     column = np.zeros(len(names) + 1)
-    for name, share in shares.items():
-        column[names.get(name)] = share / strongest
+    column[names.encode([*affinities, *new])] = shares / strongest
     column[-1] = 0.0
     return column
