@@ -38,7 +38,7 @@ class SlotScores:
         """Return the (queries, items) scores of some items."""
         slots = self._slot_of.take(items, mode="clip")
         slots[items >= len(self._slot_of)] = _NOWHERE
-        return self._scores[:, slots]  # -1 is the last one, of zeros
+        return self._scores.take(slots, axis=1)  # -1 is the last one, of zeros
 
 
 class ItemItemMatrix:

@@ -33,22 +33,6 @@ def _compiled(signature: str) -> Callable[[F], F]:
     return compiled
 
 
-@njit(inline="always")
-def _find(table: NDArray[np.int32], others: NDArray[np.int32], item: int, mask: int) -> int:
-    """Return the slot of an item in a hash table with linear probing: its own, or the free one where it would lie.
-
-    Args:
-        table: (slots,) an index of `others`, or -1, at each slot.
-        others: Items.
-        item: The item.
-        mask: The number of slots, a power of two, minus 1.
-    """
-    slot = np.int64(np.uint32(item) * np.uint32(0x9E3779B1) >> np.uint32(7)) & mask
-    while table[slot] >= 0 and others[table[slot]] != item:
-        slot = (slot + 1) & mask
-    return slot
-
-
 @_compiled("i8(i4[::1], real[:, ::1], i8[::1], i4[::1], i4[::1], i4[::1], i4[::1], real[:, ::1], i8)")
 def add(
     ids: NDArray[np.int32],
@@ -127,7 +111,31 @@ def accumulate(
                         row[other] += weight * np.float32(sums[index])
 
 
-@_compiled("void(i4[::1], real[::1], i8[::1], i4[::1], i4[::1], i4[::1], i4[::1], f4[:, ::1])")
+@njit(inline="always")
+def _find(table: NDArray[np.int32], item: int) -> int:
+    """Return the slot of an item in a hash table with linear probing: its own, or the free one where it would lie.
+
+    Args:
+        table: (slots, 2) an item and its index at each slot, or -1 and -1; the number of slots is a power of two.
+        item: The item, from 0.
+    """
+    mask = len(table) - 1
+    slot = np.int64(np.uint32(item) * np.uint32(0x9E3779B1) >> np.uint32(7)) & mask
+    while table[slot, 0] != item and table[slot, 0] >= 0:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@njit(inline="always")
+def _new_table(most: int) -> NDArray[np.int32]:
+    """Return a hash table without entries, at most half full with some number of items."""
+    slots = 16
+    while slots < 2 * most:
+        slots *= 2
+    return np.full((slots, 2), -1, np.int32)
+
+
+@_compiled("void(i4[::1], real[::1], i8[::1], i4[::1], i4[::1], i4[::1], f4[:, ::1])")
 def gather(
     ids: NDArray[np.int32],
     sums: NDArray[np.float64],
@@ -135,7 +143,6 @@ def gather(
     lengths: NDArray[np.int32],
     items: NDArray[np.int32],
     others: NDArray[np.int32],
-    table: NDArray[np.int32],
     links: NDArray[np.float32],
 ) -> None:
     """Copy the links of rows to some items, in place.
@@ -147,24 +154,26 @@ def gather(
         lengths: (items,) links of each row.
         items: (m,) items of the rows; those without a row are left out.
         others: (n,) distinct linked items.
-        table: (slots,) -1 everywhere, a power of two more than `others`; filled with their indices.
         links: (m, n) links.
     """
-    mask = len(table) - 1
+    table = _new_table(len(others))
     for column in range(len(others)):
-        table[_find(table, others, others[column], mask)] = column
+        slot = _find(table, others[column])
+        table[slot, 0], table[slot, 1] = others[column], column
     for number in range(len(items)):
         item = items[number]
         if 0 <= item < len(starts):
             for index in range(starts[item], starts[item] + lengths[item]):
-                column = table[_find(table, others, ids[index], mask)]
+                column = table[_find(table, ids[index]), 1]
                 if column >= 0:
                     links[number, column] = sums[index]
 
 
-@_compiled(
-    "Tuple((i4[::1], f4[:, ::1], i4[::1]))(i4[::1], real[:, ::1], i8[::1], i4[::1], i4[::1], i8[::1], f4[:, ::1], i8)"
-)
+_LINKED = "Tuple((i4[::1], f4[:, ::1], i4[:, ::1]))"
+"""Types of linked items, their scores, and their hash table."""
+
+
+@_compiled(f"{_LINKED}(i4[::1], real[:, ::1], i8[::1], i4[::1], i4[::1], i8[::1], f4[:, ::1], i8)")
 def accumulate_sparse(
     ids: NDArray[np.int32],
     sums: NDArray[np.float64],
@@ -195,25 +204,25 @@ def accumulate_sparse(
     for item in items:
         if 0 <= item < len(starts):
             links += lengths[item]
-    slots = 16
-    while slots < 2 * links:
-        slots *= 2
-    table, others = np.full(slots, -1, np.int32), np.empty(links, np.int32)
+    table, others, found = _new_table(links), np.empty(links, np.int32), 0
     totals = np.zeros((links, len(channels)), np.float32)
-    found = 0
+    active = np.empty(len(channels), np.int64)
     for number in range(len(items)):
-        item = items[number]
+        item, queries = items[number], 0
+        for query in range(len(channels)):
+            if weights[query, number]:
+                active[queries] = query
+                queries += 1
         if 0 <= item < len(starts):
             for index in range(starts[item], starts[item] + lengths[item]):
-                other = ids[index]
-                if other < count:
-                    slot = _find(table, others, other, slots - 1)
-                    if table[slot] < 0:
-                        table[slot] = found
-                        others[found] = other
+                if ids[index] < count:
+                    slot = _find(table, ids[index])
+                    if table[slot, 0] < 0:
+                        table[slot, 0], table[slot, 1] = ids[index], found
+                        others[found] = ids[index]
                         found += 1
-                    row = totals[table[slot]]
-                    for query in range(len(channels)):
+                    row = totals[table[slot, 1]]
+                    for query in active[:queries]:
                         row[query] += weights[query, number] * np.float32(sums[channels[query], index])
     scores = np.zeros((len(channels), found + 1), np.float32)
     for query in range(len(channels)):
@@ -222,19 +231,51 @@ def accumulate_sparse(
     return others[:found].copy(), scores, table
 
 
-@njit("void(i4[::1], i4[::1], i4[::1], i8[::1])", nogil=True, cache=True)
-def locate(
-    table: NDArray[np.int32], others: NDArray[np.int32], items: NDArray[np.int32], indices: NDArray[np.int64]
-) -> None:
-    """Write the index of each item among the linked items, or their number for none.
+@njit("i8[::1](i4[:, ::1], i4[::1])", nogil=True, cache=True)
+def locate(table: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return (m,) the index of each item in a hash table, or -1.
 
     Args:
-        table: (slots,) the hash table of the linked items.
-        others: (n,) the linked items.
+        table: (slots, 2) the hash table.
         items: (m,) items.
-        indices: (m,) indices.
     """
-    mask = len(table) - 1
+    indices = np.empty(len(items), np.int64)
     for number in range(len(items)):
-        index = table[_find(table, others, items[number], mask)]
-        indices[number] = index if index >= 0 else len(others)
+        indices[number] = table[_find(table, items[number]), 1]
+    return indices
+
+
+@njit("i8[::1](f4[:, :], i8)", nogil=True, cache=True)
+def strongest(scores: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
+    """Return the indices of the highest positive scores of each query, in any order, those of all queries together.
+
+    Args:
+        scores: (queries, n) scores.
+        limit: Number of indices of each query, at most; from 1.
+    """
+    indices, end = np.empty(len(scores) * limit, np.int64), 0
+    for query in range(len(scores)):
+        row, heap = scores[query], indices[end : end + limit]  # a heap with the lowest score first
+        size = 0
+        for index in range(len(row)):
+            score = row[index]
+            if not score > 0.0 or (size == limit and score <= row[heap[0]]):
+                continue
+            if size < limit:  # move up from a new leaf
+                place = size
+                size += 1
+                while place and row[heap[(place - 1) // 2]] > score:
+                    heap[place] = heap[(place - 1) // 2]
+                    place = (place - 1) // 2
+            else:  # move down from the root
+                place, child = 0, 1
+                while child < size:
+                    if child + 1 < size and row[heap[child + 1]] < row[heap[child]]:
+                        child += 1
+                    if row[heap[child]] >= score:
+                        break
+                    heap[place] = heap[child]
+                    place, child = child, 2 * child + 1
+            heap[place] = index
+        end += size
+    return indices[:end].copy()

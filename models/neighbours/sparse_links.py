@@ -67,9 +67,7 @@ class SparseScores:
 
     def at(self, items: Indices) -> LinkScores:
         """Return the (queries, items) scores of some items."""
-        indices = np.empty(len(items), np.int64)
-        self._kernels.locate(self._table, self.items, items, indices)
-        return self._scores[:, indices]
+        return self._scores.take(self._kernels.locate(self._table, items), axis=1)  # -1 is the last one, of zeros
 
 
 class SparseLinks:
@@ -248,8 +246,7 @@ class SparseLinks:
             channel: The sum to read.
         """
         links = np.zeros((len(items), len(others)), np.float32)
-        table = np.full(2 << len(others).bit_length(), -1, np.int32)
-        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, others, table, links)
+        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, others, links)
         return links
 
     def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
@@ -329,6 +326,19 @@ class SparseLinks:
             self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
             for power, damping in self._damping.items():  # items without events have a factor of 0
                 self._damping[power] = np.pad(damping, (0, more))
+
+
+def strongest(scores: LinkScores, limit: int) -> NDArray[np.int64]:
+    """Return the indices of the highest positive scores of each query, in any order, those of all queries together.
+
+    Args:
+        scores: (queries, n) scores.
+        limit: Number of indices of each query, at most; from 1.
+    """
+    from models.neighbours import link_kernels
+
+    indices: NDArray[np.int64] = link_kernels.strongest(scores, limit)
+    return indices
 
 
 def _longer(array: NDArray[A], more: int) -> NDArray[A]:

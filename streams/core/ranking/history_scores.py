@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.neighbours.item_item_matrix import SlotScores
-from models.neighbours.sparse_links import SimilarityQuery, SparseScores
+from models.neighbours.sparse_links import SimilarityQuery, SparseScores, strongest
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import LOG_SHARE_UNIT, NO_ITEMS, Column, Indices, Where
 
@@ -80,7 +79,7 @@ class DenseScores:
 
     def strongest(self, limit: int) -> Indices:
         """Return the items with the highest scores by any of the features, see `HistoryScores`."""
-        return np.concatenate([_best(scores, limit) for scores in self._scores[: len(ITEM_ITEM_FEATURES)]])
+        return strongest(self._scores[: len(ITEM_ITEM_FEATURES)], limit).astype(np.int32)
 
 
 class LinkedScores:
@@ -114,8 +113,7 @@ class LinkedScores:
 
     def strongest(self, limit: int) -> Indices:
         """Return the items with the highest scores by any of the features, see `HistoryScores`."""
-        items = [table.items[_best(scores, limit)] for table in self._tables for scores in table.scores]
-        best = np.concatenate([NO_ITEMS, *items])
+        best = np.concatenate([NO_ITEMS, *(table.items[strongest(table.scores, limit)] for table in self._tables)])
         return best[best < self._count]
 
 
@@ -133,11 +131,3 @@ def _fill(scores: Column, highest: Column) -> None:
     shares /= highest
     np.maximum(log_strengths[_LINK_FEATURES:], 0.0, out=log_strengths[_LINK_FEATURES:])  # the others are never negative
     np.log1p(log_strengths, out=log_strengths)
-
-
-def _best(scores: Column, limit: int) -> NDArray[np.int32]:
-    """Return the indices of the best positive scores, in any order."""
-    indices = np.flatnonzero(scores > 0)
-    if len(indices) > limit:
-        indices = indices[np.argpartition(-scores[indices], limit)[:limit]]
-    return indices.astype(np.int32)

@@ -98,6 +98,10 @@ class ListedItems:
         self.spans = catalog.spans[self.timed_items]
         self.item_types = catalog.item_types[:count].copy()
 
+    def size(self, where: Where) -> int:
+        """Return the number of selected items."""
+        return len(self.all_items[where]) if isinstance(where, slice) else len(where)
+
 
 class ItemColumns:
     """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
@@ -119,6 +123,15 @@ class ItemColumns:
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
         self._hours, self._weekdays = dict[int, Column](), dict[int, Column]()
         self._by_popularity: Indices | None = None
+        self._by_item: Column | None = None
+
+    def at(self, where: Where) -> Column:
+        """Return the (features, items) features of some items."""
+        if isinstance(where, slice):
+            return self.features[:, where]
+        if self._by_item is None:  # the features of an item lie side by side: a third of the time in a large catalog
+            self._by_item = np.ascontiguousarray(self.features.T)
+        return self._by_item.take(where, axis=0).T
 
     def by_popularity(self) -> Indices:
         """Return the whole catalog, most popular first, with items without interactions last."""

@@ -12,7 +12,7 @@ from models.blend.blender import Weights
 from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
 from streams.core.item.item_stats import HOURS, WEEKDAYS
-from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
 from streams.core.ranking.catalog.item_columns import (
     GLOBAL_FEATURES,
@@ -36,6 +36,7 @@ _HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
 """Weight of an earlier visit at the same hour relative to the next, and the scale of the logarithm."""
 _NEAR_KM, _FAR_KM = 0.1, 50.0
 """Distances at which proximity begins to fall, and from which on it is 0."""
+_EACH_TOPIC = np.ones(TOPICS_PER_ITEM)
 _PER_LOG = np.float32(1.0 / np.log1p(_FAR_KM / _NEAR_KM))
 
 
@@ -84,8 +85,9 @@ def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
     if not isinstance(where, slice):
-        topic_sums = np.clip(topics[catalog.item_topics[where]].sum(axis=1), -1.0, 1.0)  # no topic is the last one
-        return ((topic_sums + categories[catalog.category[where]]) * 0.5).astype(np.float32)
+        topic_sums = topics.take(catalog.item_topics.take(where, axis=0)) @ _EACH_TOPIC  # no topic is the last one
+        sums = topic_sums.clip(-1.0, 1.0) + categories.take(catalog.category.take(where))
+        return (0.5 * sums).astype(np.float32)
     return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
 
 
@@ -330,11 +332,11 @@ def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) 
         where: The items.
     """
     functions, rows = _USER_FUNCTIONS[query.has_repeats]
-    own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
+    own = np.empty((len(functions), catalog.columns.listing.size(where)), np.float32)
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)
     return FeatureMatrix(
-        [(_HISTORY_ROWS, query.history_scores.at(where)), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
+        [(_HISTORY_ROWS, query.history_scores.at(where)), (_ITEM_ROWS, catalog.columns.at(where)), (rows, own)]
     )
 
 

@@ -79,7 +79,7 @@ def is_removed(
         where: The items.
         without: Names of the filters that are not applied.
     """
-    is_removed = np.zeros(len(catalog.columns.listing.all_items[where]), bool)
+    is_removed = np.zeros(catalog.columns.listing.size(where), bool)
     for name, filter_ in FILTERS.items():
         mask = None if name in without else filter_.removes(query, catalog, params, where)
         if mask is not None:
@@ -204,7 +204,7 @@ def trailing(
         is_filtered: Whether the filters are applied; if not, distant and sold-out items come last instead.
     """
     listing = catalog.columns.listing
-    last = np.zeros(len(listing.all_items[where]), bool)
+    last = np.zeros(listing.size(where), bool)
     if not _location(query.features).is_known:
         last |= catalog.geo_index.is_tied(slice(0, listing.count) if isinstance(where, slice) else where)
     elif not is_filtered:

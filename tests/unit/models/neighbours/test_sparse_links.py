@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.neighbours.sparse_links import LinkScores, SimilarityQuery, SparseLinks
+from models.neighbours.sparse_links import LinkScores, SimilarityQuery, SparseLinks, strongest
 
 ITEMS, CHANNELS = 40, 2
 POWER = 0.5
@@ -85,6 +85,19 @@ def test_sparse_scores_are_those_of_the_linked_items_to_the_last_digit(
     assert sparse.items.max(initial=-1) < count
     np.testing.assert_array_equal(sparse.at(np.arange(count, dtype=np.int32)), dense)
     np.testing.assert_array_equal(sparse.scores, dense[:, sparse.items])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(-3, 9), min_size=12, max_size=12), max_size=4), st.integers(1, 14))
+def test_the_strongest_are_those_of_a_sort(rows: list[list[int]], limit: int) -> None:
+    scores = np.array(rows, np.float32).reshape(len(rows), 12)
+    indices = strongest(scores, limit).tolist()
+    for row in scores:
+        best = sorted((score for score in row.tolist() if score > 0), reverse=True)[:limit]
+        own, indices = indices[: len(best)], indices[len(best) :]
+        assert sorted(row[own].tolist(), reverse=True) == best
+        assert len(set(own)) == len(own)
+    assert not indices
 
 
 def test_any_number_of_items_has_links() -> None:
