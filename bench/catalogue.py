@@ -25,7 +25,7 @@ NOW_MS = 1_700_000_000_000
 _EVENTS_PER_ITEM = 20
 _COMMUNITY = 200
 """Items of a community."""
-_CATEGORIES, _TOPICS = 50, 400
+_CATEGORIES, _TOPICS, _STYLES = 50, 400, 10
 _MOST_LINKS = 200
 _LOYALTY = 0.7
 """Share of links and events within a community."""
@@ -84,7 +84,7 @@ def _item(number: int) -> Item:
         item_id=f"item{number:07d}",
         category=f"category {community % _CATEGORIES}",
         title=f"Number {number} of {community}",
-        topics=[f"topic {community % _TOPICS}", f"topic {number % _TOPICS}"],
+        topics=[f"topic {community % _TOPICS}", f"style {number % _STYLES}"],
         created_at=NOW_MS - (number * 7919 % 90) * DAY_MS,
     )
 

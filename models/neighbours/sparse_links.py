@@ -232,9 +232,10 @@ class SparseLinks:
         others, scores, table = self._kernels.accumulate_sparse(
             self._ids, self._sums, self._starts, self._lengths, items, channels, weights, count
         )
+        factors = {damping: self._damped(damping).take(others) for _, _, damping in rows if damping}
         for row, (_, _, damping) in zip(scores, rows, strict=True):
             if damping:
-                row[:-1] *= self._damped(damping)[others]
+                row[:-1] *= factors[damping]
         return SparseScores(others, scores, table)
 
     def between(self, items: Indices, others: Indices, *, channel: int) -> LinkScores:

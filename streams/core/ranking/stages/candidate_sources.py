@@ -5,7 +5,7 @@ The user's own sources read the item-item matrices of the history. The others ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 
 import numpy as np
@@ -60,10 +60,8 @@ def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) 
         catalog: The catalog snapshot.
         params: Supplies the number of items and of categories.
     """
-    charts = catalog.charts
-    return _leading(
-        charts.trending, charts.trending_in, query, catalog=catalog, limit=params.source_items // 2, params=params
-    )
+    charts, categories = catalog.charts, _favourite_categories(query.features, catalog, params.categories)
+    return _leading(charts.trending, charts.trending_in, categories, most=params.source_items, share=0.5)
 
 
 def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -74,8 +72,8 @@ def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         catalog: The catalog snapshot.
         params: Supplies the number of items and of categories.
     """
-    charts = catalog.charts
-    return _leading(charts.popular, charts.popular_in, query, catalog=catalog, limit=params.source_items, params=params)
+    charts, categories = catalog.charts, _favourite_categories(query.features, catalog, params.categories)
+    return _leading(charts.popular, charts.popular_in, categories, most=params.source_items)
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -149,25 +147,27 @@ def candidate_items(query: RankingQuery, catalog: CatalogSnapshot, params: RankP
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    items = np.unique(np.concatenate([source(query, catalog, params) for source in SOURCES]))
+    items = np.sort(np.concatenate([source(query, catalog, params) for source in SOURCES]))
+    is_first = np.ones(len(items), bool)
+    np.not_equal(items[1:], items[:-1], out=is_first[1:])
+    items = items[is_first]
     return items[catalog.visible_to(query.features.prefetched, items)]
 
 
 def _leading(
-    chart: Indices,
-    by_category: Mapping[str, Indices],
-    query: RankingQuery,
-    *,
-    catalog: CatalogSnapshot,
-    limit: int,
-    params: RankParams,
+    chart: Indices, by_category: Mapping[str, Indices], categories: Sequence[str], *, most: int, share: float = 1.0
 ) -> Indices:
-    """Return the best of a chart and of the charts of the user's favourite categories, which share `limit` items."""
-    categories = _favourite_categories(query.features, catalog, params.categories)
-    each = limit // (len(categories) or 1)
-    return np.concatenate(
-        [chart[: params.source_items], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)]
-    )
+    """Return the best of a chart and of the charts of some categories.
+
+    Args:
+        chart: The chart of the whole catalog.
+        by_category: The charts of categories.
+        categories: The categories.
+        most: Number of items of the chart.
+        share: Number of items of all categories together, as a share of that.
+    """
+    each = int(most * share) // (len(categories) or 1)
+    return np.concatenate([chart[:most], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)])
 
 
 def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: int) -> list[str]:
