@@ -21,7 +21,7 @@ def _compiled(signature: str) -> Callable[[F], F]:
     Args:
         signature: Types of the result and the arguments; `real` stands for the type of the sums.
     """
-    signatures = [signature.replace("real", real) for real in ("f4", "f8")]
+    signatures = list(dict.fromkeys(signature.replace("real", real) for real in ("f4", "f8")))
 
     def compiled(function: F) -> F:
         try:
@@ -111,7 +111,13 @@ def accumulate(
                         row[other] += weight * np.float32(sums[index])
 
 
-@njit(inline="always")
+def _inlined(function: F) -> F:
+    """Compile a function as a part of those that call it."""
+    inlined: F = njit(inline="always")(function)
+    return inlined
+
+
+@_inlined
 def _find(table: NDArray[np.int32], item: int) -> int:
     """Return the slot of an item in a hash table with linear probing: its own, or the free one where it would lie.
 
@@ -120,13 +126,13 @@ def _find(table: NDArray[np.int32], item: int) -> int:
         item: The item, from 0.
     """
     mask = len(table) - 1
-    slot = np.int64(np.uint32(item) * np.uint32(0x9E3779B1) >> np.uint32(7)) & mask
+    slot: int = np.int64(np.uint32(item) * np.uint32(0x9E3779B1) >> np.uint32(7)) & mask  # type: ignore[assignment]
     while table[slot, 0] != item and table[slot, 0] >= 0:
         slot = (slot + 1) & mask
     return slot
 
 
-@njit(inline="always")
+@_inlined
 def _new_table(most: int) -> NDArray[np.int32]:
     """Return a hash table without entries, at most half full with some number of items."""
     slots = 16
@@ -232,7 +238,7 @@ def accumulate_sparse(
     return others[:found].copy(), scores, table
 
 
-@njit("i8[::1](i4[:, ::1], i4[::1])", nogil=True, cache=True)
+@_compiled("i8[::1](i4[:, ::1], i4[::1])")
 def locate(table: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return (m,) the index of each item in a hash table, or -1.
 
@@ -246,7 +252,7 @@ def locate(table: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int
     return indices
 
 
-@njit("i8[::1](f4[:, :], i8)", nogil=True, cache=True)
+@_compiled("i8[::1](f4[:, :], i8)")
 def strongest(scores: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
     """Return the indices of the highest positive scores of each query, in any order, those of all queries together.
 

@@ -67,7 +67,8 @@ class SparseScores:
 
     def at(self, items: Indices) -> LinkScores:
         """Return the (queries, items) scores of some items."""
-        return self._scores.take(self._kernels.locate(self._table, items), axis=1)  # -1 is the last one, of zeros
+        indices: NDArray[np.int64] = self._kernels.locate(self._table, items)
+        return self._scores.take(indices, axis=1)  # -1 is the last one, of zeros
 
 
 class SparseLinks:

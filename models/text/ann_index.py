@@ -95,9 +95,10 @@ class AnnIndex:
         """
         if not len(self) or not len(vectors):
             return [np.empty(0, np.int32)] * len(vectors)
-        self._graph.expansion_search = _WIDTH_PER_RESULT * limit
-        matches: Any = self._graph.search(_in_bytes(vectors), limit, threads=1)
-        self._graph.expansion_search = _WIDTH_SEARCHED
+        graph: Any = self._graph
+        graph.expansion_search = _WIDTH_PER_RESULT * limit
+        matches = graph.search(_in_bytes(vectors), limit, threads=1)
+        graph.expansion_search = _WIDTH_SEARCHED
         if len(vectors) == 1 and matches.keys.ndim == 1:
             return [matches.keys.astype(np.int32)]
         return [keys[:count].astype(np.int32) for keys, count in zip(matches.keys, matches.counts, strict=True)]
