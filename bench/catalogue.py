@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from domain.timestamp import DAY_MS, HOUR_MS
 from schemas.types import Features, Item, RecentItem
 from streams.core.item.item_stats import COHORTS, HOURS, WEEKDAYS
+from streams.core.learning.learner import WEIGHTED_ITEMS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 
 NOW_MS = 1_700_000_000_000
@@ -63,6 +64,7 @@ def generate(items: int, *, users: int, text_items: int, seed: int = 1) -> Catal
             snapshot.apply_item(_item(number))
         _add_statistics(snapshot, popularity, rng)
         _add_links(snapshot, popularity, rng)
+        _add_item_weights(snapshot, popularity, rng)
         people, choices = _users(snapshot, popularity, users, rng)
         _index_texts(snapshot, people, text_items)
     return Catalogue(snapshot, people, choices)
@@ -117,6 +119,14 @@ def _add_links(snapshot: CatalogSnapshot, popularity: NDArray[np.float64], rng: 
         together *= rng.gamma(1.0, size=len(others))
         sums = np.stack([together, together * rng.uniform(0.0, 0.2, len(others))])
         snapshot.neighbors.put(item, others, sums, event_count=float(popularity[item]), reference_ms=NOW_MS)
+
+
+def _add_item_weights(snapshot: CatalogSnapshot, popularity: NDArray[np.float64], rng: np.random.Generator) -> None:
+    """Fill in the fitted weights between the most popular items."""
+    items = np.argsort(-popularity)[:WEIGHTED_ITEMS].astype(np.int32)
+    is_near = items[:, None] // _COMMUNITY == items // _COMMUNITY
+    weights = rng.normal(0.0, 0.002, (len(items), len(items))) + np.where(is_near, 0.05, 0.0)
+    snapshot.item_weights.fill(items, weights)
 
 
 def _draw(

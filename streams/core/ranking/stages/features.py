@@ -348,14 +348,13 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Seq
     others.
     """
     stated = dict.fromkeys(preferences)
-    new = [name for name in stated if name not in affinities]
-    shares = np.array([*affinities.values(), *[0.0] * len(new)])
-    evidence = float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
-    shares /= evidence
+    labels = [*affinities, *(name for name in stated if name not in affinities)]
+    shares = np.zeros(len(labels))
+    shares[: len(affinities)] = list(affinities.values())
+    shares /= float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
     if stated:
-        shares[[name in stated for name in (*affinities, *new)]] += 1.0
-    strongest = max(1.0, float(np.abs(shares).max(initial=0.0)))
+        shares[[name in stated for name in labels]] += 1.0
     column = np.zeros(len(names) + 1)
-    column[names.encode([*affinities, *new])] = shares / strongest
+    column[names.encode(labels)] = shares / max(1.0, float(np.abs(shares).max(initial=0.0)))
     column[-1] = 0.0
     return column
