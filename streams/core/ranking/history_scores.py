@@ -65,9 +65,9 @@ class DenseScores:
             queries: The queries.
             catalog: The catalog snapshot.
         """
-        half = len(ITEM_ITEM_FEATURES)
-        self._scores = np.zeros((2 * half, catalog.columns.count), np.float32)
-        if len(queries.history):
+        half, has_history = len(ITEM_ITEM_FEATURES), len(queries.history) > 0
+        self._scores = (np.empty if has_history else np.zeros)((2 * half, catalog.columns.count), np.float32)
+        if has_history:
             totals = self._scores[:half]
             catalog.neighbors.links.scores(queries.history, *queries.links, out=totals[:_LINK_FEATURES])
             catalog.item_weights.scores(queries.history, queries.weights, out=totals[_LINK_FEATURES:])

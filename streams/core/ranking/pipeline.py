@@ -83,10 +83,10 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     is_exact = len(listing.listed_items) <= params.exact_items
     items = listing.all_items if is_exact else candidate_items(query, catalog, params)
     where = slice(None) if is_exact else items
-    filtered = apply_filters(query, catalog, params, where)
+    filter_result = apply_filters(query, catalog, params, where)
     matrix = feature_matrix(query, catalog, where)
     last = trailing(query, catalog, params, where)
-    return Candidates(query, items, filtered.is_kept, matrix, last, filtered.removed_counts)
+    return Candidates(query, items, filter_result.is_kept, matrix, last, filter_result.removed_counts)
 
 
 def _candidates_of(
@@ -294,7 +294,7 @@ def _fill(
     params: RankParams,
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
-    needed = params.max_recommendations - len(items)
+    missing_count = params.max_recommendations - len(items)
     seen_items = catalog.items.encode_known(query.features.seen)
     dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     out = np.concatenate([items, dislikes])
@@ -303,13 +303,13 @@ def _fill(
         chunk = rest[start : start + _FILLED_AT_ONCE]
         chunk = chunk[~np.isin(chunk, np.concatenate([out, seen_items]))]
         fill = np.concatenate([fill, _kept(chunk, query, catalog, params)])
-        if len(fill) >= needed:
+        if len(fill) >= missing_count:
             break
     else:
         seen_items = seen_items[seen_items < catalog.columns.count]
         seen_items = seen_items[catalog.is_listed[seen_items] & ~np.isin(seen_items, out)]
         fill = np.concatenate([fill, _kept(seen_items, query, catalog, params)])
-    fill = fill[:needed]
+    fill = fill[:missing_count]
     zeros = np.zeros((len(contributions), len(fill)))
     return np.concatenate([items, fill]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)
 

@@ -109,7 +109,10 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     history = catalog.items.encode([event.item_id for event in recent])
     is_known = (history >= 0) & (history < catalog.columns.count)
     if not is_known.all():
-        history, recent = history[is_known], [event for event, known in zip(recent, is_known, strict=True) if known]
+        history, recent = (
+            history[is_known],
+            [event for event, has_item in zip(recent, is_known, strict=True) if has_item],
+        )
     is_liked = np.array([event.weight for event in recent]) >= POSITIVE_THRESHOLD
     history_ms = np.array([event.at for event in recent], np.int64)
     seen_items = catalog.items.encode_known(features.seen)

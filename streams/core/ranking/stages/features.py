@@ -347,13 +347,13 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Seq
     affinity can, in addition to its learned affinity: acting on one of several stated interests ranks it before the
     others.
     """
-    stated = dict.fromkeys(preferences)
-    labels = [*affinities, *(name for name in stated if name not in affinities)]
+    interests = dict.fromkeys(preferences)
+    labels = [*affinities, *(name for name in interests if name not in affinities)]
     shares = np.zeros(len(labels))
     shares[: len(affinities)] = list(affinities.values())
     shares /= float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
-    if stated:
-        shares[[name in stated for name in labels]] += 1.0
+    if interests:
+        shares[[name in interests for name in labels]] += 1.0
     column = np.zeros(len(names) + 1)
     column[names.encode(labels)] = shares / max(1.0, float(np.abs(shares).max(initial=0.0)))
     column[-1] = 0.0

@@ -64,8 +64,8 @@ def test_the_features_of_candidates_are_those_of_the_whole_catalog(person: Featu
     whole = feature_matrix(whole_query, view, slice(None)).column(slice(None))
     np.testing.assert_allclose(feature_matrix(query, view, some).column(slice(None)), whole[:, some], rtol=1e-6)
     np.testing.assert_array_equal(query.history_scores.at(some), whole_query.history_scores.at(slice(None))[:, some])
-    kept = apply_filters(query, view, large, some).is_kept
-    np.testing.assert_array_equal(kept, apply_filters(whole_query, view, small).is_kept[some])
+    is_kept = apply_filters(query, view, large, some).is_kept
+    np.testing.assert_array_equal(is_kept, apply_filters(whole_query, view, small).is_kept[some])
     for is_filtered in (True, False):
         last = trailing(query, view, large, some, is_filtered=is_filtered)
         np.testing.assert_array_equal(last, trailing(whole_query, view, small, is_filtered=is_filtered)[some])
