@@ -152,8 +152,8 @@ def _users(
     names, communities = snapshot.items.names, len(popularity) // _COMMUNITY
     for number in range(count):
         own = rng.integers(communities, size=2)
-        drawn = _draw(own[rng.integers(2, size=_HISTORY + 1)], by_popularity, rng).tolist()
-        history, choice = [names[item] for item in drawn[:-1]], names[drawn[-1]]
+        draws = _draw(own[rng.integers(2, size=_HISTORY + 1)], by_popularity, rng).tolist()
+        history, choice = [names[item] for item in draws[:-1]], names[draws[-1]]
         labels = [snapshot.labels_by_item[name] for name in history]
         categories: dict[str, float] = {}
         topics: dict[str, float] = {}

@@ -65,12 +65,12 @@ def _learned(catalogue: Catalogue, params: RankParams) -> Blender:
     weights = PersonalWeights(new_blender())
     for features, choice in zip(catalogue.users, catalogue.choices, strict=True):
         candidates = build_candidates(features, catalogue.snapshot, params, at_ms=NOW_MS)
-        chosen = np.flatnonzero(candidates.items == catalogue.snapshot.items.get(choice))
-        if len(chosen) and candidates.is_admissible[chosen[0]]:
+        rows = np.flatnonzero(candidates.items == catalogue.snapshot.items.get(choice))
+        if len(rows) and candidates.is_admissible[rows[0]]:
             weights.learn(
                 features.user_id,
                 candidates.features,
-                int(chosen[0]),
+                int(rows[0]),
                 candidates.query.context,
                 among=candidates.is_admissible,
             )

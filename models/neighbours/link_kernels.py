@@ -113,8 +113,8 @@ def accumulate(
 
 def _inlined(function: F) -> F:
     """Compile a function as a part of those that call it."""
-    inlined: F = njit(inline="always")(function)
-    return inlined
+    part: F = njit(inline="always")(function)
+    return part
 
 
 @_inlined
@@ -210,7 +210,7 @@ def accumulate_sparse(
     for item in items:
         if 0 <= item < len(starts):
             links += lengths[item]
-    table, others, found = _new_table(links), np.empty(links, np.int32), 0
+    table, others, other_count = _new_table(links), np.empty(links, np.int32), 0
     totals = np.zeros((links, len(channels)), np.float32)
     active = np.empty(len(channels), np.int64)
     for number in range(len(items)):
@@ -224,18 +224,18 @@ def accumulate_sparse(
                 if ids[index] < count:
                     slot = _find(table, ids[index])
                     if table[slot, 0] < 0:
-                        table[slot, 0], table[slot, 1] = ids[index], found
-                        others[found] = ids[index]
-                        found += 1
+                        table[slot, 0], table[slot, 1] = ids[index], other_count
+                        others[other_count] = ids[index]
+                        other_count += 1
                     place = table[slot, 1]
                     for each in range(queries):  # no slices here: they count references, at 10 ns each
                         query = active[each]
                         totals[place, query] += weights[query, number] * np.float32(sums[channels[query], index])
-    scores = np.zeros((len(channels), found + 1), np.float32)
+    scores = np.zeros((len(channels), other_count + 1), np.float32)
     for query in range(len(channels)):
-        for index in range(found):
+        for index in range(other_count):
             scores[query, index] = totals[index, query]
-    return others[:found].copy(), scores, table
+    return others[:other_count].copy(), scores, table
 
 
 @_compiled("i8[::1](i4[:, ::1], i4[::1])")
