@@ -1,8 +1,8 @@
 """Ranking in catalogues of growing size: the cost of a user, and the candidates' recall against ranking everything.
 
 The case needs no servers. Catalogues are generated (`bench.catalogue`); the weights are learned from the users' next
-choices in the smallest one. Each user is ranked several times, and the fastest counts: processor time, to which other
-work on the machine can only add.
+choices in the first one. Each user is ranked several times, and the fastest counts: processor time, to which other work
+on the machine can only add. The catalogues take turns, so that a slow minute of the machine is one for all of them.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ class ScalePlan:
 
 def measure(plan: ScalePlan, settings: Settings, *, on_progress: OnBenchProgress) -> dict[str, float]:
     """Return the milliseconds per user by number of items, for candidates and feeds, and the recall."""
-    params, figures = rank_params(settings), dict[str, float]()
-    blender: Blender | None = None
+    params, catalogues = rank_params(settings), list[Catalogue]()
+    for number, items in enumerate(plan.items):
+        on_progress("generate catalogues", number, len(plan.items))
+        catalogues.append(generate(items, users=USERS, text_items=plan.text_items))
     with threadpool_limits(1, user_api="blas"):
-        for number, items in enumerate(plan.items):
-            on_progress(f"rank in a catalogue of {items:,} items", number, len(plan.items))
-            catalogue = generate(items, users=USERS, text_items=plan.text_items)
-            blender = blender or _learned(catalogue, params)
-            build_s, rank_s = _seconds(catalogue, blender, params)
-            figures |= {
-                f"build_ms_{items}": round(1e3 * build_s, 3),
-                f"ms_per_user_{items}": round(1e3 * (build_s + rank_s), 3),
-            }
-            if items == plan.recall_items:
-                figures["recall_items"], figures["recall_at_10"] = items, _recall(catalogue, blender, params)
-            del catalogue
-    return figures
+        blender, figures = _learned(catalogues[0], params), dict[str, float]()
+        spent_s = np.zeros((_ROUNDS, len(catalogues), USERS, 2))
+        for number, of_round in enumerate(spent_s):
+            on_progress("rank in each catalogue", number, _ROUNDS)
+            for of_catalogue, catalogue in zip(of_round, catalogues, strict=True):
+                of_catalogue[:] = _seconds(catalogue, blender, params)
+        for items, (build_s, rank_s) in zip(plan.items, spent_s.min(axis=0).mean(axis=1).tolist(), strict=True):
+            figures[f"build_ms_{items}"] = round(1e3 * build_s, 3)
+            figures[f"ms_per_user_{items}"] = round(1e3 * (build_s + rank_s), 3)
+        catalogue = catalogues[plan.items.index(plan.recall_items)]
+        return figures | {"recall_items": plan.recall_items, "recall_at_10": _recall(catalogue, blender, params)}
 
 
 def _learned(catalogue: Catalogue, params: RankParams) -> Blender:
@@ -77,18 +77,16 @@ def _learned(catalogue: Catalogue, params: RankParams) -> Blender:
     return weights.blender
 
 
-def _seconds(catalogue: Catalogue, blender: Blender, params: RankParams) -> tuple[float, float]:
-    """Return the mean processor time of building a user's candidates, and of ranking them."""
-    spent_s = np.zeros((_ROUNDS, len(catalogue.users), 2))
-    for row in spent_s:
-        for own, features in zip(row, catalogue.users, strict=True):
-            began_s = time.process_time()
-            candidates = build_candidates(features, catalogue.snapshot, params, at_ms=NOW_MS)
-            built_s = time.process_time()
-            rank_candidates(candidates, catalogue.snapshot, blender, params, now_ms=NOW_MS)
-            own[:] = built_s - began_s, time.process_time() - built_s
-    build_s, rank_s = spent_s.min(axis=0).mean(axis=0).tolist()
-    return build_s, rank_s
+def _seconds(catalogue: Catalogue, blender: Blender, params: RankParams) -> list[tuple[float, float]]:
+    """Return the processor time of building the candidates of each user, and of ranking them."""
+    spent_s = []
+    for features in catalogue.users:
+        began_s = time.process_time()
+        candidates = build_candidates(features, catalogue.snapshot, params, at_ms=NOW_MS)
+        built_s = time.process_time()
+        rank_candidates(candidates, catalogue.snapshot, blender, params, now_ms=NOW_MS)
+        spent_s.append((built_s - began_s, time.process_time() - built_s))
+    return spent_s
 
 
 def _recall(catalogue: Catalogue, blender: Blender, params: RankParams) -> float:
