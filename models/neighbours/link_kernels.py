@@ -212,12 +212,12 @@ def accumulate_sparse(
             links += lengths[item]
     table, others, other_count = _new_table(links), np.empty(links, np.int32), 0
     totals = np.zeros((links, len(channels)), np.float32)
-    active = np.empty(len(channels), np.int64)
+    active, factors = np.empty(len(channels), np.int64), np.empty(len(channels), np.float32)
     for number in range(len(items)):
         item, queries = items[number], 0
         for query in range(len(channels)):
             if weights[query, number]:
-                active[queries] = query
+                active[queries], factors[queries] = query, weights[query, number]
                 queries += 1
         if 0 <= item < len(starts):
             for index in range(starts[item], starts[item] + lengths[item]):
@@ -230,7 +230,7 @@ def accumulate_sparse(
                     place = table[slot, 1]
                     for each in range(queries):  # no slices here: they count references, at 10 ns each
                         query = active[each]
-                        totals[place, query] += weights[query, number] * np.float32(sums[channels[query], index])
+                        totals[place, query] += factors[each] * np.float32(sums[channels[query], index])
     scores = np.zeros((len(channels), other_count + 1), np.float32)
     for query in range(len(channels)):
         for index in range(other_count):

@@ -56,6 +56,11 @@ def scattered(items: Indices, values: ArrayLike, where: Where, *, count: int) ->
     return column[:-1]
 
 
+def selected(column: Column, where: Where) -> Column:
+    """Return the values of selected items; of all of them without a copy."""
+    return column[where] if isinstance(where, slice) else column.take(where)
+
+
 def marked(items: Indices, where: Where, *, count: int) -> NDArray[np.bool_]:
     """Return a mask over selected items that is true at some items.
 
@@ -92,6 +97,7 @@ class ListedItems:
         self.is_listed = catalog.is_listed[:count].copy()
         self.is_private = catalog.private[:count].copy()
         self.is_sold_out = catalog.sold_out[:count].copy()
+        self.has_sold_out = bool(self.is_sold_out.any())
         self.listed_items = np.flatnonzero(self.is_listed).astype(np.int32)
         self.timed_items = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
         """Items with an event time, and their time spans."""
@@ -101,6 +107,10 @@ class ListedItems:
     def size(self, where: Where) -> int:
         """Return the number of selected items."""
         return len(self.all_items[where]) if isinstance(where, slice) else len(where)
+
+    def zeros_at(self, where: Where) -> Column:
+        """Return a 0 for each selected item, as a shared read-only array."""
+        return self.zeros[: self.size(where)]
 
 
 class ItemColumns:

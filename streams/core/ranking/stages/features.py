@@ -21,6 +21,7 @@ from streams.core.ranking.catalog.item_columns import (
     Scores,
     Where,
     scattered,
+    selected,
 )
 from streams.core.ranking.history_scores import ITEM_ITEM_FEATURES
 from streams.core.ranking.ranking_query import RankingQuery
@@ -81,7 +82,7 @@ def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     """Score items by the user's affinities to their category and topics, as shares of the strongest."""
     features, columns = query.features, catalog.columns
     if not (features.categories or features.topics or features.preferred):
-        return columns.listing.zeros[where]
+        return columns.listing.zeros_at(where)
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
     if not isinstance(where, slice):
@@ -93,14 +94,16 @@ def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
 
 def _cohort(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by popularity with users whose history is as long as the user's."""
-    return catalog.columns.cohort(query.cohort)[where]
+    return selected(catalog.columns.cohort(query.cohort), where)
 
 
 def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by popularity in the user's demographic group, the less the more events the user has."""
     column = catalog.columns.segment(query.features.segment)
     return (
-        catalog.columns.listing.zeros[where] if column is None else column[where] * np.float32(query.cold_start_weight)
+        catalog.columns.listing.zeros_at(where)
+        if column is None
+        else column[where] * np.float32(query.cold_start_weight)
     )
 
 
@@ -121,7 +124,7 @@ def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Colum
 def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items that were prefetched for the user as 1."""
     if not query.features.prefetched:
-        return catalog.columns.listing.zeros[where]
+        return catalog.columns.listing.zeros_at(where)
     items = catalog.items.encode_known(query.features.prefetched)
     return scattered(items[items < catalog.columns.count], 1.0, where, count=catalog.columns.count)
 
@@ -169,7 +172,7 @@ def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     """Score items by proximity to the last place of the history, on a logarithmic scale."""
     last = catalog.geo_index.first_point(query.history)
     if last is None:
-        return catalog.columns.listing.zeros[where]
+        return catalog.columns.listing.zeros_at(where)
     scores: Column = catalog.geo_index.distances(catalog.columns.count, last, where) * np.float32(1.0 / _NEAR_KM)
     scores = np.float32(1.0) - np.log(scores + np.float32(1.0)) * _PER_LOG
     return np.maximum(scores, np.float32(0.0))
@@ -177,19 +180,19 @@ def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
 
 def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity at this hour of the day."""
-    return catalog.columns.hour(query.at_ms // HOUR_MS % HOURS)[where]
+    return selected(catalog.columns.hour(query.at_ms // HOUR_MS % HOURS), where)
 
 
 def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity on this day of the week."""
-    return catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS)[where]
+    return selected(catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS), where)
 
 
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
     if not len(columns.listing.timed_items):
-        return columns.listing.zeros[where]
+        return columns.listing.zeros_at(where)
     if isinstance(where, slice):
         values = recency_score(columns.listing.spans[:, 0], query.local_ms)
         return scattered(columns.listing.timed_items, values, where, count=columns.count)

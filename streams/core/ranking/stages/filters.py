@@ -153,7 +153,8 @@ def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams, wher
         params: The parameters of the ranking.
         where: The items.
     """
-    return catalog.columns.listing.is_sold_out[where] if params.hides_out_of_stock else None
+    listing = catalog.columns.listing
+    return listing.is_sold_out[where] if params.hides_out_of_stock and listing.has_sold_out else None
 
 
 def seen(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams, where: Where) -> Mask:
@@ -210,7 +211,7 @@ def trailing(
     elif not is_filtered:
         is_distant = distant(query, catalog, params, where)
         last = last if is_distant is None else is_distant
-    if not (is_filtered and params.hides_out_of_stock):
+    if listing.has_sold_out and not (is_filtered and params.hides_out_of_stock):
         last |= listing.is_sold_out[where]
     return last
 
