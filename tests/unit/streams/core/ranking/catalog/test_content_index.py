@@ -49,3 +49,13 @@ def test_nothing_is_like_an_item_that_is_not_there() -> None:
     told(likeness, 2, topic="jazz")
     likeness.catch_up()
     assert nearest(likeness, 99, 5) == set()
+
+
+def test_an_item_that_comes_is_found_near_the_others() -> None:
+    likeness = ContentIndex()
+    told(likeness, 1, 2, 3, topic="jazz")
+    likeness.catch_up()
+    assert nearest(likeness, 1, 5) == {2, 3}
+    told(likeness, 4, topic="jazz")
+    likeness.catch_up()
+    assert nearest(likeness, 1, 5) == {2, 3, 4}
