@@ -89,6 +89,7 @@ class ContentIndex:
             return
         for number in numbers.tolist():
             self._nearest.pop(number, None)
-        for row in self._index.neighbors(self._index.vectors(numbers), 2 * _NEAREST):
+        vectors = self._index.vectors(numbers)
+        for row in self._index.neighbors(vectors[vectors.any(axis=1)], 2 * _NEAREST):
             for number in row.tolist():
                 self._nearest.pop(number, None)
