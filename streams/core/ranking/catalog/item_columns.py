@@ -57,7 +57,12 @@ def scattered(items: Indices, values: ArrayLike, where: Where, *, count: int) ->
 
 
 def selected(column: Column, where: Where) -> Column:
-    """Return the values of selected items; of all of them without a copy."""
+    """Return the values of selected items; of all of them without a copy.
+
+    Args:
+        column: (items,) values of all items.
+        where: The selected items.
+    """
     return column[where] if isinstance(where, slice) else column.take(where)
 
 
