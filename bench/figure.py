@@ -17,6 +17,7 @@ RANKING_MS = 1
 RECALL = 0.95
 SIZE_SHARE = 0.1
 RELEARNING_S = 30
+SCALE_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,18 @@ def _ranking(result: Mapping[str, float]) -> Iterator[Figure]:
     yield Figure(f"ranking among {result['candidates']:,} candidates", f"{result['ms_per_user']:.2f} ms a user", limit)
 
 
+def _scale(result: Mapping[str, float]) -> Iterator[Figure]:
+    sizes = [int(name.removeprefix("ms_per_user_")) for name in result if name.startswith("ms_per_user_")]
+    for items in sizes:
+        own_ms = result[f"ms_per_user_{items}"]
+        times = round(own_ms / result[f"ms_per_user_{sizes[0]}"], 2)
+        note = _at_most(times, SCALE_RATIO, "times that")
+        value = f"{own_ms:.2f} ms a user, {result[f'build_ms_{items}']:.2f} of them for candidates and features"
+        yield Figure(f"ranking in a catalogue of {items:,} items", value, f"{times:.2f} times the first; {note}")
+    recall, name = result["recall_at_10"], f"  recall@10 of candidates of {int(result['recall_items']):,} items"
+    yield Figure(name, f"{recall:.3f}", _at_least(recall, RECALL))
+
+
 def _index(result: Mapping[str, float]) -> Iterator[Figure]:
     recall = result["recall_at_100"]
     yield Figure(f"index of {result['items']:,} items: recall@100", f"{recall:.3f}", _at_least(recall, RECALL))
@@ -159,6 +172,7 @@ def _sizing(result: Mapping[str, float]) -> Iterator[Figure]:
 
 _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "ranking": _ranking,
+    "scale": _scale,
     "index": _index,
     "sizing": _sizing,
     "throughput": _throughput,

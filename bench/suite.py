@@ -21,9 +21,11 @@ from bench.cases import (
     relearning,
     requests,
     restart,
+    scale,
     sizing,
     throughput,
 )
+from bench.cases.scale import ScalePlan
 from bench.load import EventLoad, Size
 from bench.rig import OnBenchProgress, Rig, open_rig
 from infra.local import OnStep
@@ -45,6 +47,7 @@ class Plan:
     index_items: int
     sizing: Size
     relearning: Size
+    scale: ScalePlan
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -52,6 +55,9 @@ class Plan:
         return {
             "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {history.events:,} interactions of"
             f" {history.users:,} users; processor time of one core, in this process.",
+            "scale": f"Scale: {scale.USERS} users of generated catalogues (Zipf 1.0), each ranked several times, the"
+            " fastest counts; processor time of one core, in this process. Texts of"
+            f" {self.scale.text_items:,} items are indexed.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"
@@ -88,6 +94,7 @@ FULL = Plan(
     index_items=200_000,
     sizing=Size(events=1_000_000, users=100_000, items=20_000),
     relearning=Size(events=1_000_000, users=100_000, items=20_000),
+    scale=ScalePlan((10_000, 100_000, 1_000_000), recall_items=100_000, text_items=5_000),
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -99,6 +106,7 @@ QUICK = Plan(
     index_items=5_000,
     sizing=Size(events=10_000, users=1_000, items=1_000),
     relearning=Size(events=10_000, users=1_000, items=1_000),
+    scale=ScalePlan((1_000, 30_000), recall_items=30_000, text_items=1_000),
 )
 """A smoke test; its figures are meaningless."""
 
@@ -106,6 +114,7 @@ StandaloneRunner = Callable[[Plan, Settings, OnBenchProgress], dict[str, Any]]
 STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
+    "scale": lambda plan, settings, tell: scale.measure(plan.scale, settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""

@@ -102,20 +102,30 @@ class GeoIndex(Stateful):
 
     def with_location(self, count: int) -> NDArray[np.int32]:
         """Return the items with a location among the first `count`."""
-        return np.flatnonzero(self._is_tied[:count]).astype(np.int32)
+        return np.flatnonzero(self.is_tied(slice(0, count))).astype(np.int32)
+
+    def is_tied(self, items: slice | NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return (items,) whether each of some items has a location."""
+        self._reserve(int(items.stop if isinstance(items, slice) else items.max(initial=-1) + 1))
+        return self._is_tied[items]
 
     def not_near(self, count: int, user: GeoLocation, *, radius_km: float) -> NDArray[np.int32]:
         """Return the items with a location that is not near a user's, among the first `count`."""
         located_items = self.with_location(count)
-        is_located, is_near = self._is_located[located_items], np.zeros(len(located_items), bool)
+        return located_items[self.is_far(located_items, user, radius_km=radius_km)]
+
+    def is_far(self, items: NDArray[np.int32], user: GeoLocation, *, radius_km: float) -> NDArray[np.bool_]:
+        """Return (items,) whether each of some items has a location that is not near a user's."""
+        is_tied = self.is_tied(items)
+        is_located, is_near = self._is_located[items], np.zeros(len(items), bool)
         if user.point is not None:
             exact, coarse = (_cosine(reach_km(radius_km, is_exact=is_exact)) for is_exact in (True, False))
-            least = np.where(self._is_exact[located_items], exact, coarse) if user.is_exact else coarse
-            is_near = is_located & (self._vectors[located_items] @ unit_vectors(*user.point) >= least)
+            least = np.where(self._is_exact[items], exact, coarse) if user.is_exact else coarse
+            is_near = is_located & (self._vectors[items] @ unit_vectors(*user.point) >= least)
         if user.city in self._numbers:
-            is_named = self._cities[located_items] == self._numbers[user.city]
+            is_named = self._cities[items] == self._numbers[user.city]
             is_near |= is_named if user.point is None else is_named & ~is_located
-        return located_items[~is_near]
+        return is_tied & ~is_near
 
     def first_point(self, items: NDArray[np.int32]) -> NDArray[np.float64] | None:
         """Return the unit vector of the first of some items that has a point; None where none has."""
@@ -123,19 +133,22 @@ class GeoIndex(Stateful):
         located_items = indices[self._is_located[indices]]
         return self._vectors[located_items[0]] if len(located_items) else None
 
-    def distances(self, count: int, point: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return (count,) straight distances in km from a point to the first items; infinite for those without a point.
+    def distances(
+        self, count: int, point: NDArray[np.float64], items: slice | NDArray[np.int32] = slice(None)
+    ) -> NDArray[np.float32]:
+        """Return straight distances in km from a point to items; infinite for those without a point.
 
         Args:
-            count: Number of items.
+            count: Number of all items.
             point: The unit vector from which distances are measured.
+            items: Some of the items; all by default.
         """
-        km = np.full(count, np.inf, np.float32)
-        is_located = self._is_located[:count]
-        squares = (2.0 - 2.0 * (self._vectors[:count] @ point)).astype(np.float32)
+        self._reserve(count)
+        where = slice(0, count) if isinstance(items, slice) else items
+        squares = (2.0 - 2.0 * (self._vectors[where] @ point)).astype(np.float32)
         straight = np.sqrt(np.maximum(squares, np.float32(0.0))) * np.float32(EARTH_KM)
-        np.copyto(km[: len(is_located)], straight, where=is_located)
-        return km
+        km: NDArray[np.float32] = np.where(self._is_located[where], straight, np.float32(np.inf))
+        return km[items] if isinstance(items, slice) else km
 
     def _reserve(self, count: int) -> None:
         while count > len(self._cities):

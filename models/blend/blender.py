@@ -95,8 +95,9 @@ class Blender:
         learned_weights = shared_weights if offset is None else shared_weights + offset
         if not shares.any():
             return learned_weights
-        spread = np.linalg.norm(learned_weights * self.scale)
-        leading: Weights = shares * spread / np.maximum(self.scale, _MIN_SCALE)
+        scale = self.scale
+        spread = np.linalg.norm(learned_weights * scale)
+        leading: Weights = shares * spread / np.maximum(scale, _MIN_SCALE)
         return (1.0 - float(shares.sum())) * learned_weights + leading
 
     @property

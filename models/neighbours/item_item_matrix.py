@@ -20,6 +20,31 @@ SLOTS = 6_144
 _NOWHERE = -1
 
 
+class SlotScores:
+    """Weighted sums of rows by item with a slot; those of all other items are 0."""
+
+    def __init__(self, items: Indices, scores: LinkScores, slot_of: Indices) -> None:
+        """Take the arrays as they are, without a copy.
+
+        Args:
+            items: (slots,) the item at each slot.
+            scores: (queries, slots + 1) their scores, then zeros.
+            slot_of: Slot of each item, or -1; items beyond have none.
+        """
+        self.items, self._scores, self._slot_of = items, scores, slot_of
+
+    @property
+    def scores(self) -> LinkScores:
+        """Return the (queries, slots) scores of the items with a slot."""
+        return self._scores[:, :-1]
+
+    def at(self, items: Indices) -> LinkScores:
+        """Return the (queries, items) scores of some items."""
+        slots = self._slot_of.take(items, mode="clip")
+        slots[items >= len(self._slot_of)] = _NOWHERE
+        return self._scores.take(slots, axis=1)  # -1 is the last one, of zeros
+
+
 class ItemItemMatrix(Stateful):
     """Weights between numbered items."""
 
@@ -105,15 +130,29 @@ class ItemItemMatrix(Stateful):
             weights: (queries, m) weights of the items.
             out: (queries, count) array that is filled and returned; count is the number of candidate items.
         """
+        columns = self._slots_for_gather(out.shape[1])
+        return self._totals(items, weights).take(columns, axis=1, out=out, mode="clip")  # the default mode makes a copy
+
+    def sparse_scores(self, items: Indices, weights: Sums | LinkScores) -> SlotScores:
+        """Return the same scores of the items with a slot alone.
+
+        Args:
+            items: (m,) items.
+            weights: (queries, m) weights of the items.
+        """
+        self._reach(1)
+        return SlotScores(self._items, self._totals(items, weights), self._slot_of)
+
+    def _totals(self, items: Indices, weights: Sums | LinkScores) -> LinkScores:
+        """Return the (queries, slots + 1) weighted sums of rows, then zeros for items without a slot."""
         size, slots = len(self._items), self._slots(items)
-        totals = np.empty((len(out), size + 1), np.float32)
-        totals[:, size] = 0.0  # for items without a slot
+        totals = np.empty((len(weights), size + 1), np.float32)
+        totals[:, size] = 0.0
         mask = slice(None) if (slots >= 0).all() else slots >= 0
         np.matmul(
             weights[:, mask].astype(np.float32, copy=False), self._weights[slots[mask], :size], out=totals[:, :size]
         )
-        columns = self._slots_for_gather(out.shape[1])
-        return totals.take(columns, axis=1, out=out, mode="clip")  # the default mode makes a copy
+        return totals
 
     def between(self, items: Indices, others: Indices) -> LinkScores:
         """Return the (items, others) weights of each item with each other; 0 without one.

@@ -47,6 +47,33 @@ class SimilarityQuery(NamedTuple):
     without events."""
 
 
+class SparseScores:
+    """Weighted sums of rows by linked item; those of all other items are 0."""
+
+    def __init__(self, items: Indices, scores: LinkScores, table: Indices) -> None:
+        """Take the arrays as they are, without a copy.
+
+        Args:
+            items: (n,) the linked items.
+            scores: (queries, n + 1) their scores, then zeros.
+            table: The hash table of the items.
+        """
+        from models.neighbours import link_kernels
+
+        self._kernels, self._table, self._scores = link_kernels, table, scores
+        self.items = items
+
+    @property
+    def scores(self) -> LinkScores:
+        """Return the (queries, n) scores of the linked items."""
+        return self._scores[:, :-1]
+
+    def at(self, items: Indices) -> LinkScores:
+        """Return the (queries, items) scores of some items."""
+        indices: NDArray[np.int64] = self._kernels.locate(self._table, items)
+        return self._scores.take(indices, axis=1)  # -1 is the last one, of zeros
+
+
 class SparseLinks(Stateful):
     """Sums between numbered items by channel (a way of counting), and an event count for each item, all decayed."""
 
@@ -214,6 +241,29 @@ class SparseLinks(Stateful):
             start += len(weights)
         return out
 
+    def sparse_scores(self, items: Indices, *queries: SimilarityQuery, count: int) -> SparseScores:
+        """Return the same scores as `scores`, of the linked items alone: the cost depends on their number only.
+
+        Args:
+            items: (m,) items of the queries.
+            queries: Channel, weights and damping of each group of queries.
+            count: Number of candidate items.
+        """
+        self._reach(count)
+        rows = [(query.channel, weights, query.damping) for query in queries for weights in query.weights]
+        weights = np.zeros((len(rows), len(items)), np.float32)
+        for row, (_, own, _) in zip(weights, rows, strict=True):
+            row[: len(own)] = own
+        channels = np.array([channel for channel, _, _ in rows], np.int64)
+        others, scores, table = self._kernels.accumulate_sparse(
+            self._ids, self._sums, self._starts, self._lengths, items, channels, weights, count
+        )
+        factors = {damping: self._damped(damping).take(others) for _, _, damping in rows if damping}
+        for row, (_, _, damping) in zip(scores, rows, strict=True):
+            if damping:
+                row[:-1] *= factors[damping]
+        return SparseScores(others, scores, table)
+
     def between(self, items: Indices, others: Indices, *, channel: int) -> LinkScores:
         """Return the (items, others) links of each item with each other; 0 without a link.
 
@@ -222,10 +272,8 @@ class SparseLinks(Stateful):
             others: Items of the columns, distinct.
             channel: The sum to read.
         """
-        self._reach(int(others.max(initial=0)) + 1)
-        links, columns = np.zeros((len(items), len(others)), np.float32), np.full(len(self._starts), -1, np.int32)
-        columns[others] = np.arange(len(others))
-        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, columns, links)
+        links = np.zeros((len(items), len(others)), np.float32)
+        self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, others, links)
         return links
 
     def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
@@ -303,7 +351,21 @@ class SparseLinks(Stateful):
             more = max(count, 2 * len(self._event_counts)) - len(self._event_counts)
             self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
             self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
-            self._damping.clear()
+            for power, damping in self._damping.items():  # items without events have a factor of 0
+                self._damping[power] = np.pad(damping, (0, more))
+
+
+def strongest(scores: LinkScores, limit: int) -> NDArray[np.int64]:
+    """Return the indices of the highest positive scores of each query, in any order, those of all queries together.
+
+    Args:
+        scores: (queries, n) scores.
+        limit: Number of indices of each query, at most; from 1.
+    """
+    from models.neighbours import link_kernels
+
+    indices: NDArray[np.int64] = link_kernels.strongest(scores, limit)
+    return indices
 
 
 def _longer(array: NDArray[A], more: int) -> NDArray[A]:

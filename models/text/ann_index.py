@@ -23,6 +23,8 @@ Bytes = NDArray[np.int8]
 _LINKS = 24
 _WIDTH_ADDED, _WIDTH_SEARCHED = 160, 400
 """Expanded vectors when a vector is added, and in a search."""
+_WIDTH_PER_RESULT = 4
+"""Expanded vectors for each result of a narrower search."""
 _LARGEST, _TINY = 127, np.float32(1e-30)
 
 
@@ -95,6 +97,23 @@ class AnnIndex(Stateful):
         if not len(self):
             return np.empty(0, np.int32)
         return self._graph.search(_in_bytes(vector), limit, threads=1).keys.astype(np.int32)
+
+    def neighbors(self, vectors: Vectors, limit: int) -> list[Indices]:
+        """Return the numbers of the nearest vectors of several queries, nearest first, with a narrower search.
+
+        Args:
+            vectors: (queries, dimensions) queries.
+            limit: Number of results of each, at most.
+        """
+        if not len(self) or not len(vectors):
+            return [np.empty(0, np.int32)] * len(vectors)
+        graph: Any = self._graph
+        graph.expansion_search = _WIDTH_PER_RESULT * limit
+        matches = graph.search(_in_bytes(vectors), limit, threads=1)
+        graph.expansion_search = _WIDTH_SEARCHED
+        if len(vectors) == 1 and matches.keys.ndim == 1:
+            return [matches.keys.astype(np.int32)]
+        return [keys[:count].astype(np.int32) for keys, count in zip(matches.keys, matches.counts, strict=True)]
 
 
 def _in_bytes(vectors: Vectors) -> Bytes:

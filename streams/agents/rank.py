@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from time import thread_time
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
@@ -25,6 +26,8 @@ MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
 _REFRESH_S = 0.25
 _YIELD = 19.0
 """Time left to folding while a backlog waits, as a multiple of the time just spent on ranking."""
+_PAUSE = 3.0
+"""Time between two refreshes of the catalog snapshot, at least, as a multiple of what the first one took."""
 _LOOK_S = 0.02
 """Interval between two looks at the backlog."""
 
@@ -75,6 +78,8 @@ class Ranker:
         """Deadline of each of these users, on the clock of the event loop."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
+        self._refresh_s = 0.0
+        """Processor time of the last refresh of the catalog snapshot, which takes longer the larger the catalog is."""
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
@@ -181,11 +186,14 @@ class Ranker:
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
+        loop = asyncio.get_running_loop()
+        pause_s = max(_REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0), _PAUSE * self._refresh_s)
+        if loop.time() - self._refreshed_s < pause_s:
             return False
-        self._refreshed_s = now_s
-        return self._context.catalog.refresh()
+        began_s = thread_time()
+        is_new = self._context.catalog.refresh()
+        self._refreshed_s, self._refresh_s = loop.time(), thread_time() - began_s
+        return is_new
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()

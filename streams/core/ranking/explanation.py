@@ -167,10 +167,10 @@ def removing_filters(index: int, query: RankingQuery, catalog: CatalogSnapshot, 
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    removed_items = {name: filter_.items(query, catalog, params) for name, filter_ in FILTERS.items()}
-    is_listed = bool(catalog.visible_to(query.features.prefetched)[index])
-    names = [name for name, items in removed_items.items() if index in items]
-    return names if is_listed else [UNLISTED, *names]
+    where = np.array([index], np.int32)
+    masks = {name: filter_.removes(query, catalog, params, where) for name, filter_ in FILTERS.items()}
+    names = [name for name, mask in masks.items() if mask is not None and mask.any()]
+    return names if catalog.visible_to(query.features.prefetched, where).all() else [UNLISTED, *names]
 
 
 def _feature_shares(index: int, inputs: RankingInputs, candidates: Candidates, weights: Weights) -> list[FeatureShare]:

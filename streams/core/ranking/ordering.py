@@ -100,9 +100,12 @@ def weights_in(query: RankingQuery, contexts: Sequence[Context], blender: Blende
     """
     own = query.features.weights
     offset = weights_in_order(own) if own else None
-    return np.nan_to_num(
-        np.stack([blender.serving_weights(context, offset) for context in contexts]), posinf=0.0, neginf=0.0
-    )
+    return finite(np.array([blender.serving_weights(context, offset) for context in contexts]))
+
+
+def finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with 0 where they are not finite."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:

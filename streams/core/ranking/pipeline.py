@@ -27,13 +27,13 @@ from models.blend.blender import Blender
 from schemas.types import Features, Feed, FeedItems, FeedOrder
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
+from streams.core.ranking.catalog.item_columns import NO_ITEMS, SCORE_DIGITS, Column, Indices
 from streams.core.ranking.choice_set import ChoiceSet
-from streams.core.ranking.ordering import Candidates, Ordering, orderings
+from streams.core.ranking.ordering import Candidates, Ordering, finite, orderings
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
 from streams.core.ranking.stages.candidate_sources import candidate_items
 from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, feature_matrix
-from streams.core.ranking.stages.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.stages.filters import apply_filters, is_removed, trailing
 from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, joined
 from streams.core.ranking.stages.reasons import leading_groups, write_reasons
 
@@ -42,6 +42,8 @@ UNKNOWN_ITEM = "unknown"
 """The group of requested items that are not in the catalog."""
 _FILL_GROUP = FEATURES["popular"].group.name
 """The group of items without a positive contribution, and of items that only fill up a feed."""
+_FILLED_AT_ONCE = 1_000
+"""Items of the catalog that are looked at together when a feed is filled up."""
 SELECTION_STEPS = {
     "llm_blend": "scores of the language model",
     "trailing": "items without a known distance or out of stock last",
@@ -86,14 +88,14 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
         params: The parameters of the ranking.
         at_ms: The stream's time, in ms since the epoch.
     """
-    query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
-    is_exact = len(columns.listing.listed_items) <= params.exact_items
-    items = columns.listing.all_items if is_exact else candidate_items(query, catalog, params)
+    query, listing = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns.listing
+    is_exact = len(listing.listed_items) <= params.exact_items
+    items = listing.all_items if is_exact else candidate_items(query, catalog, params)
     where = slice(None) if is_exact else items
-    filter_result = apply_filters(query, catalog, params)
+    filter_result = apply_filters(query, catalog, params, where)
     matrix = feature_matrix(query, catalog, where)
-    last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filter_result.is_kept[where], matrix, last, filter_result.removed_counts)
+    last = trailing(query, catalog, params, where)
+    return Candidates(query, items, filter_result.is_kept, matrix, last, filter_result.removed_counts)
 
 
 def _candidates_of(
@@ -103,8 +105,8 @@ def _candidates_of(
     query = ranking_query(features, catalog, params, at_ms=at_ms)
     items = np.unique(catalog.items.encode_known(names))
     items = items[items < catalog.columns.count]
-    items = items[catalog.visible_to(features.prefetched)[items]]
-    last = trailing(query, catalog, params, is_filtered=False)[items]
+    items = items[catalog.visible_to(features.prefetched, items)]
+    last = trailing(query, catalog, params, items, is_filtered=False)
     matrix = feature_matrix(query, catalog, items)
     return Candidates(query, items, np.ones(len(items), bool), matrix, last)
 
@@ -294,7 +296,7 @@ def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.floa
         weights: (features, items) weights behind each score; of a dimension of 1 all have the same.
         features: (features, items) values of the items.
     """
-    return np.asarray(_FEATURES_BY_GROUP @ np.nan_to_num(weights * features, posinf=0.0, neginf=0.0))
+    return np.asarray(_FEATURES_BY_GROUP @ finite(weights * features))
 
 
 def _fill(
@@ -305,11 +307,29 @@ def _fill(
     params: RankParams,
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
+    missing_count = params.max_recommendations - len(items)
     seen_items = catalog.items.encode_known(query.features.seen)
     dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
-    rest = catalog.by_popularity()
-    more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.is_listed[seen_items]]])
-    out = np.concatenate([items, dislikes, removed_items(query, catalog, params, without={"seen"})])
-    more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]
-    zeros = np.zeros((len(contributions), len(more)))
-    return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)
+    out = np.concatenate([items, dislikes])
+    rest, fill = catalog.columns.by_popularity(), NO_ITEMS
+    for start in range(0, len(rest), _FILLED_AT_ONCE):
+        chunk = rest[start : start + _FILLED_AT_ONCE]
+        chunk = chunk[~np.isin(chunk, np.concatenate([out, seen_items]))]
+        fill = np.concatenate([fill, _kept(chunk, query, catalog, params)])
+        if len(fill) >= missing_count:
+            break
+    else:
+        seen_items = seen_items[seen_items < catalog.columns.count]
+        seen_items = seen_items[catalog.is_listed[seen_items] & ~np.isin(seen_items, out)]
+        fill = np.concatenate([fill, _kept(seen_items, query, catalog, params)])
+    fill = fill[:missing_count]
+    zeros = np.zeros((len(contributions), len(fill)))
+    return np.concatenate([items, fill]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)
+
+
+def _kept(items: Indices, query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items that no filter removes, but for that of seen ones, in their order."""
+    order = np.argsort(items)
+    mask = np.empty(len(items), bool)
+    mask[order] = is_removed(query, catalog, params, items[order], without={"seen"})
+    return items[~mask]

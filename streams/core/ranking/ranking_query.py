@@ -20,10 +20,9 @@ from streams.core.item.item_stats import cohort_of
 from streams.core.params import RankParams, RepeatRule
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import local_ms
-from streams.core.ranking.catalog.item_columns import LOG_SHARE_UNIT, Column, Indices
+from streams.core.ranking.catalog.item_columns import Indices
+from streams.core.ranking.history_scores import DenseScores, HistoryQueries, HistoryScores, LinkedScores
 
-ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
-"""Item-item features: each scores all items by their links with the user's history."""
 DISLIKED = -1.0
 """Upper bound of the weight of a dislike or a hide. A film with a low rating was still chosen, so its links still
 count."""
@@ -43,9 +42,6 @@ _WEIGHTS_WEAK = _WEIGHTS * np.float32(_FAR_WEAK)
 _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 """Weights of `next` by timestamp groups back."""
 _LAST_DAMPING = 0.15
-_OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
-"""Features measured as shares of their strongest value; links of the last item are shares already."""
-_SCALES = np.array([[1.0 / LOG_SHARE_UNIT]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS, 2 * DAY_MS)
@@ -65,7 +61,7 @@ CLASSES = (len(_LENGTHS) + 1, len(_GAPS_MS) + 2, len(_EVENTS) + 2, 2 * len(_RETU
 
 @dataclass(frozen=True, slots=True)
 class RankingQuery:
-    """A user at a time, prepared for ranking. Columns are over all items."""
+    """A user at a time, prepared for ranking."""
 
     features: Features
     at_ms: int
@@ -84,24 +80,19 @@ class RankingQuery:
     """Times of the events of the history."""
     is_liked: NDArray[np.bool_]
     """Whether each item of the history was liked."""
+    is_hidden: NDArray[np.bool_]
+    """Whether each item of the history is not shown again."""
     hidden_items: Indices
     """Items that the user has acted on and that are not shown again."""
     repeatable_items: Indices
     """Items that the user has acted on and that may be shown again."""
-    history_scores: Column
-    """(12, items) item-item scores from the history: a row for each of `ITEM_ITEM_FEATURES`, as a share of the
-    strongest, then a row each of their log strengths, on a scale like that of `log_share`, where negative scores are
-    0."""
+    history_scores: HistoryScores
+    """The item-item scores from the history."""
 
     @property
     def has_repeats(self) -> bool:
         """Return whether any item may be shown to the user again."""
         return len(self.repeatable_items) > 0
-
-    @property
-    def item_item_scores(self) -> Column:
-        """Return (6, items) scores as shares of the strongest."""
-        return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
 
 def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> RankingQuery:
@@ -110,20 +101,27 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     Args:
         features: The features of the user.
         catalog: The catalog snapshot.
-        params: Supplies the cold-start threshold, the default time zone and the rule for repeats.
+        params: Supplies the cold-start threshold, the default time zone, the rule for repeats, and the largest catalog
+            that is scored whole.
         at_ms: The stream's time, in ms since the epoch.
     """
-    recent = [
-        (index, event)
-        for event in features.recent[:_WINDOW]
-        if event.weight > DISLIKED and 0 <= (index := catalog.items.get(event.item_id)) < catalog.columns.count
-    ]
-    history = np.array([index for index, _ in recent], np.int32)
-    is_liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
+    recent = [event for event in features.recent[:_WINDOW] if event.weight > DISLIKED]
+    history = catalog.items.encode([event.item_id for event in recent])
+    is_known = (history >= 0) & (history < catalog.columns.count)
+    if not is_known.all():
+        history, recent = (
+            history[is_known],
+            [event for event, has_item in zip(recent, is_known, strict=True) if has_item],
+        )
+    is_liked = np.array([event.weight for event in recent]) >= POSITIVE_THRESHOLD
+    history_ms = np.array([event.at for event in recent], np.int64)
     seen_items = catalog.items.encode_known(features.seen)
     seen_items = seen_items[seen_items < catalog.columns.count]
     is_repeatable = _are_repeatable(seen_items, catalog, params.allow_repeat_items)
-    groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
+    hidden_items = seen_items[~is_repeatable]
+    groups_back = timestamp_groups_back(history_ms.tolist(), at_ms)
+    queries = _history_queries(history, is_liked, groups_back, catalog)
+    is_exact = len(catalog.columns.listing.listed_items) <= params.exact_items
     return RankingQuery(
         features,
         at_ms=at_ms,
@@ -137,11 +135,12 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         cohort=cohort_of(features.event_count),
         cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
-        history_ms=np.array([event.at for _, event in recent], np.int64),
+        history_ms=history_ms,
         is_liked=is_liked,
-        hidden_items=seen_items[~is_repeatable],
+        is_hidden=np.isin(history, hidden_items) if is_repeatable.any() else np.ones(len(history), bool),
+        hidden_items=hidden_items,
         repeatable_items=seen_items[is_repeatable],
-        history_scores=_history_scores(history, is_liked, groups_back, catalog),
+        history_scores=(DenseScores if is_exact else LinkedScores)(queries, catalog),
     )
 
 
@@ -161,39 +160,30 @@ def order_contexts(query: RankingQuery) -> list[tuple[int, Context]]:
     return [(gap_ms, (lengths, gap, *rest)) for gap_ms, gap in gaps]
 
 
-def _history_scores(
+def _history_queries(
     history: Indices, is_liked: NDArray[np.bool_], groups_back: NDArray[np.int64], catalog: CatalogSnapshot
-) -> Column:
-    """Return the item-item scores of all items for a history."""
-    length, half = len(history), len(ITEM_ITEM_FEATURES)
-    if not length:
-        return np.zeros((2 * half, catalog.columns.count), np.float32)
-    scores = np.empty((2 * half, catalog.columns.count), np.float32)
-    shares, log_strengths = scores[:half], scores[half:]
+) -> HistoryQueries:
+    """Return the queries of the item-item scores of a history."""
+    length = len(history)
     together = np.where(is_liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
     weights = np.where(is_liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
+    if not length:
+        return HistoryQueries(history, (), weights)
     back = groups_back - groups_back[0]  # relative to the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
     last = np.array([[catalog.neighbors.share(int(history[0]), catalog.watermark, damping=_LAST_DAMPING)]])
-    catalog.neighbors.links.scores(
-        history,
+    links = (
         SimilarityQuery(TOGETHER, together, DAMPING),
         SimilarityQuery(NEXT, following, DAMPING),
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
-        out=shares[:4],
     )
-    catalog.item_weights.scores(history, weights, out=shares[4:])
-    highest = shares.max(axis=1, keepdims=True, initial=0.0)
-    highest[highest <= 0] = 1.0
-    np.multiply(shares, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
-    shares /= highest
-    np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # co-occurrence is never negative
-    np.log1p(log_strengths, out=log_strengths)
-    return scores
+    return HistoryQueries(history, links, weights)
 
 
 def _are_repeatable(items: Indices, catalog: CatalogSnapshot, rule: RepeatRule) -> NDArray[np.bool_]:
     """Return (items,) whether each item may be shown again after an interaction."""
+    if not (rule.by_category or rule.otherwise or (rule.otherwise is None and catalog.repeated_categories)):
+        return np.zeros(len(items), bool)
     codes, category = np.unique(catalog.category[items], return_inverse=True)
     names = ["" if code == MISSING else catalog.categories.names[code] for code in codes.tolist()]
     return np.array([rule.allows(name, catalog.repeated_categories) for name in names], bool)[category]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.cases import index, ranking, sizing
+from bench.cases import index, ranking, scale, sizing
+from bench.figure import figures as lines_of
 from bench.folded import folded
 from bench.load import EventLoad, Size
 from infra.settings import Settings
@@ -30,6 +31,14 @@ def test_the_ranking_benchmark_reports_its_number_of_candidates() -> None:
     assert figures["ms_per_user"] > 0
     assert figures["candidates"] == 80
     assert figures["events_per_user"] > 1
+
+
+def test_candidates_of_a_large_catalogue_are_nearly_as_good_as_everything() -> None:
+    plan = scale.ScalePlan((500, 21_000), recall_items=21_000, text_items=500)
+    figures = scale.measure(plan, Settings(), on_progress=silent)
+    assert 0 < figures["build_ms_21000"] < figures["ms_per_user_21000"]
+    assert figures["recall_at_10"] >= 0.95
+    assert [line.name for line in lines_of({"scale": figures})][-1].endswith("21,000 items")
 
 
 def test_an_index_that_looks_at_nearly_everything_finds_all_that_is_nearest() -> None:

@@ -27,7 +27,15 @@ from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
 from streams.core.ranking.catalog.event_time import STARTS, validity_window
-from streams.core.ranking.catalog.item_columns import HORIZONS, Indices, ItemColumns, ListedItems, Scores
+from streams.core.ranking.catalog.item_columns import (
+    HORIZONS,
+    Indices,
+    ItemColumns,
+    ListedItems,
+    Scores,
+    Where,
+    marked,
+)
 from streams.core.ranking.catalog.item_type_index import ItemTypeIndex
 from streams.core.ranking.catalog.visit_times import VisitTimes
 
@@ -238,17 +246,20 @@ class CatalogSnapshot(Stateful):
             self._compact()
         self.columns = self._columns()
 
-    def visible_to(self, prefetched_items: Sequence[str]) -> NDArray[np.bool_]:
-        """Return (items,) whether a user may see each item.
+    def visible_to(self, prefetched_items: Sequence[str], where: Where = slice(None)) -> NDArray[np.bool_]:
+        """Return (items,) whether a user may see each item, in a new array.
 
         Args:
             prefetched_items: Ids of the items that were prefetched for the user.
+            where: The items; all by default.
         """
         listing = self.columns.listing
-        is_listed, own = listing.is_listed.copy(), self.items.encode_known(prefetched_items)
-        own = own[own < listing.count]
-        is_listed[own] |= listing.is_private[own]
-        return is_listed
+        is_visible: NDArray[np.bool_] = listing.is_listed[where].copy()
+        if prefetched_items:
+            own = self.items.encode_known(prefetched_items)
+            own = own[own < listing.count]
+            is_visible |= marked(own[listing.is_private[own]], where, count=listing.count)
+        return is_visible
 
     def newer_items(self, item_ids: Sequence[str]) -> list[str]:
         """Return the ids of items that are newer than the last refresh."""
@@ -267,11 +278,6 @@ class CatalogSnapshot(Stateful):
     def labels(self, item_id: str | None) -> ItemLabels | None:
         """Return the labels of an item that is or was in the catalog; None for any other."""
         return self.labels_by_item.get(item_id) if item_id is not None else None
-
-    def by_popularity(self) -> Indices:
-        """Return the whole catalog, most popular first, with items without interactions last."""
-        listed_items = self.columns.listing.listed_items
-        return listed_items[np.lexsort((self.tie_breakers[listed_items], -self.horizon_logs[_POPULAR, listed_items]))]
 
     def _columns(self) -> ItemColumns:
         if self._listing is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from domain.timestamp import DAY_MS
 
@@ -16,7 +16,7 @@ Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
 Where = slice | Indices
-"""A selection of items: all of them, without a copy, or some."""
+"""A selection of items: all of them, without a copy, or some in ascending order."""
 
 SCORE_DIGITS = 6
 """Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
@@ -35,6 +35,63 @@ GLOBAL_FEATURES = (*HORIZONS, "rated", "fresh")
 """Item features that do not depend on the user: the rows of `ItemColumns.features`."""
 
 
+def scattered(items: Indices, values: ArrayLike, where: Where, *, count: int) -> Column:
+    """Return the column of selected items that has values at some items and 0 elsewhere.
+
+    Args:
+        items: (m,) items; the last value of a repeated one counts.
+        values: (m,) values, or one for all.
+        where: The selected items.
+        count: Number of items.
+
+    >>> scattered(np.array([7, 3]), [1.0, 2.0], np.array([2, 3, 9]), count=10).tolist()
+    [0.0, 2.0, 0.0]
+    """
+    if isinstance(where, slice):
+        column = np.zeros(count, np.float32)
+        column[items] = values
+        return column[where]
+    column = np.zeros(len(where) + 1, np.float32)
+    column[_positions(items, where)] = values
+    return column[:-1]
+
+
+def selected(column: Column, where: Where) -> Column:
+    """Return the values of selected items; of all of them without a copy.
+
+    Args:
+        column: (items,) values of all items.
+        where: The selected items.
+    """
+    return column[where] if isinstance(where, slice) else column.take(where)
+
+
+def marked(items: Indices, where: Where, *, count: int) -> NDArray[np.bool_]:
+    """Return a mask over selected items that is true at some items.
+
+    Args:
+        items: The items.
+        where: The selected items.
+        count: Number of items.
+    """
+    if isinstance(where, slice):
+        mask = np.zeros(count, bool)
+        mask[items] = True
+        return mask[where]
+    mask = np.zeros(len(where) + 1, bool)
+    mask[_positions(items, where)] = True
+    return mask[:-1]
+
+
+def _positions(items: Indices, where: Indices) -> NDArray[np.intp]:
+    """Return the position of each item among ascending ones, or their number for none."""
+    if not len(where):
+        return np.zeros(len(items), np.intp)
+    positions = where.searchsorted(items)
+    positions[where.take(positions, mode="clip") != items] = len(where)
+    return positions
+
+
 class ListedItems:
     """Catalog data of items, (items,) each; valid until the catalog changes."""
 
@@ -44,12 +101,21 @@ class ListedItems:
         self.zeros = np.zeros(count, np.float32)
         self.is_listed = catalog.is_listed[:count].copy()
         self.is_private = catalog.private[:count].copy()
-        self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
+        self.is_sold_out = catalog.sold_out[:count].copy()
+        self.has_sold_out = bool(self.is_sold_out.any())
         self.listed_items = np.flatnonzero(self.is_listed).astype(np.int32)
         self.timed_items = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
         """Items with an event time, and their time spans."""
         self.spans = catalog.spans[self.timed_items]
         self.item_types = catalog.item_types[:count].copy()
+
+    def size(self, where: Where) -> int:
+        """Return the number of selected items."""
+        return len(self.all_items[where]) if isinstance(where, slice) else len(where)
+
+    def zeros_at(self, where: Where) -> Column:
+        """Return a 0 for each selected item, as a shared read-only array."""
+        return self.zeros[: self.size(where)]
 
 
 class ItemColumns:
@@ -71,6 +137,24 @@ class ItemColumns:
         self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
         self._hours, self._weekdays = dict[int, Column](), dict[int, Column]()
+        self._by_popularity: Indices | None = None
+        self._by_item: Column | None = None
+
+    def at(self, where: Where) -> Column:
+        """Return the (features, items) features of some items."""
+        if isinstance(where, slice):
+            return self.features[:, where]
+        if self._by_item is None:  # the features of an item lie side by side: a third of the time in a large catalog
+            self._by_item = np.ascontiguousarray(self.features.T)
+        return self._by_item.take(where, axis=0).T
+
+    def by_popularity(self) -> Indices:
+        """Return the whole catalog, most popular first, with items without interactions last."""
+        if self._by_popularity is None:
+            items, catalog = self.listing.listed_items, self._catalog
+            popularity = catalog.horizon_logs[HORIZONS.index("popular"), items]
+            self._by_popularity = items[np.lexsort((catalog.tie_breakers[items], -popularity))]
+        return self._by_popularity
 
     def cohort(self, cohort: int) -> Column:
         """Return the popularity among users of a cohort."""

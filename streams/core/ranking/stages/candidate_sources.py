@@ -5,16 +5,16 @@ The user's own sources read the item-item matrices of the history. The others ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 
 import numpy as np
 
 from domain.nearby import geo_location
-from models.neighbours.cooccurrence import STEP
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import NO_ITEMS, Column, Indices
+from streams.core.ranking.catalog.item_columns import NO_ITEMS, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9
@@ -29,7 +29,7 @@ def co_occurring(query: RankingQuery, _: CatalogSnapshot, params: RankParams) ->
         query: The ranking query of the user.
         params: Supplies the number of items per feature.
     """
-    return np.concatenate([_best(scores, params.source_items) for scores in query.item_item_scores])
+    return query.history_scores.strongest(params.source_items)
 
 
 def again(query: RankingQuery, _: CatalogSnapshot, __: RankParams) -> Indices:
@@ -60,10 +60,8 @@ def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) 
         catalog: The catalog snapshot.
         params: Supplies the number of items and of categories.
     """
-    charts = catalog.charts
-    return _leading(
-        charts.trending, charts.trending_in, query, catalog=catalog, limit=params.source_items // 2, params=params
-    )
+    charts, categories = catalog.charts, _favourite_categories(query.features, catalog, params.categories)
+    return _leading(charts.trending, charts.trending_in, categories, most=params.source_items, share=0.5)
 
 
 def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -74,8 +72,8 @@ def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         catalog: The catalog snapshot.
         params: Supplies the number of items and of categories.
     """
-    charts = catalog.charts
-    return _leading(charts.popular, charts.popular_in, query, catalog=catalog, limit=params.source_items, params=params)
+    charts, categories = catalog.charts, _favourite_categories(query.features, catalog, params.categories)
+    return _leading(charts.popular, charts.popular_in, categories, most=params.source_items)
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -123,7 +121,8 @@ def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
         params: Supplies the number of items.
     """
     likes = query.history[query.is_liked][:_ALIKE_ITEMS]
-    return catalog.content_index.nearest(likes, STEP ** np.arange(len(likes), dtype=np.float32), params.source_items)
+    items = catalog.content_index.nearest(likes, params.source_items)
+    return items[items < catalog.columns.count]
 
 
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -148,39 +147,37 @@ def candidate_items(query: RankingQuery, catalog: CatalogSnapshot, params: RankP
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    is_candidate = np.zeros(catalog.columns.count, bool)
-    for source in SOURCES:
-        is_candidate[source(query, catalog, params)] = True
-    return np.flatnonzero(is_candidate & catalog.visible_to(query.features.prefetched)).astype(np.int32)
+    items = np.sort(np.concatenate([source(query, catalog, params) for source in SOURCES]))
+    is_first = np.ones(len(items), bool)
+    np.not_equal(items[1:], items[:-1], out=is_first[1:])
+    items = items[is_first]
+    return items[catalog.visible_to(query.features.prefetched, items)]
 
 
 def _leading(
-    chart: Indices,
-    by_category: Mapping[str, Indices],
-    query: RankingQuery,
-    *,
-    catalog: CatalogSnapshot,
-    limit: int,
-    params: RankParams,
+    chart: Indices, by_category: Mapping[str, Indices], categories: Sequence[str], *, most: int, share: float = 1.0
 ) -> Indices:
-    """Return the best of a chart and of the charts of the user's favourite categories, which share `limit` items."""
-    categories = _favourite_categories(query.features, catalog, params.categories)
-    each = limit // (len(categories) or 1)
-    return np.concatenate(
-        [chart[: params.source_items], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)]
-    )
+    """Return the best of a chart and of the charts of some categories.
+
+    Args:
+        chart: The chart of the whole catalog.
+        by_category: The charts of categories.
+        categories: The categories.
+        most: Number of items of the chart.
+        share: Number of items of all categories together, as a share of that.
+    """
+    each = int(most * share) // (len(categories) or 1)
+    return np.concatenate([chart[:most], *(by_category.get(name, NO_ITEMS)[:each] for name in categories)])
 
 
 def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: int) -> list[str]:
     """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
-    affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
+    least = min(nlargest(limit, features.categories.values()), default=0.0) - 10.0**-_DIGITS
+    affinities = (
+        (name, round(affinity, _DIGITS))
+        for name, affinity in features.categories.items()
+        if affinity > 0 and affinity >= least
+    )
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
     stated_categories = [name for name in features.preferred if catalog.categories.get(name) >= 0]
     return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated_categories[:limit]]))
-
-
-def _best(scores: Column, limit: int) -> Indices:
-    items = np.flatnonzero(scores > 0)
-    if len(items) > limit:
-        items = items[np.argpartition(-scores[items], limit)[:limit]]
-    return items.astype(np.int32)

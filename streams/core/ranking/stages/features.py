@@ -12,10 +12,19 @@ from models.blend.blender import Weights
 from models.blend.feature_matrix import FeatureMatrix, rows_of
 from models.vocabulary import Vocabulary
 from streams.core.item.item_stats import HOURS, WEEKDAYS
-from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, CatalogSnapshot
 from streams.core.ranking.catalog.event_time import recency_score
-from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES, SCORE_DIGITS, Column, Scores, Where
-from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
+from streams.core.ranking.catalog.item_columns import (
+    GLOBAL_FEATURES,
+    SCORE_DIGITS,
+    Column,
+    Scores,
+    Where,
+    scattered,
+    selected,
+)
+from streams.core.ranking.history_scores import ITEM_ITEM_FEATURES
+from streams.core.ranking.ranking_query import RankingQuery
 from streams.core.ranking.stages.reasons import Reason, always, because_liked, in_category, likes, on_date
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
@@ -28,6 +37,7 @@ _HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
 """Weight of an earlier visit at the same hour relative to the next, and the scale of the logarithm."""
 _NEAR_KM, _FAR_KM = 0.1, 50.0
 """Distances at which proximity begins to fall, and from which on it is 0."""
+_EACH_TOPIC = np.ones(TOPICS_PER_ITEM)
 _PER_LOG = np.float32(1.0 / np.log1p(_FAR_KM / _NEAR_KM))
 
 
@@ -72,64 +82,70 @@ def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Co
     """Score items by the user's affinities to their category and topics, as shares of the strongest."""
     features, columns = query.features, catalog.columns
     if not (features.categories or features.topics or features.preferred):
-        return columns.listing.zeros[where]
+        return columns.listing.zeros_at(where)
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
+    if not isinstance(where, slice):
+        topic_sums = topics.take(catalog.item_topics.take(where, axis=0)) @ _EACH_TOPIC  # no topic is the last one
+        sums = topic_sums.clip(-1.0, 1.0) + categories.take(catalog.category.take(where))
+        return (0.5 * sums).astype(np.float32)
     return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
 
 
 def _cohort(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by popularity with users whose history is as long as the user's."""
-    return catalog.columns.cohort(query.cohort)[where]
+    return selected(catalog.columns.cohort(query.cohort), where)
 
 
 def _segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by popularity in the user's demographic group, the less the more events the user has."""
     column = catalog.columns.segment(query.features.segment)
     return (
-        catalog.columns.listing.zeros[where] if column is None else column[where] * np.float32(query.cold_start_weight)
+        catalog.columns.listing.zeros_at(where)
+        if column is None
+        else column[where] * np.float32(query.cold_start_weight)
     )
 
 
 def _again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the number of the user's actions on them, as ln(1 + actions)."""
-    scores = np.zeros(catalog.columns.count, np.float32)
-    scores[query.repeatable_items] = np.float32(np.log(2.0))
-    for item, visits in query.features.visits.items():
-        index = catalog.items.get(item)
-        if 0 <= index < len(scores):
-            scores[index] = np.log1p(visits)
-    return _repeatable(scores, query)[where]
+    count = catalog.columns.count
+    visits = {
+        index: visits
+        for item, visits in query.features.visits.items()
+        if 0 <= (index := catalog.items.get(item)) < count
+    }
+    items = np.concatenate([query.repeatable_items, np.array(list(visits), np.int32)])
+    actions = np.concatenate([np.ones(len(query.repeatable_items)), list(visits.values())])
+    actions[np.isin(items, query.hidden_items)] = 0.0
+    return scattered(items, np.log1p(actions), where, count=count)
 
 
 def _prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items that were prefetched for the user as 1."""
     if not query.features.prefetched:
-        return catalog.columns.listing.zeros[where]
-    scores = np.zeros(catalog.columns.count, np.float32)
+        return catalog.columns.listing.zeros_at(where)
     items = catalog.items.encode_known(query.features.prefetched)
-    scores[items[items < len(scores)]] = 1.0
-    return scores[where]
+    return scattered(items[items < catalog.columns.count], 1.0, where, count=catalog.columns.count)
 
 
 def _recently_interacted(start: int, end: int) -> FeatureFunction:
     """Return the function that scores items last acted on `start` to `end` - 1 events ago as 1."""
 
     def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-        scores = np.zeros(catalog.columns.count, np.float32)
-        scores[query.history[start:end]] = 1.0
-        scores[query.history[:start]] = 0.0
-        return _repeatable(scores, query)[where]
+        items = query.history[:end][::-1]  # the newest wins
+        is_within = ~query.is_hidden[:end][::-1]
+        is_within[max(len(items) - start, 0) :] = False
+        return scattered(items, is_within, where, count=catalog.columns.count)
 
     return _feature
 
 
 def _followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score the items that followed the user's earlier visits to the last item, the newest transition most."""
-    scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
-    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
-    return _repeatable(scores, query)[where]
+    values = np.where(query.is_hidden[after], 0.0, _FOLLOWED_STEP ** np.arange(len(after)))
+    return scattered(query.history[after][::-1], values[::-1], where, count=catalog.columns.count)  # the newest wins
 
 
 def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
@@ -141,13 +157,13 @@ def _at_same_time(period_ms: int, width_ms: int) -> FeatureFunction:
     """
 
     def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-        scores = np.zeros(catalog.columns.count, np.float32)
         since = (query.at_ms - query.history_ms) % period_ms
         apart = np.minimum(since, period_ms - since) / width_ms
-        items, visit = np.unique(query.history, return_inverse=True)
+        items, first, visit = np.unique(query.history, return_index=True, return_inverse=True)
         weights = np.exp(-(apart**2) / 2) * _HABIT_STEP ** np.arange(len(apart))
-        scores[items] = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
-        return _repeatable(scores, query)[where]
+        values = np.log1p(_HABIT_SCALE * np.bincount(visit, weights, minlength=len(items)))
+        values[query.is_hidden[first]] = 0.0
+        return scattered(items, values, where, count=catalog.columns.count)
 
     return _feature
 
@@ -156,36 +172,32 @@ def _near_last(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     """Score items by proximity to the last place of the history, on a logarithmic scale."""
     last = catalog.geo_index.first_point(query.history)
     if last is None:
-        return catalog.columns.listing.zeros[where]
-    scores: Column = catalog.geo_index.distances(catalog.columns.count, last)[where] * np.float32(1.0 / _NEAR_KM)
+        return catalog.columns.listing.zeros_at(where)
+    scores: Column = catalog.geo_index.distances(catalog.columns.count, last, where) * np.float32(1.0 / _NEAR_KM)
     scores = np.float32(1.0) - np.log(scores + np.float32(1.0)) * _PER_LOG
     return np.maximum(scores, np.float32(0.0))
 
 
 def _hour(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity at this hour of the day."""
-    return catalog.columns.hour(query.at_ms // HOUR_MS % HOURS)[where]
+    return selected(catalog.columns.hour(query.at_ms // HOUR_MS % HOURS), where)
 
 
 def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity on this day of the week."""
-    return catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS)[where]
-
-
-def _repeatable(scores: Column, query: RankingQuery) -> Column:
-    """Return the scores, with those of items that are not shown again set to 0."""
-    scores[query.hidden_items] = 0.0
-    return scores
+    return selected(catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS), where)
 
 
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
     if not len(columns.listing.timed_items):
-        return columns.listing.zeros[where]
-    scores = np.zeros(columns.count, np.float32)
-    scores[columns.listing.timed_items] = recency_score(columns.listing.spans[:, 0], query.local_ms)
-    return scores[where]
+        return columns.listing.zeros_at(where)
+    if isinstance(where, slice):
+        values = recency_score(columns.listing.spans[:, 0], query.local_ms)
+        return scattered(columns.listing.timed_items, values, where, count=columns.count)
+    starts = catalog.spans[where, 0]
+    return np.where(starts > 0, recency_score(starts, query.local_ms), np.float32(0.0))
 
 
 def _by_name(features: Sequence[RankingFeature]) -> Mapping[str, RankingFeature]:
@@ -323,11 +335,11 @@ def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) 
         where: The items.
     """
     functions, rows = _USER_FUNCTIONS[query.has_repeats]
-    own = np.empty((len(functions), len(catalog.columns.listing.all_items[where])), np.float32)
+    own = np.empty((len(functions), catalog.columns.listing.size(where)), np.float32)
     for row, one in zip(own, functions, strict=True):
         row[:] = one(query, catalog, where)
     return FeatureMatrix(
-        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.features[:, where]), (rows, own)]
+        [(_HISTORY_ROWS, query.history_scores.at(where)), (_ITEM_ROWS, catalog.columns.at(where)), (rows, own)]
     )
 
 
@@ -338,13 +350,14 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Seq
     affinity can, in addition to its learned affinity: acting on one of several stated interests ranks it before the
     others.
     """
-    evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
-    shares = {name: affinity / evidence for name, affinity in affinities.items()}
-    for name in dict.fromkeys(preferences):
-        shares[name] = shares.get(name, 0.0) + 1.0
-    strongest = max(1.0, *map(abs, shares.values())) if shares else 1.0
+    interests = dict.fromkeys(preferences)
+    labels = [*affinities, *(name for name in interests if name not in affinities)]
+    shares = np.zeros(len(labels))
+    shares[: len(affinities)] = list(affinities.values())
+    shares /= float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
+    if interests:
+        shares[[name in interests for name in labels]] += 1.0
     column = np.zeros(len(names) + 1)
-    for name, share in shares.items():
-        column[names.get(name)] = share / strongest
+    column[names.encode(labels)] = shares / max(1.0, float(np.abs(shares).max(initial=0.0)))
     column[-1] = 0.0
     return column

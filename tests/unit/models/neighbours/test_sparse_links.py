@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.neighbours.sparse_links import LinkScores, SimilarityQuery, SparseLinks
+from models.neighbours.sparse_links import LinkScores, SimilarityQuery, SparseLinks, strongest
 
 ITEMS, CHANNELS = 40, 2
 POWER = 0.5
@@ -55,6 +55,49 @@ def test_sums_equal_those_of_a_full_table(events: list[tuple[int, set[int], floa
         others, sums = links.row(item)
         assert {*others.tolist()} == {*np.flatnonzero(table[:, item].any(axis=0)).tolist()}
         np.testing.assert_allclose(sums, table[:, item][:, others], rtol=1e-5)
+
+
+@settings(deadline=None)
+@given(
+    links_of_items,
+    st.lists(st.integers(-1, ITEMS + 5), max_size=8),
+    st.integers(1, ITEMS),
+    st.booleans(),
+)
+def test_sparse_scores_are_those_of_the_linked_items_to_the_last_digit(
+    events: list[tuple[int, set[int], float]], history: list[int], count: int, is_learned: bool
+) -> None:
+    links = SparseLinks(CHANNELS, is_learned=is_learned)
+    for item, other, weight in events:
+        others = np.array(sorted(other), np.int32)
+        links.add_events(item, weight)
+        links.link(item, others, into=np.full((CHANNELS, len(others)), weight), out=np.ones((CHANNELS, len(others))))
+    items = np.array(history, np.int32)
+    weights = 0.7 ** np.arange(len(items))
+    queries = (
+        SimilarityQuery(0, np.stack([weights, np.sqrt(weights)]), POWER),
+        SimilarityQuery(1, weights[None, :2], POWER),
+        SimilarityQuery(0, weights[None, :1], 0.15),
+    )
+    dense = links.scores(items, *queries, out=np.empty((4, count), np.float32))
+    sparse = links.sparse_scores(items, *queries, count=count)
+    assert set(sparse.items.tolist()) >= set(np.flatnonzero(dense.any(axis=0)).tolist())
+    assert sparse.items.max(initial=-1) < count
+    np.testing.assert_array_equal(sparse.at(np.arange(count, dtype=np.int32)), dense)
+    np.testing.assert_array_equal(sparse.scores, dense[:, sparse.items])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(-3, 9), min_size=12, max_size=12), max_size=4), st.integers(1, 14))
+def test_the_strongest_are_those_of_a_sort(rows: list[list[int]], limit: int) -> None:
+    scores = np.array(rows, np.float32).reshape(len(rows), 12)
+    indices = strongest(scores, limit).tolist()
+    for row in scores:
+        best = sorted((score for score in row.tolist() if score > 0), reverse=True)[:limit]
+        own, indices = indices[: len(best)], indices[len(best) :]
+        assert sorted(row[own].tolist(), reverse=True) == best
+        assert len(set(own)) == len(own)
+    assert not indices
 
 
 def test_any_number_of_items_has_links() -> None:

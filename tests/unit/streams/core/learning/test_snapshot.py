@@ -33,6 +33,7 @@ NOT_STATE = {
     "SparseLinks": {"_kernels", "_limits", "_links", "_damping"},
     "DecayedCooccurrence": {"_half_life_ms"},
     "ItemItemMatrix": {"_most", "_weights", "_gather_indices"},
+    "ContentIndex": {"_nearest"},
     "ItemTypeIndex": {"_numbers", "_categories", "_pairs", "_columns"},
     "AnnIndex": {"_graph"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},

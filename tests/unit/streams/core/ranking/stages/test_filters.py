@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import build_candidates
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
-from streams.core.ranking.stages.filters import FILTERS, UNLISTED, apply_filters, removed_items
+from streams.core.ranking.stages.filters import FILTERS, UNLISTED, apply_filters, is_removed
 from tests.build import T0_MS, an_item, features
 from tests.params import RANK_PARAMS
 
@@ -49,8 +50,12 @@ def query(catalog: CatalogSnapshot) -> RankingQuery:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_each_filter_removes_the_items_of_its_name(catalog: CatalogSnapshot, name: str) -> None:
-    items = FILTERS[name].items(query(catalog), catalog, RANK_PARAMS)
-    assert {catalog.items.names[item] for item in items} == REMOVED[name]
+    everything = np.arange(catalog.columns.count, dtype=np.int32)
+    for where in (slice(None), everything, everything[::2]):
+        mask = FILTERS[name].removes(query(catalog), catalog, RANK_PARAMS, where)
+        assert mask is not None
+        names = {catalog.items.names[item] for item in everything[where]}
+        assert {catalog.items.names[item] for item in everything[where][mask]} == REMOVED[name] & names
 
 
 def test_items_are_counted_once_by_the_first_filter_that_removes_them(catalog: CatalogSnapshot) -> None:
@@ -62,8 +67,8 @@ def test_items_are_counted_once_by_the_first_filter_that_removes_them(catalog: C
 
 
 def test_a_filter_can_be_left_out(catalog: CatalogSnapshot) -> None:
-    items = removed_items(query(catalog), catalog, RANK_PARAMS, without={"seen", "muted"})
-    assert {catalog.items.names[item] for item in items} == {"distant", "ended", "sold out"}
+    mask = is_removed(query(catalog), catalog, RANK_PARAMS, slice(None), without={"seen", "muted"})
+    assert {catalog.items.names[item] for item in np.flatnonzero(mask)} == {"distant", "ended", "sold out"}
 
 
 def test_items_newer_than_the_last_refresh_are_no_candidates(catalog: CatalogSnapshot) -> None:
