@@ -123,8 +123,8 @@ def a_blend(weights_ms: int = 5_000, events: Sequence[ModelEvent] = ()) -> Serve
     return blend
 
 
-BOTH = clicks(*((user, f"i{n}", 10 * n) for n in range(9) for user in ("a", "b", "c")))
-"""Three users who choose the same items one after the other."""
+BOTH = clicks(*((user, f"i{(n + 3 * k) % 9}", 10 * n) for n in range(9) for k, user in enumerate("abc")))
+"""Three users who choose the same items in turn: after a while, each has been chosen by another before."""
 
 
 def test_weights_serve_once_they_are_published() -> None:
