@@ -27,13 +27,8 @@ def arrow_schema(record: type[msgspec.Struct]) -> pa.Schema:
     """Return the Arrow schema of a record type; a field that may be null in Avro is nullable.
 
     >>> from schemas.types import ItemWeights
-    >>> print(arrow_schema(ItemWeights))
-    item_id: string not null
-    model_version: string not null
-    others: list<item: string> not null
-      child 0, item: string
-    weights: list<item: float> not null
-      child 0, item: float
+    >>> [f"{field.name}: {field.type}" for field in arrow_schema(ItemWeights)]
+    ['item_id: string', 'model_version: string', 'others: list<item: string>', 'weights: list<item: float>']
     """
     return pa.schema([_field(field) for field in avro_schema(record)["fields"]])
 
@@ -50,14 +45,12 @@ def is_nested(kind: pa.DataType) -> bool:
 
 
 def _field(field: dict[str, Any]) -> pa.Field:
-    kind = field["type"]
-    is_nullable = isinstance(kind, list)
-    if is_nullable:
-        kind = next(branch for branch in kind if branch != "null")
-    return pa.field(field["name"], _type(kind), nullable=is_nullable)
+    return pa.field(field["name"], _type(field["type"]), nullable=isinstance(field["type"], list))
 
 
 def _type(kind: Any) -> pa.DataType:
+    if isinstance(kind, list):
+        return _type(next(branch for branch in kind if branch != "null"))
     if isinstance(kind, str):
         return _PRIMITIVES[kind]
     if kind.get("logicalType") == "timestamp-millis":

@@ -75,7 +75,7 @@ class QuerySession:
             OperatorError: DuckDB refuses it.
         """
         try:
-            return self._connection.execute(statement).to_arrow_table()
+            return self._connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
             raise OperatorError(f"The statement cannot be run: {error}", "See `millrace sql --help`.") from error
 

@@ -67,7 +67,8 @@ FROM active JOIN cohort USING (user_id) JOIN sizes USING (first_week) GROUP BY 1
 CREATE VIEW coverage_by_day AS
 SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, count(DISTINCT item_id) AS items_shown, listed.items AS items_listed,
        count(DISTINCT item_id)::double precision / nullif(listed.items, 0) AS coverage
-FROM impressions CROSS JOIN (SELECT count(*) AS items FROM items WHERE NOT private) listed GROUP BY 1, 3 ORDER BY 1;
+FROM impressions JOIN items USING (item_id) CROSS JOIN (SELECT count(*) AS items FROM items WHERE NOT private) listed
+WHERE NOT private GROUP BY 1, 3 ORDER BY 1;
 
 -- The mean self-information of the items shown, in bits: -log2 of the share of users who acted on the item, so far.
 CREATE VIEW novelty_by_day AS

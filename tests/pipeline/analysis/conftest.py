@@ -26,7 +26,7 @@ def an_act(user_id: str, item_id: str, action: str = "click", **overrides: Any) 
     return an_interaction(**(fields | {"occurred_at": clock.now_ms()} | overrides))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def history(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
     """A pipeline that has served, learned and archived a stream of events. Its tests only read."""
     async with a_pipeline(stack, tmp_path_factory.mktemp("history")) as pipeline:
