@@ -48,7 +48,7 @@ class QuerySession:
         Raises:
             OperatorError: it is no query, or has an error.
         """
-        [text] = self._connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone() or [""]
+        [(text,)] = self._connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
         tree = json.loads(text)
         if tree["error"]:
             raise OperatorError(f"The statement cannot be run: {tree['error_message']}", "Give one SELECT statement.")

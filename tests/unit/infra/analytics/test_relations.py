@@ -115,6 +115,7 @@ async def test_a_relation_is_a_view_under_both_its_names() -> None:
     with QuerySession() as session:
         await session.add(a_relation(), schema="archive")
         await session.add(a_relation(name="events"))
+        assert session.table_names("FROM events") == {TableName("", "events")}
         statement = """
             SELECT sum(value) AS total, (SELECT count(*) FROM archive.dead_letters)::INTEGER AS n FROM events
             WHERE events.user_id = 'u1' AND (SELECT count(*) FROM archive."dead-letters") = 5
