@@ -19,7 +19,7 @@ from infra.kafka.registry import Registry
 from schemas.types import Content, Features, Interaction, ItemStats, Location, Profile, Trigger, UserWeights
 from streams.agents.user import INPUT_TOPICS, stated
 from streams.core.item import item_stats
-from streams.core.item.item_stats import ItemState
+from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.user import user_state
@@ -28,6 +28,8 @@ from streams.core.user.user_state import UserState
 from streams.runtime.decode import Decoder
 from topics.topic import PARTITIONS, PROFILES
 
+_SIGNALS = 32
+"""Most signals of an item from one partition that wait."""
 _PARTITIONS = partitions_of(*INPUT_TOPICS)
 HistoryEvent = tuple[ConsumerRecord, Any]
 """A record of an input topic with its value; None for a deletion."""
@@ -47,6 +49,8 @@ class HistoryFold:
         self._labels, self._user_params, self._signal_params = labels, user_params, signal_params
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
+        self._signals: dict[str, dict[int, list[ItemSignal]]] = {}
+        """Signals that wait to be folded, by item and partition."""
         self._weights: dict[str, UserWeights] = {}
         """Personal weights that have not taken effect yet, by user."""
         self._folds: dict[type, Callable[[UserState, Any, Position], object]] = {
@@ -96,18 +100,29 @@ class HistoryFold:
 
     def stats(self, item_id: str) -> ItemStats:
         """Return the statistics of an item, empty ones for an unknown item. They go on changing with the fold."""
+        self._fold_signals(item_id)
         return item_stats.stats(self._items.get(item_id) or ItemState(item_id))
 
     def all_stats(self) -> Iterator[ItemStats]:
         """Yield the statistics of all items that users acted on."""
-        return (item_stats.stats(state) for state in self._items.values())
+        return (self.stats(item_id) for item_id in list(self._items))
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         subject = self._labels.labels(event.item_id, position.append_ms) or stated(event)
         signal = user_state.fold(state, event, position, subject=subject, params=self._user_params)
-        if signal is not None and self._signal_params is not None:
-            item = self._items.setdefault(signal.item_id, ItemState(signal.item_id))
-            item_stats.fold(item, item_stats.to_record([signal]), params=self._signal_params)
+        if signal is None or self._signal_params is None:
+            return
+        self._items.setdefault(signal.item_id, ItemState(signal.item_id))
+        signals = self._signals.setdefault(signal.item_id, {}).setdefault(position.partition, [])
+        signals.append(signal)
+        if len(signals) >= _SIGNALS:
+            self._fold_signals(signal.item_id)
+
+    def _fold_signals(self, item_id: str) -> None:
+        """Fold the waiting signals of an item; together they take a fraction of the time of one by one."""
+        if self._signal_params is not None:
+            for signals in self._signals.pop(item_id, {}).values():
+                item_stats.fold(self._items[item_id], item_stats.to_record(signals), params=self._signal_params)
 
 
 class EventHistory:
