@@ -11,10 +11,13 @@ from infra import clock
 
 _LOCK_ID = 0x6D6F6E74
 """Key of the advisory lock that serializes changes of partitions; "mont" in ASCII."""
+_MAX_DAYS = 100_000.0
+"""Longest retention in days: the calendar has no room for much more."""
 _PARTITIONS = """
 SELECT child.relname AS name FROM pg_inherits
 JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent WHERE parent.relname = $1
 """
+_MISSING = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL ORDER BY name"
 
 
 class MonthPartitions:
@@ -27,7 +30,6 @@ class MonthPartitions:
 
     def __init__(self, table: str, *, days: float) -> None:
         self.table, self._days = table, days
-        self._known_months: set[datetime] = set()
 
     def is_kept(self, at: datetime) -> bool:
         """Say whether a row of a time is young enough to be kept."""
@@ -35,17 +37,18 @@ class MonthPartitions:
 
     async def prepare(self, connection: Any, times: Iterable[datetime]) -> None:
         """Create the missing partitions for rows of these times."""
-        missing_months = {_month(at) for at in times} - self._known_months
-        if not missing_months:
+        months = {self.name_of(month): month for month in {_month(at) for at in times}}
+        missing_names = [row["name"] for row in await connection.fetch(_MISSING, sorted(months))]
+        if not missing_names:
             return
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_ID)
-            for month in sorted(missing_months):
+            for name in missing_names:
+                month = months[name]
                 await connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {self.name_of(month)} PARTITION OF {self.table}"
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {self.table}"
                     f" FOR VALUES FROM ('{month.isoformat()}') TO ('{_next(month).isoformat()}')"
                 )
-        self._known_months |= missing_months
 
     async def drop_old(self, connection: Any) -> list[str]:
         """Drop the partitions of which every row is too old, and return their names."""
@@ -54,7 +57,6 @@ class MonthPartitions:
         old_names = sorted(name for name in names if self._days <= 0 or name < oldest)
         for name in old_names:
             await connection.execute(f"DROP TABLE IF EXISTS {name}")
-        self._known_months.clear()
         return old_names
 
     def name_of(self, month: datetime) -> str:
@@ -62,7 +64,7 @@ class MonthPartitions:
         return f"{self.table}_{month:%Y_%m}"
 
     def _cutoff(self) -> datetime:
-        return utc_time(clock.now_ms()) - timedelta(days=self._days)
+        return utc_time(clock.now_ms()) - timedelta(days=min(self._days, _MAX_DAYS))
 
 
 def _month(at: datetime) -> datetime:
