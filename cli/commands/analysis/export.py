@@ -69,8 +69,8 @@ def export(
     compacted one the newest record of each key. Records that cannot be decoded are left out and counted.
 
     `training` has a row for each interaction with an item: the outcome, and the features of its user and its item as
-    they were before it, folded from the topics by the code of the workers. `outcomes` (of the archive) has the
-    interactions with the impressions that they answer.
+    they were before it, folded from the topics by the code of the workers. `outcomes`, of the archive, has each
+    item shown, with the action that followed.
 
     Examples:
 

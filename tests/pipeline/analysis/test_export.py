@@ -179,3 +179,21 @@ async def test_sql_says_why_a_statement_cannot_be_run(history: Pipeline, stateme
     status, _, err = await history.millrace("sql", statement)
     assert (status, "Traceback" in err) == (1, False), err
     assert words in err
+
+
+async def test_the_tail_of_a_topic_is_filtered(history: Pipeline) -> None:
+    async def tail(*options: str) -> list[dict[str, Any]]:
+        out = await command(history, "topics", "tail", "interactions", "--once", "--json", *options)
+        return [json.loads(line) for line in out.splitlines()]
+
+    rows = await tail("--key", "u1", "--where", "action=rate", "--where", "value>=4", "--from", "1h")
+    assert [row["value"]["event_id"] for row in rows] == ["correction", "correction"]
+    [after] = await tail("--offset", f"{rows[1]['partition']}@{rows[1]['offset']}", "--where", "item_id=i42")
+    assert after["value"]["event_id"] == "after"
+    assert await tail("--until", "1h") == []
+    [newest] = await tail("-n", "1", "--where", "action=like")
+    assert newest["value"]["request_id"] == "r2"
+    for option, words in (("--where", "is no condition"), ("--offset", "is no position")):
+        status, _, err = await history.millrace("topics", "tail", "interactions", option, "nonsense")
+        assert (status, "Traceback" in err) == (1, False), err
+        assert words in err
