@@ -52,6 +52,7 @@ async def _publish_hard_events(pipeline: Pipeline) -> None:
     correction = an_act("u1", "i41", "rate", event_id="correction", value=5.0)
     for event in (late, first, correction, correction, an_act("u1", "i42", event_id="after")):
         await pipeline.publish(INTERACTIONS, [event])
+        await pipeline.settle()
     pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", b"no record")
     await pipeline.publisher.flush()
     await pipeline.settle()
