@@ -7,16 +7,16 @@ is no row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 from aiokafka import ConsumerRecord
 
-from evaluation.history.history_fold import EventHistory, HistoryFold
+from evaluation.history.history_fold import EventHistory, HistoryEvent, HistoryFold
 from infra.analytics.arrow_schema import TIME, arrow_schema
-from infra.analytics.relation import Relation, TimeSpan
+from infra.analytics.relation import ALWAYS, Relation, TimeSpan
 from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from infra.settings import Settings
@@ -72,11 +72,7 @@ async def training_relation(
     async def batches() -> AsyncIterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
         async for events in history.events(until_ms=span.until_ms):
-            for record, value in events:
-                is_row = _is_row(record, value, span, user_id)
-                row = _row(record, value, fold, signals) if is_row else None
-                if fold.apply(record, value) and row is not None:
-                    rows.append(row)
+            rows += training_rows(fold, events, signals, span=span, user_id=user_id)
             if len(rows) >= _ROWS:
                 yield pa.RecordBatch.from_pylist(rows, SCHEMA)
                 rows = []
@@ -84,6 +80,31 @@ async def training_relation(
             yield pa.RecordBatch.from_pylist(rows, SCHEMA)
 
     return Relation(TRAINING, SCHEMA, batches())
+
+
+def training_rows(
+    fold: HistoryFold,
+    events: Iterable[HistoryEvent],
+    signals: SignalParams,
+    *,
+    span: TimeSpan = ALWAYS,
+    user_id: str | None = None,
+) -> list[dict[str, Any]]:
+    """Fold events, and return the rows of those that are folded for the first time.
+
+    Args:
+        fold: The states before the events.
+        events: The events, in their order.
+        signals: Parameters of the decay of item statistics.
+        span: Append times of the rows.
+        user_id: The user whose rows to return; by default those of all.
+    """
+    rows = []
+    for record, value in events:
+        row = _row(record, value, fold, signals) if _is_row(record, value, span, user_id) else None
+        if fold.apply(record, value) and row is not None:
+            rows.append(row)
+    return rows
 
 
 def _is_row(record: ConsumerRecord, value: Any, span: TimeSpan, user_id: str | None) -> bool:
