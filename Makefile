@@ -103,7 +103,7 @@ $(VENV)/.docs: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/u
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
-	$(call install,local$(comma)dev$(comma)docs$(comma)bench$(comma)evaluate$(comma)train$(comma)text)
+	$(call install,local$(comma)dev$(comma)docs$(comma)bench$(comma)evaluate$(comma)analytics$(comma)train$(comma)text)
 	@touch $@ $(VENV)/.local $(VENV)/.docs
 
 comma := ,

@@ -21,6 +21,7 @@ from infra.health.health_check import HealthCheck, ServerProbe
 from infra.health.pipeline_health import PipelineHealth
 from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeError
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
+from infra.postgres.feed_history import FeedHistory, MemoryFeedHistory
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.feed_cache import FeedCache
@@ -83,6 +84,8 @@ class Clients:
     """Contents of the shop's home page."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
     """Similar products, association rules and shop events."""
+    feed_history: FeedHistory = field(default_factory=MemoryFeedHistory)
+    """Feeds of the past."""
     page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
     search: ShopSearch = field(default_factory=MemoryShopSearch)

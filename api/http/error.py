@@ -10,6 +10,7 @@ ApiError
 ├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
+├── NoPastFeedError      404 no_past_feed
 ├── NoPromptsError       404 no_prompts
 ├── NoProfileError       404 unknown_user
 ├── NoItemError          404 unknown_item
@@ -132,6 +133,15 @@ class NoFeedError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"there is no feed for {user_id!r} yet, and no non-personalized feed: is a worker running?")
+
+
+class NoPastFeedError(ApiError):
+    """The user had no feed of their own at that time, or the archive no longer keeps it."""
+
+    status, code = 404, "no_past_feed"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"the archive has no feed of {user_id!r} from before that time")
 
 
 class NoPromptsError(ApiError):

@@ -56,6 +56,7 @@ pygments_dark_style = "monokai"
 NAVIGATION = {
     "Guides": [
         "client/README",
+        "docs/analysts",
         "docs/importing",
         "docs/models",
         "docs/compat",

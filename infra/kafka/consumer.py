@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +40,7 @@ async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]
     """Start a consumer, and stop it at the end."""
     try:
         await consumer.start()
+        await asyncio.sleep(0)  # its tasks begin: stopping it before that raises CancelledError
         yield consumer
     finally:
         await consumer.stop()

@@ -37,7 +37,7 @@ REDIS_ROLES = {
     **dict.fromkeys((INTERACTIONS, IMPRESSIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
     **dict.fromkeys((DEVICES, NOTIFICATIONS), "push"),
 }
-DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS), "archive")
+DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, FEEDS), "archive")
 """The role that fills each store from a topic."""
 
 

@@ -13,6 +13,7 @@ from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.settings import Settings
+from models.blend.blender import Blender
 from schemas.types import Features, LlmScores
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import RankingInputs
@@ -53,15 +54,29 @@ async def read_ranking_inputs(
             f"Such users are shown the default feed; explain it with the user id {DEFAULT_FEED}.",
         )
     llm_scores = await _newest(reader, registry, LLM_SCORES, user_id, record=LlmScores)
+    catalog, blender, model_version = await read_global_tables(settings, registry, on_progress=on_progress)
+    if features is None:
+        features = Features(user_id=DEFAULT_FEED, version=0, watermark=catalog.watermark, event_count=0)
+    inputs = RankingInputs(features, catalog, blender, rank_params(settings), llm_blend_params(settings), llm_scores)
+    return inputs, model_version
+
+
+async def read_global_tables(
+    settings: Settings, registry: Registry, *, on_progress: Callable[[int, int], None]
+) -> tuple[CatalogSnapshot, Blender, str]:
+    """Return the catalog and the weights as workers have them now, and the version of the weights.
+
+    Args:
+        settings: The settings of the workers.
+        registry: The schema registry.
+        on_progress: Called with the offsets passed and to pass.
+    """
     catalog, blender = CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days), new_blender()
     tables = GlobalTables(settings.kafka_bootstrap_servers, catalog, blender, registry, None)
     await run_until(tables.ready, tables.run(), _report(tables, on_progress))
     while catalog.is_stale:
         catalog.refresh()
-    if features is None:
-        features = Features(user_id=DEFAULT_FEED, version=0, watermark=catalog.watermark, event_count=0)
-    inputs = RankingInputs(features, catalog, blender, rank_params(settings), llm_blend_params(settings), llm_scores)
-    return inputs, tables.model_version
+    return catalog, blender, tables.model_version
 
 
 async def _newest(reader: WindowReader, registry: Registry, topic: Topic, user_id: str, *, record: type[R]) -> R | None:

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.run import until_stopped
+from cli.time import From, parse_bound
 from domain.timestamp import DAY_MS, iso_time
 from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.kafka.readers.topic_tail import TailEntry, follow, last
+from infra.kafka.readers.topic_tail import Condition, TailEntry, TailFilter, follow, last
 from infra.kafka.registry import open_registry
 from infra.settings import Settings, read_settings
 from topics import TOPICS, Topic
@@ -65,9 +66,19 @@ def tail(
     count: Annotated[int, typer.Option("-n", min=0, help="Number of past events to print first.")] = 10,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Print all past events first.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Do not wait for further events.")] = False,
+    key: Annotated[str | None, typer.Option(help="Only of this key, such as a user.", show_default=False)] = None,
+    offset: Annotated[
+        str | None, typer.Option(help="Only from this position on: PARTITION@OFFSET, as printed.", show_default=False)
+    ] = None,
+    since: From = None,
+    until: Annotated[str | None, typer.Option(help="Only before this time.", show_default=False)] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only events whose field compares so; see above.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Print the last events of a topic, decoded, then new events until Ctrl-C.
+
+    --where compares a field: action=like, action!=view, value>=4, context.surface~home (contains), query=null. Given
+    several times, all must hold.
 
     Examples:
 
@@ -76,6 +87,8 @@ def tail(
     millrace topics tail feeds -n 1 --once --json | jq .value
 
     millrace topics tail dead-letters --from-beginning
+
+    millrace topics tail interactions --key alex --from 1h --where action=like --once
     """
     try:
         topic = by_name(name)
@@ -84,7 +97,18 @@ def tail(
         raise OperatorError(f"There is no topic {name}.", f"The topics are {names}.") from None
     settings = resolve_addresses(read_settings())
     first = None if from_beginning else count
-    until_stopped(lambda stop: _tail(settings, topic, stop, first=first, once=once, as_json=as_json))
+    partition, from_offset = (None, 0) if offset is None else _position(offset, topic)
+    tail_filter = TailFilter(
+        key=None if key is None else key.encode(),
+        partition=partition,
+        from_offset=from_offset,
+        from_ms=parse_bound(since),
+        until_ms=parse_bound(until),
+        conditions=tuple(map(_condition, where or ())),
+    )
+    until_stopped(
+        lambda stop: _tail(settings, topic, stop, tail_filter=tail_filter, first=first, once=once, as_json=as_json)
+    )
 
 
 def describe(topic: Topic) -> dict[str, Any]:
@@ -103,17 +127,42 @@ def describe(topic: Topic) -> dict[str, Any]:
     }
 
 
+def _position(text: str, topic: Topic) -> tuple[int, int]:
+    """Return the partition and the offset of a position as it is printed."""
+    partition, sign, offset = text.partition("@")
+    if not (sign and partition.isdigit() and offset.isdigit() and int(partition) < topic.partitions):
+        raise OperatorError(
+            f"{text!r} is no position in {topic.name}.",
+            f"Give one such as 3@1017, of {topic.partitions} partitions.",
+        )
+    return int(partition), int(offset)
+
+
+def _condition(text: str) -> Condition:
+    try:
+        return Condition.parse(text)
+    except ValueError:
+        raise OperatorError(f"{text!r} is no condition.", "Give one such as action=like or value>=4.") from None
+
+
 async def _tail(
-    settings: Settings, topic: Topic, stop: asyncio.Event, *, first: int | None, once: bool, as_json: bool
+    settings: Settings,
+    topic: Topic,
+    stop: asyncio.Event,
+    *,
+    tail_filter: TailFilter,
+    first: int | None,
+    once: bool,
+    as_json: bool,
 ) -> None:
     servers = settings.kafka_bootstrap_servers
 
     async def work() -> None:
         async with open_registry(settings.schema_registry_url) as registry:
-            for entry in await last(servers, registry, topic, count=first):
+            for entry in await last(servers, registry, topic, count=first, tail_filter=tail_filter):
                 _print(entry, as_json=as_json)
             if not once:
-                async for entry in follow(servers, registry, topic):
+                async for entry in follow(servers, registry, topic, tail_filter=tail_filter):
                     _print(entry, as_json=as_json)
 
     working, stopping = asyncio.ensure_future(work()), asyncio.ensure_future(stop.wait())

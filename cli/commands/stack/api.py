@@ -21,6 +21,7 @@ from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry, open_registry
 from infra.postgres.catalog_filter import PostgresCatalogListing
+from infra.postgres.feed_history import PostgresFeedHistory
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import PostgresShopSearch
@@ -101,6 +102,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         experiments=RedisExperimentStore(redis),
         shop_store=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
+        feed_history=PostgresFeedHistory(database),
         page_store=RedisPageStore(redis),
         search=PostgresShopSearch(
             database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock

@@ -44,15 +44,21 @@ class WindowReader:
         self._consumer, self._on_progress = consumer, on_progress
         self._passed_records = self._total = 0
 
-    async def window(self, partitions: list[TopicPartition], *, since_ms: int | None = None) -> Window:
-        """Return the window from an append time to the present end.
+    async def window(
+        self, partitions: list[TopicPartition], *, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Window:
+        """Return the window from an append time to another.
 
         Args:
             partitions: The partitions.
             since_ms: Append time in ms since the epoch; by default the window begins at the oldest record.
+            until_ms: Append time of the first record after the window; by default it ends at the present end.
         """
         self._consumer.assign(partitions)
-        ends = await self._consumer.end_offsets(partitions)
+        if until_ms is None:
+            ends = await self._consumer.end_offsets(partitions)
+        else:
+            ends = await offsets_since(self._consumer, partitions, until_ms)
         if since_ms is None:
             starts = await self._consumer.beginning_offsets(partitions)
         else:
@@ -70,7 +76,7 @@ class WindowReader:
         while any(window.values()):
             step = {tp: offsets[-size:] for tp, offsets in window.items() if offsets}
             window.update({tp: offsets[: -len(step[tp])] for tp, offsets in window.items() if offsets})
-            yield await self._read(step)
+            yield await self.read(step)
             size = min(2 * size, _MOST_RECORDS)
 
     async def forwards(self, window: Window) -> AsyncIterator[list[ConsumerRecord]]:
@@ -79,7 +85,7 @@ class WindowReader:
         while any(window.values()):
             step = {tp: offsets[:size] for tp, offsets in window.items() if offsets}
             window = {tp: offsets[size:] for tp, offsets in window.items()}
-            yield await self._read(step)
+            yield await self.read(step)
             size = min(2 * size, _MOST_RECORDS)
 
     async def newest(self, topic: Topic, key: bytes, *, since_ms: int | None = None) -> ConsumerRecord | None:
@@ -96,7 +102,7 @@ class WindowReader:
                     return record
         return None
 
-    async def _read(self, window: Mapping[TopicPartition, range]) -> list[ConsumerRecord]:
+    async def read(self, window: Mapping[TopicPartition, range]) -> list[ConsumerRecord]:
         """Return the records of a window; compacted and aborted ones are missing."""
         self._consumer.assign(list(window))
         for tp, offsets in window.items():

@@ -56,6 +56,12 @@ class RankingSettings:
 
     max_recommendations: int = setting(50, "number of items in a feed", POSITIVE)
     feed_ttl_days: float = setting(30.0, "days after which a feed without updates expires; 0: never", NOT_NEGATIVE)
+    feed_history_days: float = setting(
+        30.0, "days for which the archive keeps every feed, and up to a month longer; 0: none is kept", NOT_NEGATIVE
+    )
+    impression_history_days: float = setting(
+        90.0, "days for which the archive keeps impressions, and up to a month longer; 0: none is kept", NOT_NEGATIVE
+    )
     allow_repeat_items: str = setting(
         LEARNED,
         "whether to recommend items again after an interaction (useful for restaurants, not for films): true, false, "

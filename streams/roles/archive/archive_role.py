@@ -1,4 +1,4 @@
-"""Archive role: interactions, items → PostgreSQL, for analysis and for catalogue search.
+"""Archive role: interactions, impressions, feeds, items → PostgreSQL, for analysis and for catalogue search.
 
 A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
 PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
@@ -7,7 +7,8 @@ PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -16,23 +17,29 @@ from aiokafka import ConsumerRecord
 from domain.stock import is_sold_out
 from domain.timestamp import utc_time
 from infra.kafka.registry import Registry
+from infra.postgres.month_partitions import MonthPartitions
 from infra.postgres.pool import CONNECTION_ERRORS, open_pool, write_errors
 from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
+from streams.roles.archive.history_rows import FEED_COLUMNS, IMPRESSION_COLUMNS, feed_rows, impression_rows
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import INTERACTIONS, ITEMS
+from topics.topic import FEEDS, IMPRESSIONS, INTERACTIONS, ITEMS
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
+HISTORY_TABLES = {FEEDS.name: "feed_history", IMPRESSIONS.name: "impressions"}
+"""The tables in partitions by month, by topic."""
 _RETRY_S = 1.0
+_DROP_S = 3_600.0
+_LOG = logging.getLogger(__name__)
 _WAITS = "the archive waits for PostgreSQL"
 
 _POSITION = ("appended_at", "topic", "partition", "offset")
@@ -87,6 +94,7 @@ class ArchiveWriter:
         registry: Registry,
         dead_letters: DeadLetterQueue,
         *,
+        partitions: Mapping[str, MonthPartitions] | None = None,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the writer.
@@ -95,8 +103,10 @@ class ArchiveWriter:
             pool: Connections to PostgreSQL.
             registry: The schema registry.
             dead_letters: The queue for rows that PostgreSQL refuses.
+            partitions: The partitions of the tables by month, by topic; without any, their topics are not written.
             on_items: Called after each batch of items.
         """
+        self._partitions = partitions or {}
         self._pool, self._dead_letters = pool, dead_letters
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
@@ -121,13 +131,24 @@ class ArchiveWriter:
         self.unusable += len(records) - len(changes) - len(deletions)
 
     async def _put(self, topic: str, changes: Sequence[ArchiveEntry]) -> None:
-        _, statement, row = WRITES[topic]
-        rows = [row(record, value) for record, value in changes if value is not None]
+        _, statement, rows_of = WRITES[topic]
+        rows = [row for record, value in changes if value is not None for row in rows_of(record, value)]
         deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]
         with write_errors("archiving"):
             async with self._pool.acquire() as connection:
+                if topic in HISTORY_TABLES:
+                    rows = await self._kept_rows(connection, topic, rows)
                 await connection.executemany(statement, rows)
                 await connection.executemany(_FORGET, deletions)
+
+    async def _kept_rows(self, connection: Any, topic: str, rows: Sequence[Any]) -> list[Any]:
+        """Return the rows that retention keeps, with a partition for each; a row begins with its time."""
+        partitions = self._partitions.get(topic)
+        if partitions is None:
+            return []
+        kept_rows = [row for row in rows if partitions.is_kept(row[0])]
+        await partitions.prepare(connection, [row[0] for row in kept_rows])
+        return kept_rows
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -145,7 +166,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await role.dead_letters.flush()
 
         indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
-        archive = ArchiveWriter(pool, role.registry, role.dead_letters, on_items=indexer.notify)
+        partitions = history_partitions(settings)
+        archive = ArchiveWriter(pool, role.registry, role.dead_letters, partitions=partitions, on_items=indexer.notify)
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:
@@ -156,10 +178,30 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 stop,
                 run_sink(role, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
                 indexer.run(),
+                _drop_old_months(pool, partitions.values()),
                 describe=describe,
             )
         finally:
             pool.terminate()
+
+
+def history_partitions(settings: Settings) -> dict[str, MonthPartitions]:
+    """Return the partitions of the tables by month, by topic."""
+    days = {FEEDS.name: settings.feed_history_days, IMPRESSIONS.name: settings.impression_history_days}
+    return {topic: MonthPartitions(table, days=days[topic]) for topic, table in HISTORY_TABLES.items()}
+
+
+async def _drop_old_months(pool: asyncpg.Pool, tables: Iterable[MonthPartitions]) -> None:
+    """Drop partitions past retention, at the start and every hour, until cancelled."""
+    while True:
+        try:
+            async with pool.acquire() as connection:
+                for table in tables:
+                    for name in await table.drop_old(connection):
+                        _LOG.info("%s is past retention and was dropped", name)
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            _LOG.warning("partitions past retention cannot be dropped now: %s", error)
+        await asyncio.sleep(_DROP_S)
 
 
 def _insert(table: str, columns: Iterable[str]) -> str:
@@ -178,6 +220,16 @@ def _position(record: ConsumerRecord) -> tuple[Any, ...]:
 
 
 WRITES: dict[str, tuple[Topic, str, Any]] = {
-    INTERACTIONS.name: (INTERACTIONS, insert_interactions(), interaction_row),
-    ITEMS.name: (ITEMS, upsert_items(), item_row),
+    INTERACTIONS.name: (INTERACTIONS, insert_interactions(), lambda record, event: [interaction_row(record, event)]),
+    ITEMS.name: (ITEMS, upsert_items(), lambda record, item: [item_row(record, item)]),
+    IMPRESSIONS.name: (
+        IMPRESSIONS,
+        f"{_insert('impressions', (*IMPRESSION_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
+        lambda record, event: [(*row, *_position(record)) for row in impression_rows(event)],
+    ),
+    FEEDS.name: (
+        FEEDS,
+        f"{_insert('feed_history', (*FEED_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
+        lambda record, feed: [(*row, *_position(record)) for row in feed_rows(feed)],
+    ),
 }

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from domain.timestamp import iso_time
+from infra.postgres.feed_history import MemoryFeedHistory
 from infra.redis import event_rates
 from infra.redis.connection import StoreError
+from infra.redis.stores.feed_codec import version
 from infra.redis.stores.prefetch_store import MemoryPrefetchStore, Prefetched, PrefetchQuestion
-from schemas.types import FoundItem
-from tests.build import an_item
+from schemas.types import FeedOrder, FoundItem
+from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
 
 TOKEN = {"Authorization": "Bearer sesame"}
@@ -18,6 +21,7 @@ PATHS = [
     ("GET", "/admin/cache/view/ann"),
     ("POST", "/admin/cache/clear/ann"),
     ("GET", "/admin/event-rates"),
+    ("GET", "/admin/feeds/ann?at=2023-11-14T22:13:20Z"),
 ]
 
 
@@ -55,6 +59,28 @@ async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, 
     async with a_world().http() as client:
         response = await client.request(method, path, headers={"Authorization": f"Bearer {text}"})
     assert response.status_code == 403
+
+
+async def test_a_feed_of_the_past_is_shown_in_the_order_of_that_time() -> None:
+    history = MemoryFeedHistory()
+    old = a_feed(user_id="ann", orders=[FeedOrder(from_ms=60_000, indices=[2, 0, 1])])
+    history.feeds = [
+        old,
+        a_feed(user_id="ann", features_version=6, generated_at=T0_MS + 90_000, items=["i7", "i8", "i9"]),
+    ]
+    answers: dict[int, Any] = {}
+    async with World(clients={"feed_history": history}).http(admin_token="sesame") as client:
+        for after_ms in (0, 500, 60_000, 90_000):
+            path = f"/admin/feeds/ann?at={iso_time(T0_MS + after_ms)}"
+            answers[after_ms] = (await client.get(path, headers=TOKEN)).json()
+        vague = await client.get("/admin/feeds/ann?at=2023-11-14T22:13:20", headers=TOKEN)
+    assert answers[0]["error"]["code"] == "no_past_feed"
+    items = {after_ms: [item["item_id"] for item in answers[after_ms]["items"]] for after_ms in (500, 60_000, 90_000)}
+    assert items == {500: ["i1", "i2", "i3"], 60_000: ["i3", "i1", "i2"], 90_000: ["i7", "i8", "i9"]}
+    first = answers[60_000]["items"][0]
+    assert (first["position"], first["score"], first["reason"]) == (1, 0.1, "Trending now")
+    assert (answers[60_000]["version"], answers[60_000]["model"]) == (version(old), "blend-1")
+    assert (vague.status_code, vague.json()["error"]["field"]) == (422, "at")
 
 
 async def test_the_cache_is_shown_and_cleared() -> None:

@@ -1,0 +1,1 @@
+"""Commands of analysts: feeds of the past, exports, SQL, replays."""

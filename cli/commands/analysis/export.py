@@ -1,0 +1,144 @@
+"""`millrace export`: topics, the archive and training data as files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.bar import bars
+from cli.console import new_console
+from cli.run import on_one_core, run
+from cli.time import TIME_HELP, From, parse_bound
+from evaluation.history.training_table import TRAINING, training_relation
+from infra.address import resolve_addresses
+from infra.analytics.relation import Relation, TimeSpan
+from infra.analytics.sources import Sources, topic_named
+from infra.analytics.table_file import FileFormat, write_file
+from infra.error import OperatorError
+from infra.kafka.readers.record_window import OnReadProgress
+from infra.settings import Settings, comma_separated, read_settings
+
+
+class ExportReport(msgspec.Struct, frozen=True):
+    """A complete export."""
+
+    name: str
+    file: str
+    format: FileFormat
+    rows: int
+    bytes: int
+    columns: list[str]
+    skipped: dict[str, int]  # wire
+    """Records left out, by reason: deletions, and bytes that are no record."""
+    took_s: float
+
+
+class ExportPlan(msgspec.Struct, frozen=True):
+    """The rows and columns to export, and their file."""
+
+    name: str
+    format: FileFormat
+    file: Path
+    span: TimeSpan
+    user_id: str | None
+    columns: list[str]
+    limit: int | None
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="A topic, `training`, or a table of the archive.", metavar="NAME")],
+    to: Annotated[FileFormat, typer.Option(help="The format. In CSV, lists and maps are JSON texts.")] = "parquet",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; by default NAME with the format's suffix.")
+    ] = None,
+    since: From = None,
+    until: Annotated[str | None, typer.Option(help=f"Only before this time: {TIME_HELP}", show_default=False)] = None,
+    user_id: Annotated[str | None, typer.Option("--user", help="Only of this user.", show_default=False)] = None,
+    columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.", show_default=False)] = "",
+    limit: Annotated[int | None, typer.Option(min=0, help="At most this many rows.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Export a topic, training data, or a table or view of the archive to a file, with typed times.
+
+    Times are those of the append to the topic, by the broker's clock. A topic holds what its retention left, and of a
+    compacted one the newest record of each key. Records that cannot be decoded are left out and counted.
+
+    `training` has a row for each interaction with an item: the outcome, and the features of its user and its item as
+    they were before it, folded from the topics by the code of the workers. `outcomes`, of the archive, has each
+    item shown, with the action that followed.
+
+    Examples:
+
+    millrace export interactions --to parquet --from 7d
+
+    millrace export training --to duckdb --output shop.duckdb
+
+    millrace export outcomes --to csv --user alex --columns occurred_at,item_id,action,position
+    """
+    suffix = Path(name).name
+    path = output or Path(f"{suffix}.{to}")
+    if path.exists() and to != "duckdb" and not overwrite:
+        raise OperatorError(f"{path} exists.", "Name another file with --output, or replace it with --overwrite.")
+    span = TimeSpan(parse_bound(since), parse_bound(until))
+    plan = ExportPlan(name, to, path, span, user_id, comma_separated(columns), limit)
+    settings = resolve_addresses(read_settings())
+    on_one_core()
+    with bars(transient=True) as bar:
+        task = bar.add_task(f"exporting {name}", total=None)
+        report = run(
+            _export(settings, plan, on_progress=lambda count, total: bar.update(task, completed=count, total=total))
+        )
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _show(report)
+
+
+async def _export(settings: Settings, plan: ExportPlan, *, on_progress: OnReadProgress) -> ExportReport:
+    began_s = time.perf_counter()
+    async with Sources(settings, on_progress=on_progress) as sources:
+        relation = await _relation(settings, sources, plan)
+        if plan.columns:
+            relation = relation.select(plan.columns)
+        if plan.limit is not None:
+            relation = relation.head(plan.limit)
+        row_count = await write_file(relation, plan.file, plan.format)
+    return ExportReport(
+        name=relation.name,
+        file=str(plan.file),
+        format=plan.format,
+        rows=row_count,
+        bytes=plan.file.stat().st_size,
+        columns=relation.schema.names,
+        skipped=dict(sources.skipped_counts),
+        took_s=round(time.perf_counter() - began_s, 3),
+    )
+
+
+async def _relation(settings: Settings, sources: Sources, plan: ExportPlan) -> Relation:
+    if plan.name == TRAINING:
+        registry, reader = await sources.kafka()
+        return await training_relation(settings, registry, reader, span=plan.span, user_id=plan.user_id)
+    topic = topic_named(plan.name)
+    if topic is not None:
+        return await sources.topic(topic, span=plan.span, user_id=plan.user_id)
+    return await sources.archive(plan.name, span=plan.span, user_id=plan.user_id)
+
+
+def _show(report: ExportReport) -> None:
+    console = new_console()
+    rate = report.rows / max(report.took_s, 1e-3)
+    console.print(
+        f"{report.rows:,} rows of {report.name} in {report.file} ({report.bytes:,} bytes), {report.took_s:.1f} s,"
+        f" {rate:,.0f} rows/s",
+        soft_wrap=True,
+        markup=False,
+    )
+    if report.skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items())
+        console.print(f"Left out: {reasons}.", soft_wrap=True)

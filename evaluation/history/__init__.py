@@ -1,0 +1,1 @@
+"""History folded again by the pure cores: features as they were, training data, and feeds under other settings."""

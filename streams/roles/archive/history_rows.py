@@ -1,0 +1,32 @@
+"""Rows of the history: feeds as they were served, and each item of an impression. A row begins with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from domain.timestamp import utc_time
+from infra.redis.stores.feed_codec import pack
+from schemas.types import Feed, Impression
+
+FEED_COLUMNS = ("generated_at", "user_id", "features_version", "model", "items", "sources", "feed")
+IMPRESSION_COLUMNS = (
+    *("occurred_at", "user_id", "event_id", "number", "item_id", "position", "propensity", "surface", "request_id"),
+)
+
+
+def feed_rows(feed: Feed) -> Iterator[tuple[Any, ...]]:
+    """Yield the row of a feed."""
+    items, sources = feed.items, feed.sources
+    if feed.others is not None:
+        items, sources = items + feed.others.items, sources + feed.others.sources
+    yield utc_time(feed.generated_at), feed.user_id, feed.features_version, feed.model, items, sources, pack(feed)
+
+
+def impression_rows(event: Impression) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each item shown."""
+    for number, item in enumerate(event.items):
+        yield (
+            *(utc_time(event.occurred_at), event.user_id, event.event_id, number),
+            *(item.item_id, item.position, item.propensity, event.surface, event.request_id),
+        )
