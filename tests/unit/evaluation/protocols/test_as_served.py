@@ -144,7 +144,7 @@ def test_weights_that_are_never_published_never_serve() -> None:
 def test_a_feed_is_ranked_at_the_time_of_the_last_event() -> None:
     blend = a_blend(events=BOTH)
     own = clicks(("d", "i1", 60))
-    at_once, a_day_later = (ModelQuery("d", at_ms=at_ms, history=own) for at_ms in (80_100, 80_100 + 86_400_000))
+    at_once, a_day_later = (ModelQuery("d", at_ms=at_ms, history=own) for at_ms in (85_000, 85_000 + 86_400_000))
     assert blend.scores([at_once])[0].tolist() == blend.scores([a_day_later])[0].tolist()
 
 
