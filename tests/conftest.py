@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -24,6 +25,9 @@ from infra.settings import Settings
 # Before anything imports NumPy, also for the processes that tests start: where several compute beside each other, their
 # threads would wait for each other more than they compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+with suppress(ImportError):
+    import pyarrow  # noqa: F401 - before usearch, which some test loads; see cli/commands/analysis
 
 _own_folder = pytest.StashKey[Path]()
 
