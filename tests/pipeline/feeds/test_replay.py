@@ -230,8 +230,12 @@ def stored_step(feed: Feed) -> float:
 
 
 def comparable(record: Any) -> Any:
-    """Return a record without its version, which says when it was made, not what it says."""
-    return {name: value for name, value in msgspec.to_builtins(record).items() if name != "version"}
+    """Return a record without what says when it was made, or where its last event lies, not what it says."""
+    return {
+        name: value
+        for name, value in msgspec.to_builtins(record).items()
+        if name not in ("version", "interactions_offset")
+    }
 
 
 def close(one: Any, other: Any) -> bool:
