@@ -66,8 +66,8 @@ def model_of(name: str, **settings: Any) -> Any:
     return tastes.model
 
 
-def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, fit: CandidateFit) -> None:
-    version = version_of(fit.end())
+def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, fit_learner: Learner) -> None:
+    version = version_of(fit_learner)
     events = {(event.user_id, event.item_id) for event in world[1]}
     users, items = sorted({user for user, _ in events}), version.items
     likes = np.array([[(user, item) in events for item in items] for user in users], np.float32)

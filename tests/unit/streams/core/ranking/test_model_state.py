@@ -9,6 +9,7 @@ from msgspec import structs
 
 from infra.redis.stores.model_status import REFUSED
 from models.blend.blender import Blender
+from streams.core.learning.learner import Learner
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.core.ranking.pipeline import MODEL, new_blender
@@ -25,27 +26,26 @@ from streams.roles.trainer.model_version import (
 from tests.build import T0_MS, a_version, an_item, whole
 
 
-def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: CandidateFit, tmp_path: Path) -> None:
-    learner = fit.end()
-    learner.restore_repeats(["places"])
-    version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
+def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit_learner: Learner, tmp_path: Path) -> None:
+    fit_learner.restore_repeats(["places"])
+    version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=fit_learner.events)
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
-    shelf.put(fitted_version(version, learner), serving=None)
+    shelf.put(fitted_version(version, fit_learner), serving=None)
     found_version = shelf.get("v1")
     assert found_version.version == version
 
     view, blender = CatalogSnapshot(), new_blender()
-    for item in learner.catalog.items.names:
+    for item in fit_learner.catalog.items.names:
         view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
     for row in item_weight_rows(found_version):
         view.apply_weights(row)
     version_record = record_of(found_version)
     assert version_record.repeated_categories == ["places"]
     assert restore_blender(blender, version_record)
-    np.testing.assert_array_equal(blender.table, learner.blender.table)
-    assert_same_fallback(blender, learner.blender)
-    numbers, tastes = learner.catalog.item_weights.block()
-    other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
+    np.testing.assert_array_equal(blender.table, fit_learner.blender.table)
+    assert_same_fallback(blender, fit_learner.blender)
+    numbers, tastes = fit_learner.catalog.item_weights.block()
+    other = view.items.encode_known(fit_learner.catalog.items.names[number] for number in numbers.tolist())
     np.testing.assert_array_equal(view.item_weights.between(other, other), tastes)
 
 
