@@ -293,10 +293,12 @@ TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values
 def by_name(name: str) -> Topic:
     """Return the topic of a full or short name (`interactions.v1` or `interactions`).
 
+    In a short name, a hyphen may be an underscore, as SQL has it.
+
     Raises:
         KeyError: no such topic.
     """
     for topic in TOPICS:
-        if name in (topic.name, topic.short_name):
+        if name in (topic.name, topic.short_name, topic.short_name.replace("-", "_")):
             return topic
     raise KeyError(name)

@@ -7,17 +7,16 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
 
-import asyncpg
-
 from infra.analytics.archive_relation import archive_names, archive_relation
 from infra.analytics.relation import ALWAYS, Relation, TimeSpan
 from infra.analytics.topic_relation import topic_relation
 from infra.error import OperatorError
 from infra.kafka.readers.record_window import OnReadProgress, WindowReader, window_reader
 from infra.kafka.registry import Registry, open_registry
-from infra.postgres.pool import CONNECTION_ERRORS
+from infra.postgres.pool import CONNECTION_ERRORS, connect
 from infra.settings import Settings
 from topics import TOPICS, Topic
+from topics.topic import by_name
 
 ARCHIVE = "archive"
 """The schema of the archive's relations."""
@@ -71,7 +70,7 @@ class Sources:
             OperatorError: it has none of that name, or PostgreSQL does not answer.
         """
         try:
-            connection = await asyncpg.connect(self._settings.database_url, timeout=10.0)
+            connection = await connect(self._settings.database_url)
         except CONNECTION_ERRORS as error:
             raise OperatorError(
                 f"PostgreSQL does not answer: {error}",
@@ -86,11 +85,11 @@ class Sources:
 
 
 def topic_named(name: str) -> Topic | None:
-    """Return the topic of a full or short name, in which a hyphen may be an underscore; None if there is none."""
-    for topic in TOPICS:
-        if name in (topic.name, topic.short_name, topic.short_name.replace("-", "_")):
-            return topic
-    return None
+    """Return the topic of a full or short name; None if there is none."""
+    try:
+        return by_name(name)
+    except KeyError:
+        return None
 
 
 def _unknown(name: str, archive: Any) -> OperatorError:

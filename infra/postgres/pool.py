@@ -59,6 +59,15 @@ def driver_url(url: str) -> str:
     return scheme.partition("+")[0] + separator + place
 
 
+async def connect(url: str) -> asyncpg.Connection:
+    """Return a connection to a database.
+
+    Raises:
+        CONNECTION_ERRORS: the server does not answer.
+    """
+    return await asyncpg.connect(driver_url(url), timeout=10.0)
+
+
 async def open_pool(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
     """Return a pool of connections that convert between JSON and Python values.
 
@@ -132,7 +141,7 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
 
     Each runs in its own transaction; concurrent processes wait for each other.
     """
-    connection = await asyncpg.connect(driver_url(url), timeout=10.0)
+    connection = await connect(url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_ID)
         await connection.execute(
@@ -152,7 +161,7 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
 
 async def empty(url: str) -> None:
     """Delete all rows of the tables that the migrations made; the tables stay."""
-    connection = await asyncpg.connect(driver_url(url), timeout=10.0)
+    connection = await connect(url)
     try:
         tables = await connection.fetch(
             "SELECT quote_ident(tablename) AS name FROM pg_tables"
