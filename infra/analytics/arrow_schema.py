@@ -39,11 +39,6 @@ def record_rows(records: Sequence[msgspec.Struct]) -> list[dict[str, Any]]:
     return rows
 
 
-def is_nested(kind: pa.DataType) -> bool:
-    """Say whether values of a type have parts, which CSV has no room for."""
-    return bool(pa.types.is_nested(kind))
-
-
 def _field(field: dict[str, Any]) -> pa.Field:
     return pa.field(field["name"], _type(field["type"]), nullable=isinstance(field["type"], list))
 

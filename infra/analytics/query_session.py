@@ -54,19 +54,18 @@ class QuerySession:
             raise OperatorError(f"The statement cannot be run: {tree['error_message']}", "Give one SELECT statement.")
         return set(_tables(tree))
 
-    async def add(self, relation: Relation, *, schema: str = "main") -> int:
-        """Read a relation and make it a view; return the number of its rows.
+    async def add(self, relation: Relation, *, schema: str = "main") -> None:
+        """Read a relation and make it a view.
 
         Args:
             relation: The relation.
             schema: The schema of the view. A hyphen in the relation's name may be written as an underscore there.
         """
         path = Path(self._folder.name) / f"{schema}.{relation.name}.parquet"
-        row_count = await write_file(relation, path, "parquet")
+        await write_file(relation, path, "parquet")
         self._connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         for name in {relation.name, relation.name.replace("-", "_")}:
             self._connection.execute(f"""CREATE VIEW "{schema}"."{name}" AS FROM read_parquet('{path}')""")
-        return row_count
 
     def query(self, statement: str) -> pa.Table:
         """Run a query.

@@ -12,7 +12,6 @@ import msgspec
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from infra.analytics.arrow_schema import is_nested
 from infra.analytics.relation import Relation
 
 FileFormat = Literal["parquet", "csv", "jsonl", "duckdb"]
@@ -113,7 +112,7 @@ class _JsonLines:
 
 def _is_text(kind: pa.DataType) -> bool:
     """Say whether CSV holds values of a type as JSON."""
-    return is_nested(kind) or bool(pa.types.is_binary(kind))
+    return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind))
 
 
 def _text(value: Any) -> str | None:

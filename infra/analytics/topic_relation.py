@@ -90,8 +90,7 @@ async def _batch(
         if user_id is None or value.user_id == user_id:
             values.append(value)
             positions.append((record.timestamp, record.partition, record.offset))
-    rows = [
-        row | dict(zip(POSITION.names, position, strict=True))
-        for row, position in zip(record_rows(values), positions, strict=True)
-    ]
+    rows = record_rows(values)
+    for row, position in zip(rows, positions, strict=True):
+        row.update(zip(POSITION.names, position, strict=True))
     return pa.RecordBatch.from_pylist(rows, schema)
