@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.bar import bars
+from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import on_one_core, run
 from cli.time import TIME_HELP, From, parse_bound
@@ -88,11 +88,8 @@ def export(
     plan = ExportPlan(name, to, path, span, user_id, comma_separated(columns), limit)
     settings = resolve_addresses(read_settings())
     on_one_core()
-    with bars(transient=True) as bar:
-        task = bar.add_task(f"exporting {name}", total=None)
-        report = run(
-            _export(settings, plan, on_progress=lambda count, total: bar.update(task, completed=count, total=total))
-        )
+    with read_bar(f"exporting {name}") as on_progress:
+        report = run(_export(settings, plan, on_progress=on_progress))
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:

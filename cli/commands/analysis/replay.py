@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.bar import bars
+from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import on_one_core, run
-from cli.time import TIME_HELP, parse_time
+from cli.time import TIME_HELP, parse_bound, parse_time
 from domain.timestamp import iso_time
 from evaluation.history.feed_difference import FeedDifference, feed_difference
 from evaluation.history.feed_replay import Feeds, equal_features, fold_history, live_features, rank_history
@@ -74,11 +74,8 @@ class ReplayPlan:
     """Other settings to replay under."""
     compares: bool
     output: Path | None
-
-    @property
-    def at_ms(self) -> int:
-        """Return the end of the history, in ms since the epoch."""
-        return self.span.until_ms or clock.now_ms()
+    at_ms: int
+    """The end of the history, in ms since the epoch."""
 
 
 def replay(
@@ -116,17 +113,14 @@ def replay(
     """
     settings = resolve_addresses(read_settings())
     other_settings = None if config is None else _read_config(settings, config)
-    span = TimeSpan(parse_time(since), None if until is None else parse_time(until))
-    plan = ReplayPlan(span, user_ids or [], settings, other_settings, compare, output)
+    until_ms = parse_bound(until)
+    at_ms = clock.now_ms() if until_ms is None else until_ms
+    span = TimeSpan(parse_time(since), until_ms)
+    plan = ReplayPlan(span, user_ids or [], settings, other_settings, compare, output, at_ms)
     if output is not None and output.suffix not in _FORMATS:
         raise OperatorError(f"{output} has no format.", f"Name it with one of {', '.join(_FORMATS)}.")
     on_one_core()
-    with bars(transient=True) as bar:
-        task = bar.add_task("reading the topics", total=None)
-
-        def on_progress(count: int, total: int) -> None:
-            bar.update(task, completed=count, total=total or None)
-
+    with read_bar("reading the topics") as on_progress:
         if dry_run:
             count = run(_count(plan, on_progress=on_progress))
         else:

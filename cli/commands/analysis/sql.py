@@ -13,7 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from cli.bar import bars
+from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import run
 from cli.time import TIME_HELP, From, parse_bound
@@ -54,17 +54,8 @@ def sql(
     """
     settings = resolve_addresses(read_settings())
     span = TimeSpan(parse_bound(since), parse_bound(until))
-    with bars(transient=True) as bar, QuerySession() as session:
-        task = bar.add_task("reading", total=None)
-        result = run(
-            _query(
-                settings,
-                session,
-                statement,
-                span=span,
-                on_progress=lambda count, total: bar.update(task, completed=count, total=total),
-            )
-        )
+    with read_bar("reading") as on_progress, QuerySession() as session:
+        result = run(_query(settings, session, statement, span=span, on_progress=on_progress))
     if output is not None:
         print(f"{run(write_file(_relation(result), output, to)):,} rows in {output}")
     elif as_json:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.bar import bars
+from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import on_one_core, run
 from infra import clock
@@ -81,16 +81,8 @@ def explain(
     """
     on_one_core()
     settings = resolve_addresses(read_settings())
-    with bars(transient=True) as bar:
-        task = bar.add_task("reading the catalogue and the model", total=None)
-        report = run(
-            _report(
-                settings,
-                user_id,
-                item_id,
-                on_progress=lambda count, total: bar.update(task, completed=count, total=total or None),
-            )
-        )
+    with read_bar("reading the catalogue and the model") as on_progress:
+        report = run(_report(settings, user_id, item_id, on_progress=on_progress))
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:

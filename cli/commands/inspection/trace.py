@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.bar import bars
+from cli.bar import read_bar
 from cli.console import new_console
 from cli.duration import parse_duration
 from cli.run import run
@@ -51,17 +51,8 @@ def trace(
     """
     since_ms = clock.now_ms() - round(parse_duration(since) * 1000)
     settings = resolve_addresses(read_settings())
-    with bars(transient=True) as bar:
-        task = bar.add_task("searching the topics", total=None)
-        event_trace = run(
-            _trace(
-                settings,
-                event_id,
-                user_id,
-                since_ms=since_ms,
-                on_progress=lambda count, total: bar.update(task, completed=count, total=total),
-            )
-        )
+    with read_bar("searching the topics") as on_progress:
+        event_trace = run(_trace(settings, event_id, user_id, since_ms=since_ms, on_progress=on_progress))
     if event_trace is None:
         owner = f" of user {user_id}" if user_id else ""
         raise OperatorError(
