@@ -73,6 +73,19 @@ def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
     feed, pick = visible.feed, _picker(visible.indices)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
     columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, visible.items)
+    return joined(user_id, visible, list(map(ContentItem, *columns)), now_ms=now_ms)
+
+
+def joined(user_id: str, visible: VisibleFeed, items: list[ContentItem], *, now_ms: int) -> FeedContent:
+    """Return a feed's metadata with some items.
+
+    Args:
+        user_id: The user who requested the feed.
+        visible: The feed.
+        items: The items.
+        now_ms: The present time, in ms since the epoch.
+    """
+    feed = visible.feed
     return FeedContent(
         user_id=user_id,
         version=visible.version,
@@ -81,7 +94,7 @@ def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
         watermark=feed.watermark,
         model=feed.model,
         fallback=feed.user_id == DEFAULT_FEED,
-        items=list(map(ContentItem, *columns)),
+        items=items,
     )
 
 

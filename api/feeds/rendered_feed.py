@@ -20,7 +20,7 @@ from msgspec import structs
 
 from api.context import ApiContext
 from api.endpoints.visibility import VisibleFeed
-from api.feeds.feed_content import FeedContent, content
+from api.feeds.feed_content import content, joined
 from infra.redis.stores.feed_codec import unpack
 from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
 from schemas.types import Feed
@@ -98,17 +98,7 @@ class RenderedFeed:
             now_ms: The present time, in ms since the epoch.
             reflects: Whether the feed reflects the interaction that the request names; None if it names none.
         """
-        feed = self.outline
-        head = FeedContent(
-            user_id=user_id,
-            version=visible.version,
-            generated_at=feed.generated_at,
-            age_ms=max(0, now_ms - feed.generated_at),
-            watermark=feed.watermark,
-            model=feed.model,
-            fallback=feed.user_id == DEFAULT_FEED,
-            items=[],
-        )
+        head = joined(user_id, visible, [], now_ms=now_ms)
         entries = map(self.entries.__getitem__, visible.indices)
         tail = (b"}]" if visible.items else b"]") + _REFLECTS[reflects]
         return _encoder.encode(head)[:-2] + b"},".join(map(add, entries, visible.items)) + tail
