@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.endpoints.visibility import contributions
 from api.http.body import check_count, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, NotRecommendedError, StoreUnavailableError
@@ -21,7 +20,7 @@ from api.http.query import MAX_LIMIT, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
-from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
+from infra.redis.stores.feed_store import DEFAULT_FEED, contributions, feed_at
 from schemas.limit import ID_CHARS
 from schemas.types import Feed
 

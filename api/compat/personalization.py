@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
-from api.endpoints.visibility import VisibleFeed, contributions
+from api.endpoints.visibility import VisibleFeed
 from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
 from api.http.error import (
@@ -31,6 +31,7 @@ from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import shares_of_strongest
 from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
+from infra.redis.stores.feed_store import contributions
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger

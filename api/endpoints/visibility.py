@@ -36,16 +36,6 @@ class VisibleFeed(NamedTuple):
     """A version that changes with the feed and with the content of its items."""
 
 
-def contributions(feed: Feed, index: int) -> dict[str, float]:
-    """Return the contributions to the score of an item, by feature group, without those that are 0.
-
-    Args:
-        feed: The feed.
-        index: The index of the item in it.
-    """
-    return {group: values[index] for group, values in feed.parts.items() if values[index]}
-
-
 class _VisibilityFields(msgspec.Struct, gc=False):
     """The item fields that decide on visibility."""
 

@@ -9,7 +9,7 @@ import msgspec
 from domain.timestamp import utc_time
 from infra.postgres.pool import LazyPool
 from infra.redis.stores.feed_codec import unpack, version
-from infra.redis.stores.feed_store import feed_at
+from infra.redis.stores.feed_store import contributions, feed_at
 from schemas.types import Feed
 
 # A feed is replaced by one of newer features only, whatever the clocks of the workers say.
@@ -107,10 +107,5 @@ def past_feed(feed: Feed, at_ms: int) -> PastFeed:
         generated_at=feed.generated_at,
         watermark=feed.watermark,
         model=feed.model,
-        items=[
-            PastItem(
-                number + 1, *column, {name: part for name, values in feed.parts.items() if (part := values[number])}
-            )
-            for number, column in enumerate(columns)
-        ],
+        items=[PastItem(index + 1, *column, contributions(feed, index)) for index, column in enumerate(columns)],
     )

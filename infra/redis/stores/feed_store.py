@@ -240,6 +240,16 @@ def _unpacked(user_ids: Sequence[str], payloads: Sequence[bytes | None]) -> list
     return [None if data is None else unpack(user_id, data) for user_id, data in zip(user_ids, payloads, strict=True)]
 
 
+def contributions(feed: Feed, index: int) -> dict[str, float]:
+    """Return the contributions to the score of an item, by feature group, without those that are 0.
+
+    Args:
+        feed: The feed.
+        index: The index of the item in it.
+    """
+    return {group: values[index] for group, values in feed.parts.items() if values[index]}
+
+
 def feed_at(feed: Feed, at_ms: int) -> Feed:
     """Return a feed as it is shown at a time: its columns in the last order whose `from_ms` has passed.
 
