@@ -75,8 +75,8 @@ class FeedCache:
         return values
 
     async def follow(self) -> None:
-        """Keep feeds while the store reports their changes, until cancelled."""
-        while True:
+        """Keep feeds while the store reports their changes, until cancelled; with no room for any, return at once."""
+        while self._capacity_bytes:
             with suppress(StoreError):
                 await self._feeds.follow(self._notice)
             self.forget(None)
