@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evaluation.metrics.rmse import mean_errors
 from models.base import ModelEvent
 from models.rating import RatingModel
 
@@ -40,11 +41,9 @@ def evaluate_model(model: RatingModel, interactions: Sequence[ModelEvent]) -> di
         return dict.fromkeys(("accuracy", "rmse", "mae"), float("nan"))
     ratings = np.array([event.rating for event in rated_events], float)
     predictions = np.clip(model.predict([(event.user_id, event.item_id) for event in rated_events]), 0.0, 1.0)
-    return {
-        "accuracy": float(np.mean((predictions >= RELEVANT) == (ratings >= RELEVANT))),
-        "rmse": float(np.sqrt(np.mean((predictions - ratings) ** 2))),
-        "mae": float(np.mean(np.abs(predictions - ratings))),
-    }
+    rmse, mae = mean_errors((predictions - ratings).tolist())
+    accuracy = float(np.mean((predictions >= RELEVANT) == (ratings >= RELEVANT)))
+    return {"accuracy": accuracy, "rmse": rmse, "mae": mae}
 
 
 def compute_relevance_accuracy(

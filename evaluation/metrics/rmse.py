@@ -6,7 +6,7 @@ nothing after it; an online one continues. Predictions are clipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,14 +38,26 @@ def errors(
         if event.rating is None:
             continue
         (prediction,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
-        differences.append(abs(float(prediction - event.rating)))
+        differences.append(float(prediction - event.rating))
         model.learn([event])
         if index % _TELL_EVERY == 0:
             on_progress(index)
     on_progress(end)
-    if not differences:
+    return mean_errors(differences)
+
+
+def mean_errors(differences: Sequence[float]) -> tuple[float, float]:
+    """Return RMSE and MAE; NaN without any prediction.
+
+    Args:
+        differences: The difference of each prediction from its rating.
+
+    >>> mean_errors([0.0, 2.0])
+    (1.4142135623730951, 1.0)
+    """
+    if not len(differences):
         return float("nan"), float("nan")
-    return float(np.sqrt(np.mean(np.square(differences)))), float(np.mean(differences))
+    return float(np.sqrt(np.mean(np.square(differences)))), float(np.mean(np.abs(differences)))
 
 
 def report(
