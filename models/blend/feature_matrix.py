@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Column = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Block = tuple[Column, Column]
 """(rows, features) with a 1 where a row holds a feature, and (rows, items) values."""
 

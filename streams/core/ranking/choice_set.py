@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from models.blend.blender import Context
 from models.blend.feature_matrix import Column
 
 Values = NDArray[np.float16]
+
+T = TypeVar("T")
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -46,4 +49,17 @@ class ChoiceSet:
 
     def context(self, away_ms: int) -> Context:
         """Return the context of the order that is shown some time after the last event, in ms."""
-        return next(context for from_ms, context in reversed(self.contexts) if from_ms <= max(away_ms, 0))
+        return shown_after(self.contexts, away_ms)
+
+
+def shown_after(orders: Sequence[tuple[int, T]], away_ms: int) -> T:
+    """Return that of a feed's orders which is shown some time after the last event.
+
+    Args:
+        orders: The orders, each with the time since the last event from which it is shown, in ms; the first with 0.
+        away_ms: The time since the last event, in ms; before it, the first is shown.
+
+    >>> shown_after([(0, "first"), (60_000, "later")], 59_999), shown_after([(0, "first"), (60_000, "later")], 60_000)
+    ('first', 'later')
+    """
+    return next(order for from_ms, order in reversed(orders) if from_ms <= max(away_ms, 0))

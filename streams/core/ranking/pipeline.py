@@ -170,7 +170,8 @@ def rank_candidates(
     selection, numbers = union(orders, len(candidates.items))
     weights = np.stack([one.weights for one in orders], axis=1)
     items, columns = candidates.items[selection], candidates.features.column(selection)
-    choice_set = ChoiceSet.of([catalog.items.names[index] for index in items.tolist()], columns, contexts)
+    names = [catalog.items.names[index] for index in items.tolist()]
+    choice_set = ChoiceSet.of(names, columns, contexts)
     contributions = _by_group(weights[:, numbers], columns)
     groups: list[str] = []
     if len(items):
@@ -178,6 +179,7 @@ def rank_candidates(
         groups = leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
     if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
+        names = [catalog.items.names[index] for index in items.tolist()]
         groups += [_FILL_GROUP] * (len(items) - len(groups))
     count = min(len(items), params.max_recommendations)
     feed = Feed(
@@ -186,7 +188,7 @@ def rank_candidates(
         generated_at=now_ms,
         watermark=query.features.watermark,
         model=MODEL,
-        items=[catalog.items.names[index] for index in items.tolist()],
+        items=names,
         scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist(),
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),

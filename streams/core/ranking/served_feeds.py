@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from domain.timestamp import MINUTE_MS
 from models.blend.fallback import LISTED
 from schemas.types import Feed
-from streams.core.ranking.choice_set import ChoiceSet
+from streams.core.ranking.choice_set import ChoiceSet, shown_after
 
 VISIT_MS = 30 * MINUTE_MS
 """Time after the opening of an item within which an action on it is attributed to that choice."""
@@ -53,8 +53,7 @@ class ServedFeed:
             item_id: The item.
             at_ms: The time whose order counts, in ms since the epoch.
         """
-        away_ms = at_ms - self.watermark
-        items = next(items for from_ms, items in reversed(self.orders) if from_ms <= max(away_ms, 0))
+        items = shown_after(self.orders, at_ms - self.watermark)
         return items.index(item_id) if item_id in items else LISTED
 
 

@@ -232,7 +232,6 @@ class RetrainScheduler:
         if version.status == SERVING:
             await self._catch_up(learner, ends)
             self._live.promote(learner, version)
-        self.is_promoting = False
         self._versions = [version, *self._versions]
         del self._versions[self._settings.model_artifacts_kept :]
 
