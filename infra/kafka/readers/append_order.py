@@ -29,7 +29,8 @@ async def in_append_order(reader: WindowReader, window: Window) -> AsyncIterator
             for record in await reader.read(step):
                 buffers[TopicPartition(record.topic, record.partition)].append(record)
             continue  # a step may hold nothing but gaps
-        horizons_ms = [buffer[-1].timestamp for tp, buffer in buffers.items() if ahead[tp]]
+        # Clocks may step back within a partition; with the latest time of each, some partition's buffer empties.
+        horizons_ms = [max(record.timestamp for record in buffer) for tp, buffer in buffers.items() if ahead[tp]]
         horizon_ms = min(horizons_ms) if horizons_ms else None
         records = list(
             heapq.merge(
