@@ -23,7 +23,7 @@ from models.blend.personal import PersonalWeights
 from schemas.types import Features, Feed, Interaction
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
-from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.ranking.catalog.item_columns import Column
 from streams.core.ranking.ordering import Candidates, order, score, weights_for
 from streams.core.ranking.pipeline import build_candidates, rank
@@ -140,7 +140,7 @@ class BlendCandidate(Model):
         item = self._catalogue.get(item_id)
         if item is None:
             return ItemLabels()
-        return ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        return ItemLabels.of(item)
 
     def _new_learner(self, params: LearnerParams) -> Learner:
         return Learner(params)

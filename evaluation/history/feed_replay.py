@@ -19,8 +19,6 @@ from infra.redis.stores.feed_store import feed_at
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import Features, Feed
-from streams.core.item import item_stats
-from streams.core.item.item_stats import ItemState
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import rank
 from streams.runtime.core_params import rank_params, signal_params, user_params
@@ -138,9 +136,7 @@ def _rank(
     at_ms: int,
 ) -> Feeds:
     began_s = time.perf_counter()
-    for item_id in catalog.items.names:
-        catalog.apply_stats(item_stats.stats(ItemState(item_id)))
-    catalog.watermark = 0  # that of the history, not of today
+    catalog.forget_stats()
     for stats in fold.all_stats():
         catalog.apply_stats(stats)
     while catalog.is_stale:

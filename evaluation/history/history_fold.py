@@ -17,11 +17,12 @@ from infra.kafka.readers.append_order import in_append_order
 from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from schemas.types import Content, Features, Interaction, ItemStats, Location, Profile, Trigger, UserWeights
-from streams.agents.user import INPUT_TOPICS, stated
+from streams.agents.user import INPUT_TOPICS
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.user import user_state
 from streams.core.user.stated_profile import forgotten_at
 from streams.core.user.user_state import UserState
@@ -38,13 +39,13 @@ HistoryEvent = tuple[ConsumerRecord, Any]
 class HistoryFold:
     """Folds events in their order. Personal weights take effect with the next change of features, as they do live."""
 
-    def __init__(self, labels: LabelHistory, user_params: UserParams, signal_params: SignalParams | None) -> None:
+    def __init__(self, labels: LabelHistory, user_params: UserParams, signal_params: SignalParams) -> None:
         """Start from nothing.
 
         Args:
             labels: The labels of items.
             user_params: Parameters of the fold of users.
-            signal_params: Parameters of the fold of items; None folds users alone.
+            signal_params: Parameters of the fold of items.
         """
         self._labels, self._user_params, self._signal_params = labels, user_params, signal_params
         self._users: dict[str, UserState] = {}
@@ -108,9 +109,9 @@ class HistoryFold:
         return (self.stats(item_id) for item_id in list(self._items))
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
-        subject = self._labels.labels(event.item_id, position.append_ms) or stated(event)
+        subject = self._labels.labels(event.item_id, position.append_ms) or ItemLabels.of_event(event)
         signal = user_state.fold(state, event, position, subject=subject, params=self._user_params)
-        if signal is None or self._signal_params is None:
+        if signal is None:
             return
         self._items.setdefault(signal.item_id, ItemState(signal.item_id))
         signals = self._signals.setdefault(signal.item_id, {}).setdefault(position.partition, [])
@@ -120,9 +121,8 @@ class HistoryFold:
 
     def _fold_signals(self, item_id: str) -> None:
         """Fold the waiting signals of an item; together they take a fraction of the time of one by one."""
-        if self._signal_params is not None:
-            for signals in self._signals.pop(item_id, {}).values():
-                item_stats.fold(self._items[item_id], item_stats.to_record(signals), params=self._signal_params)
+        for signals in self._signals.pop(item_id, {}).values():
+            item_stats.fold(self._items[item_id], item_stats.to_record(signals), params=self._signal_params)
 
 
 class EventHistory:

@@ -8,7 +8,7 @@ from infra.kafka.consumer import partitions_of
 from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from schemas.types import Item
-from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.runtime.decode import Decoder
 from topics.topic import ITEMS
 
@@ -27,7 +27,7 @@ class LabelHistory:
         """Add a version of an item, later than those before."""
         times_ms, labels = self._versions.setdefault(item.item_id, ([], []))
         times_ms.append(append_ms)
-        labels.append(ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source))
+        labels.append(ItemLabels.of(item))
 
     def labels(self, item_id: str | None, at_ms: int) -> ItemLabels | None:
         """Return the labels of an item at an append time; None if no version is known.

@@ -14,7 +14,6 @@ from typing import Any
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.agents.agent_context import AgentContext
 from streams.agents.outcomes import OutcomeRecorder
@@ -23,7 +22,7 @@ from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.item_stats import ItemSignal, to_records
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
 from streams.core.user import user_state
 from streams.core.user.stated_profile import forgotten_at
@@ -177,7 +176,7 @@ class UserAgent:
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
-        subject = self._context.catalog.labels(event.item_id) or stated(event)
+        subject = self._context.catalog.labels(event.item_id) or ItemLabels.of_event(event)
         share = user_state.outcome_share(state, event.item_id or "", event.occurred_at)
         signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
         if signal is not None:
@@ -235,13 +234,3 @@ class UserAgent:
             backlog.add(source)
         self.checkpoint.behind = bool(backlog)
         return source in backlog
-
-
-def stated(event: Interaction) -> ItemLabels:
-    """Return the labels that an event carries for an item outside the catalogue."""
-    topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
-    return ItemLabels(
-        label(event.context.get("category", "")),
-        topics[:TOPICS_PER_ITEM],
-        label(event.context.get("source", "")),
-    )

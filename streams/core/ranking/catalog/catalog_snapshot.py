@@ -21,7 +21,8 @@ from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
-from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from schemas.text import label
+from schemas.types import Interaction, Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
 from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
@@ -59,6 +60,21 @@ class ItemLabels:
     category: str = ""
     topics: tuple[str, ...] = ()
     source: str = ""
+
+    @classmethod
+    def of(cls, item: Item) -> ItemLabels:
+        """Return the labels of an item of the catalogue."""
+        return cls(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+
+    @classmethod
+    def of_event(cls, event: Interaction) -> ItemLabels:
+        """Return the labels that an event carries for an item outside the catalogue."""
+        topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
+        return cls(
+            label(event.context.get("category", "")),
+            topics[:TOPICS_PER_ITEM],
+            label(event.context.get("source", "")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +195,7 @@ class CatalogSnapshot(Stateful):
         self.spans[index] = validity_window(item.attributes.get(STARTS))
         self.titles[index] = item.title
         self.geo_index.put(index, item.cell, item.city)
-        self.labels_by_item[item.item_id] = ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        self.labels_by_item[item.item_id] = ItemLabels.of(item)
         self.content_index.put(index, item)
         self.is_listed[index], self.private[index] = not item.private, item.private
         self.sold_out[index] = is_sold_out(item)
@@ -218,6 +234,15 @@ class CatalogSnapshot(Stateful):
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.is_stale = True
+
+    def forget_stats(self) -> None:
+        """Drop the statistics of all items; the catalogue, the links and the weights between items stay."""
+        self.horizon_logs.fill(-np.inf)
+        self.cohorts.fill(-np.inf)
+        self.segments, self._strengths, self.visit_times = {}, {}, VisitTimes()
+        for column in (self.rating_sums, self.rating_counts, self.first_at):
+            column.fill(0.0)
+        self.watermark, self.is_stale = 0, True
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Update the co-occurrence links of an item."""
