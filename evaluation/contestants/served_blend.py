@@ -23,9 +23,8 @@ from schemas.types import Features, Interaction
 from streams.core.learning.choices import choice_record, learn_choice
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.ranking.catalog.item_columns import Column
-from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.ordering import Candidates, orderings, score
-from streams.core.ranking.pipeline import build_candidates, new_blender, union
+from streams.core.ranking.pipeline import build_candidates, new_blender, select_for_feed, stream_time_ms
 from streams.core.ranking.ranking_query import order_contexts
 from streams.core.ranking.served_feeds import ServedFeed, ServedFeeds
 
@@ -82,7 +81,7 @@ class ServedBlend(BlendCandidate):
         return score(candidates, orders[-1].weights), orders[-1].selection
 
     def _ranked_at(self, features: Features, at_ms: int) -> int:
-        return max(self.learner.catalog.watermark, features.watermark)
+        return stream_time_ms(features, self.learner.catalog)
 
 
 class PacedLearner(Learner):
@@ -135,11 +134,7 @@ class PacedLearner(Learner):
         """Return the feed of a user by what has been learned so far."""
         features, catalog = self.features(user_id), self.catalog
         catalog.refresh_columns()
-        at_ms = max(catalog.watermark, features.watermark)
+        at_ms = stream_time_ms(features, catalog)
         candidates = build_candidates(features, catalog, self.params.rank, at_ms=at_ms)
-        contexts = order_contexts(candidates.query)
-        orders = orderings(candidates, contexts, self.blender, catalog=catalog, params=self.params.rank, llm=None)
-        selection, _ = union(orders, len(candidates.items))
-        items = [catalog.items.names[index] for index in candidates.items[selection].tolist()]
-        choice_set = ChoiceSet.of(items, candidates.features.column(selection), contexts)
-        return ServedFeed(features.watermark, at_ms, ((0, ()),), choice_set)
+        feed_selection = select_for_feed(candidates, catalog, self.blender, self.params.rank)
+        return ServedFeed(features.watermark, at_ms, ((0, ()),), feed_selection.choice_set)

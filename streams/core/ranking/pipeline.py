@@ -64,6 +64,20 @@ class RankedFeed:
     choice_set: ChoiceSet
 
 
+@dataclass(frozen=True, slots=True)
+class FeedSelection:
+    """The candidates that the orders of a feed hold, each once."""
+
+    orders: Sequence[Ordering]
+    indices: NDArray[np.intp]
+    """(n,) indices of the candidates."""
+    numbers: NDArray[np.intp]
+    """(n,) the number of the first order that holds each, ascending."""
+    columns: Column
+    """(features, n) their features."""
+    choice_set: ChoiceSet
+
+
 def new_blender() -> Blender:
     """Return a blender of the ranking features, before any learning."""
     return Blender(PRIOR, CLASSES)
@@ -165,14 +179,11 @@ def rank_candidates(
         is_read_later: Whether readers may come back later, so that the feed needs orders for them.
     """
     query = candidates.query
-    contexts = order_contexts(query) if is_read_later else [(0, query.context)]
-    orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
-    selection, numbers = union(orders, len(candidates.items))
+    feed_selection = select_for_feed(candidates, catalog, blender, params, llm=llm, is_read_later=is_read_later)
+    orders, selection, numbers = feed_selection.orders, feed_selection.indices, feed_selection.numbers
     weights = np.stack([one.weights for one in orders], axis=1)
-    items, columns = candidates.items[selection], candidates.features.column(selection)
-    names = [catalog.items.names[index] for index in items.tolist()]
-    choice_set = ChoiceSet.of(names, columns, contexts)
-    contributions = _by_group(weights[:, numbers], columns)
+    items, names = candidates.items[selection], list(feed_selection.choice_set.items)
+    contributions = _by_group(weights[:, numbers], feed_selection.columns)
     groups: list[str] = []
     if len(items):
         baseline = _by_group(weights, candidates.mean_features()[:, None])[:, numbers]
@@ -201,10 +212,38 @@ def rank_candidates(
         feed = blended(feed, combined_scores, np.arange(len(selection)), llm.scores)
     if len(orders) > 1:
         feed = _with_later_orders(feed, orders[1:], selection, count=count)
-    return RankedFeed(feed, choice_set)
+    return RankedFeed(feed, feed_selection.choice_set)
 
 
-def union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def select_for_feed(
+    candidates: Candidates,
+    catalog: CatalogSnapshot,
+    blender: Blender,
+    params: RankParams,
+    *,
+    llm: LlmRatings | None = None,
+    is_read_later: bool = True,
+) -> FeedSelection:
+    """Return the candidates that the orders of a user's feed hold.
+
+    Args:
+        candidates: The candidates.
+        catalog: The catalog snapshot, as it was when they were built.
+        blender: The shared weights.
+        params: The parameters of the ranking.
+        llm: The language model's scores for the user, if there are any.
+        is_read_later: Whether readers may come back later, so that the feed needs orders for them.
+    """
+    query = candidates.query
+    contexts = order_contexts(query) if is_read_later else [(0, query.context)]
+    orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
+    indices, numbers = _union(orders, len(candidates.items))
+    columns = candidates.features.column(indices)
+    names = [catalog.items.names[index] for index in candidates.items[indices].tolist()]
+    return FeedSelection(orders, indices, numbers, columns, ChoiceSet.of(names, columns, contexts))
+
+
+def _union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the candidates of all orders, and the number of the first order that holds each, in ascending order.
 
     Args:
@@ -223,7 +262,7 @@ def union(orders: Sequence[Ordering], count: int) -> tuple[NDArray[np.intp], NDA
 def _combined_scores(
     orders: Sequence[Ordering], selection: NDArray[np.intp], numbers: NDArray[np.intp]
 ) -> CombinedScores | None:
-    """Return the combined scores of the candidates of `union`; None without any."""
+    """Return the combined scores of the candidates of `_union`; None without any."""
     terms = [
         one.combined_scores.subset(np.flatnonzero(np.isin(one.selection, selection[numbers == number])))
         for number, one in enumerate(orders)
