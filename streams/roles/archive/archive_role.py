@@ -94,7 +94,7 @@ class ArchiveWriter:
         registry: Registry,
         dead_letters: DeadLetterQueue,
         *,
-        partitions: Mapping[str, MonthPartitions] | None = None,
+        partitions: Mapping[str, MonthPartitions],
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the writer.
@@ -103,10 +103,10 @@ class ArchiveWriter:
             pool: Connections to PostgreSQL.
             registry: The schema registry.
             dead_letters: The queue for rows that PostgreSQL refuses.
-            partitions: The partitions of the tables by month, by topic; without any, their topics are not written.
+            partitions: The partitions of the tables by month, by topic.
             on_items: Called after each batch of items.
         """
-        self._partitions = partitions or {}
+        self._partitions = partitions
         self._pool, self._dead_letters = pool, dead_letters
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
@@ -143,9 +143,7 @@ class ArchiveWriter:
 
     async def _kept_rows(self, connection: Any, topic: str, rows: Sequence[Any]) -> list[Any]:
         """Return the rows that retention keeps, with a partition for each; a row begins with its time."""
-        partitions = self._partitions.get(topic)
-        if partitions is None:
-            return []
+        partitions = self._partitions[topic]
         kept_rows = [row for row in rows if partitions.is_kept(row[0])]
         await partitions.prepare(connection, [row[0] for row in kept_rows])
         return kept_rows

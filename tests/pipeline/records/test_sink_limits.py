@@ -30,7 +30,7 @@ from infra.settings import Settings
 from models.text.subword import Subword
 from schemas import limit, record_limit, text
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
-from streams.roles.archive.archive_role import ArchiveWriter
+from streams.roles.archive.archive_role import ArchiveWriter, history_partitions
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.log.log_role import InteractionLogProjector, writes
 from streams.roles.shop.shop_role import ShopProjector
@@ -83,7 +83,7 @@ class World:
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
         dead_letters = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
         self.pool, self.redis = pool, redis
-        self.archive = ArchiveWriter(pool, registry, dead_letters)
+        self.archive = ArchiveWriter(pool, registry, dead_letters, partitions=history_partitions(Settings()))
         self.logging = InteractionLogProjector(writes(redis, rating_scale=5.0), registry, dead_letters)
         self.indexing = CatalogIndexer(pool, Subword(), on_reject=self._refuse)
         self.connections = LazyPool(addresses.database_url)
