@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,11 +109,12 @@ class OnlineLearner:
 
     def state(self) -> State:
         """Return the state of the learner, with its version and what of it is published."""
-        return {**self.version_state(), "learner": self.learner.state()}
+        return self.deferred_state()()
 
-    def version_state(self) -> State:
-        """Return the state without that of the learner: a few values, as of now."""
-        return {
+    def deferred_state(self) -> Callable[[], State]:
+        """Return a function that returns the state as of now, which takes long; the learner must not learn before."""
+        learner = self.learner
+        rest = {
             "base": None if self.base is None else msgspec.to_builtins(self.base),
             "outcomes": self.outcomes,
             "published_outcomes": self._published_outcomes,
@@ -121,6 +122,7 @@ class OnlineLearner:
             "start": self._start,
             "omissions": dict(self.omissions),
         }
+        return lambda: {**rest, "learner": learner.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state as if learning had never stopped; a state that does not fit changes nothing.
@@ -131,11 +133,12 @@ class OnlineLearner:
         """
         learner = new_learner(self.learner.params)
         learner.restore(state["learner"])
-        self.base = None if state["base"] is None else msgspec.convert(state["base"], Version)
-        self.outcomes, self._published_outcomes = state["outcomes"], state["published_outcomes"]
-        self._published_categories = frozenset(state["published_categories"])
-        self._start, self.omissions = state["start"], Counter(state["omissions"])
-        self.learner = learner
+        base = None if state["base"] is None else msgspec.convert(state["base"], Version)
+        outcomes, published_outcomes, start = state["outcomes"], state["published_outcomes"], state["start"]
+        categories, omissions = frozenset(state["published_categories"]), Counter(state["omissions"])
+        self.base, self.learner, self.omissions = base, learner, omissions
+        self.outcomes, self._published_outcomes, self._start = outcomes, published_outcomes, start
+        self._published_categories = categories
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
         """Yield changed rows, those of new items first, up to about `most_links` links."""

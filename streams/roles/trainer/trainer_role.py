@@ -158,13 +158,13 @@ class Trainer:
 
     def _state(self) -> Callable[[], State]:
         """Return a function that returns the state as of now, which takes long."""
-        learner = self.live.learner
-        rest = self.live.version_state() | {"published_items": [*self.scheduler.published_items]}
-        return lambda: {**rest, "learner": learner.state()}
+        live, published_items = self.live.deferred_state(), [*self.scheduler.published_items]
+        return lambda: live() | {"published_items": published_items}
 
     def _restore(self, state: State) -> None:
+        published_items = set(state["published_items"])
         self.live.restore(state)
-        self.scheduler.published_items = set(state["published_items"])
+        self.scheduler.published_items = published_items
 
     async def _learn_table(self, history: TopicHistory, *, is_new: bool) -> None:
         """Learn a compacted topic: the newest record of each key, or the records since a snapshot."""
