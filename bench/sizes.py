@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -92,10 +93,15 @@ def encoded_users(learner: Learner) -> list[bytes]:
     return [data.tobytes() for data in np.split(users["states"], np.cumsum(users["lengths"])[:-1])]
 
 
-def size_of(learner: Learner) -> StreamSize:
-    """Return the size of the stream that a learner has learned."""
+def size_of(learner: Learner, users: Sequence[bytes]) -> StreamSize:
+    """Return the size of the stream that a learner has learned.
+
+    Args:
+        learner: The learner.
+        users: The encoded states of its users.
+    """
     links, items = learner.catalog.neighbors.links.state(), learner.catalog.items.names
-    states = [*map(msgspec.msgpack.Decoder(UserState).decode, encoded_users(learner))]
+    states = [*map(msgspec.msgpack.Decoder(UserState).decode, users)]
     return StreamSize(
         users=len(states),
         items=len(items),

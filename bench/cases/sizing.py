@@ -43,7 +43,8 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         online.apply(event, Position(0, number, event.occurred_at))
     learning_s = time.process_time() - learning_s
     on_progress("save and restore", 0, 0)
-    stream, users = size_of(online.learner), encoded_users(online.learner)
+    users = encoded_users(online.learner)
+    stream = size_of(online.learner, users)
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         pause_s = time.process_time()
         arrays = packed(online.state(), {})
