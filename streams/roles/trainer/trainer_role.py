@@ -111,7 +111,7 @@ class Trainer:
 
         Choices before the start are in the weights in service. Those since a snapshot are left to be followed.
         """
-        started_s, starts = time.monotonic(), await self._restore_snapshot()
+        started_s, (starts, taken_ms) = time.monotonic(), await self._restore_snapshot()
         is_resumed = any(tp.topic == MODEL_VERSIONS.name for tp in starts)
         """Whether the snapshot is one of a trainer that had learned its whole history."""
         async with self._role.history(CHOICES) as history:
@@ -120,7 +120,7 @@ class Trainer:
             async with self._role.history(topic, starts=starts) as history:
                 await self._learn_table(history, is_new=not starts)
                 offsets |= history.ends
-        if self._start_figures.get("snapshot_at", clock.now_ms()) < clock.now_ms() - _TOMBSTONES_KEPT_MS:
+        if taken_ms is not None and taken_ms < clock.now_ms() - _TOMBSTONES_KEPT_MS:
             async with self._role.history(ITEMS) as history:
                 for item_id in self.live.learner.catalog.listed_ids() - (await history.newest()).keys():
                     self.live.learner.catalog.remove_item(item_id)
@@ -135,10 +135,10 @@ class Trainer:
         self._start_figures["seconds"] = round(time.monotonic() - started_s, 2)
         return offsets
 
-    async def _restore_snapshot(self) -> Offsets:
-        """Continue from the newest usable snapshot, and return its offsets; none without one."""
+    async def _restore_snapshot(self) -> tuple[Offsets, int | None]:
+        """Continue from the newest usable snapshot; return its offsets and its time in ms since the epoch, if any."""
         if not self._settings.trainer_snapshot_interval_s:
-            return {}
+            return {}, None
         async with started(kafka_consumer(self._settings.kafka_bootstrap_servers)) as consumer:
             ends = await consumer.end_offsets(partitions_of(*_FOLLOWED))
         snapshots = self._store.newest()
@@ -153,8 +153,8 @@ class Trainer:
                 continue
             self.snapshots.start_from(snapshot.offsets)
             self._start_figures["snapshot_at"] = snapshot.created_at_ms
-            return snapshot.offsets
-        return {}
+            return snapshot.offsets, snapshot.created_at_ms
+        return {}, None
 
     def _state(self) -> Callable[[], State]:
         """Return a function that returns the state as of now, which takes long."""
