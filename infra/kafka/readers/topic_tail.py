@@ -5,15 +5,15 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
-from infra.kafka.readers.record_window import offsets_since, partition_of_key
+from infra.kafka.readers.record_window import partition_of_key, window_reader
 from infra.kafka.registry import Registry
 from schemas.codec import DecodeError
 from topics import Topic
@@ -128,18 +128,18 @@ async def last(
         count: Maximum number of messages; None for all.
         tail_filter: The filter. With one, all messages of its times are read.
     """
-    async with _opened(bootstrap_servers, topic, tail_filter) as (consumer, ends):
-        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
-        if tail_filter.from_ms is not None:
-            starts = await offsets_since(consumer, list(ends), tail_filter.from_ms)
-        elif count is not None and tail_filter == EVERYTHING:
-            starts = {tp: max(start, ends[tp] - count) for tp, start in starts.items()}
-        for tp, start in starts.items():
-            consumer.seek(tp, max(start, tail_filter.from_offset))
-        entries: list[TailEntry] = []
-        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).values():
-                entries += filter(tail_filter.matches, [await _entry(registry, topic, record) for record in records])
+    entries: list[TailEntry] = []
+    async with window_reader(bootstrap_servers) as reader:
+        window = await reader.window(
+            tail_filter.partitions(topic), since_ms=tail_filter.from_ms, until_ms=tail_filter.until_ms
+        )
+        for tp, offsets in window.items():
+            start = max(offsets.start, tail_filter.from_offset)
+            if count is not None and tail_filter == EVERYTHING:
+                start = max(start, offsets.stop - count)
+            window[tp] = range(start, offsets.stop)
+        async for records in reader.forwards(window):
+            entries += filter(tail_filter.matches, [await _entry(registry, topic, record) for record in records])
     entries.sort(key=lambda entry: (entry.at_ms, entry.partition, entry.offset))
     return entries if count is None else entries[-count:] if count else []
 
@@ -148,24 +148,15 @@ async def follow(
     bootstrap_servers: str, registry: Registry, topic: Topic, *, tail_filter: TailFilter = EVERYTHING
 ) -> AsyncIterator[TailEntry]:
     """Yield new messages that pass a filter, forever."""
-    async with _opened(bootstrap_servers, topic, tail_filter) as (consumer, ends):
-        for tp, end in ends.items():
+    partitions = tail_filter.partitions(topic)
+    async with started(kafka_consumer(bootstrap_servers)) as consumer:
+        consumer.assign(partitions)
+        for tp, end in (await consumer.end_offsets(partitions)).items():
             consumer.seek(tp, max(end, tail_filter.from_offset))
         async for record in consumer:
             entry = await _entry(registry, topic, record)
             if tail_filter.matches(entry):
                 yield entry
-
-
-@asynccontextmanager
-async def _opened(
-    bootstrap_servers: str, topic: Topic, tail_filter: TailFilter
-) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-    """Open a consumer of the partitions of a filter, in no consumer group, with their end offsets."""
-    partitions = tail_filter.partitions(topic)
-    async with started(kafka_consumer(bootstrap_servers)) as consumer:
-        consumer.assign(partitions)
-        yield consumer, await consumer.end_offsets(partitions)
 
 
 async def _entry(registry: Registry, topic: Topic, record: Any) -> TailEntry:
