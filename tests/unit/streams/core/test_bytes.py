@@ -28,7 +28,6 @@ from schemas.types import (
     PushPreferences,
     RecentItem,
 )
-from streams.agents.user import stated
 from streams.core.item import item_stats
 from streams.core.item.item_stats import SEGMENTS, ItemSignal, ItemState
 from streams.core.learning.learner import Learner
@@ -36,7 +35,7 @@ from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
 from streams.core.push.push_state import PendingPush, PushState
-from streams.core.ranking.catalog.catalog_snapshot import MAX_CATEGORIES, CatalogSnapshot
+from streams.core.ranking.catalog.catalog_snapshot import MAX_CATEGORIES, CatalogSnapshot, ItemLabels
 from streams.core.ranking.ordering import OWN_ITEMS
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
@@ -112,7 +111,9 @@ def fold(state: UserState, events: Iterator[Interaction | Profile | Content]) ->
         position = Position(0, number, T0_MS + number)
         match event:
             case Interaction():
-                user_state.fold(state, event, position, subject=stated(event), params=PARAMS, evictions=evictions)
+                user_state.fold(
+                    state, event, position, subject=ItemLabels.of_event(event), params=PARAMS, evictions=evictions
+                )
             case Profile():
                 user_state.fold_profile(state, event, position, evictions=evictions)
             case Content():
