@@ -104,6 +104,8 @@ def _named(avro: dict[str, Any], blocks: dict[str, str]) -> str:
 def _default(field: dict[str, Any]) -> str:
     if "default" not in field:
         return ""
+    if field["type"] == "bytes":
+        return f" = {field['default'].encode('latin-1')!r}".replace("'", '"')
     match field["default"]:
         case list() | dict() as value:
             factory = f"lambda: {value!r}" if value else type(value).__name__

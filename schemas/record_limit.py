@@ -50,6 +50,7 @@ from schemas.types import (
     Impression,
     Interaction,
     Item,
+    ItemEmbedding,
     ItemNeighbors,
     ItemSignals,
     ItemStats,
@@ -329,6 +330,15 @@ def _item_neighbors(row: ItemNeighbors, now_ms: int) -> None:
     check_time("watermark", row.watermark, now_ms)
 
 
+def _item_embedding(row: ItemEmbedding, now_ms: int) -> None:
+    check_id("item_id", row.item_id)
+    check_lines(row, "space")
+    check_number("bias", row.bias, -VALUE_MAX, VALUE_MAX)
+    if not row.vector or len(row.vector) % _HALF_BYTES:
+        raise OutOfRangeError("vector", "must have half-precision floats")
+    check_time("watermark", row.watermark, now_ms)
+
+
 def _item_weights(row: ItemWeights, now_ms: int) -> None:
     check_id("item_id", row.item_id)
     _columns(row, "others", "weights")
@@ -433,6 +443,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemSignals: _signals,
     ItemStats: _item_stats,
     ItemNeighbors: _item_neighbors,
+    ItemEmbedding: _item_embedding,
     ItemWeights: _item_weights,
     ModelVersion: _model_version,
     Features: _features,

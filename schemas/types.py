@@ -303,6 +303,10 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     interactions_offset: int = -1
     """Offset of the newest of the user's interactions folded, in the user's partition of `interactions`; -1 before the
     first."""
+    embedding: bytes = b""
+    """Embedding of the user by the last items, as half-precision floats (little-endian); empty without one."""
+    embedding_space: str = ""
+    """Name of the vector space of the embedding, as in `item-embeddings`."""
 
 
 class FeedItems(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -513,6 +517,22 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Units in stock; null when stock is not tracked."""
     private: bool = False
     """Whether the item may be shown only to users it was fetched for: it is not in the public catalogue yet."""
+
+
+class ItemEmbedding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Embedding of an item, by the items before it in users' histories."""
+
+    item_id: str
+    """Item id; the message key."""
+    space: str
+    """Name of the vector space: embeddings of different spaces cannot be compared."""
+    vector: bytes
+    """The embedding, as half-precision floats (little-endian)."""
+    bias: float
+    """Log-odds of the item for a user without a history: a user scores it as the inner product of the embeddings plus
+    this."""
+    watermark: int
+    """Newest occurred_at learned from, in ms since the epoch."""
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):

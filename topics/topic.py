@@ -158,6 +158,15 @@ ITEM_NEIGHBORS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+ITEM_EMBEDDINGS = Topic(
+    "item-embeddings.v1",
+    types.ItemEmbedding,
+    "item_id",
+    "streams.links",
+    "Embeddings of items, which change with every event.",
+    retention_ms=FOREVER,
+    is_compacted=True,
+)
 ITEM_WEIGHTS = Topic(
     "item-weights.v1",
     types.ItemWeights,
@@ -283,7 +292,7 @@ DEAD_LETTERS = Topic(
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
 
-GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
+GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_EMBEDDINGS, ITEM_WEIGHTS, MODEL_VERSIONS)
 """Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 
 TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values()) if isinstance(constant, Topic))

@@ -1,36 +1,22 @@
-"""Compiled loops over the rows of sparse links, for sums of floats and of doubles.
-
-Numba compiles them when they are first imported, and keeps the machine code beside this file or in the user's cache.
-"""
+"""Compiled loops over the rows of sparse links, for sums of floats and of doubles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., object])
+from models.compiled import F, compiled, inlined
 
 
 def _compiled(signature: str) -> Callable[[F], F]:
-    """Return a decorator that compiles a function for floats and doubles, to run without the interpreter's lock.
+    """Return a decorator that compiles a function for floats and doubles.
 
     Args:
         signature: Types of the result and the arguments; `real` stands for the type of the sums.
     """
-    signatures = list(dict.fromkeys(signature.replace("real", real) for real in ("f4", "f8")))
-
-    def compiled(function: F) -> F:
-        try:
-            kernel: F = njit(signatures, nogil=True, cache=True)(function)
-        except RuntimeError:  # no folder for the machine code can be written
-            kernel = njit(signatures, nogil=True)(function)
-        return kernel
-
-    return compiled
+    return compiled(list(dict.fromkeys(signature.replace("real", real) for real in ("f4", "f8"))))
 
 
 @_compiled("i8(i4[::1], real[:, ::1], i8[::1], i4[::1], i4[::1], i4[::1], i4[::1], real[:, ::1], i8)")
@@ -111,13 +97,7 @@ def accumulate(
                         row[other] += weight * np.float32(sums[index])
 
 
-def _inlined(function: F) -> F:
-    """Compile a function as a part of those that call it."""
-    part: F = njit(inline="always")(function)
-    return part
-
-
-@_inlined
+@inlined
 def _find(table: NDArray[np.int32], item: int) -> int:
     """Return the slot of an item in a hash table with linear probing: its own, or the free one where it would lie.
 
@@ -132,7 +112,7 @@ def _find(table: NDArray[np.int32], item: int) -> int:
     return slot
 
 
-@_inlined
+@inlined
 def _new_table(most: int) -> NDArray[np.int32]:
     """Return a hash table without entries, at most half full with some number of items."""
     slots = 16

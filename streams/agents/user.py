@@ -19,6 +19,7 @@ from streams.agents.agent_context import AgentContext
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
+from streams.core.item.embedding_record import with_embedding
 from streams.core.item.item_stats import ItemSignal, to_records
 from streams.core.params import UserParams
 from streams.core.position import Position
@@ -200,7 +201,9 @@ class UserAgent:
         for user_id, positions in positions_by_user.items():
             self._active_users.put(user_id, active_user(self._states.get(partition, user_id)))
             if user_id in newest:
-                self._publisher.produce(FEATURES, newest[user_id], headers=folded_header(positions))
+                catalog = self._context.catalog
+                features = with_embedding(newest[user_id], catalog.items, catalog.embeddings)
+                self._publisher.produce(FEATURES, features, headers=folded_header(positions))
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)

@@ -19,7 +19,7 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import RankingInputs
 from streams.core.ranking.pipeline import new_blender
 from streams.runtime.core_params import llm_blend_params, rank_params
-from streams.runtime.state.global_tables import GlobalTables
+from streams.runtime.state.global_tables import GlobalTables, new_catalog
 from streams.runtime.supervise import run_until
 from topics.topic import FEATURES, LLM_SCORES, Topic
 
@@ -71,7 +71,7 @@ async def read_global_tables(
         registry: The schema registry.
         on_progress: Called with the offsets passed and to pass.
     """
-    catalog, blender = CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days), new_blender()
+    catalog, blender = new_catalog(settings), new_blender()
     tables = GlobalTables(settings.kafka_bootstrap_servers, catalog, blender, registry, None)
     await run_until(tables.ready, tables.run(), _report(tables, on_progress))
     while catalog.is_stale:

@@ -51,9 +51,7 @@ class TrainingSettings:
     collaborative_regularization: float = setting(
         0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", POSITIVE
     )
-    embedding_dim: int = setting(
-        128, "dimension of user and item embeddings, if ITEM_ITEM_MODEL is dot-product or deep", POSITIVE
-    )
+    embedding_dim: int = setting(128, "dimension of the embeddings of users and items", POSITIVE)
     batch_size: int = setting(
         32, "events per training step, if ITEM_ITEM_MODEL is deep", Constraint(lambda events: events >= 2, "2 or more")
     )

@@ -19,7 +19,8 @@ from msgspec import structs
 from domain.state import Stateful
 from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
-from models.neighbours.cooccurrence import WINDOW, timestamp_groups_back
+from models.factorization.item_embeddings import DIMENSIONS
+from models.neighbours.cooccurrence import WEAK, WINDOW, timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
@@ -62,6 +63,8 @@ class LearnerParams:
     """Half-life of the item-item links, in days."""
     item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
+    embedding_dim: int = DIMENSIONS
+    """Length of an item embedding."""
     max_users: int | None = None
     """Number of users whose states are kept, those active last; all by default."""
 
@@ -110,6 +113,7 @@ class Learner(Stateful):
             cooccurrence_half_life_days=params.cooccurrence_half_life_days,
             learns_links=True,
             exact_items=params.rank.exact_items,
+            embedding_dim=params.embedding_dim,
         )
         self.weights = PersonalWeights(new_blender())
         self.item_weights = params.item_weights()
@@ -323,6 +327,9 @@ class Learner(Stateful):
         self.catalog.neighbors.learn(
             index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
         )
+        context = np.array(list(dict.fromkeys(window.tolist())), np.int32)
+        if index not in context:
+            self.catalog.learn_embedding(index, context, share * (1.0 if is_liked else WEAK))
         if self._log is not None:
             self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:

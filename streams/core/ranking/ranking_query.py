@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
 from models.blend.blender import Context
+from models.factorization.item_embeddings import Vector
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
 from models.neighbours.sparse_links import SimilarityQuery
 from models.vocabulary import MISSING
@@ -88,6 +89,8 @@ class RankingQuery:
     """Items that the user has acted on and that may be shown again."""
     history_scores: HistoryScores
     """The item-item scores from the history."""
+    embedding: Vector | None
+    """The user's embedding, by the items of the history; None without one."""
 
     @property
     def has_repeats(self) -> bool:
@@ -141,6 +144,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         hidden_items=hidden_items,
         repeatable_items=seen_items[is_repeatable],
         history_scores=(DenseScores if is_exact else LinkedScores)(queries, catalog),
+        embedding=catalog.embeddings.user(history),
     )
 
 

@@ -57,7 +57,7 @@ from streams.runtime.core_params import (
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, register_agent
 from streams.runtime.refill.store_refill import Refills
 from streams.runtime.role import open_role
-from streams.runtime.state.global_tables import GlobalTables
+from streams.runtime.state.global_tables import GlobalTables, new_catalog
 from streams.transport import App
 from streams.transport import run as run_app
 from topics.topic import FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
@@ -153,9 +153,7 @@ async def run(
     """
     async with open_role("feed", settings, now_ms=now_ms, publish_timeout_s=PUBLISH_TIMEOUT_S) as role:
         role.registry.codec(ITEM_SIGNALS.record).cache_decoded(_REMEMBERED)
-        catalog_snapshot = catalog_snapshot or CatalogSnapshot(
-            cooccurrence_half_life_days=settings.cooccurrence_half_life_days
-        )
+        catalog_snapshot = catalog_snapshot or new_catalog(settings)
         app, blender = await new_app(settings, consumer_group("feed"), "worker"), new_blender()
         global_tables = GlobalTables(
             settings.kafka_bootstrap_servers, catalog_snapshot, blender, role.registry, role.dead_letters

@@ -19,6 +19,7 @@ def learner_params(settings: Settings) -> LearnerParams:
         signal=signal_params(settings),
         rank=rank_params(settings),
         cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
+        embedding_dim=settings.embedding_dim,
         item_weights=item_weights_builder(settings),
         max_users=settings.trainer_users,
     )

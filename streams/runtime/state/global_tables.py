@@ -1,6 +1,7 @@
 """Global tables: compacted topics that every worker reads in full into its catalog snapshot and its blender.
 
-They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item weights, model versions.
+They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item embeddings, item
+weights, model versions.
 """
 
 from __future__ import annotations
@@ -14,13 +15,22 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
+from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import ItemWeights, ModelVersion
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.state.model_restore import restore_and_log
-from topics.topic import GLOBAL_TABLES, ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS
+from topics.topic import (
+    GLOBAL_TABLES,
+    ITEM_EMBEDDINGS,
+    ITEM_NEIGHBORS,
+    ITEM_STATS,
+    ITEM_WEIGHTS,
+    ITEMS,
+    MODEL_VERSIONS,
+)
 
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
@@ -61,11 +71,13 @@ class GlobalTables:
             ITEMS.name: catalog.apply_item,
             ITEM_STATS.name: catalog.apply_stats,
             ITEM_NEIGHBORS.name: catalog.apply_neighbors,
+            ITEM_EMBEDDINGS.name: catalog.apply_embedding,
             ITEM_WEIGHTS.name: catalog.apply_weights,
             MODEL_VERSIONS.name: self._restore,
         }
         self._forget: dict[str, Callable[[str], None]] = {
             ITEMS.name: catalog.remove_item,
+            ITEM_EMBEDDINGS.name: catalog.remove_embedding,
             ITEM_WEIGHTS.name: lambda item_id: catalog.apply_weights(_no_weights(item_id)),
         }
         """Handlers of deletions, for the topics that have any."""
@@ -126,6 +138,13 @@ class GlobalTables:
         if restore_and_log(self._blender, version):
             self.model_version = version.version
             self._catalog.repeated_categories = frozenset(version.repeated_categories)
+
+
+def new_catalog(settings: Settings) -> CatalogSnapshot:
+    """Return an empty catalog snapshot, for links and embeddings as the settings have them."""
+    return CatalogSnapshot(
+        cooccurrence_half_life_days=settings.cooccurrence_half_life_days, embedding_dim=settings.embedding_dim
+    )
 
 
 def _no_weights(item_id: str) -> ItemWeights:

@@ -7,7 +7,7 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from domain.nearby import GeoIndex
 from domain.state import State, Stateful
 from domain.stock import is_sold_out
+from models.factorization.item_embeddings import DIMENSIONS, EmbeddingConfig, ItemEmbeddings
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.text import label
-from schemas.types import Interaction, Item, ItemNeighbors, ItemStats, ItemWeights
+from schemas.types import Interaction, Item, ItemEmbedding, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
+from streams.core.item.embedding_record import STORED, space_name
 from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
+from streams.core.ranking.catalog.embedding_index import EmbeddingIndex
 from streams.core.ranking.catalog.event_time import STARTS, validity_window
 from streams.core.ranking.catalog.item_columns import (
     HORIZONS,
@@ -46,6 +49,8 @@ _RECEIVED_HORIZONS = [HORIZONS.index(name) for name in ("day", "week", "lasting"
 _LENGTHS = {"horizons": (3, len(_RECEIVED_HORIZONS)), "cohorts": (COHORTS,), "hours": (HOURS,), "weekdays": (WEEKDAYS,)}
 """Lengths of the lists in item statistics, unless they are empty. Older records have three horizons."""
 _GROWTH = 1_024
+_EXAMPLES = 64
+"""Examples in a mini-batch of item embeddings."""
 _DIGITS = 9
 MAX_CATEGORIES = 1_000
 """Number of categories with charts of their own: those with the most items."""
@@ -101,7 +106,7 @@ class CatalogSnapshot(Stateful):
         *("item_type_index", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
         *("horizon_logs", "segments", "_compact_at", "_strengths", "evictions", "cohorts", "visit_times"),
         *("rating_sums", "rating_counts", "first_at", "neighbors", "item_weights", "content_index"),
-        *("repeated_categories", "watermark", "is_stale"),
+        *("embeddings", "embedding_index", "repeated_categories", "watermark", "is_stale"),
     )
 
     def __init__(
@@ -111,6 +116,7 @@ class CatalogSnapshot(Stateful):
         cooccurrence_half_life_days: float = HALF_LIFE_DAYS,
         learns_links: bool = False,
         exact_items: int = EXACT_ITEMS,
+        embedding_dim: int = DIMENSIONS,
     ) -> None:
         """Start empty.
 
@@ -119,6 +125,7 @@ class CatalogSnapshot(Stateful):
             cooccurrence_half_life_days: Half-life of the item-item links, in days.
             learns_links: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
+            embedding_dim: Length of an item embedding.
         """
         self._leaders, self._exact_items = chart_items, exact_items
         self.items = Vocabulary()
@@ -157,6 +164,8 @@ class CatalogSnapshot(Stateful):
         self.first_at = np.zeros(_GROWTH)
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
+        self.embeddings = ItemEmbeddings(self.items, EmbeddingConfig(dimensions=embedding_dim))
+        self.embedding_index = EmbeddingIndex(self.embeddings)
         self.content_index = ContentIndex()
         self.repeated_categories: Collection[str] = ()
         """The categories whose items people return to, as learned from the stream."""
@@ -256,13 +265,41 @@ class CatalogSnapshot(Stateful):
         others = self._indices(row.others)
         self.item_weights.put(self._index(row.item_id), others, np.array(row.weights))
 
+    def apply_embedding(self, record: ItemEmbedding) -> None:
+        """Update the embedding of an item; one of another space is ignored."""
+        if record.space == space_name(self.embeddings):
+            index = self._index(record.item_id)
+            self.embeddings.put(index, np.frombuffer(record.vector, STORED), record.bias)
+            self._note_embeddings([index])
+
+    def remove_embedding(self, item_id: str) -> None:
+        """Forget the embedding of an item."""
+        if (index := self.items.get(item_id)) != MISSING:
+            self.embeddings.remove(index)
+            self._note_embeddings([index])
+
+    def learn_embedding(self, item: int, context: Indices, weight: float) -> None:
+        """Learn from an item that a user acted on after others, in mini-batches.
+
+        Args:
+            item: The item.
+            context: (m,) the user's items before it, newest first.
+            weight: Weight of the event, from 0 to 1.
+        """
+        self.embeddings.add(item, context, weight)
+        if self.embeddings.waiting >= _EXAMPLES:
+            self.embeddings.learn()
+            self._note_embeddings(self.embeddings.drain(self.embeddings.changed_count))
+
     def refresh(self) -> bool:
         """Rebuild the charts if anything changed; return whether it did. A large catalog takes several calls."""
         if not self.is_stale:
             return False
         self.charts = self._top_items()
         self.refresh_columns()
-        self.is_stale = len(self.columns.listing.listed_items) > self._exact_items and self.content_index.catch_up()
+        self.is_stale = False
+        if len(self.columns.listing.listed_items) > self._exact_items:
+            self.is_stale = self.content_index.catch_up() | self.embedding_index.catch_up()
         return True
 
     def refresh_columns(self) -> None:
@@ -303,6 +340,11 @@ class CatalogSnapshot(Stateful):
     def labels(self, item_id: str | None) -> ItemLabels | None:
         """Return the labels of an item that is or was in the catalog; None for any other."""
         return self.labels_by_item.get(item_id) if item_id is not None else None
+
+    def _note_embeddings(self, items: Iterable[int]) -> None:
+        for item in items:
+            self.embedding_index.note(item)
+        self.is_stale = True
 
     def _columns(self) -> ItemColumns:
         if self._listing is None:

@@ -125,11 +125,26 @@ def similar(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
     return items[items < catalog.columns.count]
 
 
+def embedded(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
+    """Return the items with the highest scores by embeddings.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
+    if query.embedding is None:
+        return NO_ITEMS
+    items = catalog.embedding_index.nearest(query.embedding, params.source_items)
+    return items[items < catalog.columns.count]
+
+
 Source = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
 SOURCES: tuple[Source, ...] = (
     co_occurring,
     again,
     similar,
+    embedded,
     prefetched,
     trending,
     popular,

@@ -37,6 +37,7 @@ _HABIT_STEP, _HABIT_SCALE = 0.98, 10.0
 """Weight of an earlier visit at the same hour relative to the next, and the scale of the logarithm."""
 _NEAR_KM, _FAR_KM = 0.1, 50.0
 """Distances at which proximity begins to fall, and from which on it is 0."""
+_LOG_ODDS_SCALE = np.float32(0.25)
 _EACH_TOPIC = np.ones(TOPICS_PER_ITEM)
 _PER_LOG = np.float32(1.0 / np.log1p(_FAR_KM / _NEAR_KM))
 
@@ -188,6 +189,13 @@ def _weekday(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
     return selected(catalog.columns.weekday(query.at_ms // DAY_MS % WEEKDAYS), where)
 
 
+def _embedding(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their log-odds to be next, by the embeddings of the last items."""
+    if query.embedding is None:
+        return catalog.columns.listing.zeros_at(where)
+    return catalog.embeddings.scores(query.embedding, where, count=catalog.columns.count) * _LOG_ODDS_SCALE
+
+
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
@@ -240,6 +248,7 @@ FEATURES = _by_name(
         RankingFeature("taste", _TASTE, 0.1),
         RankingFeature("taste_heard", _TASTE, 0.05),
         RankingFeature("far_taste", _TASTE, 0.3),
+        RankingFeature("embedding", _TASTE, 0.0, _embedding),
         RankingFeature("affinity", _AFFINITY, 1.0, _affinity),
         RankingFeature("trending", _TRENDING, 0.05),
         RankingFeature("day", _TRENDING, 0.0),

@@ -35,7 +35,9 @@ NOT_STATE = {
     "ItemItemMatrix": {"_most", "_weights", "_gather_indices"},
     "ContentIndex": {"_nearest"},
     "ItemTypeIndex": {"_numbers", "_categories", "_pairs", "_columns"},
-    "AnnIndex": {"_graph"},
+    "AnnIndex": {"_graph", "_quantize"},
+    "ItemEmbeddings": {"config", "_names", "_discounts"},
+    "EmbeddingIndex": {"_embeddings"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},
     "Learner": {
         *("params", "refits_item_weights", "on_outcome", "item_weights"),

@@ -1,0 +1,264 @@
+"""Item embeddings by sampled softmax, learned from a stream in mini-batches.
+
+An example is an item that a user acted on after others. The user is the sum of the embeddings of the last items,
+newest first: x = Σ_k step^k·q_k / √Σ_k step^k. An item scores x·q_i + b_i, and its likelihood among random other
+items is raised (sampled softmax: Jean et al., ACL 2015; items as context and as targets share one table, as in
+item2vec: Barkan and Koenigstein, 2016). Each mini-batch is learned with earlier examples, the newer the more often.
+Users need no embeddings of their own: a new event counts at once, and so does a new user.
+
+The first embedding of an item is a function of its id. So processes that learn the embeddings of different items
+learn them in one space: each changes its own, and reads those of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.state import Stateful
+from models.factorization import embedding_kernels
+from models.vocabulary import Vocabulary
+
+DIMENSIONS = 128
+
+Vector = NDArray[np.float32]
+Indices = NDArray[np.int32]
+_SPREAD = np.float32(0.1)
+"""Standard deviation of the numbers of a first embedding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingConfig:
+    """Hyperparameters of item embeddings."""
+
+    dimensions: int = DIMENSIONS
+    learning_rate: float = 0.05
+    regularization: float = 0.002
+    context: int = 20
+    """Number of last items that make up a user."""
+    position_discount: float = 0.85
+    """Discount of a context item relative to the next newer one."""
+    negatives: int = 64
+    """Sampled items for each example."""
+    replayed_examples: int = 4
+    """Earlier examples learned with each example."""
+    replay_capacity: int = 200_000
+    """Number of last examples that are replayed."""
+
+
+class ItemEmbeddings(Stateful):
+    """Embeddings and biases of numbered items."""
+
+    STATE = (
+        *("_vectors", "_has_vector", "_is_own", "_own", "_changed_items"),
+        *("_items", "_contexts", "_lengths", "_weights", "_count", "_learned_count"),
+    )
+
+    def __init__(self, names: Vocabulary, config: EmbeddingConfig = EmbeddingConfig()) -> None:
+        """Start without embeddings.
+
+        Args:
+            names: The ids of the items by number.
+            config: Hyperparameters.
+        """
+        self.config = config
+        self._names = names
+        self._discounts = np.float32(config.position_discount) ** np.arange(config.context, dtype=np.float32)
+        self._vectors = np.zeros((0, config.dimensions + 1), np.float32)
+        """The embedding of each item, and its bias as the last number."""
+        self._has_vector, self._is_own = np.zeros(0, bool), np.zeros(0, bool)
+        self._own: list[int] = []
+        """Items whose embeddings are learned here: others are received."""
+        self._changed_items: dict[int, None] = {}
+        """Items with changed embeddings, oldest change first, cleared by `drain`."""
+        self._items, self._lengths = np.zeros(0, np.int32), np.zeros(0, np.int32)
+        self._contexts = np.zeros((0, config.context), np.int32)
+        self._weights = np.zeros(0, np.float32)
+        self._count = self._learned_count = 0
+        """Examples added, and examples learned."""
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of examples that the next mini-batch will learn."""
+        return self._count - self._learned_count
+
+    @property
+    def changed_count(self) -> int:
+        """Return the number of items with embeddings changed since `drain`."""
+        return len(self._changed_items)
+
+    def add(self, item: int, context: Indices, weight: float, *, is_own: bool = True) -> None:
+        """Add an example to the next mini-batch; one without a context is ignored.
+
+        Args:
+            item: The item.
+            context: (m,) the user's items before it, newest first.
+            weight: Weight of the example, from 0 to 1.
+            is_own: Whether the item's embedding is learned here.
+        """
+        context = context[: self.config.context]
+        if is_own:
+            self._begin([item])
+        if not len(context) or not is_own:
+            return
+        slot = self._count % self.config.replay_capacity
+        if slot == len(self._items):
+            self._make_room()
+        self._items[slot], self._lengths[slot], self._weights[slot] = item, len(context), weight
+        self._contexts[slot, : len(context)] = context
+        self._count += 1
+
+    def learn(self) -> None:
+        """Learn the examples added since the last call, as one mini-batch, after earlier ones."""
+        config, new = self.config, min(self.waiting, len(self._items))
+        if not new:
+            return
+        draw = np.random.default_rng(self._count)
+        buffer_size = min(self._count, config.replay_capacity)
+        back = (buffer_size * draw.random(config.replayed_examples * new) ** 2).astype(np.int64)
+        numbers = self._count - 1 - np.concatenate([back, np.arange(new)[::-1]])
+        slots = numbers % config.replay_capacity
+        items, lengths, contexts = self._items[slots], self._lengths[slots], self._contexts[slots]
+        self._reach(int(contexts.max(initial=0)) + 1)
+        own = np.array(self._own, np.int32)
+        negatives = own[draw.integers(0, len(own), (len(slots), config.negatives))]
+        embedding_kernels.learn(
+            self._vectors,
+            self._is_own,
+            np.concatenate([negatives, items[:, None]], axis=1),
+            contexts,
+            lengths,
+            self._weights[slots],
+            self._discounts,
+            config.learning_rate,
+            config.regularization,
+        )
+        self._mark(items[-new:], contexts[-new:], lengths[-new:])
+        self._learned_count = self._count
+
+    def put(self, item: int, vector: Vector, bias: float, *, is_own: bool = False) -> None:
+        """Set the embedding of an item, as it was published.
+
+        Args:
+            item: The item.
+            vector: (dimensions,) its embedding.
+            bias: Its bias.
+            is_own: Whether it is learned here from now on.
+
+        Raises:
+            ValueError: the embedding has another length.
+        """
+        self._reach(item + 1)
+        self._vectors[item, :-1], self._vectors[item, -1] = vector, bias
+        self._has_vector[item] = True
+        if is_own:
+            self._own_up([item])
+
+    def remove(self, item: int) -> None:
+        """Forget the embedding of an item."""
+        if item < len(self._has_vector):
+            self._has_vector[item] = self._is_own[item] = False
+            self._vectors[item] = 0.0
+            self._own = [one for one in self._own if one != item]
+            self._changed_items.pop(item, None)
+
+    def drain(self, limit: int) -> list[int]:
+        """Return up to `limit` items with changed embeddings, the oldest changes first, and clear their marks."""
+        items = list(islice(self._changed_items, limit))
+        for item in items:
+            del self._changed_items[item]
+        return items
+
+    def embedding(self, item: int) -> tuple[Vector, float]:
+        """Return the embedding and the bias of an item that has one."""
+        return self._vectors[item, :-1], float(self._vectors[item, -1])
+
+    def with_biases(self, items: Indices) -> NDArray[np.float32]:
+        """Return (items, dimensions + 1) embeddings of items that have one, each followed by the bias."""
+        return self._vectors[items]
+
+    def has(self, items: Indices) -> NDArray[np.bool_]:
+        """Return (items,) whether each item has an embedding."""
+        if not len(self._has_vector):
+            return np.zeros(len(items), bool)
+        return self._has_vector.take(items, mode="clip") & (items < len(self._has_vector))
+
+    def user(self, history: Indices) -> Vector | None:
+        """Return the (dimensions,) embedding of a user, or None without an item that has one.
+
+        Args:
+            history: (m,) the user's last items, newest first.
+        """
+        history = history[: self.config.context]
+        discounts = self._discounts[: len(history)] * self.has(history)
+        total = discounts.sum()
+        if total <= 0.0:
+            return None
+        vectors = self._vectors.take(history, axis=0, mode="clip")
+        embedding: Vector = discounts @ vectors[:, :-1] / np.sqrt(total)
+        return embedding
+
+    def scores(self, user: Vector, items: Indices | slice, *, count: int) -> Vector:
+        """Return (items,) log-odds of items for a user; 0 for items without an embedding.
+
+        Args:
+            user: (dimensions,) embedding of the user.
+            items: The items.
+            count: Number of all items.
+        """
+        self._reach(count)
+        vectors = self._vectors[:count][items] if isinstance(items, slice) else self._vectors.take(items, axis=0)
+        return vectors @ np.append(user, np.float32(1.0))
+
+    def _mark(self, items: Indices, contexts: Indices, lengths: Indices) -> None:
+        """Mark the items of new examples as changed; sampled ones change little."""
+        is_used = np.arange(contexts.shape[1]) < lengths[:, None]
+        changed_items = np.concatenate([items, contexts[is_used]])
+        self._changed_items.update(dict.fromkeys(changed_items[self._is_own[changed_items]].tolist()))
+
+    def _begin(self, items: Sequence[int]) -> None:
+        """Give the first embeddings to own items that have none."""
+        self._reach(max(items) + 1)
+        for item in items:
+            if not self._has_vector[item]:
+                self._vectors[item, :-1] = first_embedding(self._names.names[item], self.config.dimensions)
+                self._has_vector[item] = True
+        self._own_up(items)
+
+    def _own_up(self, items: Sequence[int]) -> None:
+        for item in items:
+            if not self._is_own[item]:
+                self._is_own[item] = True
+                self._own.append(item)
+
+    def _reach(self, count: int) -> None:
+        """Make room for as many items."""
+        if count > len(self._vectors):
+            more = max(count, len(self._names), 64) * 3 // 2 - len(self._vectors)
+            self._vectors = np.concatenate([self._vectors, np.zeros((more, self._vectors.shape[1]), np.float32)])
+            self._has_vector = np.concatenate([self._has_vector, np.zeros(more, bool)])
+            self._is_own = np.concatenate([self._is_own, np.zeros(more, bool)])
+
+    def _make_room(self) -> None:
+        """Double the room for examples, up to the capacity."""
+        more = min(max(len(self._items), 1_024), self.config.replay_capacity - len(self._items))
+        self._items = np.concatenate([self._items, np.zeros(more, np.int32)])
+        self._lengths = np.concatenate([self._lengths, np.zeros(more, np.int32)])
+        self._weights = np.concatenate([self._weights, np.zeros(more, np.float32)])
+        self._contexts = np.concatenate([self._contexts, np.zeros((more, self.config.context), np.int32)])
+
+
+def first_embedding(item_id: str, dimensions: int) -> Vector:
+    """Return the embedding that an item starts with: random numbers that depend on nothing but its id.
+
+    Args:
+        item_id: The item.
+        dimensions: Length of the embedding.
+    """
+    seed = int.from_bytes(blake2b(item_id.encode(), digest_size=8).digest(), "little")
+    return _SPREAD * np.random.default_rng(seed).standard_normal(dimensions, np.float32)

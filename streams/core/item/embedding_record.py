@@ -1,0 +1,52 @@
+"""Records of embeddings: of items, on their topic, and of users, with their features."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import structs
+
+from models.factorization.item_embeddings import ItemEmbeddings
+from models.vocabulary import Vocabulary
+from schemas.types import Features, ItemEmbedding
+
+STORED = np.dtype("<f2")
+"""Type of the numbers of an embedding in a record."""
+
+
+def space_name(embeddings: ItemEmbeddings) -> str:
+    """Return the name of the vector space of embeddings: other lengths or another model make another space."""
+    return f"softmax-{embeddings.config.dimensions}"
+
+
+def item_embedding(item_id: str, item: int, embeddings: ItemEmbeddings, *, watermark: int) -> ItemEmbedding:
+    """Return the record of an item that has an embedding.
+
+    Args:
+        item_id: The item.
+        item: Its number.
+        embeddings: The embeddings.
+        watermark: Time of the newest event learned from, in ms since the epoch.
+    """
+    vector, bias = embeddings.embedding(item)
+    return ItemEmbedding(
+        item_id=item_id,
+        space=space_name(embeddings),
+        vector=vector.astype(STORED).tobytes(),
+        bias=bias,
+        watermark=watermark,
+    )
+
+
+def with_embedding(features: Features, items: Vocabulary, embeddings: ItemEmbeddings) -> Features:
+    """Return the features of a user with the embedding by the last items, if there is one.
+
+    Args:
+        features: The features.
+        items: The numbers of items.
+        embeddings: The embeddings of items.
+    """
+    recent = [event.item_id for event in features.recent[: embeddings.config.context]]
+    vector = embeddings.user(items.encode_known(recent))
+    if vector is None:
+        return features
+    return structs.replace(features, embedding=vector.astype(STORED).tobytes(), embedding_space=space_name(embeddings))
