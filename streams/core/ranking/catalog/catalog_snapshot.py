@@ -121,6 +121,7 @@ class CatalogSnapshot(Stateful):
             exact_items: Size of the catalog above which candidates also come from the content index.
         """
         self._leaders, self._exact_items = chart_items, exact_items
+        self._half_life_days = cooccurrence_half_life_days
         self.items = Vocabulary()
         self.categories = Vocabulary()
         self.topics = Vocabulary()
@@ -243,6 +244,10 @@ class CatalogSnapshot(Stateful):
         for column in (self.rating_sums, self.rating_counts, self.first_at):
             column.fill(0.0)
         self.watermark, self.is_stale = 0, True
+
+    def release_links(self) -> None:
+        """Drop the item-item links, and learn none from now on."""
+        self.neighbors = DecayedCooccurrence(half_life_days=self._half_life_days, is_learned=False)
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Update the co-occurrence links of an item."""
