@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.load import EventLoad
@@ -9,6 +10,8 @@ from bench.rig import OnBenchProgress
 from infra.redis.stores.model_status import SERVING, Version
 from infra.settings import Settings
 from models.blend.blender import Blender
+from models.neighbours.cooccurrence import NEXT, TOGETHER
+from schemas.types import ItemNeighbors
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
 from streams.core.learning.learner import Learner
@@ -18,13 +21,11 @@ from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import fitted_version, item_weight_rows
-from streams.roles.trainer.online_learner import OnlineLearner
 from streams.runtime.core_params import signal_params, user_params
 
 _WEIGHED = 1_000
 """Number of last events for learning the weights: more would change the weights, but not the ranking time."""
 _TELL_EVERY = 1_000
-_EVERYTHING = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,24 @@ def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str,
     )
     for state in items.values():
         snapshot.apply_stats(item_stats.stats(state))
-    for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
-        snapshot.apply_neighbors(neighbors)
+    for row in _rows(learner):
+        snapshot.apply_neighbors(row)
     for weights in item_weight_rows(fitted_version(version, learner)):
         snapshot.apply_weights(weights)
     snapshot.refresh()
+
+
+def _rows(learner: Learner) -> Iterator[ItemNeighbors]:
+    """Yield the links of all items, as the links role publishes them."""
+    catalog = learner.catalog
+    for index, item_id in enumerate(catalog.items.names):
+        others, sums = catalog.neighbors.links.row(index)
+        yield ItemNeighbors(
+            item_id=item_id,
+            neighbors=[catalog.items.names[other] for other in others.tolist()],
+            scores=sums[TOGETHER].tolist(),
+            follows=sums[NEXT].tolist(),
+            mass=catalog.neighbors.links.event_count(index),
+            reference=catalog.neighbors.reference_ms or 0,
+            watermark=catalog.watermark,
+        )

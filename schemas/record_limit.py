@@ -55,6 +55,7 @@ from schemas.types import (
     ItemSignals,
     ItemStats,
     ItemWeights,
+    LinkUpdates,
     LlmScores,
     Location,
     ModelVersion,
@@ -70,6 +71,11 @@ from schemas.types import (
 
 _PARTITIONS_MAX = 1_000
 """An upper bound on the partitions of a topic."""
+_OFFSET_MAX = (1 << 63) - 1
+EVENT_BYTES, OUTGOING_BYTES, INCOMING_BYTES = 37, 3, 5
+"""Bytes of an entry in the columns of link updates."""
+_NUMBERED_MAX = 1 << 16
+"""Items that a number of two bytes can name."""
 _WEIGHT_MAX = 1e3
 _SUM_MAX = 1e20
 """An upper bound on sums over events."""
@@ -326,6 +332,7 @@ def _item_neighbors(row: ItemNeighbors, now_ms: int) -> None:
     check_numbers("scores", row.scores, 0.0, _SUM_MAX)
     check_numbers("follows", row.follows, 0.0, _SUM_MAX)
     check_number("mass", row.mass, 0.0, _SUM_MAX)
+    check_number("updates_offset", row.updates_offset, 0, _OFFSET_MAX)
     check_time("reference", row.reference, now_ms)
     check_time("watermark", row.watermark, now_ms)
 
@@ -337,6 +344,15 @@ def _item_embedding(row: ItemEmbedding, now_ms: int) -> None:
     if not row.vector or len(row.vector) % _HALF_BYTES:
         raise OutOfRangeError("vector", "must have half-precision floats")
     check_time("watermark", row.watermark, now_ms)
+
+
+def _link_updates(updates: LinkUpdates, now_ms: int) -> None:
+    check_id("item_id", updates.item_id)
+    check_number("source_partition", updates.source_partition, 0, _PARTITIONS_MAX)
+    check_number("the number of items", len(updates.items), 1, _NUMBERED_MAX)
+    for name, size in (("events", EVENT_BYTES), ("outgoing", OUTGOING_BYTES), ("incoming", INCOMING_BYTES)):
+        if len(getattr(updates, name)) % size:
+            raise OutOfRangeError(name, f"must have a multiple of {size} bytes")
 
 
 def _item_weights(row: ItemWeights, now_ms: int) -> None:
@@ -444,6 +460,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemStats: _item_stats,
     ItemNeighbors: _item_neighbors,
     ItemEmbedding: _item_embedding,
+    LinkUpdates: _link_updates,
     ItemWeights: _item_weights,
     ModelVersion: _model_version,
     Features: _features,

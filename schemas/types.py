@@ -552,6 +552,9 @@ class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Decayed sum of the item's own events."""
     reference: int = 0
     """Reference time of the sums, in ms since the epoch: an event then counts 1, one a half-life later 2."""
+    updates_offset: int = 0
+    """Offset of the first record of link-updates, in the partition of the same number, that the row does not
+    include."""
 
 
 class ItemSignals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -621,6 +624,27 @@ class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Other items."""
     weights: list[float]
     """Weight of each other item."""
+
+
+class LinkUpdates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Changes of the links between items by interactions of one partition: those of the items of one partition."""
+
+    item_id: str
+    """An item with changed links; the message key, which selects the partition of these items."""
+    source_partition: int
+    """Partition of the interactions."""
+    items: list[str]
+    """Ids of all items concerned; the columns name an item by its number here, from 0."""
+    events: bytes
+    """The interactions in fold order, 37 bytes each, little-endian: offset and append time (int64; they identify
+    repeats), time in ms since the epoch (int64), weight (float64), number of its item (uint16), 1 if the item is of
+    this partition (uint8), and the numbers of its entries in `outgoing` and in `incoming` (uint8)."""
+    outgoing: bytes
+    """Links from the item of an interaction to an earlier item, 3 bytes each: number of the earlier item (uint16), and
+    its distance in events (uint8)."""
+    incoming: bytes
+    """Links from an earlier item to the item of an interaction, 5 bytes each: number of the earlier item (uint16), its
+    distance in events (uint8; 255 for none), and how much the interaction follows it, in quarters (uint16)."""
 
 
 class LlmCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -149,12 +149,20 @@ ITEM_STATS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+LINK_UPDATES = Topic(
+    "link-updates.v1",
+    types.LinkUpdates,
+    "item_id",
+    "streams.user",
+    "Changes of the links between items; one record for the items of each partition that a batch concerns.",
+    retention_ms=7 * DAY_MS,
+)
 ITEM_NEIGHBORS = Topic(
     "item-neighbors.v1",
     types.ItemNeighbors,
     "item_id",
-    "streams.trainer",
-    "Co-occurrence of items.",
+    "streams.links",
+    "Co-occurrence of items, and the changelog of it.",
     retention_ms=FOREVER,
     is_compacted=True,
 )

@@ -195,7 +195,7 @@ class Publisher:
             PublishError: the buffer stayed full for the whole timeout; this counts as a lost message.
         """
         name = topic if isinstance(topic, str) else topic.name
-        self._check_size(name, key, value, headers)
+        self.check_size(name, key, value, headers)
         until_s = time.monotonic() + self._timeout_s
         while True:
             try:
@@ -230,6 +230,27 @@ class Publisher:
         )
         if topic != DEAD_LETTERS.name:
             self.produce(DEAD_LETTERS, fit_to_topic(_letter(topic, key, error, value)))
+
+    def check_size(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Check that a topic accepts a message of this size.
+
+        Args:
+            topic: Name of the topic.
+            key: Key of the message.
+            value: Its value.
+            headers: Its headers.
+
+        Raises:
+            RecordTooLargeError: it does not.
+        """
+        size = len(key or b"") + len(value or b"") + _OVERHEAD_BYTES
+        if headers:
+            size += sum(len(name) + len(header) for name, header in headers.items())
+        limit = min(self._limits.get(topic, MIB), _LARGEST)
+        if size > limit:
+            raise RecordTooLargeError(topic, key, size, limit)
 
     def fail(self, error: BaseException, *, topic: str = "all topics") -> None:
         """Make `flush` raise from now on: outputs that events depend on are missing."""
@@ -276,7 +297,7 @@ class Publisher:
         codec = self._registry.codec(topic.record)
         messages = [(_BY_KEY, topic.key_of(value), codec.encode(value)) for value in values]
         for _, key, data in messages:
-            self._check_size(topic.name, key, data)
+            self.check_size(topic.name, key, data)
         return await self._deliver(topic.name, messages)
 
     async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
@@ -292,7 +313,7 @@ class Publisher:
         for partition, pairs in messages.items():
             for key, value in pairs:
                 try:
-                    self._check_size(topic, key, value)
+                    self.check_size(topic, key, value)
                     fitting.append((partition, key, value))
                 except RecordTooLargeError as error:
                     self.reject(topic, key, error, value=value)
@@ -339,16 +360,6 @@ class Publisher:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self.fail(KafkaException(error), topic=message.topic() or "")
-
-    def _check_size(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
-    ) -> None:
-        size = len(key or b"") + len(value or b"") + _OVERHEAD_BYTES
-        if headers:
-            size += sum(len(name) + len(header) for name, header in headers.items())
-        limit = min(self._limits.get(topic, MIB), _LARGEST)
-        if size > limit:
-            raise RecordTooLargeError(topic, key, size, limit)
 
 
 async def open_publisher(bootstrap_servers: str, registry: Registry, *, timeout_s: float = 30.0) -> Publisher:

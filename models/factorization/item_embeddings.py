@@ -161,7 +161,7 @@ class ItemEmbeddings(Stateful):
 
     def remove(self, item: int) -> None:
         """Forget the embedding of an item."""
-        if item < len(self._has_vector):
+        if 0 <= item < len(self._has_vector):
             self._has_vector[item] = self._is_own[item] = False
             self._vectors[item] = 0.0
             self._own = [one for one in self._own if one != item]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,32 +37,70 @@ TOGETHER, NEXT = 0, 1
 """Channels of the links: within a window of a user's history, and in the next timestamp groups."""
 DAMPING = 0.5
 """Exponent of the popularity penalty: the power of a candidate's event count that its sum is divided by."""
-_GAP_EXPONENT = 0.5
-_NEXT_MOMENTS = 3
+NO_STEP = 255
+"""The step back of an item that the event has no links with in both directions."""
+TOGETHER_SHARES = np.append((np.arange(NO_STEP) + 1.0) ** -0.5, 0.0)
+"""Share of a link within the window, by the step back."""
+FOLLOW_SHARES = np.array([0.0, 1.0, 0.5, 0.25, 0.0])
+"""Share of a link to the next timestamp groups, by the distance in groups, and of all greater distances."""
 _RESCALE_EXPONENT = 40.0
 """Half-lives after which sums are rescaled. Loaded rows may have grown as far elsewhere: floats hold both."""
-_YOUNG_EVENTS = 20.0
-"""Items with fewer events are young: their rows are published first."""
+
+
+class EventLinks(NamedTuple):
+    """The items that an event is linked with, and the shares of its weight that the links gain."""
+
+    others: Indices
+    """(m,) distinct items."""
+    steps_back: NDArray[np.uint8]
+    """(m,) distance in events of the newest one of each item, or `NO_STEP` for a link of the next groups only."""
+    follows: NDArray[np.float64]
+    """(m,) sums of powers of ½ up to 2^-2, one for each event in the last few timestamp groups."""
+
+    @property
+    def together(self) -> NDArray[np.float64]:
+        """Return the (m,) shares of the links in both directions."""
+        return TOGETHER_SHARES[self.steps_back]
+
+
+def event_links(item: int, window: Indices, groups_back: NDArray[np.int64]) -> EventLinks:
+    """Return the links of an event. A repeated item adds links of the next groups only, in one direction.
+
+    Args:
+        item: Item of the event.
+        window: (m,) earlier items of the same user, newest first; at most `WINDOW`.
+        groups_back: (m,) their distance in timestamp groups; 0 is the event's own group.
+    """
+    follows = FOLLOW_SHARES[np.minimum(groups_back, len(FOLLOW_SHARES) - 1)]
+    steps_back = np.arange(len(window), dtype=np.uint8)
+    if len(set(window.tolist())) < len(window):  # repeated items: the newest occurrence counts
+        window, newest, where = np.unique(window, return_index=True, return_inverse=True)
+        steps_back, follows = newest.astype(np.uint8), np.bincount(where, follows).astype(float)
+    if item in window:
+        is_next = follows > 0.0
+        window, follows = window[is_next], follows[is_next]
+        steps_back = np.full(len(window), NO_STEP, np.uint8)
+    return EventLinks(window, steps_back, follows)
 
 
 class DecayedCooccurrence(Stateful):
     """Links between numbered items, decayed forward from a reference time."""
 
-    STATE = ("links", "reference_ms", "_young", "_changed_items")
+    STATE = ("links", "reference_ms")
 
-    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, is_learned: bool = True) -> None:
+    def __init__(
+        self, *, half_life_days: float = HALF_LIFE_DAYS, is_learned: bool = True, links: SparseLinks | None = None
+    ) -> None:
         """Start empty.
 
         Args:
             half_life_days: Half-life of the sums.
             is_learned: Whether links are learned here, and not only loaded.
+            links: The empty rows, where they have limits of their own.
         """
-        self.links = SparseLinks(2, is_learned=is_learned)
+        self.links = links or SparseLinks(2, is_learned=is_learned)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * DAY_MS
-        self._young: dict[int, None] = {}
-        self._changed_items: dict[int, None] = {}
-        """Items with changed rows, oldest change first, cleared by `drain`; young items are in `_young` instead."""
 
     def learn(
         self,
@@ -71,8 +109,7 @@ class DecayedCooccurrence(Stateful):
         groups_back: NDArray[np.int64],
         *,
         at_ms: int,
-        is_positive: bool,
-        share: float = 1.0,
+        weight: float = 1.0,
     ) -> None:
         """Link an item with the items before it.
 
@@ -81,49 +118,16 @@ class DecayedCooccurrence(Stateful):
             window: (m,) earlier items of the same user, newest first.
             groups_back: (m,) their distance in timestamp groups; 0 is the event's own group.
             at_ms: Time of the event in ms since the epoch.
-            is_positive: Whether the event is positive.
-            share: Weight of the event, from 0 to 1.
+            weight: Weight of the event, from 0 to 1; `WEAK` for one that is not positive.
         """
-        scale = self._scale(at_ms) * share * (1.0 if is_positive else WEAK)
+        scale = self.scale_at(at_ms) * weight
         self.links.add_events(item, scale)
-        if self.links.event_count(item) < _YOUNG_EVENTS * scale:
-            self._young[item] = None
-            self._changed_items.pop(item, None)
-        else:
-            self._mark([item])
         if not len(window):
             return
-        follows = np.where((groups_back > 0) & (groups_back <= _NEXT_MOMENTS), scale * 0.5 ** (groups_back - 1.0), 0.0)
-        steps_back = np.arange(len(window))
-        if len(set(window.tolist())) < len(window):  # repeated items: the newest occurrence counts
-            window, steps_back, where = np.unique(window, return_index=True, return_inverse=True)
-            follows = np.bincount(where, follows).astype(float)
-        together = scale * (steps_back + 1.0) ** -_GAP_EXPONENT
-        if item in window:  # a repeated item adds directed links only
-            is_next = follows > 0.0
-            window, follows, together = window[is_next], follows[is_next], np.zeros(np.count_nonzero(is_next))
-        into = np.stack([together, follows])
-        out = np.stack([together, np.zeros_like(together)])
-        self.links.link(item, window, into=into, out=out)
-        self._mark(window.tolist())
-
-    @property
-    def changed_count(self) -> int:
-        """Return the number of items with rows changed since `drain`."""
-        return len(self._young) + len(self._changed_items)
-
-    def drain(self, limit: int) -> list[int]:
-        """Return up to `limit` items with changed rows, and clear their marks.
-
-        Young items come first: their rows are short, and one more event changes them most.
-        """
-        items = list(islice(chain(self._young, self._changed_items), limit))
-        for item in items:
-            (self._young if item in self._young else self._changed_items).pop(item)
-        return items
-
-    def _mark(self, items: Iterable[int]) -> None:
-        self._changed_items.update((item, None) for item in items if item not in self._young)
+        links = event_links(item, window, groups_back)
+        together = scale * links.together
+        into, out = np.stack([together, scale * links.follows]), np.stack([together, np.zeros(len(together))])
+        self.links.link(item, links.others, into=into, out=out)
 
     def put(
         self, item: int, others: Indices, sums: NDArray[np.float64], *, event_count: float, reference_ms: int
@@ -137,7 +141,7 @@ class DecayedCooccurrence(Stateful):
             event_count: Decayed number of the item's events.
             reference_ms: Reference time of sums and count in ms since the epoch.
         """
-        factor = self._scale(reference_ms)
+        factor = self.scale_at(reference_ms)
         self.links.put(item, others, (sums * factor), event_count * factor)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
@@ -160,16 +164,31 @@ class DecayedCooccurrence(Stateful):
         """
         return self.links.event_count(item) * self._age(at_ms)
 
+    def rescales_at(self, at_ms: int) -> bool:
+        """Return whether `scale_at` would rescale the sums.
+
+        Args:
+            at_ms: The time in ms since the epoch.
+        """
+        return self.reference_ms is not None and self._half_lives(at_ms, self.reference_ms) > _RESCALE_EXPONENT
+
+    def _half_lives(self, at_ms: int, reference_ms: int) -> float:
+        return (at_ms - reference_ms) / self._half_life_ms
+
     def _age(self, at_ms: int) -> float:
         """Return the decay factor of event counts from the reference time to a time."""
         reference_ms = at_ms if self.reference_ms is None else self.reference_ms
         return decay.factor((reference_ms - at_ms) / self._half_life_ms, max_half_lives=_RESCALE_EXPONENT)
 
-    def _scale(self, at_ms: int) -> float:
-        """Return the increment of one event at a time; rescale the sums where it would grow too large."""
+    def scale_at(self, at_ms: int) -> float:
+        """Return the increment of one event at a time; rescale the sums where it would grow too large.
+
+        Args:
+            at_ms: The time in ms since the epoch.
+        """
         if self.reference_ms is None:
             self.reference_ms = at_ms
-        exponent = (at_ms - self.reference_ms) / self._half_life_ms
+        exponent = self._half_lives(at_ms, self.reference_ms)
         if exponent > _RESCALE_EXPONENT:
             self.links.scale(decay.factor(-exponent))
             self.reference_ms, exponent = at_ms, 0.0
@@ -199,7 +218,8 @@ class Cooccurrence(FallbackModel):
             window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
             before = np.array([other for other, _ in reversed(window)], np.int32)
             groups_back = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
-            self._table.learn(item, before, groups_back, at_ms=event.at_ms, is_positive=is_positive(event.weight))
+            weight = 1.0 if is_positive(event.weight) else WEAK
+            self._table.learn(item, before, groups_back, at_ms=event.at_ms, weight=weight)
             window.append((item, event.at_ms))
 
     def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:

@@ -84,6 +84,7 @@ class SparseLinks(Stateful):
         is_learned: bool = True,
         limits: tuple[int, int] = (FEWEST_LINKS, MOST_LINKS),
         links: int = LINKS,
+        is_part: bool = False,
     ) -> None:
         """Start empty.
 
@@ -93,6 +94,8 @@ class SparseLinks(Stateful):
                 from run to run, cannot change a feed; loaded sums are floats, as scores are everywhere.
             limits: The lowest and the highest limit of a row, in links; powers of two.
             links: Links of all rows up to which the limit of a row is not lowered.
+            is_part: Whether there are rows of a part of the items only. The event counts of the others are unknown
+                then: the popularity of an item in a full row is the sum of all links to it, not its event count.
         """
         from models.neighbours import link_kernels  # with numba, which costs 80 MB: most roles have no links
 
@@ -108,6 +111,8 @@ class SparseLinks(Stateful):
         self._lengths = np.zeros(_START_ITEMS, np.int32)
         self._rooms = np.zeros(_START_ITEMS, np.int32)
         self._event_counts = np.zeros(_START_ITEMS)
+        self._arrivals: Sums | None = np.zeros(_START_ITEMS) if is_part else None
+        """Sums of the links to each item, dropped ones included; only where the rows are a part."""
         self._damping: dict[float, LinkScores] = {}
         """Cache of event_count^-power by item, keyed by power."""
         self.dropped_links = 0
@@ -166,9 +171,29 @@ class SparseLinks(Stateful):
             into: (channels, m) increments of the links from the others to the item.
             out: (channels, m) increments of the links from the item to the others.
         """
-        self._reach(max(item, int(others.max(initial=0))) + 1)
-        self._add(others, np.full(len(others), item, np.int32), into)
-        self._add(np.full(len(others), item, np.int32), others, out)
+        self.add(others, np.full(len(others), item, np.int32), into)
+        self.add(np.full(len(others), item, np.int32), others, out)
+
+    def add(self, rows: Indices, others: Indices, increments: Sums) -> None:
+        """Add to links pairwise, in order.
+
+        Args:
+            rows: (m,) items of the rows.
+            others: (m,) linked items.
+            increments: (channels, m) increments of the links from `rows` to `others`.
+        """
+        self._reach(max(int(rows.max(initial=0)), int(others.max(initial=0))) + 1)
+        if self._arrivals is not None:
+            np.add.at(self._arrivals, others, increments.sum(axis=0))
+        number = 0
+        increments = np.ascontiguousarray(increments, self._sums.dtype)
+        while True:
+            number = self._kernels.add(
+                self._ids, self._sums, self._starts, self._lengths, self._rooms, rows, others, increments, number
+            )
+            if number == len(rows):
+                return
+            self._make_room(int(rows[number]))
 
     def row(self, item: int) -> tuple[Indices, Sums]:
         """Return an item's links: (k,) others and (channels, k) sums."""
@@ -193,6 +218,10 @@ class SparseLinks(Stateful):
         if len(others) > (limit := self.row_limit):
             strongest = self._strongest(sums.sum(axis=0), limit)
             others, sums = others[strongest], sums[:, strongest]
+        if self._arrivals is not None:
+            former_links = self._where(item)
+            np.subtract.at(self._arrivals, self._ids[former_links], self._sums[:, former_links].sum(axis=0))
+            np.add.at(self._arrivals, others, sums.sum(axis=0))
         self._lengths[item] = 0
         if len(others) > self._rooms[item]:
             self._move(item, max(_SMALLEST_ROW, _power_of_two(2 * len(others) - 1)))
@@ -204,6 +233,8 @@ class SparseLinks(Stateful):
     def clear(self) -> None:
         """Remove all items and links."""
         self._lengths[:], self._rooms[:], self._event_counts[:] = 0, 0, 0.0
+        if self._arrivals is not None:
+            self._arrivals[:] = 0.0
         self._end = self._rows = 0
         self._free.clear()
         self._damping.clear()
@@ -212,6 +243,8 @@ class SparseLinks(Stateful):
         """Multiply all sums and event counts."""
         self._sums[:, : self._end] *= factor
         self._event_counts *= factor
+        if self._arrivals is not None:
+            self._arrivals *= factor
         self._damping.clear()
 
     def scores(self, items: Indices, *queries: SimilarityQuery, out: LinkScores) -> LinkScores:
@@ -276,18 +309,6 @@ class SparseLinks(Stateful):
         self._kernels.gather(self._ids, self._sums[channel], self._starts, self._lengths, items, others, links)
         return links
 
-    def _add(self, rows: Indices, others: Indices, increments: Sums) -> None:
-        """Add to the links from `rows` to `others`, pairwise."""
-        number = 0
-        increments = np.ascontiguousarray(increments, self._sums.dtype)
-        while True:
-            number = self._kernels.add(
-                self._ids, self._sums, self._starts, self._lengths, self._rooms, rows, others, increments, number
-            )
-            if number == len(rows):
-                return
-            self._make_room(int(rows[number]))
-
     def _make_room(self, item: int) -> None:
         """Make room for more links in a full row."""
         limit = self.row_limit
@@ -295,7 +316,7 @@ class SparseLinks(Stateful):
             self._move(item, max(2 * int(self._rooms[item]), _SMALLEST_ROW))
             return
         where = self._where(item)
-        strengths = self._sums[:, where].sum(axis=0) * self._damped(_PRUNING_DAMPING)[self._ids[where]]
+        strengths = self._sums[:, where].sum(axis=0) * self._pruning_factors(self._ids[where])
         strongest = self._strongest(strengths, limit * 3 // 4)
         start = self._starts[item]
         self._ids[start : start + len(strongest)] = self._ids[where][strongest]
@@ -303,6 +324,13 @@ class SparseLinks(Stateful):
         self._lengths[item] = len(strongest)
         if self._rooms[item] > limit:
             self._move(item, limit)
+
+    def _pruning_factors(self, items: Indices) -> Sums | LinkScores:
+        """Return the popularity penalty of linked items in a full row."""
+        if self._arrivals is None:
+            return self._damped(_PRUNING_DAMPING)[items]
+        factors: Sums = np.maximum(self._arrivals[items], MIN_EVENT_COUNT) ** -_PRUNING_DAMPING
+        return factors
 
     def _strongest(self, strengths: Sums, most: int) -> NDArray[np.intp]:
         """Return the indices of the strongest links of a row in their order, and count the others as dropped."""
@@ -351,6 +379,8 @@ class SparseLinks(Stateful):
             more = max(count, 2 * len(self._event_counts)) - len(self._event_counts)
             self._starts, self._lengths = np.pad(self._starts, (0, more)), np.pad(self._lengths, (0, more))
             self._rooms, self._event_counts = np.pad(self._rooms, (0, more)), np.pad(self._event_counts, (0, more))
+            if self._arrivals is not None:
+                self._arrivals = np.pad(self._arrivals, (0, more))
             for power, damping in self._damping.items():  # items without events have a factor of 0
                 self._damping[power] = np.pad(damping, (0, more))
 

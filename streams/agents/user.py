@@ -1,4 +1,4 @@
-"""User agent: events of users → features, item signals, triggers. Owns the table `users`.
+"""User agent: events of users → features, item signals, link updates, triggers. Owns the table `users`.
 
 The users of a batch are ranked in this process by the features just folded, and the batch is acknowledged once their
 feeds are written. A batch that is read again after a crash changes no state, but its users are ranked again.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
@@ -21,6 +21,7 @@ from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.embedding_record import with_embedding
 from streams.core.item.item_stats import ItemSignal, to_records
+from streams.core.item.link_events import EVENTS, LinkEvent, link_event, link_updates
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
@@ -37,6 +38,7 @@ from topics.topic import (
     FEATURES,
     INTERACTIONS,
     ITEM_SIGNALS,
+    LINK_UPDATES,
     LOCATIONS,
     PARTITIONS,
     PROFILES,
@@ -45,11 +47,14 @@ from topics.topic import (
     Topic,
 )
 
+_PARTITIONED_ITEMS = 1 << 16
+"""Items whose partitions are remembered: a look-up takes a hundredth of the time of the hash."""
+
 INPUT_TOPICS: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS)
 
 
 class UserAgent:
-    """Folds events into user states, publishes features, item signals and triggers, and has the users ranked."""
+    """Folds events into user states, publishes what changes by them, and has the users ranked."""
 
     def __init__(
         self,
@@ -84,6 +89,8 @@ class UserAgent:
         """Events whose users are not queued for ranking yet, each with the last record of every user, by partition."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
         """Unpublished item signals by partition and item; a partition with any is in `_pending_events` as well."""
+        self._link_events: dict[int, list[LinkEvent]] = {}
+        """Unpublished link events by partition."""
         self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
         self.limit_counts: Counter[str] = Counter()
@@ -140,6 +147,7 @@ class UserAgent:
         self._pending_events.clear()
         self._waiting_batches.clear()
         self._signals.clear()
+        self._link_events.clear()
         self.rates.clear()
         self._context.backlog.clear()
 
@@ -179,12 +187,25 @@ class UserAgent:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or ItemLabels.of_event(event)
         share = user_state.outcome_share(state, event.item_id or "", event.occurred_at)
+        links = link_event(state, event, position, self._params)
         signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
-        if signal is not None:
+        if signal is not None and links is not None:
+            self._link(position.partition, links)
             if signal.limit:
                 self.limit_counts[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
             self._outcomes.act(event, share=share)
+
+    def _link(self, partition: int, event: LinkEvent) -> None:
+        """Add a link event to those of its batch; so many that they fill a record are published at once."""
+        events = self._link_events.setdefault(partition, [])
+        events.append(event)
+        if len(events) == EVENTS:
+            self._emit_links(partition)
+
+    def _emit_links(self, partition: int) -> None:
+        for updates in link_updates(self._link_events.pop(partition, []), _item_partition):
+            self._publisher.produce(LINK_UPDATES, updates)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
         trigger = user_state.fold_location(state, event, position, self._params)
@@ -207,6 +228,7 @@ class UserAgent:
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)
+        self._emit_links(partition)
         for event, users in batches:
             work = {user_id: (record, newest[user_id]) for user_id, record in users.items() if user_id in newest}
             if work:
@@ -237,3 +259,8 @@ class UserAgent:
             backlog.add(source)
         self.checkpoint.behind = bool(backlog)
         return source in backlog
+
+
+@lru_cache(_PARTITIONED_ITEMS)
+def _item_partition(item_id: str) -> int:
+    return partition_of(item_id.encode(), PARTITIONS)

@@ -22,6 +22,7 @@ from topics.topic import (
     INTERACTIONS,
     ITEM_SIGNALS,
     ITEMS,
+    LINK_UPDATES,
     LLM_SCORES,
     LOCATIONS,
     PROFILE_UPDATES,
@@ -94,7 +95,9 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, CHOICES, FETCH_REQUESTS})
+    ends = await asyncio.to_thread(
+        end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, CHOICES, FETCH_REQUESTS, LINK_UPDATES}
+    )
     offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
     heartbeats = await heartbeat.heartbeats(redis)
     counts: dict[str, int] = {}
@@ -105,7 +108,10 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
         fetch_offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("fetch"))
         counts["fetches to answer"] = _behind(FETCH_REQUESTS, ends, fetch_offsets)
     trainers = [beat for beat in heartbeats if beat["role"] == "trainer"]
-    counts["workers to start"] = (not feeds) + (not trainers)
+    has_links = any(beat["role"] == "links" for beat in heartbeats)
+    link_offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("links"))
+    counts["link updates to learn and publish"] = _behind(LINK_UPDATES, ends, link_offsets)
+    counts["workers to start"] = (not feeds) + (not trainers) + (not has_links)
     for beat in feeds:
         counts["users to rank"] = counts.get("users to rank", 0) + beat["waiting"]
         counts["charts to refresh"] = counts.get("charts to refresh", 0) + beat["stale"]
@@ -113,7 +119,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
             name = f"records of {topic.short_name} to read into memory"
             counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["global_tables"]))
     for beat in trainers:
-        counts["rows to publish"] = counts.get("rows to publish", 0) + beat["waiting"]
+        counts["weights to publish"] = counts.get("weights to publish", 0) + beat["waiting"]
         for topic in (INTERACTIONS, CHOICES):
             counts[f"{topic.short_name} to learn"] = _behind(topic, ends, _reached(topic, beat["positions"]))
     return {what: count for what, count in counts.items() if count}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import structs
 
-from models.factorization.item_embeddings import ItemEmbeddings
+from models.factorization.item_embeddings import ItemEmbeddings, Vector
 from models.vocabulary import Vocabulary
 from schemas.types import Features, ItemEmbedding
 
@@ -35,6 +35,16 @@ def item_embedding(item_id: str, item: int, embeddings: ItemEmbeddings, *, water
         bias=bias,
         watermark=watermark,
     )
+
+
+def stored_vector(record: ItemEmbedding, embeddings: ItemEmbeddings) -> Vector | None:
+    """Return the embedding of a record, or None if it is of another space.
+
+    Args:
+        record: The record.
+        embeddings: Embeddings of the space.
+    """
+    return np.frombuffer(record.vector, STORED).astype(np.float32) if record.space == space_name(embeddings) else None
 
 
 def with_embedding(features: Features, items: Vocabulary, embeddings: ItemEmbeddings) -> Features:

@@ -20,13 +20,14 @@ from domain.state import Stateful
 from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
 from models.factorization.item_embeddings import DIMENSIONS
-from models.neighbours.cooccurrence import WEAK, WINDOW, timestamp_groups_back
+from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemState
+from streams.core.item.link_events import LinkEvent, link_event
 from streams.core.learning.choices import learn_outcome
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.learning.packed_states import PackedStates
@@ -97,6 +98,7 @@ class Learner(Stateful):
         params: LearnerParams,
         *,
         refits_item_weights: bool = True,
+        learns_links: bool = True,
         on_outcome: Callable[[Candidates, int], None] = lambda candidates, index: None,
     ) -> None:
         """Start from nothing.
@@ -105,13 +107,15 @@ class Learner(Stateful):
             params: Parameters of the folds and of the ranking.
             refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
                 the caller calls `fit`.
+            learns_links: Whether item-item links are learned, which rankings need.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
+        self._learns_links = learns_links
         self.refits_item_weights, self.on_outcome = refits_item_weights, on_outcome
         self.catalog = CatalogSnapshot(
             cooccurrence_half_life_days=params.cooccurrence_half_life_days,
-            learns_links=True,
+            learns_links=learns_links,
             exact_items=params.rank.exact_items,
             embedding_dim=params.embedding_dim,
         )
@@ -199,6 +203,11 @@ class Learner(Stateful):
     def stop_fits(self) -> None:
         """Keep the item weights as they are from now on, and release the events that fits are made from."""
         self.refits_item_weights, self._log = False, None
+
+    def stop_links(self) -> None:
+        """Learn no links from now on, and release those learned so far."""
+        self._learns_links = False
+        self.catalog.release_links()
 
     def fit(self) -> None:
         """Fit the item weights to all events so far.
@@ -310,7 +319,7 @@ class Learner(Stateful):
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, is_liked: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
-        before, share = state.recent[-WINDOW:][::-1], user_state.share(state, item_id, event.occurred_at)
+        links = link_event(state, event, position, self.params.user) if self._learns_links else None
         subject, is_return = self.catalog.labels(item_id) or ItemLabels(), returns(state, event)
         item_signal = user_state.fold(state, event, position, subject=subject, params=self.params.user)
         if item_signal is None:
@@ -322,18 +331,21 @@ class Learner(Stateful):
         if item_stats.fold(item_state, item_stats.to_record([item_signal]), params=self.params.signal):
             self.catalog.apply_stats(item_stats.stats(item_state))
         index = self.catalog.items.get(item_id)
-        window = self.catalog.items.encode_known(name for name, _, _ in before)
-        groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
-        self.catalog.neighbors.learn(
-            index, window, groups_back, at_ms=event.occurred_at, is_positive=is_liked, share=share
-        )
-        context = np.array(list(dict.fromkeys(window.tolist())), np.int32)
-        if index not in context:
-            self.catalog.learn_embedding(index, context, share * (1.0 if is_liked else WEAK))
+        if links is not None:
+            self._link(index, links)
         if self._log is not None:
             self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
+
+    def _link(self, index: int, event: LinkEvent) -> None:
+        """Link an item with the items before it, and learn its embedding from them."""
+        window = self.catalog.items.encode_known(name for name, _, _ in event.window)
+        groups_back = timestamp_groups_back([at_ms for _, _, at_ms in event.window], event.at_ms)
+        self.catalog.neighbors.learn(index, window, groups_back, at_ms=event.at_ms, weight=event.weight)
+        context = np.array(list(dict.fromkeys(window.tolist())), np.int32)
+        if index not in context:
+            self.catalog.learn_embedding(index, context, event.weight)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

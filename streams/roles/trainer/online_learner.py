@@ -11,19 +11,14 @@ import msgspec
 
 from domain.state import State
 from infra.redis.stores.model_status import SERVING, Version
-from models.neighbours.cooccurrence import NEXT, TOGETHER
-from schemas.types import Choice, Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
-from streams.core.byte_budget import strongest
+from schemas.types import Choice, Interaction, Item, ModelVersion, Profile, UserWeights
 from streams.core.learning.choices import learn_choice
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
 from streams.core.ranking.stages.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
-from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
+from streams.roles.trainer.model_version import record, version_of
 from streams.runtime.state.model_restore import restore_and_log
-
-_LINK_BYTES = 20
-"""Bytes of the two sums of a link and of the length prefix of its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +56,6 @@ class OnlineLearner:
         """Outcomes that the blender had learned when it started from the base version."""
 
     @property
-    def unpublished_rows(self) -> int:
-        """Return the number of changed, unpublished rows."""
-        return self.learner.catalog.neighbors.changed_count
-
-    @property
     def version(self) -> str:
         """Return the name of the current weights: the base version, and the number of outcomes since."""
         name = "" if self.base is None else self.base.version
@@ -91,7 +81,8 @@ class OnlineLearner:
         self.outcomes = self._now
 
     def promote(self, learner: Learner, version: Version) -> None:
-        """Continue with the learner of a full fit."""
+        """Continue with the learner of a full fit, without its links: they are learned elsewhere."""
+        learner.stop_links()
         self.learner = learner
         self._begin(version, 0, learner.repeats.categories)
 
@@ -140,14 +131,6 @@ class OnlineLearner:
         self.outcomes, self._published_outcomes, self._start = outcomes, published_outcomes, start
         self._published_categories = categories
 
-    def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
-        """Yield changed rows, those of new items first, up to about `most_links` links."""
-        table = self.learner.catalog.neighbors
-        while most_links > 0 and table.changed_count:
-            row = self._row(table.drain(1)[0])
-            most_links -= 1 + len(row.neighbors)
-            yield row
-
     def user_weights(self, most: int) -> Iterator[UserWeights]:
         """Yield the changed personal weights of at most `most` users."""
         learner = self.learner
@@ -181,31 +164,14 @@ class OnlineLearner:
         self.outcomes = self._published_outcomes = outcomes
         self._published_categories = frozenset(categories)
 
-    def _row(self, index: int) -> ItemNeighbors:
-        catalog = self.learner.catalog
-        others, sums = catalog.neighbors.links.row(index)
-        names = [catalog.items.names[other] for other in others.tolist()]
-        selection = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
-        self.omissions["links"] += len(names) - len(selection)
-        sums = sums[:, selection]
-        return ItemNeighbors(
-            item_id=catalog.items.names[index],
-            neighbors=[names[slot] for slot in selection],
-            scores=sums[TOGETHER].tolist(),
-            follows=sums[NEXT].tolist(),
-            mass=catalog.neighbors.links.event_count(index),
-            reference=catalog.neighbors.reference_ms or 0,
-            watermark=catalog.watermark,
-        )
-
 
 def new_learner(params: LearnerParams) -> Learner:
-    """Return a learner for learning online, whose item weights come from full fits.
+    """Return a learner for learning online, whose item weights come from full fits, and which ranks nothing.
 
     Args:
         params: Parameters of the learner.
     """
-    learner = Learner(params, refits_item_weights=False)
+    learner = Learner(params, refits_item_weights=False, learns_links=False)
     learner.stop_fits()
     return learner
 

@@ -1,13 +1,12 @@
-"""Trainer role: interactions, choices, items, profiles → item neighbors, item weights, model versions.
+"""Trainer role: interactions, choices, items, profiles → item weights, model versions.
 
 It learns what all users share. It is a batch consumer without a table. Its memory is a function of the topics alone: it
-commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the same rows. It is saved
-in snapshots, each with the offsets that it includes; a start reads the records since the newest usable one, or else all
-of them.
+commits nothing, loses nothing and counts nothing twice. It is saved in snapshots, each with the offsets that it
+includes; a start reads the records since the newest usable one, or else all of them.
 
     since a snapshot     as if it had never stopped
-    from the beginning   interactions: links; feature weights and item weights are those of the version in service
-    live                 interactions: links; choices: feature weights; what changed is published periodically
+    from the beginning   interactions: users, repeats; feature and item weights are those of the version in service
+    live                 choices: feature weights; what changed is published periodically
     full fits            between the mini-batches: streams.roles.trainer.retraining
 """
 
@@ -47,7 +46,6 @@ from streams.runtime.topic_history import TopicHistory, merged
 from topics.topic import (
     CHOICES,
     INTERACTIONS,
-    ITEM_NEIGHBORS,
     ITEM_WEIGHTS,
     ITEMS,
     MODEL_VERSIONS,
@@ -60,8 +58,6 @@ _FOLLOWED = (INTERACTIONS, CHOICES, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _TOPICS = {topic.record: topic for topic in (INTERACTIONS, CHOICES, ITEMS, PROFILES)}
 """Topics by record type, for dead letters."""
 _PUBLISH_EVERY_S = 1.0
-_LINKS, _LINKS_IDLE = 20_000, 400_000
-"""Links published per second under load, and when idle: one costs the trainer 0.4 µs and every worker 0.9 µs."""
 _USERS = 2_000
 """Users whose personal weights are published per second."""
 _MAX_RECORDS = 1_000
@@ -95,9 +91,7 @@ class Trainer:
         self._start_figures: dict[str, Any] = {}
         self.positions: dict[str, int] = {}
         self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
-        self._rows_s = self._weights_s = 0.0
-        self._has_new_records = False
-        """Whether any record arrived since rows were last published."""
+        self._user_weights_s = self._weights_s = 0.0
 
     async def run(self) -> None:
         """Learn the history of the topics, or what came since a snapshot, then new records, until cancelled."""
@@ -228,7 +222,6 @@ class Trainer:
                 while True:
                     batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                     await self._apply_fetched(batches)
-                    self._has_new_records |= bool(batches)
                     await self._publish(idle=not batches)
                     next_offsets = {tp: await consumer.position(tp) for tp in partitions}
                     self.positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in next_offsets.items()}
@@ -312,13 +305,10 @@ class Trainer:
         self.scheduler.published_items = set(weights)
 
     async def _publish(self, *, idle: bool) -> None:
-        """Publish rows and weights that are due; weights are due sooner when the trainer is idle."""
+        """Publish weights that are due; the shared ones are due sooner when the trainer is idle."""
         now_s = time.monotonic()
-        if now_s - self._rows_s >= _PUBLISH_EVERY_S:
-            self._rows_s = now_s
-            most_links, self._has_new_records = _LINKS if self._has_new_records else _LINKS_IDLE, False
-            for row in self.live.rows(most_links):
-                self._publisher.produce(ITEM_NEIGHBORS, row)
+        if now_s - self._user_weights_s >= _PUBLISH_EVERY_S:
+            self._user_weights_s = now_s
             for own in self.live.user_weights(_USERS) if self._settings.model_publish_interval_s else ():
                 self._publisher.produce(USER_WEIGHTS, own)
         every_s = self._settings.model_publish_interval_s
@@ -330,7 +320,7 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """Return the figures for the heartbeat."""
-        waiting = self.live.unpublished_rows
+        waiting = 0
         if self._settings.model_publish_interval_s > 0:
             waiting += self.live.has_unpublished + self.live.learner.weights.changed_count
         return {
@@ -338,7 +328,7 @@ class Trainer:
             "start": self._start_figures,
             "snapshot": self.snapshots.describe(),
             "waiting": waiting,
-            "trimmed": {**self.live.omissions, "row_links": self.live.learner.catalog.neighbors.links.dropped_links},
+            "trimmed": dict(self.live.omissions),
         }
 
 

@@ -46,11 +46,11 @@ def test_links_are_finite_whatever_the_times(events: list[tuple[int, int]], at_m
         for item, time in events:
             before = np.array(window[::-1], np.int32)
             moments = np.arange(len(before), dtype=np.int64)
-            table.learn(item, before, moments, at_ms=time, is_positive=True)
+            table.learn(item, before, moments, at_ms=time)
             window.append(item)
         sums = np.array([[1.0, 2.0], [0.5, 0.5]])
         table.put(5, np.array([0, 1], np.int32), sums, event_count=3.0, reference_ms=put_ms)
-        table.learn(5, np.array([0], np.int32), np.ones(1, np.int64), at_ms=at_ms, is_positive=True)
+        table.learn(5, np.array([0], np.int32), np.ones(1, np.int64), at_ms=at_ms)
     for item in range(6):
         _, sums = table.links.row(item)
         assert np.isfinite(sums).all()

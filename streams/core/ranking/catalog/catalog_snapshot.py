@@ -25,7 +25,7 @@ from schemas.limit import OutOfRangeError
 from schemas.text import label
 from schemas.types import Interaction, Item, ItemEmbedding, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
-from streams.core.item.embedding_record import STORED, space_name
+from streams.core.item.embedding_record import stored_vector
 from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
@@ -127,7 +127,7 @@ class CatalogSnapshot(Stateful):
             exact_items: Size of the catalog above which candidates also come from the content index.
             embedding_dim: Length of an item embedding.
         """
-        self._leaders, self._exact_items = chart_items, exact_items
+        self._leaders, self._exact_items, self._half_life_days = chart_items, exact_items, cooccurrence_half_life_days
         self.items = Vocabulary()
         self.categories = Vocabulary()
         self.topics = Vocabulary()
@@ -253,6 +253,12 @@ class CatalogSnapshot(Stateful):
             column.fill(0.0)
         self.watermark, self.is_stale = 0, True
 
+    def release_links(self) -> None:
+        """Drop the item-item links and the item embeddings, and learn no links from now on."""
+        self.neighbors = DecayedCooccurrence(half_life_days=self._half_life_days, is_learned=False)
+        self.embeddings = ItemEmbeddings(self.items, self.embeddings.config)
+        self.embedding_index = EmbeddingIndex(self.embeddings)
+
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Update the co-occurrence links of an item."""
         others = self._indices(row.neighbors)
@@ -267,9 +273,10 @@ class CatalogSnapshot(Stateful):
 
     def apply_embedding(self, record: ItemEmbedding) -> None:
         """Update the embedding of an item; one of another space is ignored."""
-        if record.space == space_name(self.embeddings):
+        vector = stored_vector(record, self.embeddings)
+        if vector is not None:
             index = self._index(record.item_id)
-            self.embeddings.put(index, np.frombuffer(record.vector, STORED), record.bias)
+            self.embeddings.put(index, vector, record.bias)
             self._note_embeddings([index])
 
     def remove_embedding(self, item_id: str) -> None:

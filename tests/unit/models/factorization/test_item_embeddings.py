@@ -171,5 +171,5 @@ def test_only_the_last_examples_are_replayed() -> None:
 
 
 def test_an_embedding_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="broadcast"):
         embeddings().put(0, np.ones(3, np.float32), 0.0)

@@ -67,10 +67,10 @@ def test_an_item_is_no_neighbour_of_itself() -> None:
 
 def test_what_follows_counts_every_return() -> None:
     table = DecayedCooccurrence()
-    table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, is_positive=True)
+    table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS)
     for window, item in (([0], 1), ([1, 0], 0), ([0, 1, 0], 1)):
         back = np.arange(1, len(window) + 1)
-        table.learn(item, np.array(window, np.int32), back, at_ms=T0_MS, is_positive=True)
+        table.learn(item, np.array(window, np.int32), back, at_ms=T0_MS)
     others, sums = table.links.row(0)
     assert sums[NEXT][others == 1] == pytest.approx(1.0 + 1.0 + 0.25)
 
@@ -78,18 +78,20 @@ def test_what_follows_counts_every_return() -> None:
 def test_a_return_changes_the_rows_of_what_it_follows_only() -> None:
     table = DecayedCooccurrence()
     for item in range(4):
-        table.learn(item, np.arange(item)[::-1].astype(np.int32), np.arange(1, item + 1), at_ms=T0_MS, is_positive=True)
-    table.drain(9)
-    table.learn(1, np.array([3, 2, 1, 0], np.int32), np.array([1, 2, 9, 9]), at_ms=T0_MS, is_positive=True)
-    assert sorted(table.drain(9)) == [1, 2, 3]
+        table.learn(item, np.arange(item)[::-1].astype(np.int32), np.arange(1, item + 1), at_ms=T0_MS)
+    before = [table.links.row(item)[1].copy() for item in range(4)]
+    table.learn(1, np.array([3, 2, 1, 0], np.int32), np.array([1, 2, 9, 9]), at_ms=T0_MS)
+    changed_items = [item for item in range(4) if not np.array_equal(table.links.row(item)[1], before[item])]
+    assert changed_items == [2, 3]
+    assert table.links.event_count(1) == 2.0
 
 
 def test_links_are_shares_of_the_events_of_their_item() -> None:
     table, weight = DecayedCooccurrence(half_life_days=10), np.empty((1, 2), np.float32)
     for user in range(4):
-        table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, is_positive=True)
+        table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS)
         if user:
-            table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS, is_positive=True)
+            table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS)
     for days in (0, 10):  # what has decayed is the same share of what has decayed with it
         share = table.share(0, T0_MS + days * DAY_MS, damping=0.0)
         table.links.scores(np.array([0], np.int32), SimilarityQuery(TOGETHER, np.array([[share]])), out=weight)
@@ -98,23 +100,3 @@ def test_links_are_shares_of_the_events_of_their_item() -> None:
     table.links.scores(np.array([0], np.int32), SimilarityQuery(TOGETHER, np.array([[damped_share]]), 0.5), out=weight)
     np.testing.assert_allclose(weight, [[0.0, 3 / 4 / np.sqrt(3 / 2)]], rtol=1e-6)
     assert table.share(9, T0_MS, damping=0.5) == 0.0
-
-
-def test_changed_rows_are_drained_once() -> None:
-    table = DecayedCooccurrence()
-    table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, is_positive=True)
-    table.learn(1, np.array([0], np.int32), np.array([0]), at_ms=T0_MS, is_positive=True)
-    assert table.drain(1) == [0]
-    assert table.drain(9) == [1]
-    assert table.drain(9) == []
-
-
-def test_changed_rows_of_items_with_few_events_are_drained_first() -> None:
-    table, nothing = DecayedCooccurrence(), (np.empty(0, np.int32), np.empty(0, np.int64))
-    for _ in range(30):
-        table.learn(0, *nothing, at_ms=T0_MS, is_positive=True)
-        table.drain(1)
-    table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS, is_positive=True)
-    assert table.changed_count == 2
-    assert table.drain(9) == [1, 0]
-    assert table.changed_count == 0

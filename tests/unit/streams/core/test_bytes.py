@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.llm.client import _ANSWER_BYTES
+from models.vocabulary import Vocabulary
 from schemas import limit, record_limit
 from schemas.types import (
     Content,
     FoundItem,
     Interaction,
+    ItemNeighbors,
     ItemSignals,
     ItemStats,
     LlmCall,
@@ -30,7 +32,8 @@ from schemas.types import (
 )
 from streams.core.item import item_stats
 from streams.core.item.item_stats import SEGMENTS, ItemSignal, ItemState
-from streams.core.learning.learner import Learner
+from streams.core.item.link_events import link_event, link_updates
+from streams.core.item.link_rows import LinkRows
 from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
@@ -43,7 +46,6 @@ from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.roles.trainer.model_version import FittedVersion, item_weight_rows
-from streams.roles.trainer.online_learner import OnlineLearner
 from tests.broker import Codecs
 from tests.build import (
     T0_MS,
@@ -59,7 +61,6 @@ from tests.build import (
 )
 from tests.params import PREFETCH_PARAMS, PUSH_PARAMS, RANK_PARAMS, SIGNAL_PARAMS, USER_PARAMS
 from tests.sample import a_sample
-from tests.unit.streams.builder import PARAMS as LEARNER_PARAMS
 from topics import Topic
 from topics.topic import (
     DEVICES,
@@ -346,17 +347,19 @@ def test_segments_that_grow_stronger_find_a_place() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_links_and_weights_stay_within_a_record(kind: str) -> None:
     names = [long_id(number, kind) for number in range(3_000)]
-    live = OnlineLearner(Learner(LEARNER_PARAMS, refits_item_weights=False))
-    view = live.learner.catalog
-    others = np.array([view._index(name) for name in names], np.int32)
-    strengths = np.arange(1.0, len(names) + 1)
-    sums = np.stack([strengths, strengths])
-    view.neighbors.put(view._index("i1"), others, sums, event_count=1.0, reference_ms=T0_MS)
-    view.neighbors._mark([view._index("i1")])
-    [row] = live.rows(10_000)
+    rows, strengths = LinkRows(Vocabulary(), half_life_days=60.0), np.arange(1.0, len(names) + 1)
+    sums = strengths.tolist()
+    rows.load(ItemNeighbors(item_id="i1", neighbors=names, scores=sums, follows=sums, watermark=0, reference=T0_MS))
+    rows.start(0, {}, end=0)
+    state = UserState("u1")
+    event = link_event(state, an_interaction(item_id="i1"), Position(0, 0, 1), USER_PARAMS)
+    assert event is not None
+    [updates] = link_updates([event], lambda _: 0)
+    rows.apply(0, updates)
+    [row] = rows.rows(10_000)
     assert len(encoded(ITEM_NEIGHBORS, row)) < ROOM
     assert names[-1] in row.neighbors
-    assert live.omissions["links"] + view.neighbors.links.dropped_links == len(names) - len(row.neighbors) > 0
+    assert rows.omitted_links + rows.dropped_links == len(names) - len(row.neighbors) > 0
     assert row.neighbors == names[-len(row.neighbors) :], "the strongest, in their order"
     tastes = np.zeros((len(names), len(names)), np.float32)
     tastes[0] = strengths

@@ -28,9 +28,17 @@ from tests.unit.streams.builder import PARAMS
 EVENTS, USERS, ITEM_COUNT = 400, 25, 60
 CITIES = ("Berlin", "Paris", None)
 NOT_STATE = {
-    "CatalogSnapshot": {"labels_by_item", "charts", "_leaders", "_exact_items", "_listing", "columns"},
+    "CatalogSnapshot": {
+        "labels_by_item",
+        "charts",
+        "_leaders",
+        "_exact_items",
+        "_listing",
+        "columns",
+        "_half_life_days",
+    },
     "Vocabulary": {"names", "_index"},
-    "SparseLinks": {"_kernels", "_limits", "_links", "_damping"},
+    "SparseLinks": {"_kernels", "_limits", "_links", "_damping", "_arrivals"},
     "DecayedCooccurrence": {"_half_life_ms"},
     "ItemItemMatrix": {"_most", "_weights", "_gather_indices"},
     "ContentIndex": {"_nearest"},
@@ -40,7 +48,7 @@ NOT_STATE = {
     "EmbeddingIndex": {"_embeddings"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},
     "Learner": {
-        *("params", "refits_item_weights", "on_outcome", "item_weights"),
+        *("params", "refits_item_weights", "_learns_links", "on_outcome", "item_weights"),
         *("_groups", "_log", "_fit_due"),  # of one timestamp group, and of fits, which the trainer does not make online
     },
     "PackedStates": {
@@ -89,7 +97,6 @@ def taught(learner: Learner, start: int, end: int) -> Learner:
             if number == EVENTS // 2:
                 learner.catalog.remove_item("i3")
             if number % 50 == 20:
-                learner.catalog.neighbors.drain(5)
                 learner.weights.drain(3)
     return learner
 

@@ -4,25 +4,27 @@ from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.model_version import record, version_of
-from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner
+from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, new_learner
 from tests.build import T0_MS, a_choice, a_version, an_interaction, an_item
-from tests.unit.streams.builder import PARAMS, World
+from tests.unit.streams.builder import PARAMS, World, taught
 
 
 def a_live() -> OnlineLearner:
     return OnlineLearner(Learner(PARAMS, refits_item_weights=False))
 
 
-def test_live_rows_keep_within_their_links() -> None:
-    live = a_live()
+def test_links_are_neither_learned_online_nor_taken_over_from_a_fit(world: World) -> None:
+    live = OnlineLearner(new_learner(PARAMS))
     for number in range(20):
         live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1))
-    first = list(live.rows(40))
-    assert sum(len(row.neighbors) for row in first) <= 40
-    assert live.unpublished_rows == 20 - len(first)
-    rest = list(live.rows(10_000))
-    assert {row.item_id for row in (*first, *rest)} == {f"i{number}" for number in range(20)}
-    assert live.unpublished_rows == 0
+    assert not live.learner.catalog.neighbors.links.event_count(0)
+    learner = taught(*world).end()
+    assert learner.catalog.neighbors.links.event_count(0)
+    live.promote(learner, a_version())
+    live.apply(an_interaction(), Position(0, 2_000, 2_000))
+    rows = live.learner.catalog.neighbors.links
+    assert not any(rows.event_count(item) or len(rows.row(item)[0]) for item in range(len(learner.catalog.items)))
+    assert live.learner.events == len(world[1]) + 1
 
 
 def test_online_weights_are_published_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:

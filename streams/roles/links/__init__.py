@@ -1,0 +1,1 @@
+"""The role `links`: the links between items, learned by partition."""
