@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.timestamp import DAY_MS
+from models.factorization.item_embeddings import EmbeddingConfig, ItemEmbeddings
 from models.vocabulary import Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.types import Interaction, ItemNeighbors
 from streams.core.item import link_rows
-from streams.core.item.link_events import LinkEvent, link_updates
+from streams.core.item.link_events import LinkEvent, link_updates, unpack
 from streams.core.item.link_rows import LinkRows
 from streams.core.position import Position
 from tests.build import T0_MS, an_interaction
@@ -248,3 +249,35 @@ def test_columns_that_do_not_fit_change_nothing(field: str, value: object) -> No
     with pytest.raises(OutOfRangeError):
         rows.apply(0, msgspec.structs.replace(record, **{field: value}))
     assert (rows.changed_count, rows.next_offset) == (0, 1)
+
+
+def test_an_event_brings_the_items_before_it_newest_first_to_the_partition_of_its_item() -> None:
+    items = ["a", "b", "c", "b", "d", "a"]
+    events = fold([an_interaction(event_id=f"e{n}", item_id=item) for n, item in enumerate(items)])
+    contexts: dict[int, list[str]] = {}
+    for record in link_updates(events, item_partition):
+        content = unpack(record)
+        for event, context in zip(content.events, content.contexts(), strict=True):
+            if event["is_own"]:
+                contexts[int(event["offset"])] = [record.items[number] for number in context.tolist()]
+    assert contexts == {0: [], 1: ["a"], 2: ["b", "a"], 3: [], 4: ["b", "c", "a"], 5: []}
+
+
+def test_the_embeddings_of_the_items_of_a_partition_learn_from_its_updates() -> None:
+    events = fold([
+        an_interaction(event_id=f"e{n}", user_id=f"u{n // 3}", item_id=f"i{n % 3}", occurred_at=T0_MS + n)
+        for n in range(30)
+    ])  # fmt: skip
+    items = Vocabulary()
+    embeddings = ItemEmbeddings(items, EmbeddingConfig(dimensions=4))
+    own = item_partition("i1")
+    rows = LinkRows(items, half_life_days=HALF_LIFE_DAYS, embeddings=embeddings)
+    records = [record for record in link_updates(events, item_partition) if item_partition(record.item_id) == own]
+    for offset, record in enumerate(records):
+        rows.apply(offset, record)
+    assert embeddings.waiting == 10 * sum(item_partition(item) == own for item in ("i1", "i2"))
+    embeddings.learn()
+    [number] = [items.get("i1")]
+    assert embeddings.has(np.array([number], np.int32)).all()
+    rows.apply(len(records) - 1, records[-1])
+    assert not embeddings.waiting, "a record that comes twice is learned once"

@@ -66,6 +66,15 @@ def test_items_close_to_the_last_place_rank_by_distance() -> None:
     assert not any(value("near_last", catalog, features(recent=recent[:1], seen=["a"])).values())
 
 
+def test_items_score_by_their_embeddings_for_the_last_items() -> None:
+    catalog = a_catalog()
+    for item, first in enumerate((1.0, 2.0)):
+        catalog.embeddings.put(item, np.array([first] + [0.0] * 127, np.float32), 0.0)
+    recent = [RecentItem(item_id="a", weight=1.0, at=T0_MS)]
+    assert value("embedding", catalog, features(recent=recent, seen=["a"])) == {"a": 0.25, "b": 0.5, "c": 0.0}
+    assert not any(value("embedding", catalog, features()).values())
+
+
 @pytest.mark.parametrize(("feature", "at_ms"), [("daily", T0_MS + 3 * DAY_MS), ("weekly", T0_MS + 14 * DAY_MS)])
 def test_habits_are_visits_at_the_same_time(feature: str, at_ms: int) -> None:
     recent = [RecentItem(item_id=item_id, weight=1.0, at=T0_MS - ago) for item_id, ago in (

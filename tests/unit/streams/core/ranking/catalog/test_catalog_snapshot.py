@@ -4,9 +4,44 @@ from __future__ import annotations
 
 import numpy as np
 
+from schemas.types import ItemEmbedding, RecentItem
+from streams.core.item.embedding_record import STORED, item_embedding, with_embedding
 from streams.core.item.item_stats import COHORTS, HOURS, WEEKDAYS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from tests.build import T0_MS, an_item, stats
+from tests.build import T0_MS, an_item, features, stats
+
+
+def an_embedding(item_id: str, *, space: str = "softmax-128", size: int = 128) -> ItemEmbedding:
+    vector = np.linspace(0.0, 1.0, size).astype(STORED).tobytes()
+    return ItemEmbedding(item_id=item_id, space=space, vector=vector, bias=0.5, watermark=T0_MS)
+
+
+def test_embeddings_of_another_space_are_ignored() -> None:
+    catalog = CatalogSnapshot()
+    for item_id, record in (("i1", an_embedding("i1")), ("i2", an_embedding("i2", space="softmax-64", size=64))):
+        catalog.apply_item(an_item(item_id))
+        catalog.apply_embedding(record)
+    assert catalog.embeddings.has(np.array([0, 1], np.int32)).tolist() == [True, False]
+    catalog.remove_embedding("i1")
+    catalog.remove_embedding("never there")
+    assert not catalog.embeddings.has(np.array([0], np.int32)).any()
+
+
+def test_an_embedding_goes_through_its_record() -> None:
+    catalog, other = CatalogSnapshot(), CatalogSnapshot()
+    catalog.apply_embedding(an_embedding("i1"))
+    other.apply_embedding(item_embedding("i1", 0, catalog.embeddings, watermark=T0_MS))
+    np.testing.assert_equal(other.embeddings.embedding(0), catalog.embeddings.embedding(0))
+
+
+def test_a_user_has_the_embedding_of_the_last_items() -> None:
+    catalog = CatalogSnapshot()
+    catalog.apply_embedding(an_embedding("i1"))
+    recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
+    person = with_embedding(features(recent=recent), catalog.items, catalog.embeddings)
+    assert person.embedding == an_embedding("i1").vector
+    assert person.embedding_space == "softmax-128"
+    assert not with_embedding(features(), catalog.items, catalog.embeddings).embedding
 
 
 def test_a_snapshot_without_statistics_is_one_that_never_had_any() -> None:

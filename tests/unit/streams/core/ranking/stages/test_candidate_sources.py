@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from schemas.types import ItemEmbedding
+from streams.core.item.embedding_record import STORED
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.ranking_query import ranking_query as whom
 from streams.core.ranking.stages import candidate_sources
@@ -53,6 +57,23 @@ def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
     view.remove_item("new")
     view.refresh()
     assert "new" not in feed(person, view, params).items
+
+
+def test_an_item_of_a_large_catalogue_is_found_by_its_embedding() -> None:
+    params = replace(RANK_PARAMS, max_recommendations=20, exact_items=1_000, source_items=30)
+    view = a_large_view(exact_items=1_000)
+    for number, length in ((700, 1.0), (900, 3.0), (901, -3.0)):
+        vector = np.array([length] + [0.0] * 127, np.float32).astype(STORED).tobytes()
+        view.apply_embedding(
+            ItemEmbedding(item_id=f"i{number}", space="softmax-128", vector=vector, bias=0.0, watermark=T0_MS)
+        )
+    while view.refresh():
+        pass
+    query = whom(a_fan_of("i700"), view, params, at_ms=T0_MS)
+    items = candidate_sources.embedded(query, view, params).tolist()
+    assert items[0] == view.items.get("i900")
+    assert view.items.get("i900") in candidate_sources.candidate_items(query, view, params)
+    assert not len(candidate_sources.embedded(whom(a_fan_of("i1"), view, params, at_ms=T0_MS), view, params))
 
 
 def test_a_catalogue_that_is_scored_whole_needs_no_content_index() -> None:
