@@ -11,7 +11,7 @@ from infra.address import Addresses
 from schemas.types import Interaction, ItemEmbedding
 from streams.core.item.embedding_record import STORED
 from tests.build import T0_MS, an_interaction, an_item
-from tests.pipeline.feeds.test_links import shared
+from tests.pipeline.feeds.test_links import SETTINGS, shared
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import FEATURES, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
 
@@ -63,6 +63,7 @@ async def test_two_workers_learn_one_space_in_which_users_are_found_too(stack: A
     async with a_pipeline(stack, tmp_path) as pipeline:
         await pipeline.publish(ITEMS, [an_item(f"i{n}", created_at=T0_MS - 1) for n in range(ITEM_COUNT)])
         await pipeline.start("feed")
+        await pipeline.start("trainer", **SETTINGS)
         one = await pipeline.start("links", worker_id="1")
         await pipeline.start("links", worker_id="2")
         await until(lambda: shared(pipeline, 2), what="two workers with all partitions")
