@@ -151,6 +151,7 @@ _SIZES = {
     "user": "a user's state, encoded",
     "object": "a user's state, as an object",
     "trainer": "the trainer's state",
+    "links": "the rows of links",
     "snapshot": "a snapshot of the trainer",
 }
 

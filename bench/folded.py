@@ -79,14 +79,14 @@ def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str,
     )
     for state in items.values():
         snapshot.apply_stats(item_stats.stats(state))
-    for row in _rows(learner):
+    for row in neighbor_rows(learner):
         snapshot.apply_neighbors(row)
     for weights in item_weight_rows(fitted_version(version, learner)):
         snapshot.apply_weights(weights)
     snapshot.refresh()
 
 
-def _rows(learner: Learner) -> Iterator[ItemNeighbors]:
+def neighbor_rows(learner: Learner) -> Iterator[ItemNeighbors]:
     """Yield the links of all items, as the links role publishes them."""
     catalog = learner.catalog
     for index, item_id in enumerate(catalog.items.names):

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from bench.folded import neighbor_rows
 from bench.load import EventLoad
 from bench.rig import Rig
 from infra.redis import heartbeat
-from topics.topic import INTERACTIONS, ITEMS
+from streams.core.learning.learner import Learner
+from streams.core.position import Position
+from streams.roles.trainer.learner_params import learner_params
+from topics.topic import INTERACTIONS, ITEM_NEIGHBORS, ITEMS
+
+_TELL_EVERY = 1_000
 
 
 async def publish(rig: Rig, load: EventLoad) -> None:
-    """Publish the history to empty topics and let the trainer learn it, without folding."""
+    """Publish the history to empty topics, and the links learned from it, without folding."""
     await rig.reset()
     await rig.publish(ITEMS, load.items, total=load.size.items)
     await rig.publish(INTERACTIONS, load.history(), total=load.size.events)
-    async with rig.worker("trainer"):
-        await rig.wait_until_idle("let the trainer learn", "trainer")
+    learner = Learner(learner_params(rig.settings), refits_item_weights=False)
+    for number, event in enumerate(load.history()):
+        if number % _TELL_EVERY == 0:
+            rig.on_progress("learn links in this process", number, load.size.events)
+        learner.learn(event, Position(0, number, event.occurred_at), learn_weights=False)
+    await rig.publish(ITEM_NEIGHBORS, neighbor_rows(learner), total=len(learner.catalog.items))
 
 
 async def fold(rig: Rig, load: EventLoad) -> int:

@@ -30,9 +30,9 @@ from topics import Topic
 
 OnBenchProgress = Callable[[str, float, float], None]
 """Called with the current step, the amount of finished work and the total, 0 where unknown."""
-_LEARNING = ("interactions to learn", "rows to publish")
-"""Kinds of remaining work of the trainer."""
-_WORKERS = ("feed", "trainer")
+_LINKS_WORK = "link updates to learn and publish"
+"""The remaining work of the links role."""
+_WORKERS = ("feed", "links", "trainer")
 _START_WITHIN_S = 60.0
 _REST_WITHIN_S = 900.0
 _POLL_S = 1.0
@@ -148,7 +148,7 @@ class Rig:
 
         Args:
             what: Description of the step, for the progress.
-            roles: All running roles among feed and trainer.
+            roles: All running roles among feed, links and trainer; feed is one of them.
 
         Raises:
             NotIdleError: the workers are still busy after the timeout.
@@ -169,8 +169,8 @@ class Rig:
     async def _remaining_work(self, roles: tuple[str, ...]) -> dict[str, int]:
         work = await work_left(self.admin, self.redis)
         work["workers to start"] = work.get("workers to start", 0) - (len(_WORKERS) - len(roles))
-        if "feed" not in roles:
-            work = {name: count for name, count in work.items() if name in (*_LEARNING, "workers to start")}
+        if "links" not in roles:
+            work.pop(_LINKS_WORK, None)
         return {name: count for name, count in work.items() if count > 0}
 
 

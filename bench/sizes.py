@@ -10,6 +10,7 @@ import numpy as np
 
 from streams.core.learning.learner import Learner
 from streams.core.user.user_state import UserState
+from topics.topic import PARTITIONS
 
 _USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
 """Bytes of a user's encoded state: on its own, and for each label, recent event, event id, different item and item of
@@ -18,13 +19,15 @@ _OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_T
 """The same for a state as an object in memory."""
 _KEY = 230
 """Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
-_CATALOG_ITEM, _ITEM_IDS = 2_350, 6
+_CATALOG_ITEM, _ITEM_IDS = 1_700, 6
 """Bytes of an item in the trainer, besides those of its id, and the number of times that its id is stored."""
 _LINK, _ROOM = 20, 1.45
-"""Bytes of a link in the trainer, and the room of rows, which grow by doubling, by their length."""
+"""Bytes of a link in the links role, and the room of rows, which grow by doubling, by their length."""
+_LINKED_ITEM = 48
+"""Bytes of an item in the rows of each partition, whether it is linked or not; the arrays grow by doubling."""
 _FRAGMENTATION = 1.07
 """Memory of the process by that of the objects in it."""
-_SAVED_ITEM = 1_500
+_SAVED_ITEM = 1_040
 """Bytes of an item in a snapshot, besides those of its id."""
 
 
@@ -77,14 +80,19 @@ class StreamSize:
         """Return the memory of the trainer's state."""
         users = self.users * (self.user_bytes + _KEY)
         items = self.items * (_CATALOG_ITEM + _ITEM_IDS * self.item_id_bytes)
-        return _FRAGMENTATION * (users + items + self.links * _LINK * _ROOM)
+        return _FRAGMENTATION * (users + items)
+
+    @property
+    def links_bytes(self) -> float:
+        """Return the memory of the rows of all partitions, in one process of the links role."""
+        return self.links * _LINK * _ROOM + self.items * _LINKED_ITEM * PARTITIONS
 
     @property
     def snapshot_bytes(self) -> float:
         """Return the size of a snapshot of the trainer."""
         users = self.users * (self.user_bytes + 16)
         items = self.items * (_SAVED_ITEM + _ITEM_IDS * self.item_id_bytes)
-        return users + items + self.links * _LINK * _ROOM
+        return users + items
 
 
 def encoded_users(learner: Learner) -> list[bytes]:
@@ -93,19 +101,20 @@ def encoded_users(learner: Learner) -> list[bytes]:
     return [data.tobytes() for data in np.split(users["states"], np.cumsum(users["lengths"])[:-1])]
 
 
-def size_of(learner: Learner, users: Sequence[bytes]) -> StreamSize:
+def size_of(learner: Learner, users: Sequence[bytes], *, links: int) -> StreamSize:
     """Return the size of the stream that a learner has learned.
 
     Args:
         learner: The learner.
         users: The encoded states of its users.
+        links: Number of links between its items.
     """
-    links, items = learner.catalog.neighbors.links.state(), learner.catalog.items.names
+    items = learner.catalog.items.names
     states = [*map(msgspec.msgpack.Decoder(UserState).decode, users)]
     return StreamSize(
         users=len(states),
         items=len(items),
-        links=int(links["_lengths"].sum()),
+        links=links,
         item_id_bytes=float(np.mean([len(name.encode()) for name in items])),
         user_events=float(np.mean([len(state.recent) for state in states])),
         user_event_ids=float(np.mean([len(state.event_ids) for state in states])),

@@ -60,10 +60,10 @@ class Plan:
             f" {self.scale.text_items:,} items are indexed.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
-            f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"
-            " them before and is stopped. Peers read the same topic after it, each alone. The worker's clock starts"
+            f" {size.items:,} items lie in the topic; one worker with the feed role alone; the links learned from them"
+            " lie in their topic. Peers read the same topic after it, each alone. The worker's clock starts"
             " when it turns to the first record and ends with the last feed in Redis.",
-            "sizing": f"Sizing: the trainer's state after {self.sizing.events:,} interactions of"
+            "sizing": f"Sizing: the states of trainer and links after {self.sizing.events:,} interactions of"
             f" {self.sizing.users:,} users (Zipf 1.0) with {self.sizing.items:,} items; processor time.",
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
@@ -72,8 +72,8 @@ class Plan:
             " each is answered once the broker has acknowledged it. Health: one check after another in one process.",
             "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
             f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
-            "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
-            " running; counted from when an event was due to when its feed was replaced in Redis.",
+            "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker, links and"
+            " trainer running; counted from when an event was due to when its feed was replaced in Redis.",
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",

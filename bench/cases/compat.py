@@ -38,6 +38,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     figures = {}
     async with (
         rig.worker("feed"),
+        rig.worker("links"),
         rig.worker("trainer"),
         rig.worker("archive"),
         rig.worker("log"),
@@ -45,7 +46,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         rig.process("api", "-m", "cli.main", "api", API_PORT=str(port)),
         httpx.AsyncClient(base_url=f"http://{HOST}:{port}", transport=httpx.AsyncHTTPTransport(retries=10)) as client,
     ):
-        await rig.wait_until_idle("let the workers start", "feed", "trainer")
+        await rig.wait_until_idle("let the workers start", "feed", "links", "trainer")
         await _ready(client, [each[0] for each in paths.values()])
         for salt, (name, each) in enumerate(paths.items(), 1):
             flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))

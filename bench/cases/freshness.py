@@ -39,9 +39,9 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     """Return the percentiles of latency at each rate, with one process of each role running."""
     await history.ensure_folded(rig, load)
     percentiles = {}
-    async with rig.worker("feed"), rig.worker("trainer"):
+    async with rig.worker("feed"), rig.worker("links"), rig.worker("trainer"):
         for rate_per_s in RATES_PER_S:
-            await rig.wait_until_idle("let the workers start", "feed", "trainer")
+            await rig.wait_until_idle("let the workers start", "feed", "links", "trainer")
             percentiles[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
     rig.folded_size = None
     return percentiles
@@ -55,7 +55,7 @@ async def run(rig: Rig, load: EventLoad, rate_per_s: int, *, seconds: float) -> 
     events = load.live(count, start_ms=start_ms, step_ms=step_ms, salt=rate_per_s)
     async with _noting(rig.redis) as replaced_s:
         await publish(rig, events, rate_per_s=rate_per_s)
-        await rig.wait_until_idle("wait for the last feeds", "feed", "trainer")
+        await rig.wait_until_idle("wait for the last feeds", "feed", "links", "trainer")
     watermarks = await asyncio.to_thread(_watermarks, rig, since)
     return latencies_ms(events, replaced_s, watermarks)
 

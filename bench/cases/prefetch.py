@@ -48,12 +48,13 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     async with (
         rig.process("model", "-m", "bench.model", str(port), str(MODEL_S), check=answers),
         rig.worker("feed"),
+        rig.worker("links"),
         rig.worker("trainer"),
         rig.worker("archive"),
     ):
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
             await _until_under_way(rig, 0)
-            await rig.wait_until_idle("let the workers start", "feed", "trainer")
+            await rig.wait_until_idle("let the workers start", "feed", "links", "trainer")
             percentiles["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
             request_count = await _ask(rig, load, rounds=1)
             await _until_under_way(rig, min(request_count, rig.settings.llm_concurrency))

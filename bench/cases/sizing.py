@@ -1,4 +1,4 @@
-"""Sizing: memory and disk of the trainer's state after a stream, against the formula; times of snapshots.
+"""Sizing: memory and disk of trainer and links after a stream, against the formula; times of snapshots.
 
 The formula is that of docs/sizing.md. The state is saved, and restored by another process, whose memory grows by what
 the state takes.
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -19,12 +21,20 @@ from bench.cases.footprint import mean_object_bytes
 from bench.load import EventLoad
 from bench.rig import OnBenchProgress
 from bench.sizes import encoded_users, size_of
+from infra.kafka.partition import partition_of
 from infra.settings import Settings
+from models.vocabulary import Vocabulary
+from streams.core.item.link_events import EVENTS, LinkEvent, link_event, link_updates
+from streams.core.item.link_rows import LinkRows
 from streams.core.position import Position
+from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
+from streams.core.user import user_state
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.online_learner import OnlineLearner, new_learner
 from streams.roles.trainer.snapshot_store import SnapshotStore, packed
+from streams.runtime.core_params import user_params
+from topics.topic import PARTITIONS
 
 SOURCE = "bench"
 _TELL_EVERY = 1_000
@@ -44,7 +54,8 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
     learning_s = time.process_time() - learning_s
     on_progress("save and restore", 0, 0)
     users = encoded_users(online.learner)
-    stream = size_of(online.learner, users)
+    links = _learn_links(load, settings)
+    stream = size_of(online.learner, users, links=sum(rows.link_count for rows in links))
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         pause_s = time.process_time()
         arrays = packed(online.state(), {})
@@ -64,6 +75,8 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         "object_bytes_formula": stream.object_bytes,
         "trainer_bytes": report["bytes"],
         "trainer_bytes_formula": stream.trainer_bytes,
+        "links_bytes": sum(rows.nbytes for rows in links),
+        "links_bytes_formula": stream.links_bytes,
         "snapshot_bytes": file_bytes,
         "snapshot_bytes_formula": stream.snapshot_bytes,
         "learn_s": round(learning_s, 2),
@@ -71,3 +84,33 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnBenchProgress
         "write_s": round(write_s, 2),
         "restore_s": report["seconds"],
     }
+
+
+def _learn_links(load: EventLoad, settings: Settings) -> list[LinkRows]:
+    """Return the rows of all partitions after a load's history."""
+    items, params = Vocabulary(), user_params(settings)
+    rows = [LinkRows(items, half_life_days=settings.cooccurrence_half_life_days) for _ in range(PARTITIONS)]
+    states: dict[str, UserState] = {}
+    events = []
+    for number, event in enumerate(load.history()):
+        state = states.setdefault(event.user_id, UserState(event.user_id))
+        position = Position(0, number, event.occurred_at)
+        if (links := link_event(state, event, position, params)) is not None:
+            events.append(links)
+        user_state.fold(state, event, position, subject=ItemLabels(), params=params)
+        if len(events) == EVENTS:
+            _apply(rows, events)
+            events.clear()
+    _apply(rows, events)
+    return rows
+
+
+def _apply(rows: Sequence[LinkRows], events: Sequence[LinkEvent]) -> None:
+    for updates in link_updates(events, _partition_of):
+        partition = rows[_partition_of(updates.item_id)]
+        partition.apply(partition.next_offset, updates)
+
+
+@cache
+def _partition_of(item_id: str) -> int:
+    return partition_of(item_id.encode(), PARTITIONS)

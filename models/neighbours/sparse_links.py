@@ -144,7 +144,13 @@ class SparseLinks(Stateful):
     def nbytes(self) -> int:
         """Return the memory of all arrays, in bytes."""
         rows = (self._ids, self._sums, self._starts, self._lengths, self._rooms)
-        return sum(array.nbytes for array in (*rows, self._event_counts, *self._damping.values()))
+        counts = (self._event_counts, *(() if self._arrivals is None else (self._arrivals,)))
+        return sum(array.nbytes for array in (*rows, *counts, *self._damping.values()))
+
+    @property
+    def link_count(self) -> int:
+        """Return the number of links."""
+        return int(self._lengths.sum())
 
     @property
     def row_limit(self) -> int:

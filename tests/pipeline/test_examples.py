@@ -36,7 +36,7 @@ async def run(pipeline: Pipeline, name: str, *arguments: str) -> str:
 
 
 async def test_events_go_in_and_feeds_come_out(pipeline: Pipeline) -> None:
-    await pipeline.start("feed,trainer")
+    await pipeline.start("feed,trainer,links")
     out = await run(pipeline, "publish_interactions.py", "alex", "i1", "i2", "--action", "like")
     assert out.count("published to interactions.v1") == 2
     assert {event.item_id for event in await pipeline.read(INTERACTIONS)} == {"i1", "i2"}

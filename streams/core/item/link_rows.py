@@ -92,6 +92,16 @@ class LinkRows:
         return len(self._young_rows) + len(self._changed_rows)
 
     @property
+    def link_count(self) -> int:
+        """Return the number of links."""
+        return self._links.link_count
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory of the rows, in bytes."""
+        return self._links.nbytes
+
+    @property
     def dropped_links(self) -> int:
         """Return the number of links that full rows have dropped."""
         return self._links.dropped_links

@@ -33,7 +33,7 @@ async def history(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) ->
         items = [an_item(f"i{n}", category=CATEGORIES[n % 3], topics=[f"topic-{n % 5}"]) for n in range(60)]
         await pipeline.publish(ITEMS, items)
         # Without weights: those that are published while an event is being folded reach its features, or the next ones.
-        await pipeline.start("feed,trainer,archive,log", MODEL_PUBLISH_INTERVAL_S="0")
+        await pipeline.start("feed,trainer,links,archive,log", MODEL_PUBLISH_INTERVAL_S="0")
         await pipeline.publish(INTERACTIONS, [an_act(f"u{n % 7}", f"i{n * n % 30}") for n in range(140)])
         await pipeline.settle()
         change = a_profile_update(event_id="p1", user_id="u1", muted=["movies"], occurred_at=clock.now_ms())

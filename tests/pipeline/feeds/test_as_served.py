@@ -88,7 +88,7 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
     async with a_pipeline(stack, tmp_path) as pipeline:
         clock, store = Clock(pipeline), RedisFeedStore(pipeline.redis)
         await pipeline.start_module("tests.pipeline.clock_worker")
-        trainer = await pipeline.start("trainer", **SETTINGS)
+        trainer = await pipeline.start("trainer,links", **SETTINGS)
         await pipeline.publish(ITEMS, items)
         await pipeline.settle()
 

@@ -52,7 +52,7 @@ def a_click(user_id: str, item_id: str) -> Interaction:
 
 
 async def test_a_feed_is_explained_and_its_event_traced(pipeline: Pipeline) -> None:
-    await pipeline.start("feed,trainer,archive")
+    await pipeline.start("feed,trainer,links,archive")
     town = [a_click(f"u{n % 7}", f"i{n * n % 30}") for n in range(140)]
     await pipeline.publish(INTERACTIONS, town)
     event = a_click("u1", "i31")

@@ -39,7 +39,7 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
     stack: Addresses, tmp_path: Path
 ) -> None:
     async with a_pipeline(stack, tmp_path) as pipeline:
-        await pipeline.start("feed,trainer,log")
+        await pipeline.start("feed,trainer,links,log")
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(ITEM_COUNT)])
         await pipeline.settle()
         store = RedisOnlineMetricsStore(pipeline.redis)

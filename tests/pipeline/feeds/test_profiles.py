@@ -86,7 +86,7 @@ async def world(stack: Addresses, tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_changes_right_after_one_another_all_hold(world: World) -> None:
-    await world.pipeline.start("feed,log,trainer")
+    await world.pipeline.start("feed,log,trainer,links")
     await world.put("kim", categories=["music"])
     await world.put("kim", muted=["sports"])
     await world.comes_to("kim", categories=["music"], muted=["sports"])
@@ -127,7 +127,7 @@ async def test_changes_through_a_crash_add_up(world: World) -> None:
 
 
 async def test_a_whole_profile_of_another_producer_and_changes_meet(world: World) -> None:
-    await world.pipeline.start("feed,log,trainer")
+    await world.pipeline.start("feed,log,trainer,links")
     at_ms = clock.now_ms() - 60_000
     foreign = a_profile(user_id="mo", categories=["film"], city="Oslo", segment="x", occurred_at=at_ms)
     await world.pipeline.publish(PROFILES, [foreign])
@@ -146,18 +146,18 @@ async def test_what_was_stated_before_there_was_an_owner_is_kept(world: World) -
         user_id="old", categories=["film"], city="Oslo", segment="x", occurred_at=clock.now_ms() - 60_000
     )
     await world.pipeline.publish(PROFILES, [profile])
-    worker = await world.pipeline.start("feed,log,trainer")
+    worker = await world.pipeline.start("feed,log,trainer,links")
     await world.pipeline.settle()
     assert await world.pipeline.stop(worker) == 0
     await world.pipeline.lose("millrace-profiles-changelog")
-    await world.pipeline.start("feed,log,trainer", worker_id="1")
+    await world.pipeline.start("feed,log,trainer,links", worker_id="1")
     await world.put("old", muted=["horror"])
     await world.comes_to("old", categories=["film"], city="Oslo", segment="x", muted=["horror"])
 
 
 @pytest.mark.parametrize("how", ["http", "tombstone"])
 async def test_a_profile_that_is_forgotten_is_gone_everywhere_and_may_be_stated_anew(world: World, how: str) -> None:
-    await world.pipeline.start("feed,log,trainer")
+    await world.pipeline.start("feed,log,trainer,links")
     whole = {"categories": ["film"], "muted": ["horror"], "city": "Oslo", "segment": "x", "timezone": "Europe/Oslo"}
     assert (await world.http.post("/profile", json={"user_id": "mo"} | whole)).status_code == 202
     await world.comes_to("mo", **whole)
@@ -182,7 +182,7 @@ async def test_a_profile_that_is_forgotten_is_gone_everywhere_and_may_be_stated_
 
 
 async def test_what_cannot_be_done_becomes_a_dead_letter_that_says_so(world: World) -> None:
-    await world.pipeline.start("feed,log,trainer")
+    await world.pipeline.start("feed,log,trainer,links")
     erase = a_trigger(event_id="erase", user_id="mo", kind="erase", occurred_at=clock.now_ms())
     unknown = a_trigger(event_id="unknown", user_id="mo", kind="unknown", occurred_at=clock.now_ms())
     await world.pipeline.publish(TRIGGERS, [erase, unknown])

@@ -19,7 +19,7 @@ async def test_a_read_after_an_interaction_reflects_it_ten_times(
     stack: Addresses, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     async with a_pipeline(stack, tmp_path) as pipeline:
-        worker = await pipeline.start("feed,trainer")
+        worker = await pipeline.start("feed,trainer,links")
         url = await pipeline.start_api(unused_tcp_port, API_AFTER_TIMEOUT_S="30")
         await pipeline.publish(ITEMS, [an_item(f"i{number}") for number in range(TIMES + 5)])
         await pipeline.settle()

@@ -41,7 +41,7 @@ async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -
     """A pipeline in which a dozen people have done something, with all that Redis is filled with."""
     async with a_pipeline(stack, tmp_path_factory.mktemp("rebuild")) as pipeline:
         await pipeline.start("feed")
-        await pipeline.start("trainer,archive,log")
+        await pipeline.start("trainer,links,archive,log")
         await pipeline.start("push")
         items = [
             an_item(name, category=f"c{number % 3}", topics=[f"t{number % 5}"]) for number, name in enumerate(THINGS)
@@ -154,7 +154,7 @@ async def test_a_role_that_starts_fills_what_was_lost_while_it_was_away(pipeline
         await pipeline.stop(process)
     await pipeline.redis.flushall()
     await pipeline.start("feed")
-    await pipeline.start("trainer,archive,log")
+    await pipeline.start("trainer,links,archive,log")
     await pipeline.start("push")
     await back(pipeline, before)
 

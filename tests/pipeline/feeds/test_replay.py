@@ -59,7 +59,7 @@ async def replaying(addresses: Addresses, home: Path, data: Dataset, *, kills: i
     """Yield a pipeline at which a data set is published; its worker is killed after each of as many parts."""
     async with a_pipeline(addresses, home) as pipeline:
         worker = await pipeline.start("feed")
-        await pipeline.start("trainer", **UNWEIGHED)
+        await pipeline.start("trainer,links", **UNWEIGHED)
         await pipeline.publish(ITEMS, data.items)
         await pipeline.publish(PROFILES, data.profiles)
         await pipeline.settle()

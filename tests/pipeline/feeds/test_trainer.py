@@ -88,7 +88,7 @@ async def sources(pipeline: Pipeline) -> set[str]:
 
 async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeline) -> None:
     await pipeline.start("feed")
-    await pipeline.start("trainer", **ON_DEMAND)
+    await pipeline.start("trainer,links", **ON_DEMAND)
     await pipeline.settle()
     assert "taste" not in await sources(pipeline)
     version = await pipeline.fit()
@@ -106,7 +106,7 @@ async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeli
 @pytest.mark.parametrize("model", ["als", "deep", "lightgcn", "dot-product"])
 async def test_tastes_of_another_model_serve_where_it_is_configured(pipeline: Pipeline, model: str) -> None:
     await pipeline.start("feed")
-    await pipeline.start("trainer", **ON_DEMAND, ITEM_ITEM_MODEL=model, COLLABORATIVE_FACTORS="8")
+    await pipeline.start("trainer,links", **ON_DEMAND, ITEM_ITEM_MODEL=model, COLLABORATIVE_FACTORS="8")
     await pipeline.settle()
     version = await pipeline.fit()
     assert version.status == SERVING
@@ -246,7 +246,7 @@ async def test_a_fit_comes_by_itself_when_it_is_due(pipeline: Pipeline) -> None:
 
 async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_seconds(pipeline: Pipeline) -> None:
     await pipeline.start("feed")
-    await pipeline.start("trainer", **ON_DEMAND)
+    await pipeline.start("trainer,links", **ON_DEMAND)
     await pipeline.settle()
     store = RedisFeedStore(pipeline.redis)
 

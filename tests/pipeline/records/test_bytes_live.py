@@ -55,7 +55,7 @@ async def assert_fresh(pipeline: Pipeline, count: int) -> None:
 
 
 async def test_a_thousand_long_ids_of_one_user_stop_nobody(pipeline: Pipeline) -> None:
-    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
+    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,links,archive,log")
     for start in range(0, 2_000, 334):
         ids = [LONG[number // 2] for number in range(start, min(start + 334, 2_000))]
         await pipeline.publish(INTERACTIONS, [click for item_id in ids for click in clicks([HOSTILE], item_id)])
@@ -82,7 +82,7 @@ async def test_a_thousand_long_ids_of_one_user_stop_nobody(pipeline: Pipeline) -
 
 
 async def test_twelve_hundred_groups_make_no_record_too_large(pipeline: Pipeline) -> None:
-    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
+    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,links,archive,log")
     members = [f"member-{number}" for number in range(1_200)]
     profiles = [
         a_profile(event_id=uuid.uuid4().hex, user_id=user_id, segment=f"{user_id} " + "語" * 900) for user_id in members
@@ -100,7 +100,7 @@ async def test_twelve_hundred_groups_make_no_record_too_large(pipeline: Pipeline
 
 
 async def test_stated_and_fetched_lists_make_no_record_too_large(pipeline: Pipeline) -> None:
-    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
+    worker, others = await pipeline.start("feed"), await pipeline.start("trainer,links,archive,log")
     half = LONG[:400]
     profile = a_profile(event_id="p", user_id=HOSTILE, categories=half, muted=half[::-1], topics=half[:100])
     await pipeline.publish(PROFILES, [profile])
@@ -135,7 +135,7 @@ def limited(servers: str, topic: Topic, size: int) -> None:
 
 
 async def test_a_record_that_the_broker_refuses_becomes_a_dead_letter_for_its_key_alone(pipeline: Pipeline) -> None:
-    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
+    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,links,archive,log")
     await pipeline.publish(INTERACTIONS, clicks(USERS))
     await pipeline.settle()
     await asyncio.to_thread(limited, pipeline.addresses.kafka_bootstrap_servers, FEATURES, 8_000)

@@ -32,7 +32,7 @@ async def millrace(pipeline: Pipeline, *arguments: str) -> str:
 
 
 async def test_a_letter_is_listed_shown_and_sent_again(pipeline: Pipeline) -> None:
-    worker = await pipeline.start("feed,trainer")
+    worker = await pipeline.start("feed,trainer,links")
     event = an_interaction(event_id=str(uuid.uuid4()), user_id="u1")
     good = pipeline.registry.codec(Interaction).encode(event)
     too_early = struct.pack(">bI", 0, 987_654) + good[5:]

@@ -27,7 +27,7 @@ Bytes = tuple[bytes | None, bytes | None]
 @pytest.fixture(scope="module")
 async def pipeline(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
     async with a_pipeline(stack, tmp_path_factory.mktemp("poison")) as pipeline:
-        await pipeline.start("trainer")
+        await pipeline.start("trainer,links")
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(200)])
         yield pipeline
 

@@ -138,7 +138,7 @@ async def test_a_server_that_is_full_or_busy_is_waited_for(pipeline: Pipeline, e
 async def test_long_titles_cities_and_kinds_of_other_scripts_stop_neither_archive_nor_search(
     pipeline: Pipeline,
 ) -> None:
-    worker = await pipeline.start("trainer,archive,log")
+    worker = await pipeline.start("trainer,links,archive,log")
     names = [f"{n}{CHINESE}"[: limit.ID_CHARS] for n in range(limit.LIST_ITEMS)]
     long: list[Item] = [
         an_item("title", title=CHINESE),
@@ -177,7 +177,7 @@ async def test_an_item_that_cannot_be_indexed_becomes_a_dead_letter_and_others_a
 
 async def test_keys_that_redis_refuses_to_write_stop_no_role(pipeline: Pipeline) -> None:
     feed = await pipeline.start("feed")
-    others = await pipeline.start("trainer,archive,log,push")
+    others = await pipeline.start("trainer,links,archive,log,push")
     await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(5)])
     await pipeline.settle()
     redis = pipeline.redis
@@ -223,7 +223,7 @@ def refused_stages(pipeline: Pipeline, names: set[str]) -> Callable[[], Any]:
 
 
 async def test_ids_of_events_are_unique_per_user(pipeline: Pipeline) -> None:
-    feed, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log")
+    feed, others = await pipeline.start("feed"), await pipeline.start("trainer,links,archive,log")
     users = [f"u{n}" for n in range(6)]
     events = [an_interaction(event_id="1", user_id=user, item_id="i1", occurred_at=clock.now_ms()) for user in users]
     for _ in range(2):

@@ -55,7 +55,7 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
     indirect = registered(client, "team-b.clicks-value", more, *both)
     other = registered(client, "team-c.things-value", wrapper | {"name": "Thing"}, one)
 
-    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")
+    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,links")
     ours = pipeline.registry.codec(Interaction)
     bodies = {direct: b"", indirect: b"\x00", other: b""}  # the end of the body: the field that is null
     for schema_id, end in bodies.items():
@@ -74,7 +74,7 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
 
 
 async def test_ids_that_no_registry_gives_stop_nobody(pipeline: Pipeline) -> None:
-    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")
+    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,links")
     body = pipeline.registry.codec(Interaction).encode(an_interaction(user_id="u1"))[5:]
     ids = (0, 999_999, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
     for schema_id in ids:

@@ -121,7 +121,10 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     await asyncio.to_thread(out.abort, FETCH_REQUESTS, [a_fetch_request(user_id=user) for user in USERS])
     await asyncio.to_thread(out.commit, INTERACTIONS, clicks(USERS, "tx-1"))
     await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone", 3))
-    feed, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log,shop,push,fetch,collect")
+    feed, others = (
+        await pipeline.start("feed"),
+        await pipeline.start("trainer,links,archive,log,shop,push,fetch,collect"),
+    )
     await pipeline.settle()
     assert {user: entries.event_count for user, entries in (await pipeline.features()).items()} == dict.fromkeys(
         USERS, 1
@@ -164,7 +167,7 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
 async def test_an_open_transaction_is_not_waited_for(pipeline: Pipeline) -> None:
     out = await asyncio.to_thread(Transactions, pipeline)
     await pipeline.start("feed")
-    await pipeline.start("trainer,archive,log")
+    await pipeline.start("trainer,links,archive,log")
     await pipeline.publish(INTERACTIONS, clicks(USERS, "tx-1"))
     await pipeline.settle()
     await asyncio.to_thread(out.begin, INTERACTIONS, clicks(USERS, "tx-open", 400))
@@ -179,7 +182,7 @@ async def test_an_open_transaction_is_not_waited_for(pipeline: Pipeline) -> None
 async def test_a_worker_starts_over_logs_that_end_in_what_was_aborted(pipeline: Pipeline) -> None:
     out = await asyncio.to_thread(Transactions, pipeline)
     await pipeline.start("feed")
-    await pipeline.start("trainer")
+    await pipeline.start("trainer,links")
     await pipeline.publish(INTERACTIONS, clicks(USERS, "tx-1"))
     await pipeline.settle()
     for process in pipeline._processes:
@@ -193,7 +196,7 @@ async def test_a_worker_starts_over_logs_that_end_in_what_was_aborted(pipeline: 
     versions = await pipeline.newest(MODEL_VERSIONS)
     await asyncio.to_thread(out.abort, MODEL_VERSIONS, [*versions.values()])
     await pipeline.start("feed")
-    await pipeline.start("trainer")
+    await pipeline.start("trainer,links")
     await pipeline.publish(INTERACTIONS, clicks(USERS, "tx-2"))
     await pipeline.settle()
     assert {user_features.event_count for user_features in (await pipeline.features()).values()} == {2}
@@ -209,7 +212,7 @@ async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: 
     assert [entry.value.item_id for entry in result] == ["tx-1"] * len(USERS)
     pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", b"no record")
     await pipeline.publisher.flush()
-    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")
+    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer,links")
     await pipeline.settle()
     letters = await pipeline.newest(DEAD_LETTERS)
     await asyncio.to_thread(out.abort, DEAD_LETTERS, [*letters.values()])

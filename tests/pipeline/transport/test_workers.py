@@ -21,7 +21,7 @@ USERS = 400
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
     async with a_pipeline(stack, tmp_path) as pipeline:
-        await pipeline.start("trainer")
+        await pipeline.start("trainer,links")
         await pipeline.publish(ITEMS, [an_item(f"i{n}", category=f"c{n % 5}") for n in range(100)])
         yield pipeline
 
