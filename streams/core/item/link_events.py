@@ -146,7 +146,7 @@ class _LinkColumns:
         # Of repeated items, the newest occurrence counts, and each one that is followed; compare `event_links`.
         _, newest, where = np.unique(owners * len(numbers) + others, return_index=True, return_inverse=True)
         owners, others, steps = owners[newest], others[newest], steps[newest]
-        quarters = np.bincount(where, quarters, minlength=len(newest))
+        quarters = np.bincount(where, quarters, minlength=len(newest)).astype(np.float64)
         is_return = np.zeros(len(events), bool)
         is_return[owners[others == self._items[owners]]] = True
         is_directed = is_return[owners]
