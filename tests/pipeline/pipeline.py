@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
@@ -144,6 +145,12 @@ class Pipeline:
 
         await until(gone, what=f"{topic} to be gone")
         await provision(self.addresses)
+
+    async def delete_records(self, topic: Topic) -> None:
+        """Delete all records of a topic so far, as retention does."""
+        partitions = [KafkaPartition(topic.name, number, -1) for number in range(topic.partitions)]
+        for future in self._admin.delete_records(partitions).values():
+            await asyncio.to_thread(future.result, _COMMAND_S)
 
     async def rerank(self, user_ids: Iterable[str], *, now_ms: int) -> None:
         """Have everybody ranked again from what is known now."""

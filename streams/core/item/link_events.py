@@ -8,12 +8,13 @@ the events of a batch; `unpack` reads it. The records hold all that `DecayedCooc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.neighbours.cooccurrence import NO_STEP, WEAK, WINDOW, event_links, timestamp_groups_back
+from models.neighbours.cooccurrence import FOLLOW_SHARES, NO_STEP, WEAK, WINDOW
 from models.weight import is_positive, weight_of
 from schemas.limit import FIRST_MS, LAST_MS, OutOfRangeError
 from schemas.types import Interaction, LinkUpdates
@@ -33,7 +34,7 @@ EVENT = np.dtype(
 )
 OUTGOING = np.dtype([("item", "<u2"), ("step", "u1")])
 INCOMING = np.dtype([("item", "<u2"), ("step", "u1"), ("quarters", "<u2")])
-_QUARTERS = 4.0
+_FOLLOW_QUARTERS = 4.0 * FOLLOW_SHARES
 _RECORD_BYTES = 512 << 10
 _RECORD_ITEMS = 1 << 16
 """Items that a number of two bytes can name."""
@@ -132,17 +133,12 @@ class _LinkColumns:
     def __init__(self, events: Sequence[LinkEvent], partition_of: Callable[[str], int]) -> None:
         self._source_partition = events[0].position.partition
         numbers: dict[str, int] = {}
-
-        def number(name: str) -> int:
-            return numbers.setdefault(name, len(numbers))
-
+        items = [numbers.setdefault(event.item_id, len(numbers)) for event in events]
+        window = list(chain.from_iterable(event.window for event in events))
+        others = np.array([numbers.setdefault(name, len(numbers)) for name, _, _ in window], np.int64)
+        times_ms = np.array([at_ms for _, _, at_ms in window], np.int64)
+        self._items = np.array(items, np.int64)
         self._events = np.zeros(len(events), EVENT)
-        self._items = np.array([number(event.item_id) for event in events], np.int32)
-        links = []
-        for item, event in zip(self._items.tolist(), events, strict=True):
-            window = np.array([number(name) for name, _, _ in event.window], np.int32)
-            groups_back = timestamp_groups_back((at_ms for _, _, at_ms in event.window), event.at_ms)
-            links.append(event_links(item, window, groups_back))
         for name, values in (
             ("offset", [event.position.offset for event in events]),
             ("append_ms", [event.position.append_ms for event in events]),
@@ -150,11 +146,24 @@ class _LinkColumns:
             ("weight", [event.weight for event in events]),
         ):
             self._events[name] = values
-        self._owners = np.repeat(np.arange(len(events)), [len(one.others) for one in links])
-        """The event of each link."""
-        self._others = np.concatenate([one.others for one in links])
-        self._steps = np.concatenate([one.steps_back for one in links])
-        self._quarters = np.concatenate([one.follows for one in links]) * _QUARTERS
+        lengths = np.array([len(event.window) for event in events])
+        starts = np.cumsum(lengths) - lengths
+        owners = np.repeat(np.arange(len(events)), lengths)
+        steps = np.arange(len(window)) - starts[owners]
+        groups_back = _groups_back(times_ms, self._events["at_ms"][owners], steps == 0)
+        quarters = _FOLLOW_QUARTERS[np.minimum(groups_back, len(_FOLLOW_QUARTERS) - 1)]
+        # Of repeated items, the newest occurrence counts, and each one that is followed; compare `event_links`.
+        _, newest, where = np.unique(owners * len(numbers) + others, return_index=True, return_inverse=True)
+        owners, others, steps = owners[newest], others[newest], steps[newest]
+        quarters = np.bincount(where, quarters, minlength=len(newest)).astype(np.float64)
+        is_return = np.zeros(len(events), bool)
+        is_return[owners[others == self._items[owners]]] = True
+        is_directed = is_return[owners]
+        steps[is_directed] = NO_STEP
+        is_link = ~is_directed | (quarters > 0.0)
+        self._owners, self._others = owners[is_link], others[is_link]
+        """The event of each link, and the item before it."""
+        self._steps, self._quarters = steps[is_link], quarters[is_link]
         self._names = list(numbers)
         self._partitions = np.array([partition_of(name) for name in self._names])
 
@@ -203,6 +212,24 @@ class _LinkColumns:
             outgoing=outgoing.tobytes(),
             incoming=incoming.tobytes(),
         )
+
+
+def _groups_back(
+    times_ms: NDArray[np.int64], now_ms: NDArray[np.int64], is_first: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return the distance of earlier events from the present ones in timestamp groups, as `timestamp_groups_back`.
+
+    Args:
+        times_ms: (n,) times of earlier events, newest first for each present one.
+        now_ms: (n,) times of the present events.
+        is_first: (n,) whether an earlier event is the newest one.
+    """
+    later_ms = np.where(is_first, now_ms, np.roll(times_ms, 1))
+    changes = np.cumsum(times_ms != later_ms)
+    firsts = np.flatnonzero(is_first)
+    before = changes[firsts] - (times_ms[firsts] != later_ms[firsts])
+    groups_back: NDArray[np.int64] = changes - np.repeat(before, np.diff(np.append(firsts, len(times_ms))))
+    return groups_back
 
 
 def _bytes(record: LinkUpdates) -> int:

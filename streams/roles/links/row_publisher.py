@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from aiokafka import AIOKafkaProducer
 
@@ -18,11 +19,11 @@ from schemas.types import ItemNeighbors
 from streams.runtime.role import Role
 from topics.topic import ITEM_NEIGHBORS
 
-_TRANSACTION_TIMEOUT_MS = 10_000
+_TRANSACTION_TIMEOUT_MS = 20_000
 """Time after which brokers end the transaction of a lost worker, for which readers of the partition wait."""
+_TRANSACTION_BYTES = 4 << 20
+"""Size from which a transaction is committed: it ends in time, and its rows lie in memory meanwhile."""
 _REQUEST_BYTES = 2 << 20
-_ROWS_AT_A_TIME = 100
-"""Rows in memory that wait for their acknowledgement."""
 
 
 class RowPublisher:
@@ -61,17 +62,9 @@ class RowPublisher:
             KafkaError: they are not committed, or the partition has another publisher now.
         """
         messages = self._messages(rows)
-        first = next(messages, None)
-        if first is None:
-            return
-        async with self._producer.transaction():
-            acknowledgements = [await self._send(*first)]
-            for key, value in messages:
-                acknowledgements.append(await self._send(key, value))
-                if len(acknowledgements) == _ROWS_AT_A_TIME:
-                    await asyncio.gather(*acknowledgements)
-                    acknowledgements.clear()
-            await asyncio.gather(*acknowledgements)
+        while (first := next(messages, None)) is not None:
+            async with self._producer.transaction():
+                await self._send(chain([first], messages))
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -89,9 +82,13 @@ class RowPublisher:
                 continue
             yield key, value
 
-    async def _send(self, key: bytes, value: bytes) -> asyncio.Future[object]:
-        """Send a message, and return its acknowledgement."""
-        acknowledgement: asyncio.Future[object] = await self._producer.send(
-            ITEM_NEIGHBORS.name, value, key=key, partition=self._partition
-        )
-        return acknowledgement
+    async def _send(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send messages up to the size of a transaction, and wait until they are acknowledged."""
+        acknowledgements, size = [], 0
+        for key, value in messages:
+            future = await self._producer.send(ITEM_NEIGHBORS.name, value, key=key, partition=self._partition)
+            acknowledgements.append(future)
+            size += len(value)
+            if size > _TRANSACTION_BYTES:
+                break
+        await asyncio.gather(*acknowledgements)

@@ -13,7 +13,8 @@ import pytest
 from domain.timestamp import DAY_MS
 from infra.address import Addresses
 from models.neighbours.cooccurrence import NEXT, TOGETHER
-from schemas.types import Interaction, ItemNeighbors
+from schemas.types import Interaction, ItemNeighbors, LinkUpdates
+from streams.core.item.link_events import EVENT
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from tests.build import T0_MS, an_interaction, an_item
@@ -48,6 +49,12 @@ def learned(interactions: list[Interaction]) -> Learner:
     return learner
 
 
+def half_lives(row: ItemNeighbors, learner: Learner) -> float:
+    """Return the half-lives from the reference time of a row to that of a learner."""
+    reference_ms = learner.catalog.neighbors.reference_ms or 0
+    return (reference_ms - row.reference) / (LEARNER_PARAMS.cooccurrence_half_life_days * DAY_MS)
+
+
 def check_rows(rows: dict[str, ItemNeighbors], learner: Learner) -> None:
     """Compare published rows with those of a learner."""
     items, table = learner.catalog.items, learner.catalog.neighbors
@@ -55,13 +62,13 @@ def check_rows(rows: dict[str, ItemNeighbors], learner: Learner) -> None:
     for item_id, row in rows.items():
         index = items.get(item_id)
         others, sums = table.links.row(index)
-        half_lives = ((table.reference_ms or 0) - row.reference) / (LEARNER_PARAMS.cooccurrence_half_life_days * DAY_MS)
+        factor = 2.0 ** half_lives(row, learner)
         links = dict(zip(row.neighbors, zip(row.scores, row.follows, strict=True), strict=True))
         names = [items.names[other] for other in others.tolist()]
         assert links.keys() == set(names), item_id
-        expected = sums[[TOGETHER, NEXT]].T * 2.0**half_lives
+        expected = sums[[TOGETHER, NEXT]].T * factor
         np.testing.assert_allclose(np.array([links[name] for name in names]).reshape(-1, 2), expected, rtol=1e-9)
-        assert row.mass == pytest.approx(table.links.event_count(index) * 2.0**half_lives, rel=1e-9), item_id
+        assert row.mass == pytest.approx(table.links.event_count(index) * factor, rel=1e-9), item_id
 
 
 async def positions(pipeline: Pipeline) -> dict[int, dict[str, int]]:
@@ -134,6 +141,56 @@ async def test_a_worker_that_was_paused_does_not_write_over_the_rows_of_its_succ
         await asyncio.wait_for(until(lambda: joined(pipeline, first), what="the worker to end or to join again"), 60)
         await pipeline.settle()
         check_rows(await pipeline.newest(ITEM_NEIGHBORS), learned(interactions))
+
+
+async def test_updates_that_are_unusable_or_gone_do_not_hold_up_the_others(stack: Addresses, tmp_path: Path) -> None:
+    interactions = events()
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await pipeline.publish(ITEMS, [an_item(f"i{n}", created_at=T0_MS - 1) for n in range(ITEM_COUNT)])
+        await pipeline.start("feed")
+        await pipeline.start("trainer", **SETTINGS)
+        worker = await pipeline.start("links")
+        await pipeline.publish(INTERACTIONS, interactions[:600])
+        await pipeline.settle()
+        before = await pipeline.newest(ITEM_NEIGHBORS)
+        check_rows(before, learned(interactions[:600]))
+
+        await pipeline.kill(worker)
+        await pipeline.publish(INTERACTIONS, interactions[600:900])
+        await until(lambda: emitted(pipeline, 900), what="updates of all interactions")
+        await pipeline.delete_records(LINK_UPDATES)
+        unusable = LinkUpdates(
+            item_id="i1", source_partition=0, items=["i1"], events=bytes(37), outgoing=b"123", incoming=b""
+        )
+        await pipeline.publish(LINK_UPDATES, [unusable])
+        await pipeline.start("links")
+        await pipeline.publish(INTERACTIONS, interactions[900:])
+        await pipeline.settle()
+        assert [(letter.topic, letter.stage) for letter in await pipeline.dead_letters()] == [
+            (LINK_UPDATES.name, "links.apply")
+        ]
+        after = await pipeline.newest(ITEM_NEIGHBORS)
+        counts = [event_counts(learned(interactions[:end])) for end in (600, 900, EVENTS)]
+        learner = learned(interactions)
+        for item_id, row in after.items():
+            present, later, complete = (by_item.get(item_id, 0.0) for by_item in counts)
+            expected = (complete - (later - present)) * 2.0 ** half_lives(row, learner)
+            assert row.mass == pytest.approx(expected, rel=1e-9), item_id
+
+
+def event_counts(learner: Learner) -> dict[str, float]:
+    """Return the event count of each item."""
+    links = learner.catalog.neighbors.links
+    return {item_id: links.event_count(index) for index, item_id in enumerate(learner.catalog.items.names)}
+
+
+async def emitted(pipeline: Pipeline, count: int) -> bool:
+    """Return whether link updates have been published of so many interactions."""
+    positions = set()
+    for record in await pipeline.read(LINK_UPDATES):
+        events = np.frombuffer(record.events, EVENT)
+        positions.update((record.source_partition, offset) for offset in events["offset"].tolist())
+    return len(positions) == count
 
 
 async def joined(pipeline: Pipeline, worker: asyncio.subprocess.Process) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from infra.address import Addresses
 from models import artifact
@@ -103,7 +100,7 @@ async def test_a_killed_trainer_reads_what_came_since_and_knows_what_it_would_ha
 
 async def test_a_snapshot_knows_what_retention_has_deleted(pipeline: Pipeline) -> None:
     await learned(pipeline, EVENTS)
-    await delete_records(pipeline)
+    await pipeline.delete_records(INTERACTIONS)
     await pipeline.publish(ITEMS, [an_item("new", created_at=T0_MS)])
     await pipeline.publish(
         INTERACTIONS, [an_interaction(user_id="u5", item_id="new", occurred_at=T0_MS + 60_000 * EVENTS)]
@@ -135,11 +132,3 @@ async def test_a_damaged_snapshot_falls_back_to_the_one_before_and_a_new_topic_t
     anew = await learned(pipeline, MORE)
     assert (anew["start"]["interactions"], "snapshot_at" in anew["start"]) == (MORE, False)
     assert "it is of other topics" in log(pipeline)
-
-
-async def delete_records(pipeline: Pipeline) -> None:
-    """Delete all interactions so far, as retention does."""
-    admin = AdminClient({"bootstrap.servers": pipeline.addresses.kafka_bootstrap_servers})
-    partitions = [TopicPartition(INTERACTIONS.name, number, -1) for number in range(INTERACTIONS.partitions)]
-    for future in admin.delete_records(partitions).values():
-        await asyncio.to_thread(future.result, 30)
