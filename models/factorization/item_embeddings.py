@@ -43,7 +43,7 @@ class EmbeddingConfig:
     """Number of last items that make up a user."""
     position_discount: float = 0.85
     """Discount of a context item relative to the next newer one."""
-    negatives: int = 64
+    negatives: int = 32
     """Sampled items for each example."""
     replayed_examples: int = 4
     """Earlier examples learned with each example."""

@@ -3,7 +3,8 @@
 Vectors are added and removed one at a time. The index stores the direction of each with one byte per dimension, and a
 graph with 24 links per vector. A search expands some 400 vectors, for a recall above 96 % of the nearest hundred of
 200,000 (`millrace bench index`). Two bytes per dimension hardly improve recall and take 1.5 times the memory. By inner
-product, where lengths matter, the index stores two bytes per dimension.
+product, where lengths matter, the index stores two bytes per dimension, and a search expands 100 vectors: 93 % of the
+best fifty of 60,000, in a quarter of the time.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Vectors = NDArray[np.float32]
 Bytes = NDArray[np.int8]
 
 _LINKS = 24
-_WIDTH_ADDED, _WIDTH_SEARCHED = 160, 400
-"""Expanded vectors when a vector is added, and in a search."""
+_WIDTH_ADDED, _WIDTH_SEARCHED, _WIDTH_BY_PRODUCT = 160, 400, 100
+"""Expanded vectors when a vector is added, in a search by cosine, and in one by inner product."""
 _WIDTH_PER_RESULT = 4
 """Expanded vectors for each result of a narrower search."""
 _LARGEST, _TINY = 127, np.float32(1e-30)
@@ -40,13 +41,14 @@ class AnnIndex(Stateful):
             by_inner_product: Whether the nearest have the highest inner product; otherwise, the highest cosine.
         """
         self._quantize = _in_halves if by_inner_product else _in_bytes
+        self._width = _WIDTH_BY_PRODUCT if by_inner_product else _WIDTH_SEARCHED
         self._graph = Graph(
             ndim=dimensions,
             metric="ip" if by_inner_product else "cos",
             dtype="f16" if by_inner_product else "i8",
             connectivity=_LINKS,
             expansion_add=_WIDTH_ADDED,
-            expansion_search=_WIDTH_SEARCHED,
+            expansion_search=self._width,
         )
 
     def __len__(self) -> int:
@@ -113,7 +115,7 @@ class AnnIndex(Stateful):
         graph: Any = self._graph
         graph.expansion_search = _WIDTH_PER_RESULT * limit
         matches = graph.search(self._quantize(vectors), limit, threads=1)
-        graph.expansion_search = _WIDTH_SEARCHED
+        graph.expansion_search = self._width
         if len(vectors) == 1 and matches.keys.ndim == 1:
             return [matches.keys.astype(np.int32)]
         return [keys[:count].astype(np.int32) for keys, count in zip(matches.keys, matches.counts, strict=True)]

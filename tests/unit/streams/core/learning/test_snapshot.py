@@ -43,7 +43,7 @@ NOT_STATE = {
     "ItemItemMatrix": {"_most", "_weights", "_gather_indices"},
     "ContentIndex": {"_nearest"},
     "ItemTypeIndex": {"_numbers", "_categories", "_pairs", "_columns"},
-    "AnnIndex": {"_graph", "_quantize"},
+    "AnnIndex": {"_graph", "_quantize", "_width"},
     "ItemEmbeddings": {"config", "_names", "_discounts"},
     "EmbeddingIndex": {"_embeddings"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},

@@ -41,7 +41,7 @@ def test_the_items_with_the_highest_scores_are_found() -> None:
         len(np.intersect1d(index.nearest(user, 50), best(embeddings, user, 50))) / 50
         for user in (a_user(seed) for seed in range(40))
     ]
-    assert np.mean(shares) >= 0.95
+    assert np.mean(shares) >= 0.9
 
 
 def test_an_embedding_that_has_moved_is_indexed_again_and_one_that_has_hardly_moved_is_not() -> None:
