@@ -3,8 +3,9 @@
 items ────────────────────────────▶ catalog ──▶ item store
   │
   ├──────────▶ snapshot ◀── item-stats ◀── signal ◀── item-signals ◀─┐
-  │                 │  ▲                                             │
-  │                 │  └ neighbors, weights, versions ◀─ trainer     │
+  │                 │  ▲  ▲                                          │
+  │                 │  │  └ neighbors ◀─ links ◀─ link-updates ◀─────┤
+  │                 │  └ weights, versions ◀──── trainer             │
   │                 │                             ▲                  │
 interactions, locations, profiles, triggers ──────┴──▶ user ─────────┤
                           ▲  ▲                          │            │

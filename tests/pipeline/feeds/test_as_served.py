@@ -44,7 +44,7 @@ CATALOGUE = [
     an_item(f"i{n}", category=f"c{n % 5}", topics=[f"t{n % 7}"], created_at=T0_MS - HOUR_MS) for n in range(40)
 ]
 NAMES = [name for n in range(1_000) if partition_of((name := f"u{n}").encode(), PARTITIONS) == 0][:11]
-"""Users of one partition: the trainer learns their events in the order of the stream."""
+"""Users of one partition: their events are learned in the order of the stream."""
 READERS = NAMES[:2]
 
 
@@ -132,7 +132,7 @@ async def test_a_client_reads_the_lists_that_the_evaluation_judges(stack: Addres
                 read[own.event_id] = [item["item_id"] for item in answer.json()["items"]]
                 feed = await stored(own.user_id)
                 first_orders[own.event_id] = feed.items if feed is not None else []
-                # The trainer publishes once a second, and a feed takes a tenth of that: it is made before.
+                # What is learned is published once a second, and a feed takes a tenth of that: it is made before.
                 trainer.send_signal(signal.SIGSTOP)
                 await pipeline.publish(INTERACTIONS, [own])
                 await until(partial(is_ranked, own.user_id, 0, own.occurred_at), what="the reader's feed")
