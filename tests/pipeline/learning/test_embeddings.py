@@ -11,7 +11,7 @@ from infra.address import Addresses
 from schemas.types import Interaction, ItemEmbedding
 from streams.core.item.embedding_record import STORED
 from tests.build import T0_MS, an_interaction, an_item
-from tests.pipeline.feeds.test_links import SETTINGS, shared
+from tests.pipeline.learning.test_links import SETTINGS, shared
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import FEATURES, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
 
