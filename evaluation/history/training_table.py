@@ -27,8 +27,9 @@ from streams.core.params import SignalParams
 from streams.runtime.core_params import signal_params, user_params
 
 TRAINING = "training"
-_LEFT_OUT = {"user_id", "seen"}
-"""Features without a column: the user has one already, and the items seen are the rows before."""
+_LEFT_OUT = {"user_id", "seen", "embedding", "embedding_space"}
+"""Features without a column: the user has one already, the items seen are the rows before, and a fold of the history
+makes no embeddings."""
 _USER = "user_"
 _ROWS = 5_000
 _EVENT = [name for name in Interaction.__struct_fields__ if name != "context"]

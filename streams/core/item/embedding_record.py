@@ -47,6 +47,11 @@ def stored_vector(record: ItemEmbedding, embeddings: ItemEmbeddings) -> Vector |
     return np.frombuffer(record.vector, STORED).astype(np.float32) if record.space == space_name(embeddings) else None
 
 
+def without_embedding(features: Features) -> Features:
+    """Return the features of a user without the embedding, which no history tells: embeddings of items change live."""
+    return structs.replace(features, embedding=b"", embedding_space="")
+
+
 def with_embedding(features: Features, items: Vocabulary, embeddings: ItemEmbeddings) -> Features:
     """Return the features of a user with the embedding by the last items, if there is one.
 

@@ -139,7 +139,8 @@ def _features_of(row: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(features: Features) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(features)
-    return {name: value for name, value in values.items() if name not in ("user_id", "seen", *_REPEATABLE)}
+    absent = ("user_id", "seen", "embedding", "embedding_space", *_REPEATABLE)
+    return {name: value for name, value in values.items() if name not in absent}
 
 
 def _untimed(value: Any) -> Any:
