@@ -19,7 +19,6 @@ from msgspec import structs
 from domain.state import Stateful
 from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
-from models.factorization.item_embeddings import DIMENSIONS
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
@@ -64,7 +63,7 @@ class LearnerParams:
     """Half-life of the item-item links, in days."""
     item_weights: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
-    embedding_dim: int = DIMENSIONS
+    embedding_dim: int
     """Length of an item embedding."""
     max_users: int | None = None
     """Number of users whose states are kept, those active last; all by default."""

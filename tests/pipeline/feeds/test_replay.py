@@ -26,6 +26,7 @@ from infra.redis.stores.model_status import SERVING
 from loaders.dataset import Dataset
 from loaders.datasets import movielens, world
 from models.blend.personal import PersonalWeights
+from models.factorization.item_embeddings import ItemEmbeddings
 from schemas.types import Feed, Interaction
 from streams.core.position import Position
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
@@ -37,6 +38,8 @@ FOLDER = Path(os.environ.get("MOVIELENS_DIR", Path(__file__).parents[4] / "share
 
 UNWEIGHED = {"MODEL_PUBLISH_INTERVAL_S": "0", "MODEL_FIT_INTERVAL_S": "0", "MODEL_FULL_FIT_INTERVAL_S": "0"}
 """What is learned live depends on how far the trainer lags; the end state without it, and without fits, does not."""
+WITHOUT_EMBEDDINGS = {"EMBEDDING_DIM": "64"}
+"""Another space than that of the links role: embeddings depend on the order in which partitions are read."""
 WITHIN_S = 900.0
 EQUAL = 1e-4
 """Scores closer than this may stand in any order."""
@@ -58,7 +61,7 @@ class End:
 async def replaying(addresses: Addresses, home: Path, data: Dataset, *, kills: int = 0) -> AsyncIterator[Pipeline]:
     """Yield a pipeline at which a data set is published; its worker is killed after each of as many parts."""
     async with a_pipeline(addresses, home) as pipeline:
-        worker = await pipeline.start("feed")
+        worker = await pipeline.start("feed", **WITHOUT_EMBEDDINGS)
         await pipeline.start("trainer,links", **UNWEIGHED)
         await pipeline.publish(ITEMS, data.items)
         await pipeline.publish(PROFILES, data.profiles)
@@ -69,7 +72,7 @@ async def replaying(addresses: Addresses, home: Path, data: Dataset, *, kills: i
             if kills:
                 await until(lambda before=before: _signalled(pipeline, before), timeout_s=120, what="folding")
                 await pipeline.kill(worker)
-                worker = await pipeline.start("feed")
+                worker = await pipeline.start("feed", **WITHOUT_EMBEDDINGS)
         yield pipeline
 
 
@@ -103,6 +106,7 @@ def evaluated(data: Dataset) -> dict[str, Feed]:
         blend.learner.profile(profile, Position(0, number, 0))
     blend.learn(of_dataset(data).events)
     blend.learner.fit()  # a full fit ends with one, wherever the stream's own pace has come to
+    blend.learner.catalog.embeddings = ItemEmbeddings(blend.learner.catalog.items)
     blend.learner.weights = PersonalWeights(blend.learner.blender)  # users' own weights are told by live learning only
     return {user_id: blend.feed(user_id) for user_id in sorted({event.user_id for event in data.interactions})}
 

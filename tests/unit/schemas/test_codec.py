@@ -182,7 +182,8 @@ def test_a_value_that_does_not_fit_is_not_encoded(invalid_bytes: dict[str, Any])
 
 
 def default_of(record: type[msgspec.Struct], name: str) -> Any:
-    return next(field["default"] for field in avro_schema(record)["fields"] if field["name"] == name)
+    [field] = [field for field in avro_schema(record)["fields"] if field["name"] == name]
+    return field["default"].encode() if field["type"] == "bytes" else field["default"]
 
 
 def test_what_is_remembered_is_bounded_in_bytes() -> None:
