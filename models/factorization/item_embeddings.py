@@ -12,7 +12,6 @@ learn them in one space: each changes its own, and reads those of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from domain.state import Stateful
 from models.factorization import embedding_kernels
+from models.growth import padded
 from models.vocabulary import Vocabulary
 
 DIMENSIONS = 128
@@ -55,7 +55,7 @@ class ItemEmbeddings(Stateful):
     """Embeddings and biases of numbered items."""
 
     STATE = (
-        *("_vectors", "_has_vector", "_is_own", "_own", "_changed_items"),
+        *("_vectors", "_has_vector", "_is_own", "_changed_items"),
         *("_items", "_contexts", "_lengths", "_weights", "_count", "_learned_count"),
     )
 
@@ -72,8 +72,7 @@ class ItemEmbeddings(Stateful):
         self._vectors = np.zeros((0, config.dimensions + 1), np.float32)
         """The embedding of each item, and its bias as the last number."""
         self._has_vector, self._is_own = np.zeros(0, bool), np.zeros(0, bool)
-        self._own: list[int] = []
-        """Items whose embeddings are learned here: others are received."""
+        """Whether each item has an embedding, and whether it is learned here: others are received."""
         self._changed_items: dict[int, None] = {}
         """Items with changed embeddings, oldest change first, cleared by `drain`."""
         self._items, self._lengths = np.zeros(0, np.int32), np.zeros(0, np.int32)
@@ -103,7 +102,7 @@ class ItemEmbeddings(Stateful):
         """
         context = context[: self.config.context]
         if is_own:
-            self._begin([item])
+            self._begin(item)
         if not len(context) or not is_own:
             return
         slot = self._count % self.config.replay_capacity
@@ -125,7 +124,7 @@ class ItemEmbeddings(Stateful):
         slots = numbers % config.replay_capacity
         items, lengths, contexts = self._items[slots], self._lengths[slots], self._contexts[slots]
         self._reach(int(contexts.max(initial=0)) + 1)
-        own = np.array(self._own, np.int32)
+        own = np.flatnonzero(self._is_own).astype(np.int32)
         negatives = own[draw.integers(0, len(own), (len(slots), config.negatives))]
         embedding_kernels.learn(
             self._vectors,
@@ -156,15 +155,13 @@ class ItemEmbeddings(Stateful):
         self._reach(item + 1)
         self._vectors[item, :-1], self._vectors[item, -1] = vector, bias
         self._has_vector[item] = True
-        if is_own:
-            self._own_up([item])
+        self._is_own[item] |= is_own
 
     def remove(self, item: int) -> None:
         """Forget the embedding of an item."""
         if 0 <= item < len(self._has_vector):
             self._has_vector[item] = self._is_own[item] = False
             self._vectors[item] = 0.0
-            self._own = [one for one in self._own if one != item]
             self._changed_items.pop(item, None)
 
     def drain(self, limit: int) -> list[int]:
@@ -221,36 +218,25 @@ class ItemEmbeddings(Stateful):
         changed_items = np.concatenate([items, contexts[is_used]])
         self._changed_items.update(dict.fromkeys(changed_items[self._is_own[changed_items]].tolist()))
 
-    def _begin(self, items: Sequence[int]) -> None:
-        """Give the first embeddings to own items that have none."""
-        self._reach(max(items) + 1)
-        for item in items:
-            if not self._has_vector[item]:
-                self._vectors[item, :-1] = first_embedding(self._names.names[item], self.config.dimensions)
-                self._has_vector[item] = True
-        self._own_up(items)
-
-    def _own_up(self, items: Sequence[int]) -> None:
-        for item in items:
-            if not self._is_own[item]:
-                self._is_own[item] = True
-                self._own.append(item)
+    def _begin(self, item: int) -> None:
+        """Own an item; one without an embedding gets its first."""
+        self._reach(item + 1)
+        if not self._has_vector[item]:
+            self._vectors[item, :-1] = first_embedding(self._names.names[item], self.config.dimensions)
+        self._has_vector[item] = self._is_own[item] = True
 
     def _reach(self, count: int) -> None:
         """Make room for as many items."""
         if count > len(self._vectors):
-            more = max(count, len(self._names), 64) * 3 // 2 - len(self._vectors)
-            self._vectors = np.concatenate([self._vectors, np.zeros((more, self._vectors.shape[1]), np.float32)])
-            self._has_vector = np.concatenate([self._has_vector, np.zeros(more, bool)])
-            self._is_own = np.concatenate([self._is_own, np.zeros(more, bool)])
+            room = max(count, len(self._names), 64) * 3 // 2
+            self._vectors = padded(self._vectors, room)
+            self._has_vector, self._is_own = padded(self._has_vector, room), padded(self._is_own, room)
 
     def _make_room(self) -> None:
         """Double the room for examples, up to the capacity."""
-        more = min(max(len(self._items), 1_024), self.config.replay_capacity - len(self._items))
-        self._items = np.concatenate([self._items, np.zeros(more, np.int32)])
-        self._lengths = np.concatenate([self._lengths, np.zeros(more, np.int32)])
-        self._weights = np.concatenate([self._weights, np.zeros(more, np.float32)])
-        self._contexts = np.concatenate([self._contexts, np.zeros((more, self.config.context), np.int32)])
+        room = min(max(2 * len(self._items), 1_024), self.config.replay_capacity)
+        self._items, self._lengths = padded(self._items, room), padded(self._lengths, room)
+        self._weights, self._contexts = padded(self._weights, room), padded(self._contexts, room)
 
 
 def first_embedding(item_id: str, dimensions: int) -> Vector:

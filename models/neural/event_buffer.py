@@ -6,10 +6,10 @@ once, so that an event costs the same few bytes for any length of history.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from models.growth import padded
 
 PADDING = -1
 _FIRST_ROWS = 1_024
@@ -95,9 +95,5 @@ class EventBuffer:
         return np.maximum(events, 0) % self._capacity
 
     def _widen(self, rows: int) -> None:
-        self._user, self._item = _padded(self._user, rows), _padded(self._item, rows)
-        self._value, self._before = _padded(self._value, rows), _padded(self._before, rows)
-
-
-def _padded(column: NDArray[Any], rows: int) -> NDArray[Any]:
-    return np.concatenate([column, np.zeros(rows - len(column), column.dtype)])
+        self._user, self._item = padded(self._user, rows), padded(self._item, rows)
+        self._value, self._before = padded(self._value, rows), padded(self._before, rows)

@@ -1,10 +1,12 @@
-"""Links role: link updates → item neighbors. The partitions are shared among all workers of the role.
+"""Links role: link updates → item neighbors, item embeddings. The partitions are shared among all workers of the role.
 
     assigned   the rows of the partition are read from item-neighbors, their changelog; then its updates since the
                committed offset, which each row skips as far as it includes them
     live       updates change rows in memory; changed rows are published each second, then the offset is committed
                whose predecessors are all in published rows
     revoked    the rows are dropped
+
+The item embeddings of the partitions learn from the same updates: see `streams.roles.links.worker_embeddings`.
 
 See `streams.core.item.link_rows` for what makes the rows independent of crashes and of the worker that learns them.
 """
@@ -251,10 +253,8 @@ class LinksConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _publish_embeddings(self, per_s: float, elapsed_s: float) -> None:
         """Publish changed embeddings."""
-        self._embeddings.watermark = max(
-            (partition.rows.watermark for partition in self._partitions.values()), default=0
-        )
-        self._embeddings.publish(int(per_s * elapsed_s))
+        watermark = max((partition.rows.watermark for partition in self._partitions.values()), default=0)
+        self._embeddings.publish(int(per_s * elapsed_s), watermark=watermark)
 
     async def _drop(self) -> None:
         """Drop all partitions."""

@@ -36,8 +36,6 @@ class WorkerEmbeddings:
         self._decoder: Decoder = role.decoder(ITEM_EMBEDDINGS, tombstones=True)
         self._consumer: AIOKafkaConsumer | None = None
         self.table = ItemEmbeddings(items, EmbeddingConfig(dimensions=role.settings.embedding_dim))
-        self.watermark = 0
-        """Time of the newest event learned from, in ms since the epoch."""
 
     async def start(self, own_partitions: Collection[int]) -> None:
         """Load what is published, and follow the partitions of other workers from then on.
@@ -67,14 +65,15 @@ class WorkerEmbeddings:
         if self.table.waiting:
             await asyncio.to_thread(self.table.learn)
 
-    def publish(self, most: int) -> None:
+    def publish(self, most: int, *, watermark: int) -> None:
         """Publish changed embeddings, the oldest changes first.
 
         Args:
             most: Number of embeddings, at most.
+            watermark: Time of the newest event learned from, in ms since the epoch.
         """
         for item in self.table.drain(most):
-            record = item_embedding(self._items.names[item], item, self.table, watermark=self.watermark)
+            record = item_embedding(self._items.names[item], item, self.table, watermark=watermark)
             self._role.publisher.produce(ITEM_EMBEDDINGS, record)
 
     async def stop(self) -> None:

@@ -305,7 +305,7 @@ class CatalogSnapshot(Stateful):
         self.charts = self._top_items()
         self.refresh_columns()
         self.is_stale = False
-        if len(self.columns.listing.listed_items) > self._exact_items:
+        if self._is_large:
             self.is_stale = self.content_index.catch_up() | self.embedding_index.catch_up()
         return True
 
@@ -348,10 +348,16 @@ class CatalogSnapshot(Stateful):
         """Return the labels of an item that is or was in the catalog; None for any other."""
         return self.labels_by_item.get(item_id) if item_id is not None else None
 
+    @property
+    def _is_large(self) -> bool:
+        """Return whether candidates come from the indexes, too."""
+        return len(self.columns.listing.listed_items) > self._exact_items
+
     def _note_embeddings(self, items: Iterable[int]) -> None:
+        """Have embeddings indexed; what is made once per refresh does not depend on them otherwise."""
         for item in items:
             self.embedding_index.note(item)
-        self.is_stale = True
+        self.is_stale |= self._is_large
 
     def _columns(self) -> ItemColumns:
         if self._listing is None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from domain.state import Stateful
 from models.factorization.item_embeddings import Indices, ItemEmbeddings, Vector
+from models.growth import padded
 from models.text.ann_index import AnnIndex
 
 _AT_ONCE = 250
@@ -75,6 +76,5 @@ class EmbeddingIndex(Stateful):
     def _reach(self, count: int) -> None:
         """Make room for as many items."""
         if count > len(self._is_indexed):
-            more = count * 3 // 2 + 64 - len(self._is_indexed)
-            self._vectors = np.concatenate([self._vectors, np.zeros((more, self._vectors.shape[1]), np.float16)])
-            self._is_indexed = np.concatenate([self._is_indexed, np.zeros(more, bool)])
+            room = count * 3 // 2 + 64
+            self._vectors, self._is_indexed = padded(self._vectors, room), padded(self._is_indexed, room)
