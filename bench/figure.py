@@ -18,6 +18,7 @@ RECALL = 0.95
 SIZE_SHARE = 0.1
 RELEARNING_S = 30
 SCALE_RATIO = 1.5
+GROWTH_GB, LEARNING_US = 16, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +172,32 @@ def _sizing(result: Mapping[str, float]) -> Iterator[Figure]:
     )
 
 
+def _growth(result: Mapping[str, float]) -> Iterator[Figure]:
+    peak_gb = result["peak_bytes"] / 1e9
+    yield Figure("memory of all learning", _gb(peak_gb), _at_most(peak_gb, GROWTH_GB, "GB"))
+    cost_us = sum(result[f"{stage}_us_per_event"] for stage in ("links", "trainer"))
+    yield Figure("learning one event, all stages", f"{cost_us:.0f} µs", _at_most(cost_us, LEARNING_US, "µs"))
+    for stage in ("links", "trainer"):
+        growth = f"{result[f'{stage}_last_half_growth']:+.0%} over the last half of the stream"
+        yield Figure(f"  {stage}: memory", _gb(result[f"{stage}_bytes"] / 1e9), growth)
+        late_us = result[f"{stage}_us_per_event_last_half"]
+        yield Figure("  time per event", f"{result[f'{stage}_us_per_event']:.0f} µs", f"last half: {late_us:.0f} µs")
+
+
+def _workers(result: Mapping[str, float]) -> Iterator[Figure]:
+    for stage in ("feed", "links"):
+        one, two = result[f"{stage}_1_eps"], result[f"{stage}_2_eps"]
+        yield Figure(f"{stage}: one worker / two", f"{one:,.0f} / {two:,.0f} events/s", f"{two / one:.2f} times")
+
+
 _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "ranking": _ranking,
     "scale": _scale,
+    "growth": _growth,
     "index": _index,
     "sizing": _sizing,
     "throughput": _throughput,
+    "workers": _workers,
     "freshness": _freshness,
     "prefetch": _prefetch,
     "read": _read,

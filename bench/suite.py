@@ -13,6 +13,7 @@ from bench.cases import (
     compat,
     footprint,
     freshness,
+    growth,
     index,
     memory,
     prefetch,
@@ -24,6 +25,7 @@ from bench.cases import (
     scale,
     sizing,
     throughput,
+    workers,
 )
 from bench.cases.scale import ScalePlan
 from bench.load import EventLoad, Size
@@ -48,6 +50,8 @@ class Plan:
     sizing: Size
     relearning: Size
     scale: ScalePlan
+    growth: Size
+    workers: Size
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -58,11 +62,15 @@ class Plan:
             "scale": f"Scale: {scale.USERS} users of generated catalogues (Zipf 1.0), each ranked several times, the"
             " fastest counts; processor time of one core, in this process. Texts of"
             f" {self.scale.text_items:,} items are indexed.",
+            "growth": f"Growth: {self.growth.events:,} interactions of {self.growth.users:,} users (Zipf 1.0) with"
+            f" {self.growth.items:,} items; each stage in a process of its own, without servers; processor time.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the links learned from them"
             " lie in their topic. Peers read the same topic after it, each alone. The worker's clock starts"
             " when it turns to the first record and ends with the last feed in Redis.",
+            "workers": f"Workers: {self.workers.events:,} interactions of {self.workers.users:,} users with"
+            f" {self.workers.items:,} items lie in the topic; brokers, Redis and all workers share the cores.",
             "sizing": f"Sizing: the states of trainer and links after {self.sizing.events:,} interactions of"
             f" {self.sizing.users:,} users (Zipf 1.0) with {self.sizing.items:,} items; processor time.",
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
@@ -95,6 +103,8 @@ FULL = Plan(
     sizing=Size(events=1_000_000, users=100_000, items=20_000),
     relearning=Size(events=1_000_000, users=100_000, items=20_000),
     scale=ScalePlan((10_000, 100_000, 1_000_000), recall_items=100_000, text_items=5_000),
+    growth=Size(events=20_000_000, users=1_000_000, items=1_000_000),
+    workers=Size(events=100_000, users=10_000, items=5_000),
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -107,6 +117,8 @@ QUICK = Plan(
     sizing=Size(events=10_000, users=1_000, items=1_000),
     relearning=Size(events=10_000, users=1_000, items=1_000),
     scale=ScalePlan((1_000, 30_000), recall_items=30_000, text_items=1_000),
+    growth=Size(events=20_000, users=1_000, items=1_000),
+    workers=Size(events=5_000, users=500, items=500),
 )
 """A smoke test; its figures are meaningless."""
 
@@ -115,12 +127,14 @@ STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
     "scale": lambda plan, settings, tell: scale.measure(plan.scale, settings, on_progress=tell),
+    "growth": lambda plan, _, tell: growth.measure(plan.growth, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""
 CaseRunner = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
 RIG_CASES: dict[str, CaseRunner] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
+    "workers": lambda rig, load, plan: workers.measure(rig, load.resized(plan.workers)),
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
@@ -133,6 +147,8 @@ RIG_CASES: dict[str, CaseRunner] = {
 }
 """Cases with servers, in an order that lets each reuse the state of the one before."""
 CASES = (*STANDALONE_CASES, *RIG_CASES)
+LONG_CASES = ("growth",)
+"""Cases that run only by name: each takes an hour."""
 
 
 async def run(
