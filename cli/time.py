@@ -14,6 +14,7 @@ from infra.error import OperatorError
 
 TIME_HELP = "2026-11-24T14:00+01:00, 2026-11-24T14:00 or 2026-11-24 (UTC), or how long ago: 90s, 2h, 7d."
 From = Annotated[str | None, typer.Option("--from", help=f"Only from this time on: {TIME_HELP}", show_default=False)]
+Until = Annotated[str | None, typer.Option("--until", help=f"Only before this time: {TIME_HELP}", show_default=False)]
 
 
 def parse_time(text: str) -> int:

@@ -26,6 +26,8 @@ POSITION = pa.schema(
     ]
 )
 """The columns after those of the record: the broker's time, and the position in the topic."""
+DELETION = "deletion"
+"""The reason why a record without a value is no row."""
 
 
 def topic_relation(
@@ -80,7 +82,7 @@ async def _batch(
     values: list[Any] = []
     for record in records:
         if record.value is None:
-            skipped_counts["deletion"] += 1
+            skipped_counts[DELETION] += 1
             continue
         try:
             value: Any = await registry.decode(codec, record.value)

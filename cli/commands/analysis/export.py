@@ -12,7 +12,7 @@ import typer
 from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import on_one_core, run
-from cli.time import TIME_HELP, From, parse_bound
+from cli.time import From, Until, parse_bound
 from evaluation.history.training_table import TRAINING, training_relation
 from infra.address import resolve_addresses
 from infra.analytics.relation import Relation, TimeSpan
@@ -56,7 +56,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="The file; by default NAME with the format's suffix.")
     ] = None,
     since: From = None,
-    until: Annotated[str | None, typer.Option(help=f"Only before this time: {TIME_HELP}", show_default=False)] = None,
+    until: Until = None,
     user_id: Annotated[str | None, typer.Option("--user", help="Only of this user.", show_default=False)] = None,
     columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.", show_default=False)] = "",
     limit: Annotated[int | None, typer.Option(min=0, help="At most this many rows.", show_default=False)] = None,

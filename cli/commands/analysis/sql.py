@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
 import typer
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cli.bar import read_bar
 from cli.console import new_console
 from cli.run import run
-from cli.time import TIME_HELP, From, parse_bound
+from cli.time import From, Until, parse_bound
 from infra.address import resolve_addresses
 from infra.analytics.query_session import QuerySession
 from infra.analytics.relation import Relation, TimeSpan
 from infra.analytics.sources import ARCHIVE, Sources, topic_named
 from infra.analytics.table_file import FileFormat, json_rows, write_file
+from infra.analytics.topic_relation import DELETION
 from infra.kafka.readers.record_window import OnReadProgress
 from infra.settings import Settings, read_settings
 
@@ -29,7 +31,7 @@ from infra.settings import Settings, read_settings
 def sql(
     statement: Annotated[str, typer.Argument(help="A SELECT statement in DuckDB's dialect.", show_default=False)],
     since: From = None,
-    until: Annotated[str | None, typer.Option(help=f"Only before this time: {TIME_HELP}", show_default=False)] = None,
+    until: Until = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the result to this file, as --to.", show_default=False)
     ] = None,
@@ -75,7 +77,16 @@ async def _query(
                 await session.add(await sources.archive(name), schema=ARCHIVE)
             elif topic is not None and not schema:
                 await session.add(await sources.topic(topic, span=span))
+        _warn(sources.skipped_counts)
     return session.query(statement)
+
+
+def _warn(skipped_counts: Mapping[str, int]) -> None:
+    """Name the records without a row, besides deletions, which are no rows of a table."""
+    unusable_counts = {reason: count for reason, count in skipped_counts.items() if reason != DELETION}
+    if unusable_counts:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in unusable_counts.items())
+        Console(stderr=True, highlight=False).print(f"Left out: {reasons}.", soft_wrap=True)
 
 
 def _relation(result: pa.Table) -> Relation:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.run import until_stopped
-from cli.time import From, parse_bound
+from cli.time import From, Until, parse_bound
 from domain.timestamp import DAY_MS, iso_time
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -71,7 +71,7 @@ def tail(
         str | None, typer.Option(help="Only from this position on: PARTITION@OFFSET, as printed.", show_default=False)
     ] = None,
     since: From = None,
-    until: Annotated[str | None, typer.Option(help="Only before this time.", show_default=False)] = None,
+    until: Until = None,
     where: Annotated[list[str] | None, typer.Option(help="Only events whose field compares so; see above.")] = None,
     as_json: _Json = False,
 ) -> None:

@@ -92,14 +92,15 @@ class AsyncMillrace:
         Args:
             user_id: The user.
             limit: Maximum number of items (1 to 1,000); by default all.
-            previous: A feed read before; it is returned if there is no newer version.
+            previous: A feed read before; without `after`, it is returned if there is no newer version.
             after: The token of an interaction of the user: the API waits a moment for the feed that reflects it, and
                 `Feed.reflects_after` says whether it does.
 
         Raises:
             MillraceError
         """
-        headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
+        # With `after` the same feed may be the answer, and say something else of it.
+        headers = {"If-None-Match": f'W/"{previous.version}"'} if previous and not after else {}
         response = await self._request("GET", "/content", params=feed_query(user_id, limit, after), headers=headers)
         if previous is not None and response.status_code == httpx2.codes.NOT_MODIFIED:
             return previous

@@ -177,6 +177,8 @@ async def test_sql_joins_topics_the_archive_and_files(history: Pipeline, tmp_pat
     assert await rows_of(history, 'SELECT count(*) AS n FROM "dead-letters"', "--until", "1d") == [{"n": 0}]
     table = await command(history, "sql", "SELECT max(occurred_at) AS newest, 1.5 AS half FROM interactions")
     assert "1.5" in table
+    _, _, err = await history.millrace("sql", "SELECT count(*) FROM interactions")
+    assert "Left out: 1 bad_frame." in err
     assert "1 rows" in table
 
 
