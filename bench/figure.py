@@ -16,7 +16,6 @@ PREFETCH_RATIO = 1.2
 RANKING_MS = 1
 RECALL = 0.95
 SIZE_SHARE = 0.1
-RELEARNING_S = 30
 SCALE_RATIO = 1.5
 GROWTH_GB, LEARNING_US = 16, 100
 
@@ -139,21 +138,10 @@ def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     )
 
 
-def _relearning(result: Mapping[str, float]) -> Iterator[Figure]:
-    limit = _at_most(result["snapshot_s"], RELEARNING_S, "s")
-    yield Figure(
-        f"trainer after kill -9, {result['events']:,} interactions",
-        f"{result['snapshot_s']:.1f} s",
-        f"{limit}; it read {result['read_again']:,} again; from the topic {result['topic_s']:.0f} s",
-    )
-
-
 _SIZES = {
     "user": "a user's state, encoded",
     "object": "a user's state, as an object",
-    "trainer": "the trainer's state",
     "links": "the rows of links",
-    "snapshot": "a snapshot of the trainer",
 }
 
 
@@ -165,23 +153,14 @@ def _sizing(result: Mapping[str, float]) -> Iterator[Figure]:
         yield Figure(
             f"size of {what}", _bytes(size), f"by the formula {_bytes(by_formula)}, {difference:+.1%}; {limit}"
         )
-    yield Figure(
-        "snapshot: copy / write / restore",
-        f"{result['pause_s']:.1f} / {result['write_s']:.1f} / {result['restore_s']:.1f} s",
-        f"learning everything again: {result['learn_s']:.0f} s",
-    )
 
 
 def _growth(result: Mapping[str, float]) -> Iterator[Figure]:
-    peak_gb = result["peak_bytes"] / 1e9
-    yield Figure("memory of all learning", _gb(peak_gb), _at_most(peak_gb, GROWTH_GB, "GB"))
-    cost_us = sum(result[f"{stage}_us_per_event"] for stage in ("links", "trainer"))
-    yield Figure("learning one event, all stages", f"{cost_us:.0f} µs", _at_most(cost_us, LEARNING_US, "µs"))
-    for stage in ("links", "trainer"):
-        growth = f"{result[f'{stage}_last_half_growth']:+.0%} over the last half of the stream"
-        yield Figure(f"  {stage}: memory", _gb(result[f"{stage}_bytes"] / 1e9), growth)
-        late_us = result[f"{stage}_us_per_event_last_half"]
-        yield Figure("  time per event", f"{result[f'{stage}_us_per_event']:.0f} µs", f"last half: {late_us:.0f} µs")
+    peak_gb, cost_us, late_us = (result[name] for name in ("peak_bytes", "us_per_event", "us_per_event_last_half"))
+    yield Figure("memory of learning a long stream", _gb(peak_gb / 1e9), _at_most(peak_gb / 1e9, GROWTH_GB, "GB"))
+    yield Figure("  growth over its last half", f"{result['last_half_growth']:+.0%}")
+    limit = f"last half: {late_us:.0f} µs; {_at_most(cost_us, LEARNING_US, 'µs')}"
+    yield Figure("learning one event, all stages", f"{cost_us:.0f} µs", limit)
 
 
 def _workers(result: Mapping[str, float]) -> Iterator[Figure]:
@@ -205,7 +184,6 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "compat": _compat,
     "redis": _redis,
     "footprint": _footprint,
-    "relearning": _relearning,
     "restart": _restart,
 }
 

@@ -1,4 +1,4 @@
-"""Learning stages over a long generated stream, in a process of their own: prints memory and time as it goes, as JSON.
+"""Learning from a long generated stream, in a process of its own: prints memory and time as it goes, as JSON.
 
 Users and items are Zipf(1.0). Nothing of the stream is held: it is generated as it is learned.
 """
@@ -24,15 +24,15 @@ from infra.kafka.partition import partition_of
 from infra.settings import Settings
 from models.factorization.item_embeddings import EmbeddingConfig, ItemEmbeddings
 from models.vocabulary import Vocabulary
-from schemas.types import Interaction, Item
+from schemas.types import Interaction
 from streams.core.item.link_events import LinkEvent, link_event, link_updates
 from streams.core.item.link_rows import LinkRows
+from streams.core.learning.repeats import RepeatRates, returns
+from streams.core.learning.visits import Positions, Visit, count, to_records
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.user import user_state
 from streams.core.user.user_state import UserState
-from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.online_learner import OnlineLearner, new_learner
 from streams.runtime.core_params import user_params
 from topics.topic import PARTITIONS
 
@@ -101,15 +101,16 @@ def events(size: Size, *, seed: int = 1) -> Iterator[Interaction]:
             )
 
 
-def learn_links(stream: Iterable[Interaction], size: Size, tell: Callable[[int, float, dict[str, int]], None]) -> None:
-    """Fold users, and learn the links and embeddings of items, as a feed worker and a links worker do."""
+def learn(stream: Iterable[Interaction], size: Size, tell: Callable[[int, float, dict[str, int]], None]) -> None:
+    """Fold users, learn the links and embeddings of items, and count visits, as workers and the trainer do."""
     settings, items = Settings(), Vocabulary()
     embeddings = ItemEmbeddings(items, EmbeddingConfig(dimensions=settings.embedding_dim))
     rows = [
         LinkRows(items, half_life_days=settings.cooccurrence_half_life_days, embeddings=embeddings)
         for _ in range(PARTITIONS)
     ]
-    params, batch, spent_s = user_params(settings), list[LinkEvent](), 0.0
+    params, batch, visits, spent_s = user_params(settings), list[LinkEvent](), list[Visit](), 0.0
+    rates, positions = RepeatRates(), Positions()
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         states = DiskStates(Path(folder))
         for number, event in enumerate(stream, 1):
@@ -117,10 +118,16 @@ def learn_links(stream: Iterable[Interaction], size: Size, tell: Callable[[int, 
             state, position = states.get(event.user_id), Position(0, number, event.occurred_at)
             if (links := link_event(state, event, position, params)) is not None:
                 batch.append(links)
-            user_state.fold(state, event, position, subject=_labels(str(event.item_id)), params=params)
+            labels = _labels(str(event.item_id))
+            if (is_return := returns(state, event)) is not None:
+                visits.append(Visit(position, labels.category, is_return))
+            user_state.fold(state, event, position, subject=labels, params=params)
             if len(batch) == _BATCH:
                 _learn(rows, embeddings, batch)
+                for record in to_records(visits):
+                    count(rates, positions, record)
                 batch.clear()
+                visits.clear()
             spent_s += time.process_time() - began_s
             if number % (size.events // SAMPLES) == 0:
                 tell(
@@ -133,30 +140,6 @@ def learn_links(stream: Iterable[Interaction], size: Size, tell: Callable[[int, 
                         "users_disk_bytes": sum(path.stat().st_size for path in Path(folder).iterdir()),
                     },
                 )
-
-
-def learn_shared(stream: Iterable[Interaction], size: Size, tell: Callable[[int, float, dict[str, int]], None]) -> None:
-    """Learn what all users share: the trainer's part of learning."""
-    online, spent_s = OnlineLearner(new_learner(learner_params(Settings()))), 0.0
-    for number in range(size.items):
-        labels = _labels(_item_id(number))
-        item = Item(
-            item_id=_item_id(number),
-            category=labels.category,
-            title=f"Number {number}",
-            topics=list(labels.topics),
-            created_at=_START_MS,
-        )
-        online.learner.catalog.apply_item(item)
-    for number, event in enumerate(stream, 1):
-        began_s = time.process_time()
-        online.apply(event, Position(0, number, event.occurred_at))
-        spent_s += time.process_time() - began_s
-        if number % (size.events // SAMPLES) == 0:
-            tell(number, spent_s, {})
-
-
-STAGES = {"links": learn_links, "trainer": learn_shared}
 
 
 def _learn(rows: list[LinkRows], embeddings: ItemEmbeddings, batch: list[LinkEvent]) -> None:
@@ -185,11 +168,10 @@ def _labels(item_id: str) -> ItemLabels:
     return ItemLabels(CATEGORIES[number % len(CATEGORIES)], (f"topic {number % _TOPICS}",), "")
 
 
-def main(stage: str, size: Size) -> None:
-    """Run a stage and print a sample after each hundredth of the stream.
+def main(size: Size) -> None:
+    """Learn a stream and print a sample after each hundredth of it.
 
     Args:
-        stage: The stage.
         size: The size of the stream.
     """
     process = psutil.Process()
@@ -198,8 +180,8 @@ def main(stage: str, size: Size) -> None:
         sample = Sample(number, process.memory_info().rss, round(spent_s, 2), sizes)
         print(msgspec.json.encode(sample).decode(), flush=True)
 
-    STAGES[stage](events(size), size, tell)
+    learn(events(size), size, tell)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Size(*map(int, sys.argv[2:])))
+    main(Size(*map(int, sys.argv[1:])))

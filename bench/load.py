@@ -53,11 +53,11 @@ class EventLoad:
             seed: Seed of the random generator.
             posts: Whether item ids are `post-` and a number, as in the video engine.
         """
-        self.size, self._now_ms, self._seed, self._posts = size, now_ms, seed, posts
+        self.size, self.now_ms, self._seed, self._posts = size, now_ms, seed, posts
 
     def resized(self, size: Size, *, posts: bool = False) -> EventLoad:
         """Return the same load in another size."""
-        return EventLoad(size, now_ms=self._now_ms, seed=self._seed, posts=posts)
+        return EventLoad(size, now_ms=self.now_ms, seed=self._seed, posts=posts)
 
     @cached_property
     def items(self) -> list[Item]:
@@ -79,12 +79,12 @@ class EventLoad:
         """Yield the interactions of the two weeks until now."""
         step_ms = _HISTORY_MS / self.size.events
         users = zipf(np.random.default_rng((self._seed, 1)), self.size.users, self.size.events)
-        yield from self.events(users, [int(self._now_ms - _HISTORY_MS + n * step_ms) for n in range(len(users))], 2)
+        yield from self.events(users, [int(self.now_ms - _HISTORY_MS + n * step_ms) for n in range(len(users))], 2)
 
     def one_event_each(self) -> Iterator[Interaction]:
         """Yield one event of every user, all within the last hour."""
         users = np.arange(self.size.users)
-        yield from self.events(users, [self._now_ms - 3_600_000 + n // 100 for n in range(len(users))], 3)
+        yield from self.events(users, [self.now_ms - 3_600_000 + n // 100 for n in range(len(users))], 3)
 
     def events_of(self, users: list[int], *, at_ms: int) -> Iterator[Interaction]:
         """Yield one event of each of these users."""
@@ -135,7 +135,7 @@ class EventLoad:
             topics=[INTERESTS[topic].name for topic in topics.tolist()],
             source=f"{category}-guide",
             city=city,
-            created_at=self._now_ms - age_ms,
+            created_at=self.now_ms - age_ms,
             **(_offer(rank) if category == "products" else {}),
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from streams.core.learning.learner import Learner
 from streams.core.user.user_state import UserState
 from topics.topic import PARTITIONS
 
@@ -17,18 +16,10 @@ _USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
 the last day, besides the id of the item."""
 _OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_TODAY = 3_100, 100, 116, 70, 66, 130
 """The same for a state as an object in memory."""
-_KEY = 230
-"""Bytes of a packed state in memory, besides its own: its key, two objects and an entry of a dictionary."""
-_CATALOG_ITEM, _ITEM_IDS = 1_700, 6
-"""Bytes of an item in the trainer, besides those of its id, and the number of times that its id is stored."""
-_LINK, _ROOM = 20, 1.45
+_LINK, _ROOM = 20, 1.65
 """Bytes of a link in the links role, and the room of rows, which grow by doubling, by their length."""
 _LINKED_ITEM = 48
 """Bytes of an item in the rows of each partition, whether it is linked or not; the arrays grow by doubling."""
-_FRAGMENTATION = 1.07
-"""Memory of the process by that of the objects in it."""
-_SAVED_ITEM = 1_040
-"""Bytes of an item in a snapshot, besides those of its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +67,19 @@ class StreamSize:
         )
 
     @property
-    def trainer_bytes(self) -> float:
-        """Return the memory of the trainer's state."""
-        users = self.users * (self.user_bytes + _KEY)
-        items = self.items * (_CATALOG_ITEM + _ITEM_IDS * self.item_id_bytes)
-        return _FRAGMENTATION * (users + items)
-
-    @property
     def links_bytes(self) -> float:
         """Return the memory of the rows of all partitions, in one process of the links role."""
         return self.links * _LINK * _ROOM + self.items * _LINKED_ITEM * PARTITIONS
 
-    @property
-    def snapshot_bytes(self) -> float:
-        """Return the size of a snapshot of the trainer."""
-        users = self.users * (self.user_bytes + 16)
-        items = self.items * (_SAVED_ITEM + _ITEM_IDS * self.item_id_bytes)
-        return users + items
 
-
-def encoded_users(learner: Learner) -> list[bytes]:
-    """Return the encoded states of the users of a learner."""
-    users = learner.state()["_users"]
-    return [data.tobytes() for data in np.split(users["states"], np.cumsum(users["lengths"])[:-1])]
-
-
-def size_of(learner: Learner, users: Sequence[bytes], *, links: int) -> StreamSize:
-    """Return the size of the stream that a learner has learned.
+def size_of(users: Sequence[bytes], items: Sequence[str], *, links: int) -> StreamSize:
+    """Return the size of a stream.
 
     Args:
-        learner: The learner.
         users: The encoded states of its users.
+        items: The ids of its items.
         links: Number of links between its items.
     """
-    items = learner.catalog.items.names
     states = [*map(msgspec.msgpack.Decoder(UserState).decode, users)]
     return StreamSize(
         users=len(states),

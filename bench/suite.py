@@ -19,7 +19,6 @@ from bench.cases import (
     prefetch,
     ranking,
     read,
-    relearning,
     requests,
     restart,
     scale,
@@ -48,7 +47,6 @@ class Plan:
     ranking: Size
     index_items: int
     sizing: Size
-    relearning: Size
     scale: ScalePlan
     growth: Size
     workers: Size
@@ -63,7 +61,7 @@ class Plan:
             " fastest counts; processor time of one core, in this process. Texts of"
             f" {self.scale.text_items:,} items are indexed.",
             "growth": f"Growth: {self.growth.events:,} interactions of {self.growth.users:,} users (Zipf 1.0) with"
-            f" {self.growth.items:,} items; each stage in a process of its own, without servers; processor time.",
+            f" {self.growth.items:,} items; one process without servers; processor time.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the links learned from them"
@@ -71,8 +69,8 @@ class Plan:
             " when it turns to the first record and ends with the last feed in Redis.",
             "workers": f"Workers: {self.workers.events:,} interactions of {self.workers.users:,} users with"
             f" {self.workers.items:,} items lie in the topic; brokers, Redis and all workers share the cores.",
-            "sizing": f"Sizing: the states of trainer and links after {self.sizing.events:,} interactions of"
-            f" {self.sizing.users:,} users (Zipf 1.0) with {self.sizing.items:,} items; processor time.",
+            "sizing": f"Sizing: users' states and links after {self.sizing.events:,} interactions of"
+            f" {self.sizing.users:,} users (Zipf 1.0) with {self.sizing.items:,} items.",
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
@@ -85,8 +83,6 @@ class Plan:
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
             f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
             " all of them at once, without a pause.",
-            "relearning": f"Relearning: {self.relearning.events:,} interactions of {self.relearning.users:,} users with"
-            f" {self.relearning.items:,} items; the trainer alone.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
             " have a feed that reflects an event published after the kill.",
         }.get(case, "")
@@ -101,7 +97,6 @@ FULL = Plan(
     ranking=Size(events=100_000, users=5_000, items=10_000),
     index_items=200_000,
     sizing=Size(events=1_000_000, users=100_000, items=20_000),
-    relearning=Size(events=1_000_000, users=100_000, items=20_000),
     scale=ScalePlan((10_000, 100_000, 1_000_000), recall_items=100_000, text_items=5_000),
     growth=Size(events=20_000_000, users=1_000_000, items=1_000_000),
     workers=Size(events=100_000, users=10_000, items=5_000),
@@ -115,7 +110,6 @@ QUICK = Plan(
     ranking=Size(events=5_000, users=500, items=500),
     index_items=5_000,
     sizing=Size(events=10_000, users=1_000, items=1_000),
-    relearning=Size(events=10_000, users=1_000, items=1_000),
     scale=ScalePlan((1_000, 30_000), recall_items=30_000, text_items=1_000),
     growth=Size(events=20_000, users=1_000, items=1_000),
     workers=Size(events=5_000, users=500, items=500),
@@ -142,7 +136,6 @@ RIG_CASES: dict[str, CaseRunner] = {
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
-    "relearning": lambda rig, load, plan: relearning.measure(rig, load, size=plan.relearning),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
 """Cases with servers, in an order that lets each reuse the state of the one before."""

@@ -67,6 +67,7 @@ from schemas.types import (
     QuietHours,
     Trigger,
     UserWeights,
+    Visits,
 )
 
 _PARTITIONS_MAX = 1_000
@@ -355,6 +356,12 @@ def _link_updates(updates: LinkUpdates, now_ms: int) -> None:
             raise OutOfRangeError(name, f"must have a multiple of {size} bytes")
 
 
+def _visits(visits: Visits, now_ms: int) -> None:
+    check_number("source_partition", visits.source_partition, 0, _PARTITIONS_MAX)
+    for column in ("source_timestamps", "categories", "returns"):
+        _columns(visits, "source_offsets", column)
+
+
 def _item_weights(row: ItemWeights, now_ms: int) -> None:
     check_id("item_id", row.item_id)
     _columns(row, "others", "weights")
@@ -372,6 +379,8 @@ def _model_version(version: ModelVersion, now_ms: int) -> None:
     check_numbers("leads", version.leads, -_SUM_MAX, _SUM_MAX)
     check_numbers("lead_squares", version.lead_squares, 0.0, _SUM_MAX)
     check_number("judged", version.judged, 0.0, _SUM_MAX)
+    check_numbers("repeat_rates", version.repeat_rates, 0.0, 1.0)
+    check_numbers("repeat_visits", version.repeat_visits, 0.0, _SUM_MAX)
     check_time("created_at", version.created_at, now_ms)
     check_time("watermark", version.watermark, now_ms)
 
@@ -461,6 +470,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemNeighbors: _item_neighbors,
     ItemEmbedding: _item_embedding,
     LinkUpdates: _link_updates,
+    Visits: _visits,
     ItemWeights: _item_weights,
     ModelVersion: _model_version,
     Features: _features,

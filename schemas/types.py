@@ -757,6 +757,12 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Decayed number of outcomes behind the leads."""
     repeated_categories: list[str] = msgspec.field(default_factory=list)
     """Categories whose items are shown again after an interaction, as learned from the users' returns."""
+    repeat_rates: dict[str, float] = msgspec.field(default_factory=dict)
+    """Share of returns among the visits of each category."""
+    repeat_visits: dict[str, float] = msgspec.field(default_factory=dict)
+    """Number of visits behind each share."""
+    offsets: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    """Next offset of each partition of the topics learned from, by topic: learning continues there."""
 
 
 NotificationStatus = Literal[
@@ -996,3 +1002,18 @@ class UserWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Offset by ranking feature; negligible ones are left out."""
     watermark: int
     """Time of the newest event learned from, in ms since the epoch."""
+
+
+class Visits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Visits among the interactions of one partition, in the order of the fold, with whether they are returns."""
+
+    source_partition: int
+    """Partition of the interactions; the message key."""
+    source_offsets: list[int]
+    """Offset of each visit; with the append time it identifies repeats."""
+    source_timestamps: list[int]
+    """Append time of each visit, in ms since the epoch."""
+    categories: list[str]
+    """Category of the item of each visit; empty for none."""
+    returns: list[bool]
+    """Whether each visit is a return: the user had chosen its item before, and another one since."""

@@ -210,6 +210,14 @@ CHOICES = Topic(
     "Users' choices from their feeds, with the features that the items had when they were ranked.",
     retention_ms=7 * DAY_MS,
 )
+VISITS = Topic(
+    "visits.v1",
+    types.Visits,
+    "source_partition",
+    "streams.user",
+    "Visits to items, with whether they are returns.",
+    retention_ms=7 * DAY_MS,
+)
 LLM_CALLS = Topic(
     "llm-calls.v1",
     types.LlmCall,

@@ -7,13 +7,10 @@ with each outcome, so that lasting effects common to all users end up in the sha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
-from domain.state import State, Stateful
 from models.blend.blender import Blender, Context, Weights, gradient
 from models.blend.fallback import LISTED
 from models.blend.feature_matrix import FeatureMatrix, rank_of
@@ -26,16 +23,17 @@ _MAX_CHANGE = 0.3
 """Bound on the change of any score difference by one outcome."""
 
 
-class PersonalWeights(Stateful):
+class PersonalWeights:
     """Online learner of feature weights: the shared ones in a blender, and an offset for each user."""
 
-    def __init__(self, blender: Blender) -> None:
+    def __init__(self, blender: Blender, *, most_users: int | None = None) -> None:
         """Start without offsets.
 
         Args:
             blender: The shared weights, which learn from all users.
+            most_users: Number of users with an offset, those with the newest outcomes; all by default.
         """
-        self.blender = blender
+        self.blender, self.most_users = blender, most_users
         self._zero: Weights = np.zeros(len(blender.features))
         self._offsets: dict[str, Weights] = {}
         self._changed_users: dict[str, None] = {}
@@ -51,32 +49,12 @@ class PersonalWeights(Stateful):
             user_id: The user.
             offset: (features,) offset from the shared weights.
         """
-        self._offsets[user_id] = offset
+        self._put(user_id, offset)
 
     def forget(self, user_id: str) -> None:
         """Forget the offset of a user."""
         self._offsets.pop(user_id, None)
         self._changed_users.pop(user_id, None)
-
-    def state(self) -> State:
-        """Return the shared weights with their iterates, and the offsets."""
-        offsets = np.array([*self._offsets.values()]).reshape(-1, len(self._zero))
-        return {
-            "blender": self.blender.full_state(),
-            "users": [*self._offsets],
-            "offsets": offsets,
-            "changed_users": [*self._changed_users],
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the weights of a state.
-
-        Raises:
-            ValueError: the weights are of other features.
-        """
-        self.blender.restore(state["blender"])
-        self._offsets = dict(zip(state["users"], state["offsets"], strict=True))
-        self._changed_users = dict.fromkeys(state["changed_users"])
 
     @property
     def changed_count(self) -> int:
@@ -120,8 +98,14 @@ class PersonalWeights(Stateful):
         slope = gradient(features, chosen_index, scores)
         step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features)
         self.blender.learn(features, chosen_index, context, outcome_weight=outcome_weight)
-        self._offsets[user_id] = _KEPT * own + step
+        self._put(user_id, _KEPT * own + step)
         self._changed_users[user_id] = None
+
+    def _put(self, user_id: str, offset: Weights) -> None:
+        self._offsets.pop(user_id, None)  # the newest one is the last
+        self._offsets[user_id] = offset
+        while self.most_users is not None and len(self._offsets) > self.most_users:
+            self.forget(next(iter(self._offsets)))
 
 
 def _bounded(step: Weights, features: FeatureMatrix) -> Weights:

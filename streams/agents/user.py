@@ -22,6 +22,9 @@ from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.embedding_record import with_embedding
 from streams.core.item.item_stats import ItemSignal, to_records
 from streams.core.item.link_events import EVENTS, LinkEvent, link_event, link_updates
+from streams.core.learning import visits
+from streams.core.learning.repeats import returns
+from streams.core.learning.visits import Visit
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
@@ -44,6 +47,7 @@ from topics.topic import (
     PROFILES,
     TRIGGERS,
     USER_WEIGHTS,
+    VISITS,
     Topic,
 )
 
@@ -91,6 +95,8 @@ class UserAgent:
         """Unpublished item signals by partition and item; a partition with any is in `_pending_events` as well."""
         self._link_events: dict[int, list[LinkEvent]] = {}
         """Unpublished link events by partition."""
+        self._visits: dict[int, list[Visit]] = {}
+        """Unpublished visits by partition."""
         self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
         self.limit_counts: Counter[str] = Counter()
@@ -148,6 +154,7 @@ class UserAgent:
         self._waiting_batches.clear()
         self._signals.clear()
         self._link_events.clear()
+        self._visits.clear()
         self.rates.clear()
         self._context.backlog.clear()
 
@@ -187,10 +194,13 @@ class UserAgent:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or ItemLabels.of_event(event)
         share = user_state.outcome_share(state, event.item_id or "", event.occurred_at)
-        links = link_event(state, event, position, self._params)
+        links, is_return = link_event(state, event, position, self._params), returns(state, event)
         signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
         if signal is not None and links is not None:
             self._link(position.partition, links)
+            if is_return is not None:
+                visit = Visit(position, subject.category, is_return)
+                self._visits.setdefault(position.partition, []).append(visit)
             if signal.limit:
                 self.limit_counts[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
@@ -229,6 +239,8 @@ class UserAgent:
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)
         self._emit_links(partition)
+        for record in visits.to_records(self._visits.pop(partition, [])):
+            self._publisher.produce(VISITS, record)
         for event, users in batches:
             work = {user_id: (record, newest[user_id]) for user_id, record in users.items() if user_id in newest}
             if work:

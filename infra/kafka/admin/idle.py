@@ -29,6 +29,7 @@ from topics.topic import (
     PROFILES,
     TRIGGERS,
     USER_WEIGHTS,
+    VISITS,
 )
 
 INPUT_TOPICS = (
@@ -96,7 +97,7 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return the amount of remaining work by kind; empty when the pipeline is idle."""
     ends = await asyncio.to_thread(
-        end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, CHOICES, FETCH_REQUESTS, LINK_UPDATES}
+        end_offsets, admin, {*INPUT_TOPICS, *GLOBAL_TABLES, CHOICES, VISITS, FETCH_REQUESTS, LINK_UPDATES}
     )
     offsets = await asyncio.to_thread(committed_offsets, admin, consumer_group("feed"))
     heartbeats = await heartbeat.heartbeats(redis)
@@ -120,7 +121,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
             counts[name] = counts.get(name, 0) + _behind(topic, ends, _reached(topic, beat["global_tables"]))
     for beat in trainers:
         counts["weights to publish"] = counts.get("weights to publish", 0) + beat["waiting"]
-        for topic in (INTERACTIONS, CHOICES):
+        for topic in (CHOICES, VISITS):
             counts[f"{topic.short_name} to learn"] = _behind(topic, ends, _reached(topic, beat["positions"]))
     return {what: count for what, count in counts.items() if count}
 

@@ -12,20 +12,12 @@ class TrainingSettings:
     """Training."""
 
     trainer_batch_events: int = setting(
-        50, "events that the trainer processes before it yields to other tasks", POSITIVE
+        50, "records that the trainer learns, and events that a fit learns, in one go before other tasks", POSITIVE
     )
     trainer_users: int = setting(
-        200_000, "users whose states the trainer keeps in memory, those active last; some 2 KB each", POSITIVE
-    )
-    trainer_snapshot_interval_s: float = setting(
-        60.0,
-        "seconds between snapshots of the trainer's state under MILLRACE_HOME/models, from which it continues after a"
-        " restart; 0: none, and it learns from all interactions at each start",
-        NOT_NEGATIVE,
-    )
-    trainer_snapshot_events: int = setting(
-        10_000,
-        "interactions after which a snapshot is due earlier, if that costs little of the trainer's time",
+        200_000,
+        "users whose own weights the trainer keeps, those with the newest choices, at some 1 KB each; and users whose"
+        " states a fit keeps, those active last, at some 2 KB each",
         POSITIVE,
     )
     model_publish_interval_s: float = setting(

@@ -9,15 +9,13 @@ because the feed goes on within a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from msgspec import structs
 
-from domain.state import Stateful
-from models.blend.blender import Blender, Weights
+from models.blend.blender import Blender
 from models.blend.personal import PersonalWeights
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
@@ -87,17 +85,14 @@ class _TimestampGroup:
     """Items already learned from: several actions on one item at the same time are one outcome."""
 
 
-class Learner(Stateful):
+class Learner:
     """The state of all users and items, learned from interactions alone."""
-
-    STATE = ("catalog", "weights", "repeats", "events", "_users", "_items")
 
     def __init__(
         self,
         params: LearnerParams,
         *,
         refits_item_weights: bool = True,
-        learns_links: bool = True,
         on_outcome: Callable[[Candidates, int], None] = lambda candidates, index: None,
     ) -> None:
         """Start from nothing.
@@ -106,26 +101,24 @@ class Learner(Stateful):
             params: Parameters of the folds and of the ranking.
             refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
                 the caller calls `fit`.
-            learns_links: Whether item-item links are learned, which rankings need.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
-        self._learns_links = learns_links
         self.refits_item_weights, self.on_outcome = refits_item_weights, on_outcome
         self.catalog = CatalogSnapshot(
             cooccurrence_half_life_days=params.cooccurrence_half_life_days,
-            learns_links=learns_links,
+            learns_links=True,
             exact_items=params.rank.exact_items,
             embedding_dim=params.embedding_dim,
         )
-        self.weights = PersonalWeights(new_blender())
+        self.weights = PersonalWeights(new_blender(), most_users=params.max_users)
         self.item_weights = params.item_weights()
         self.repeats = RepeatRates()
         self.events = 0
-        self._users = PackedStates(UserState, most=params.max_users, on_drop=self._forget_offset)
+        self._users = PackedStates(UserState, most=params.max_users)
         self._items = PackedStates(ItemState)
         self._groups: dict[str, _TimestampGroup] = {}
-        self._log: EventMatrix | None = EventMatrix(self.catalog.items)
+        self._log = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
 
     @property
@@ -171,60 +164,14 @@ class Learner(Stateful):
         """Apply a user's stated profile."""
         user_state.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
 
-    def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
-        """Forget a user's statements up to a time."""
-        if (state := self._users.get(user_id)) is not None:
-            user_state.forget_profile(state, at_ms, position)
-
-    def restore_offset(self, user_id: str, offset: Weights) -> None:
-        """Continue with a user's personal weights; those of users without a state are left out.
-
-        Args:
-            user_id: The user.
-            offset: (features,) offset from the shared weights.
-        """
-        if user_id in self._users:
-            self.weights.put(user_id, offset)
-
-    def restore_repeats(self, categories: Collection[str]) -> None:
-        """Continue with the categories that repeated before a restart."""
-        self.repeats.restore_categories(categories)
-        self.catalog.repeated_categories = self.repeats.categories
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state as if learning had never stopped.
-
-        One thing is not part of it: the lists of a timestamp group that goes on are made anew.
-        """
-        super().restore(state)
-        self.catalog.repeated_categories = self.repeats.categories
-
-    def stop_fits(self) -> None:
-        """Keep the item weights as they are from now on, and release the events that fits are made from."""
-        self.refits_item_weights, self._log = False, None
-
-    def stop_links(self) -> None:
-        """Learn no links from now on, and release those learned so far."""
-        self._learns_links = False
-        self.catalog.release_links()
-
     def fit(self) -> None:
-        """Fit the item weights to all events so far.
-
-        Raises:
-            RuntimeError: the events are released.
-        """
-        if self._log is None:
-            raise RuntimeError("the events that item weights are fitted to are released")
+        """Fit the item weights to all events so far."""
         matrix = self._log.matrix()
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
         self.catalog.item_weights.fill(items, self.item_weights.weights(matrix[:, items], names).astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
-
-    def _forget_offset(self, user_id: str) -> None:
-        self.weights.forget(user_id)
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
         state = self._users.get(event.user_id)
@@ -318,7 +265,7 @@ class Learner(Stateful):
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, is_liked: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
-        links = link_event(state, event, position, self.params.user) if self._learns_links else None
+        links = link_event(state, event, position, self.params.user)
         subject, is_return = self.catalog.labels(item_id) or ItemLabels(), returns(state, event)
         item_signal = user_state.fold(state, event, position, subject=subject, params=self.params.user)
         if item_signal is None:
@@ -332,8 +279,7 @@ class Learner(Stateful):
         index = self.catalog.items.get(item_id)
         if links is not None:
             self._link(index, links)
-        if self._log is not None:
-            self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
+        self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
 

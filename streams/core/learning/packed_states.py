@@ -7,14 +7,9 @@ the state that has not been used for longest is dropped.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from itertools import accumulate, pairwise
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
-import numpy as np
-
-from domain.state import State, Stateful
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -22,7 +17,7 @@ OBJECTS = 4_096
 """Number of states that are objects."""
 
 
-class PackedStates(Stateful, Generic[S]):
+class PackedStates(Generic[S]):
     """States by key, in the order of their last use.
 
     >>> from streams.core.item.item_stats import ItemState
@@ -33,24 +28,16 @@ class PackedStates(Stateful, Generic[S]):
     (None, 1.0, 2)
     """
 
-    def __init__(
-        self,
-        kind: type[S],
-        *,
-        objects: int = OBJECTS,
-        most: int | None = None,
-        on_drop: Callable[[str], None] = lambda key: None,
-    ) -> None:
+    def __init__(self, kind: type[S], *, objects: int = OBJECTS, most: int | None = None) -> None:
         """Start empty.
 
         Args:
             kind: The type of a state.
             objects: Number of states that are objects.
             most: Number of states; any by default.
-            on_drop: Called with each key whose state is dropped.
         """
+        self._most_objects, self._most = objects, most
         self._encode, self._decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(kind).decode
-        self._most_objects, self._most, self._on_drop = objects, most, on_drop
         self._objects: OrderedDict[str, S] = OrderedDict()
         self._data: OrderedDict[str, bytes] = OrderedDict()
         """States that were used before all of `_objects`."""
@@ -80,24 +67,6 @@ class PackedStates(Stateful, Generic[S]):
         state = self.get(key)
         return self._put(key, new) if state is None else state
 
-    def state(self) -> State:
-        """Return the keys, the least recently used first, and their states as one array of bytes."""
-        encoded_states = [*self._data.values(), *map(self._encode, self._objects.values())]
-        return {
-            "keys": [*self._data, *self._objects],
-            "lengths": np.fromiter(map(len, encoded_states), np.int32, len(encoded_states)),
-            "states": np.frombuffer(b"".join(encoded_states), np.uint8),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state; of more keys than fit, those used last are kept."""
-        states, ends = memoryview(state["states"]), accumulate(state["lengths"].tolist(), initial=0)
-        self._objects.clear()
-        self._data = OrderedDict(
-            (key, bytes(states[start:end])) for key, (start, end) in zip(state["keys"], pairwise(ends), strict=True)
-        )
-        self._shrink()
-
     def _put(self, key: str, state: S) -> S:
         self._objects[key] = state
         if len(self._objects) > self._most_objects:
@@ -108,5 +77,4 @@ class PackedStates(Stateful, Generic[S]):
 
     def _shrink(self) -> None:
         while self._most is not None and len(self) > self._most:
-            key, _ = (self._data or self._objects).popitem(last=False)
-            self._on_drop(key)
+            (self._data or self._objects).popitem(last=False)

@@ -8,9 +8,8 @@ several users. It begins to repeat at one rate and ceases at half of it, so that
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from domain.state import Stateful
 from models.weight import is_positive, weight_of
 from schemas.types import Interaction
 from streams.core.user.user_state import UserState, day_events
@@ -28,7 +27,7 @@ _MAX_CATEGORIES = 1_000
 _VISITS = frozenset({"view", "click", "purchase"})
 
 
-class RepeatRates(Stateful):
+class RepeatRates:
     """Rates of returns, and the categories that repeat.
 
     >>> rates = RepeatRates()
@@ -39,11 +38,11 @@ class RepeatRates(Stateful):
     ['places']
     """
 
-    STATE = ("_visits", "_rates", "categories")
-
     def __init__(self) -> None:
-        self._visits: dict[str, float] = {}
-        self._rates: dict[str, float] = {}
+        self.visits: dict[str, float] = {}
+        """Number of visits behind the rate of each category."""
+        self.rates: dict[str, float] = {}
+        """Share of returns among the visits of each category."""
         self.categories: frozenset[str] = frozenset()
         """The categories whose items are shown again."""
 
@@ -54,22 +53,26 @@ class RepeatRates(Stateful):
             category: The category of the item; empty for none.
             is_return: Whether the user returns to the item.
         """
-        visits = min(self._visits.get(category, _PRIOR_VISITS) + 1.0, _MEAN_VISITS)
-        rate = self._rates.get(category, 0.0)
-        self._visits[category], self._rates[category] = visits, rate + (is_return - rate) / visits
-        if len(self._visits) > _MAX_CATEGORIES:
-            self._drop(min(self._visits, key=lambda name: (name == category, self._visits[name], name)))
-        self._set(category, repeats=self._rates[category] >= self._bound(category))
+        visits = min(self.visits.get(category, _PRIOR_VISITS) + 1.0, _MEAN_VISITS)
+        rate = self.rates.get(category, 0.0)
+        self.visits[category], self.rates[category] = visits, rate + (is_return - rate) / visits
+        if len(self.visits) > _MAX_CATEGORIES:
+            self._drop(min(self.visits, key=lambda name: (name == category, self.visits[name], name)))
+        self._set(category, repeats=self.rates[category] >= self._bound(category))
 
-    def restore_categories(self, categories: Collection[str]) -> None:
-        """Continue with the categories that repeated before a restart, where their rates do not contradict.
+    def restore(self, categories: Collection[str], *, rates: Mapping[str, float], visits: Mapping[str, float]) -> None:
+        """Continue from a published version.
 
         Args:
-            categories: The categories.
+            categories: The categories that repeat.
+            rates: Share of returns by category; none of a version that did not publish any.
+            visits: Number of visits behind each share.
         """
+        if rates:
+            self.rates, self.visits = dict(rates), {category: visits.get(category, _PRIOR_VISITS) for category in rates}
         self.categories = frozenset(categories)
-        for category in self._rates:
-            self._set(category, repeats=self._rates[category] >= self._bound(category))
+        for category in self.rates:
+            self._set(category, repeats=self.rates[category] >= self._bound(category))
 
     def _bound(self, category: str) -> float:
         return _CEASES if category in self.categories else _BEGINS
@@ -79,7 +82,7 @@ class RepeatRates(Stateful):
             self.categories ^= {category}
 
     def _drop(self, category: str) -> None:
-        del self._visits[category], self._rates[category]
+        del self.visits[category], self.rates[category]
         self._set(category, repeats=False)
 
 

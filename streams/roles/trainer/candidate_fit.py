@@ -26,6 +26,7 @@ from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
 from streams.core.learning.choices import learn_outcome
 from streams.core.learning.learner import Learner, LearnerParams
+from streams.core.learning.visits import Positions
 from streams.core.position import Position
 from streams.core.ranking.ordering import Candidates, score
 from streams.core.ranking.pipeline import new_blender
@@ -136,6 +137,8 @@ class CandidateFit:
         """
         self.learner = Learner(params, on_outcome=self._judge)
         self.learned_count = 0
+        self.positions: Positions = {}
+        """The newest (offset, append time) learned, by partition."""
         self.total = total
         self.judged_ranks, self.unseen_ranks = RankAccumulator(), RankAccumulator()
         """Ranks on the last events, and on those of them after the fit of the version in service."""
@@ -153,6 +156,7 @@ class CandidateFit:
     def learn(self, event: Interaction, position: Position) -> None:
         """Learn the next event."""
         self._at_ms = event.occurred_at
+        self.positions[position.partition] = position.after(self.positions.get(position.partition))
         self._add_items(event.occurred_at)
         if self.learned_count % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
             self.learner.catalog.refresh()
@@ -166,14 +170,11 @@ class CandidateFit:
         self.learned_count += 1
 
     def end(self) -> Learner:
-        """Fit the item weights to all events, and return the learner, ready to continue online."""
-        learner = self.learner
+        """Fit the item weights to all events, and return the learner."""
         self._add_items(math.inf)
-        if learner.events:
-            learner.fit()
-        learner.stop_fits()
-        learner.on_outcome = lambda candidates, clicked_index: None
-        return learner
+        if self.learner.events:
+            self.learner.fit()
+        return self.learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:
         """Decide whether the fit may serve.

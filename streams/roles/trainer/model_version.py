@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.blend.blender import Weights
 from schemas.types import ItemWeights, ModelVersion
 from streams.core.byte_budget import strongest
 from streams.core.learning.learner import Learner
+from streams.core.learning.repeats import RepeatRates
 from streams.core.ranking.pipeline import MODEL
 
 REFUSED_MODEL = f"{MODEL}/refused"
@@ -40,8 +42,10 @@ class FittedVersion:
     """(items, items) the item weights."""
     item_item_model: str
     """The name of the model that provided them."""
-    repeated_categories: Collection[str] = ()
-    """The categories whose items are shown again."""
+    repeats: RepeatRates
+    """Its repeat rates; of a file only the categories that repeat."""
+    offsets: Mapping[str, list[int]] = field(default_factory=dict)
+    """The next offset of each partition of the topics learned from, by topic; a file has none."""
 
 
 def name_of(at_ms: int) -> str:
@@ -49,8 +53,16 @@ def name_of(at_ms: int) -> str:
     return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
-def fitted_version(version: Version, learner: Learner) -> FittedVersion:
-    """Return the state of a learner as a version."""
+def fitted_version(
+    version: Version, learner: Learner, *, offsets: Mapping[str, list[int]] = MappingProxyType({})
+) -> FittedVersion:
+    """Return the state of a learner as a version.
+
+    Args:
+        version: The version.
+        learner: The learner.
+        offsets: The offsets from which learning continues, by topic.
+    """
     catalog = learner.catalog
     numbers, item_weights = catalog.item_weights.block()
     state = {name: array.copy() for name, array in learner.blender.state().items()}
@@ -61,7 +73,8 @@ def fitted_version(version: Version, learner: Learner) -> FittedVersion:
         [catalog.items.names[n] for n in numbers.tolist()],
         item_weights.astype(np.float32),
         learner.item_weights.name,
-        learner.repeats.categories,
+        learner.repeats,
+        offsets,
     )
 
 
@@ -92,7 +105,8 @@ def record(
     feature_names: list[str],
     blender: Mapping[str, Weights],
     *,
-    repeated_categories: Collection[str] = (),
+    repeats: RepeatRates | None = None,
+    offsets: Mapping[str, list[int]] = MappingProxyType({}),
 ) -> ModelVersion:
     """Return the record of a version, which workers serve or see as refused.
 
@@ -100,8 +114,10 @@ def record(
         version: The version.
         feature_names: The names of the ranking features.
         blender: The state of its blender.
-        repeated_categories: The categories whose items are shown again.
+        repeats: Its repeat rates; by default of no category.
+        offsets: The offsets from which learning continues, by topic; by default from what comes next.
     """
+    repeats = repeats or RepeatRates()
     return ModelVersion(
         model=MODEL if version.status == SERVING else REFUSED_MODEL,
         version=version.version,
@@ -118,7 +134,10 @@ def record(
         leads=blender["leads"].tolist(),
         lead_squares=blender["lead_squares"].tolist(),
         judged=float(blender["judged"][0]),
-        repeated_categories=sorted(repeated_categories),
+        repeated_categories=sorted(repeats.categories),
+        repeat_rates=dict(repeats.rates),
+        repeat_visits=dict(repeats.visits),
+        offsets=dict(offsets),
     )
 
 
@@ -133,7 +152,8 @@ def record_of(fitted_version: FittedVersion, version: Version | None = None) -> 
         version or fitted_version.version,
         fitted_version.feature_names,
         fitted_version.blender,
-        repeated_categories=fitted_version.repeated_categories,
+        repeats=fitted_version.repeats,
+        offsets=fitted_version.offsets,
     )
 
 
@@ -170,7 +190,7 @@ def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArra
         names={
             "parts": fitted_version.feature_names,
             "items": fitted_version.items,
-            "repeated_categories": sorted(fitted_version.repeated_categories),
+            "repeated_categories": sorted(fitted_version.repeats.categories),
         },
     )
     return header, {**fitted_version.blender, "tastes": fitted_version.item_weights}
@@ -199,6 +219,8 @@ def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVer
     blender["scales"] = arrays.get("scales", np.ones(width))  # older files have none of these
     blender |= {name: arrays.get(name, np.zeros(width)) for name in ("leads", "lead_squares")}
     blender["judged"] = arrays.get("judged", np.zeros(1))
+    repeats = RepeatRates()
+    repeats.restore(header.names.get("repeated_categories", []), rates={}, visits={})
     return FittedVersion(
         of_header(header),
         header.names["parts"],
@@ -206,5 +228,5 @@ def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVer
         header.names["items"],
         arrays["tastes"],
         str(header.settings.get("taste_model", "ease")),
-        header.names.get("repeated_categories", []),
+        repeats,
     )

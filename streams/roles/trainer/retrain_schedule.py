@@ -32,20 +32,20 @@ class FitSchedule:
     interval_s: float
     full_interval_s: float
 
-    def next(self, versions: Sequence[Version], *, events: int, started_at: int) -> DueFit | None:
+    def next(self, versions: Sequence[Version], *, new_events: int, started_at: int) -> DueFit | None:
         """Return the next fit; None without new events, or when fits run on request only.
 
         Args:
             versions: The versions so far, newest first, including refused ones.
-            events: Number of events learned so far.
+            new_events: Number of interactions since the newest of them, or in all.
             started_at: Start of the trainer, in ms since the epoch.
         """
         if not (self.interval_s or self.full_interval_s):
             return None
         if all(version.status == NOT_JUDGED for version in versions):
-            at_ms, last_events = (versions[0].created_at, versions[0].events) if versions else (started_at, 0)
-            return DueFit(at_ms + _ms(FIRST_S), full=True) if events - last_events >= FIRST_EVENTS else None
-        if events == versions[0].events:
+            at_ms = versions[0].created_at if versions else started_at
+            return DueFit(at_ms + _ms(FIRST_S), full=True) if new_events >= FIRST_EVENTS else None
+        if not new_events:
             return None
         full_at = next((version.created_at for version in versions if version.full), 0)
         dues = [

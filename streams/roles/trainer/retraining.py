@@ -23,16 +23,17 @@ from infra.redis.stores.model_status import (
     Version,
     with_current_status,
 )
-from schemas.types import Interaction, ModelVersion
+from schemas.types import ModelVersion
 from streams.core.learning.learner import Learner
+from streams.core.learning.visits import Positions
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, name_of, record_of
-from streams.roles.trainer.online_learner import OnlineLearner, apply_message
-from streams.roles.trainer.retrain_schedule import FitSchedule
+from streams.roles.trainer.online_learner import Message, Offsets, OnlineLearner
+from streams.roles.trainer.retrain_schedule import DueFit, FitSchedule
 from streams.runtime.role import Role
 from streams.runtime.topic_history import TopicHistory
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
@@ -54,20 +55,26 @@ class RetrainRequest:
 class RetrainScheduler:
     """Runs full fits, one at a time, and stores their versions."""
 
-    def __init__(self, role: Role, artifacts: ArtifactStore, live: OnlineLearner) -> None:
+    def __init__(self, role: Role, artifacts: ArtifactStore) -> None:
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
-        self._artifacts, self._live = artifacts, live
+        self._artifacts = artifacts
+        self.live = self._new_live()
+        """What is learned between fits."""
+        self.interactions = 0
+        """Number of interactions in their topic, by its newest offsets."""
+        self.fitted_offsets: list[int] = []
+        """The end of each of their partitions at the last fit."""
         self._schedule = FitSchedule(self._settings.model_fit_interval_s, self._settings.model_full_fit_interval_s)
         self._versions = artifacts.versions()
         self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
-        self._pending_messages: list[tuple[Any, Position]] | None = None
+        self._pending_messages: list[Message] | None = None
+        self._offsets: dict[str, list[int]] = {}
+        """The offsets of the first messages after the fit in progress began, by topic."""
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
-        self.is_promoting = False
-        """Whether a version is being published that does not serve here yet."""
         self.published_items: set[str] = set()
         """Items whose weights are on the topic item-weights."""
 
@@ -76,10 +83,15 @@ class RetrainScheduler:
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
 
-    def buffer(self, message: Any, position: Position) -> None:
+    @property
+    def new_interactions(self) -> int:
+        """Return the number of interactions since the last fit."""
+        return max(self.interactions - sum(self.fitted_offsets), 0)
+
+    def buffer(self, message: Message) -> None:
         """Note a message that arrives during a fit."""
         if self._pending_messages is not None:
-            self._pending_messages.append((message, position))
+            self._pending_messages.append(message)
 
     def mark_own(self, model_version: ModelVersion) -> ModelVersion:
         """Note that this trainer publishes a version, and return it."""
@@ -91,19 +103,24 @@ class RetrainScheduler:
         """Return whether this trainer published a version."""
         return (model_version.version, model_version.created_at) in self._own
 
-    def begin_if_due(self, now_ms: int) -> None:
-        """Start a fit if one is requested or due."""
+    def begin_if_due(self, now_ms: int, offsets: Offsets) -> None:
+        """Start a fit if one is requested or due.
+
+        Args:
+            now_ms: The time in ms since the epoch.
+            offsets: The offsets of the next messages, by topic.
+        """
         if self._task is not None:
             if not self._task.done():
                 return
             self._task = None
         if self._requests:
             requests, self._requests = list(self._requests.values()), {}
-            self._begin(requests, why=requests[0].reason or "asked for", full=True, now_ms=now_ms)
+            self._begin(requests, offsets, why=requests[0].reason or "asked for", full=True, now_ms=now_ms)
             return
-        due = self._schedule.next(self._versions, events=self._live.learner.events, started_at=self._started_at)
+        due = self._next_fit()
         if due is not None and now_ms >= max(due.at_ms, self._not_before):
-            self._begin([], why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
+            self._begin([], offsets, why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
 
     async def cancel(self) -> None:
         """Cancel the fit in progress."""
@@ -115,9 +132,8 @@ class RetrainScheduler:
 
     def status(self, now_ms: int) -> ModelStatus:
         """Return the status of the model: versions, online learning, fit in progress and next fit."""
-        live, base = self._live, self._live.base
+        live, base, due = self.live, self.live.base, self._next_fit()
         serving = None if base is None else base.version
-        due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
         return ModelStatus(
             model=MODEL,
             written_at=now_ms,
@@ -125,9 +141,9 @@ class RetrainScheduler:
             versions=[with_current_status(version, serving) for version in self._versions],
             live=LiveModel(
                 version=live.version,
-                events=live.learner.events,
+                events=self.interactions,
                 outcomes=live.outcomes,
-                watermark=live.learner.catalog.watermark,
+                watermark=live.watermark,
                 published_at=self._published_at,
             ),
             training=self._training,
@@ -135,8 +151,15 @@ class RetrainScheduler:
             next_fit_at=None if due is None else max(due.at_ms, self._not_before),
         )
 
-    def _begin(self, requests: list[RetrainRequest], *, why: str, full: bool, now_ms: int) -> None:
+    def _next_fit(self) -> DueFit | None:
+        return self._schedule.next(self._versions, new_events=self.new_interactions, started_at=self._started_at)
+
+    def _new_live(self) -> OnlineLearner:
+        return OnlineLearner(most_users=self._settings.trainer_users)
+
+    def _begin(self, requests: list[RetrainRequest], offsets: Offsets, *, why: str, full: bool, now_ms: int) -> None:
         ids = [request.event_id for request in requests]
+        self._pending_messages, self._offsets = [], dict(offsets)
         self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
         self._task = asyncio.ensure_future(self._run(ids, full=full))
 
@@ -150,12 +173,11 @@ class RetrainScheduler:
         except Exception:
             _LOG.exception("the fit failed")
         finally:
-            self._pending_messages, self.is_promoting = None, False
+            self._pending_messages = None
             self._training = Training()
             self._not_before = clock.now_ms() + _RETRY_MS
 
     async def _fit(self, request_ids: list[str], *, full: bool) -> None:
-        self._pending_messages = []
         catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
         profiles = await self._newest(PROFILES)
         serving = await self._serving()
@@ -169,7 +191,7 @@ class RetrainScheduler:
                 weight_events=None if full else self._settings.model_fit_events,
             )
             await self._replay(fit, events)
-            ends = {tp.partition: end for tp, end in events.ends.items()}
+            self.fitted_offsets = [events.ends[tp] for tp in sorted(events.ends)]
         # In a thread of its own: a fit takes minutes, and the heartbeat needs the event loop.
         learner = await asyncio.to_thread(fit.end)
         decision = fit.verdict(tolerance=self._settings.model_promotion_tolerance)
@@ -189,18 +211,19 @@ class RetrainScheduler:
             logging.WARNING if decision.status == REFUSED else logging.INFO,
             "version %s is %s: %s", version.version, decision.status, decision.reason
         )  # fmt: skip
-        await self._store_version(fitted_version(version, learner), learner, ends)
+        offsets = self._offsets | {INTERACTIONS.name: self.fitted_offsets}
+        await self._store_version(fitted_version(version, learner, offsets=offsets), learner, fit.positions)
 
     async def _serving(self) -> IncumbentModel | None:
         """Return the version in service as fitted; without its file, the current weights with all online learning."""
-        live = self._live
+        live, blender = self.live, self.live.weights.blender
         if live.base is None:
             return None
         try:
             fitted_version = await asyncio.to_thread(self._artifacts.get, live.base.version)
         except OperatorError:
-            return IncumbentModel(live.learner.blender.state(), live.learner.catalog.watermark)
-        if fitted_version.feature_names != list(live.learner.blender.features):
+            return IncumbentModel(blender.state(), live.watermark)
+        if fitted_version.feature_names != list(blender.features):
             return None
         return IncumbentModel(
             fitted_version.blender, fitted_version.version.watermark, fitted_version.version.metrics.get("ndcg@10")
@@ -216,36 +239,35 @@ class RetrainScheduler:
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
-    async def _store_version(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
-        """Store a version; if it may serve, publish it and replace the online learner's state."""
-        version, base = fitted_version.version, self._live.base
+    async def _store_version(self, fitted_version: FittedVersion, learner: Learner, positions: Positions) -> None:
+        """Store a version; if it may serve, publish it and continue online from it."""
+        version, base = fitted_version.version, self.live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
         await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
-        self.is_promoting = version.status == SERVING
         if version.status == SERVING:
             self.published_items = await publish_item_weights(
-                self._publisher, fitted_version, self.published_items, omissions=self._live.omissions
+                self._publisher, fitted_version, self.published_items, omissions=self.live.omissions
             )
-            await self._catch_up(learner, ends)
         self._publisher.produce(MODEL_VERSIONS, self.mark_own(record_of(fitted_version)))
         await self._publisher.flush()
         if version.status == SERVING:
-            await self._catch_up(learner, ends)
-            self._live.promote(learner, version)
+            successor = self._new_live()
+            successor.promote(version, learner.weights, learner.repeats, positions)
+            await self._catch_up(successor)
+            successor.omissions, self.live = self.live.omissions, successor
         self._versions = [version, *self._versions]
         del self._versions[self._settings.model_artifacts_kept :]
 
-    async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
+    async def _catch_up(self, successor: OnlineLearner) -> None:
         """Apply the messages that arrived during the fit; none is left, and none arrives before the next await."""
         number = 0
         while self._pending_messages:
             waiting, self._pending_messages = self._pending_messages, []
-            for message, position in waiting:
-                if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
-                    try:
-                        apply_message(learner, message, position)
-                    except Exception:
-                        _LOG.exception("the fit skips the %s at %s", type(message).__name__, position)
+            for message in waiting:
+                try:
+                    successor.apply(message)
+                except Exception:
+                    _LOG.exception("the fit skips a %s", type(message).__name__)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)

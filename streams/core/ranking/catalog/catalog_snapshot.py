@@ -127,7 +127,7 @@ class CatalogSnapshot(Stateful):
             exact_items: Size of the catalog above which candidates also come from the content index.
             embedding_dim: Length of an item embedding.
         """
-        self._leaders, self._exact_items, self._half_life_days = chart_items, exact_items, cooccurrence_half_life_days
+        self._leaders, self._exact_items = chart_items, exact_items
         self.items = Vocabulary()
         self.categories = Vocabulary()
         self.topics = Vocabulary()
@@ -253,12 +253,6 @@ class CatalogSnapshot(Stateful):
             column.fill(0.0)
         self.watermark, self.is_stale = 0, True
 
-    def release_links(self) -> None:
-        """Drop the item-item links and the item embeddings, and learn no links from now on."""
-        self.neighbors = DecayedCooccurrence(half_life_days=self._half_life_days, is_learned=False)
-        self.embeddings = ItemEmbeddings(self.items, self.embeddings.config)
-        self.embedding_index = EmbeddingIndex(self.embeddings)
-
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Update the co-occurrence links of an item."""
         others = self._indices(row.neighbors)
@@ -333,11 +327,6 @@ class CatalogSnapshot(Stateful):
     def newer_items(self, item_ids: Sequence[str]) -> list[str]:
         """Return the ids of items that are newer than the last refresh."""
         return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
-
-    def listed_ids(self) -> set[str]:
-        """Return the ids of the items of the catalog."""
-        names = self.items.names
-        return {names[index] for index in np.flatnonzero((self.is_listed | self.private)[: len(names)]).tolist()}
 
     def title(self, item_id: str) -> str:
         """Return an item's title; empty if it is unknown."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from msgspec import structs
 
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
@@ -19,12 +20,11 @@ from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
-from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
+from schemas.types import Choice, DeadLetter, Features, Feed, Interaction, Item, RecentItem
 from streams.agents.agent_context import AgentContext
 from streams.agents.combine import CombineAgent
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker, Work
-from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
@@ -36,10 +36,11 @@ from streams.runtime.state.global_tables import GlobalTables
 from streams.runtime.state.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Ranked, Reader, Ready, Record, Table, Worker
-from tests.build import T0_MS, an_interaction, an_item, features, llm_scores, stats
+from tests.build import T0_MS, a_choice, an_interaction, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 from topics import Topic
 from topics.topic import (
+    CHOICES,
     DEAD_LETTERS,
     FEATURES,
     FEEDS,
@@ -170,28 +171,16 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     world = World()
     settings = replace(Settings(), millrace_home=tmp_path)
     role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
-    trainer = Trainer(role, NoBoards(), source="a cluster")
-    apply = trainer.live.apply
-
-    def take(item: Any, position: Position) -> None:
-        if getattr(item, "item_id", "") == "cursed":
-            raise OverflowError("a cursed item")
-        apply(item, position)
-
-    trainer.live.apply = take  # type: ignore[method-assign]
-    events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
-    for number, item in enumerate([*events, an_item("cursed"), an_item("c")]):
-        trainer._learn(item, Position(3, number, T0_MS + number))
-    assert trainer.live.learner.events == 2
+    trainer = Trainer(role, NoBoards())
+    choices = [a_choice(user_id=user_id) for user_id in ("a", "cursed", "b")]
+    choices[1] = structs.replace(choices[1], items=["other"])  # the chosen item is not among them
+    await trainer._apply_fetched({TopicPartition(CHOICES.name, 0): cast(Any, records(CHOICES, *choices))})
+    assert trainer.live.outcomes == 2
     await world.publisher.flush()
-    new_letters: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
-    assert {(one.topic, one.partition, one.offset, one.reason) for one in new_letters} == {
-        (INTERACTIONS.name, 3, 1, "agent_error"),
-        (ITEMS.name, 3, 3, "agent_error"),
-    }
-    [event] = [one for one in new_letters if one.topic == INTERACTIONS.name]
-    assert Codecs().codec(Interaction).decode(event.value) == events[1]
-    assert world.dead_letters.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
+    [letter] = world.broker.newest(DEAD_LETTERS).values()
+    assert (letter.topic, letter.partition, letter.offset, letter.reason) == (CHOICES.name, 0, 1, "agent_error")
+    assert Codecs().codec(Choice).decode(letter.value) == choices[1]
+    assert world.dead_letters.describe()["dead_letters"] == {"trainer.learn.agent_error": 1}
     await world.publisher.close()
 
 

@@ -168,13 +168,6 @@ def test_a_model_hears_how_much_an_action_says_and_what_was_rated() -> None:
     )
 
 
-def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
-    learner = learned(world, Settings(item_item_model="cooccurrence"))
-    learner.learn(an_interaction(item_id="after"), Position(0, 9_999, 9_999), learn_weights=False)
-    assert isinstance(learner.item_weights, ModelItemWeights)
-    assert learner.item_weights.model.items.get("after") < 0 <= learner.catalog.items.get("after")
-
-
 def test_a_version_by_another_model_is_restored_with_the_model_name(world: World, tmp_path: Path) -> None:
     version = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)

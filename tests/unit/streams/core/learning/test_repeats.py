@@ -120,8 +120,19 @@ def test_a_restart_continues_with_the_categories_before_it_unless_the_rates_cont
         rates.add("pages", is_return=number % 5 == 0)
         rates.add("films", is_return=False)
     assert rates.categories == {"pages"}
-    rates.restore_categories(["places", "films", "new"])
+    rates.restore(["places", "films", "new"], rates={}, visits={})
     assert rates.categories == {"places", "pages", "new"}
+
+
+def test_a_successor_counts_on_from_published_rates() -> None:
+    rates, successor = RepeatRates(), RepeatRates()
+    for number in range(700):
+        rates.add("places", is_return=number % 20 == 0)
+    successor.restore(rates.categories, rates=rates.rates, visits=rates.visits)
+    for number in range(700):
+        for one in (rates, successor):
+            one.add("places", is_return=number % 20 == 0)
+    assert (successor.rates, successor.visits, successor.categories) == (rates.rates, rates.visits, rates.categories)
 
 
 def test_the_number_of_categories_is_bounded() -> None:
@@ -130,5 +141,5 @@ def test_the_number_of_categories_is_bounded() -> None:
         for _ in range(2):
             rates.add("places", is_return=True)
         rates.add(f"category{number}", is_return=False)
-    assert len(rates._rates) == len(rates._visits) == 1_000
+    assert len(rates.rates) == len(rates.visits) == 1_000
     assert rates.categories == {"places"}

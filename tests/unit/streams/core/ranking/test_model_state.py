@@ -27,7 +27,7 @@ from tests.build import T0_MS, a_version, an_item, whole
 
 
 def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit_learner: Learner, tmp_path: Path) -> None:
-    fit_learner.restore_repeats(["places"])
+    fit_learner.repeats.restore(["places"], rates={}, visits={})
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=fit_learner.events)
     shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(fitted_version(version, fit_learner), serving=None)

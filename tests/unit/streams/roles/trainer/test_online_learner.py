@@ -1,70 +1,106 @@
 from __future__ import annotations
 
-from streams.core.learning.learner import Learner
+import numpy as np
+import pytest
+
+from infra.redis.stores.model_status import Version
+from models.blend.personal import PersonalWeights
+from schemas.types import ModelVersion
+from streams.core.learning.visits import Visit, to_records
 from streams.core.position import Position
+from streams.core.ranking.pipeline import new_blender
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.model_version import record, version_of
-from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, new_learner
-from tests.build import T0_MS, a_choice, a_version, an_interaction, an_item
-from tests.unit.streams.builder import PARAMS, World, taught
+from streams.roles.trainer.online_learner import OnlineLearner
+from tests.build import T0_MS, a_choice, a_version
 
 
-def a_live() -> OnlineLearner:
-    return OnlineLearner(Learner(PARAMS, refits_item_weights=False))
+@pytest.fixture
+def served(fit: CandidateFit) -> ModelVersion:
+    """The version of a fit."""
+    return record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
 
 
-def test_links_are_neither_learned_online_nor_taken_over_from_a_fit(world: World) -> None:
-    live = OnlineLearner(new_learner(PARAMS))
-    for number in range(20):
-        live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1))
-    assert not live.learner.catalog.neighbors.links.event_count(0)
-    learner = taught(*world).end()
-    assert learner.catalog.neighbors.links.event_count(0)
-    live.promote(learner, a_version())
-    live.apply(an_interaction(), Position(0, 2_000, 2_000))
-    rows = live.learner.catalog.neighbors.links
-    assert not any(rows.event_count(item) or len(rows.row(item)[0]) for item in range(len(learner.catalog.items)))
-    assert live.learner.events == len(world[1]) + 1
+def visit(live: OnlineLearner, category: str, *, start: int, count: int, is_return: bool) -> None:
+    visits = [Visit(Position(0, start + n, T0_MS + start + n), category, is_return) for n in range(count)]
+    for one in to_records(visits):
+        live.apply(one)
 
 
-def test_online_weights_are_published_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
-    items, events = world
-    live = a_live()
-    for item in items.values():
-        live.apply(item, Position(0, 0, 1))
-    live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
+def published(live: OnlineLearner) -> ModelVersion:
+    return live.model_version(T0_MS, events=7, offsets={"choices.v1": [1]})
+
+
+def test_online_weights_are_published_once_changed_and_named_after_their_base(served: ModelVersion) -> None:
+    live = OnlineLearner()
+    live.warm_start(served)
     assert not live.has_unpublished
-    for event in events[:30]:
-        live.apply(a_choice(item_id=str(event.item_id)), Position(0, 0, 1))
+    for number in range(30):
+        live.apply(a_choice(item_id=f"i{number}", occurred_at=T0_MS + number))
+    assert (live.has_unpublished, live.outcomes) == (True, 30)
+    version = published(live)
+    assert (version.version, version.watermark, version.offsets) == ("v1+30", T0_MS + 29, {"choices.v1": [1]})
+    assert not live.has_unpublished
+
+    again = OnlineLearner()
+    assert again.warm_start(version)
+    assert (again.version, again.base and again.base.version) == (version.version, "v1")
+    assert version_of(version).version == version.version
+    np.testing.assert_array_equal(again.weights.blender.table, live.weights.blender.table)
+
+
+def test_categories_that_repeat_are_published_once_changed_and_counted_on_by_a_successor(served: ModelVersion) -> None:
+    live = OnlineLearner()
+    live.warm_start(served)
+    visit(live, "places", start=0, count=100, is_return=True)
     assert live.has_unpublished
-    weights = live.weights(T0_MS)
-    assert weights.version == f"v1+{live.outcomes}"
+    version = published(live)
+    assert version.repeated_categories == ["places"]
     assert not live.has_unpublished
 
-    again = a_live()
-    assert again.warm_start(weights)
-    assert (again.version, again.base and again.base.version) == (weights.version, "v1")
-    assert version_of(weights).version == weights.version
-
-
-def test_categories_that_repeat_are_published_once_changed_and_taken_over_after_a_restart(fit: CandidateFit) -> None:
-    live = a_live()
-    live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
-    for _ in range(100):
-        live.learner.repeats.add("places", is_return=True)
-    assert live.has_unpublished
-    weights = live.weights(T0_MS)
-    assert weights.repeated_categories == ["places"]
-    assert not live.has_unpublished
-
-    again = a_live()
-    again.warm_start(weights)
-    assert again.learner.catalog.repeated_categories == {"places"}
+    again = OnlineLearner()
+    again.warm_start(version)
     assert not again.has_unpublished
+    for one in (live, again):
+        visit(one, "places", start=100, count=50, is_return=False)
+    assert again.repeats.rates == live.repeats.rates
 
 
-def test_an_item_that_is_gone_is_ranked_no_more() -> None:
-    live = a_live()
-    live.apply(an_item("i1"), Position(0, 0, 1))
-    live.apply(ItemDeleted("i1"), Position(0, 1, 2))
-    assert not live.learner.catalog.is_listed.any()
+def test_visits_that_are_published_again_count_once(fit: CandidateFit) -> None:
+    live, once = OnlineLearner(), OnlineLearner()
+    visit(once, "places", start=0, count=60, is_return=True)
+    for start, count in ((0, 40), (0, 25), (20, 40)):  # a worker that was killed begins its batches elsewhere
+        visit(live, "places", start=start, count=count, is_return=True)
+    assert (live.repeats.visits, live.repeats.rates) == (once.repeats.visits, once.repeats.rates)
+
+    live.promote(a_version(), fit.learner.weights, once.repeats, {0: (59, T0_MS + 59)})
+    visit(live, "places", start=30, count=31, is_return=True)  # one more than the fit has learned
+    assert live.repeats.visits["places"] == 500.0 + 61
+
+
+def test_a_promoted_fit_is_where_learning_continues(fit: CandidateFit) -> None:
+    live, version = OnlineLearner(most_users=3), a_version(watermark=T0_MS + 5)
+    live.apply(a_choice(user_id="before"))
+    live.promote(version, fit.learner.weights, fit.learner.repeats, fit.positions)
+    assert (live.version, live.has_unpublished, live.watermark) == ("v1", False, T0_MS + 5)
+    table = live.weights.blender.table.copy()
+    live.apply(a_choice(user_id="after"))
+    assert (live.version, live.has_unpublished) == ("v1+1", True)
+    assert not np.array_equal(live.weights.blender.table, table)
+    assert live.weights.offset("before") is None
+
+
+def test_weights_of_their_own_have_as_many_users_as_are_set_those_with_the_newest_choices() -> None:
+    live = OnlineLearner(most_users=2)
+    for user_id in ("u1", "u2", "u1", "u3"):
+        live.apply(a_choice(user_id=user_id))
+    assert [live.weights.offset(user_id) is not None for user_id in ("u1", "u2", "u3")] == [True, False, True]
+    assert [own.user_id for own in live.user_weights(9)] == ["u1", "u3"]
+
+
+def test_a_version_of_other_features_is_not_continued() -> None:
+    live = OnlineLearner()
+    other = record(Version(version="v9", status="serving", created_at=1), ["other"], new_blender().state())
+    assert not live.warm_start(other)
+    assert live.base is None
+    assert isinstance(live.weights, PersonalWeights)
