@@ -77,8 +77,8 @@ class DiskStates:
         if state is not None:
             self._cache.move_to_end(user_id)
             return state
-        stored = self._database.get(user_id.encode())
-        state = self._cache[user_id] = UserState(user_id) if stored is None else self._decode(stored)
+        stored_bytes = self._database.get(user_id.encode())
+        state = self._cache[user_id] = UserState(user_id) if stored_bytes is None else self._decode(stored_bytes)
         if len(self._cache) > _CACHED_USERS:
             oldest_id, oldest = self._cache.popitem(last=False)
             self._database[oldest_id.encode()] = self._encode(oldest)

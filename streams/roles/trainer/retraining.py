@@ -59,7 +59,7 @@ class RetrainScheduler:
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._artifacts = artifacts
         self.live = self._new_live()
-        """What is learned between fits."""
+        """The learner between fits."""
         self.interactions = 0
         """Number of interactions in their topic, by its newest offsets."""
         self.fitted_offsets: list[int] = []

@@ -32,6 +32,7 @@ from streams.core.ranking.stages.features import weights_in_order
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.online_learner import Offsets, OnlineLearner
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.runtime.decode import Decoder
 from streams.runtime.role import Role, open_role
 from topics.topic import CHOICES, INTERACTIONS, ITEM_WEIGHTS, MODEL_VERSIONS, TRIGGERS, USER_WEIGHTS, VISITS
 
@@ -66,12 +67,14 @@ class Trainer:
         self._start_figures: dict[str, Any] = {}
         self._offsets: dict[TopicPartition, int] = {}
         """The next offset of each partition."""
-        self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
+        self._decoders: dict[str, Decoder] = {
+            topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED
+        } | {topic.name: Decoder(topic, role.registry, role.dead_letters, stage=role.name) for topic in _LEARNED}
         self._user_weights_s = self._weights_s = 0.0
 
     @property
     def live(self) -> OnlineLearner:
-        """Return what is learned between fits."""
+        """Return the learner between fits."""
         return self.scheduler.live
 
     async def run(self) -> None:
@@ -96,14 +99,14 @@ class Trainer:
         self.scheduler.fitted_offsets = stored_offsets.get(INTERACTIONS.name, [])
         return offsets | await self._learning_offsets(stored_offsets, is_new=serving is None)
 
-    async def _learning_offsets(self, stored: Offsets, *, is_new: bool) -> dict[TopicPartition, int]:
+    async def _learning_offsets(self, stored_offsets: Offsets, *, is_new: bool) -> dict[TopicPartition, int]:
         """Return the offsets from which learning continues.
 
         Choices before a version without offsets, such as a restored one, are in its weights, as far as it goes back. A
         topic that was created anew is read from its beginning.
 
         Args:
-            stored: The offsets of the version in service.
+            stored_offsets: The offsets of the version in service.
             is_new: Whether there is no version.
         """
         partitions = partitions_of(*_LEARNED)
@@ -112,10 +115,10 @@ class Trainer:
             ends = await consumer.end_offsets(partitions)
         offsets = {}
         for tp in partitions:
-            known = stored.get(tp.topic, [])
-            if tp.partition < len(known):
-                is_there = starts[tp] <= known[tp.partition] <= ends[tp]
-                offsets[tp] = known[tp.partition] if is_there else starts[tp]
+            topic_offsets = stored_offsets.get(tp.topic, [])
+            if tp.partition < len(topic_offsets):
+                offset = topic_offsets[tp.partition]
+                offsets[tp] = offset if starts[tp] <= offset <= ends[tp] else starts[tp]
             else:
                 offsets[tp] = starts[tp] if is_new or tp.topic == VISITS.name else ends[tp]
         self._start_figures["records"] = sum(ends[tp] - offset for tp, offset in offsets.items())

@@ -24,7 +24,6 @@ from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, RedisMod
 from infra.settings import Settings
 from models.artifact import read_header
 from models.blend.blender import Blender
-from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, ModelVersion, Trigger
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
@@ -32,9 +31,8 @@ from streams.core.ranking.pipeline import MODEL
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import REFUSED_MODEL
-from streams.roles.trainer.online_learner import OnlineLearner
-from tests.build import T0_MS, a_choice, an_interaction, an_item
+from streams.roles.trainer.model_version import REFUSED_MODEL, record
+from tests.build import T0_MS, a_choice, a_version, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import CHOICES, INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS
 
@@ -145,10 +143,8 @@ def clairvoyant() -> ModelVersion:
     for look, choice in 30 * outcomes[-180:]:
         members = np.flatnonzero(look.is_admissible)
         blender.learn(look.features.subset(members), int(members.searchsorted(choice)), look.query.context)
-    learner.weights = PersonalWeights(blender)
-    return msgspec.structs.replace(
-        OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
-    )
+    version = a_version(version="clairvoyant", reason="a test", created_at=clock.now_ms())
+    return record(version, list(blender.features), blender.state())
 
 
 async def test_one_command_rolls_back_and_the_trainer_goes_on_from_there(pipeline: Pipeline) -> None:
@@ -227,6 +223,51 @@ async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline)
     changes = sum(one != other for one, other in zip(before.weights, after.weights, strict=True))
     assert 0 < changes <= 4 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
     assert max(abs(one - other) for one, other in zip(before.weights, after.weights, strict=True)) <= 0.1 + 1e-9
+
+
+async def test_a_killed_trainer_learns_what_came_while_it_was_away_once(pipeline: Pipeline) -> None:
+    at_once = ON_DEMAND | {"MODEL_PUBLISH_INTERVAL_S": "0.1"}
+    places = [an_item(f"place{n}", category="places", created_at=T0_MS) for n in range(2)]
+    await pipeline.publish(ITEMS, places)
+    await pipeline.start("feed")
+    trainer = await pipeline.start("trainer,links", **at_once)
+    await pipeline.settle()  # workers know the categories
+    start_ms = clock.now_ms() - 10**8
+
+    async def return_to_places(first: int) -> None:
+        """Have users go to and fro between two places."""
+        visits = [
+            an_interaction(
+                event_id=f"visit{first}-{n}", user_id=f"w{first + n % 50}", item_id=f"place{n // 50 % 2}",
+                occurred_at=start_ms + 100 * n,
+            )
+            for n in range(400)
+        ]  # fmt: skip
+        await pipeline.publish(INTERACTIONS, visits)
+
+    async def counted(visits: float) -> ModelVersion:
+        """Return the version that a choice after all visits publishes."""
+        await pipeline.settle()
+        await pipeline.publish(CHOICES, [a_choice(user_id="u1")])
+
+        async def is_told() -> bool:
+            return (await in_service(pipeline)).repeat_visits.get("places") == visits
+
+        await until(is_told, timeout_s=WITHIN_S, what=f"{visits} visits")
+        return await in_service(pipeline)
+
+    await return_to_places(0)
+    before = await counted(500.0 + 400)
+    assert before.repeated_categories == ["places"]
+    assert before.repeat_rates["places"] == pytest.approx(300 / 900)  # the first two visits of a user return nowhere
+    await pipeline.settle()
+    await pipeline.kill(trainer)
+    await return_to_places(100)
+    await pipeline.start("trainer,links", **at_once)
+    after = await counted(500.0 + 800)
+    assert after.repeat_rates["places"] == pytest.approx(600 / 1_300)
+    beat = next(beat for beat in await pipeline.roles() if beat["role"] == "trainer")
+    assert 0 < beat["start"]["records"] < 400  # batches of the 400 visits, and the choice: none of before
 
 
 async def test_a_fit_comes_by_itself_when_it_is_due(pipeline: Pipeline) -> None:

@@ -16,7 +16,7 @@ from tests.build import T0_MS, a_choice, a_version
 
 
 @pytest.fixture
-def served(fit: CandidateFit) -> ModelVersion:
+def version_record(fit: CandidateFit) -> ModelVersion:
     """The version of a fit."""
     return record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
 
@@ -31,9 +31,9 @@ def published(live: OnlineLearner) -> ModelVersion:
     return live.model_version(T0_MS, events=7, offsets={"choices.v1": [1]})
 
 
-def test_online_weights_are_published_once_changed_and_named_after_their_base(served: ModelVersion) -> None:
+def test_online_weights_are_published_once_changed_and_named_after_their_base(version_record: ModelVersion) -> None:
     live = OnlineLearner()
-    live.warm_start(served)
+    live.warm_start(version_record)
     assert not live.has_unpublished
     for number in range(30):
         live.apply(a_choice(item_id=f"i{number}", occurred_at=T0_MS + number))
@@ -49,9 +49,11 @@ def test_online_weights_are_published_once_changed_and_named_after_their_base(se
     np.testing.assert_array_equal(again.weights.blender.table, live.weights.blender.table)
 
 
-def test_categories_that_repeat_are_published_once_changed_and_counted_on_by_a_successor(served: ModelVersion) -> None:
+def test_categories_that_repeat_are_published_and_counted_on_by_a_successor(
+    version_record: ModelVersion,
+) -> None:
     live = OnlineLearner()
-    live.warm_start(served)
+    live.warm_start(version_record)
     visit(live, "places", start=0, count=100, is_return=True)
     assert live.has_unpublished
     version = published(live)
