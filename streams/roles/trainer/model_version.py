@@ -42,7 +42,7 @@ class FittedVersion:
     """(items, items) the item weights."""
     item_item_model: str
     """The name of the model that provided them."""
-    repeats: RepeatRates
+    repeats: RepeatRates = field(default_factory=RepeatRates)
     """Its repeat rates; of a file only the categories that repeat."""
     offsets: Mapping[str, list[int]] = field(default_factory=dict)
     """The next offset of each partition of the topics learned from, by topic; a file has none."""
