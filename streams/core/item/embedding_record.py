@@ -34,6 +34,7 @@ def item_embedding(item_id: str, item: int, embeddings: ItemEmbeddings, *, water
         vector=vector.astype(STORED).tobytes(),
         bias=bias,
         watermark=watermark,
+        event_count=int(embeddings.event_counts(np.array([item]))[0]),
     )
 
 

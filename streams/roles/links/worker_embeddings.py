@@ -87,4 +87,5 @@ class WorkerEmbeddings:
         if value is None:
             self.table.remove(self._items.get((record.key or b"").decode(errors="replace")))
         elif (vector := stored_vector(value, self.table)) is not None:
-            self.table.put(self._items.add(value.item_id), vector, value.bias, is_own=is_own)
+            item = self._items.add(value.item_id)
+            self.table.put(item, vector, value.bias, event_count=value.event_count, is_own=is_own)

@@ -50,7 +50,7 @@ class EmbeddingIndex(Stateful):
         for item in items.tolist():
             del self._waiting[item]
         self._reach(int(items.max(initial=-1)) + 1)
-        has_vector = self._embeddings.has(items)
+        has_vector = self._embeddings.is_scored(items)
         without_vector = items[~has_vector & self._is_indexed[items]]
         self._index.remove(without_vector)
         self._is_indexed[without_vector] = False

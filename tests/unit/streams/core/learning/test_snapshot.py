@@ -46,6 +46,7 @@ NOT_STATE = {
     "AnnIndex": {"_graph", "_quantize", "_width"},
     "ItemEmbeddings": {"config", "_names", "_discounts"},
     "EmbeddingIndex": {"_embeddings"},
+    "MappedEmbeddings": {"_embeddings", "_content_index", "_index"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},
     "Learner": {
         *("params", "refits_item_weights", "_learns_links", "on_outcome", "item_weights"),
