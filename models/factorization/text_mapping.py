@@ -80,7 +80,7 @@ class TextMapping(Stateful):
         Args:
             texts: (n, p) vectors of texts, of unit length.
         """
-        return (texts - self._mean) @ self._matrix
+        return np.asarray((texts - self._mean) @ self._matrix, np.float32)
 
 
 def _slope(predictions: Vectors, differences: Vectors) -> float:
