@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ Vector = NDArray[np.float32]
 Indices = NDArray[np.int32]
 _SPREAD = np.float32(0.1)
 """Standard deviation of the numbers of a first embedding."""
+
+_MOVED = 0.2
+"""Distance that an embedding has moved since it was indexed, as a share of its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +286,17 @@ def _flags(flags: NDArray[np.bool_], items: Indices) -> NDArray[np.bool_]:
     if not len(flags):
         return np.zeros(len(items), bool)
     return flags.take(items, mode="clip") & (items < len(flags))
+
+
+def has_moved(embeddings: NDArray[np.float32], former: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return (n,) whether embeddings have moved a part of their lengths, so that it pays to index them again.
+
+    Args:
+        embeddings: (n, d) the embeddings.
+        former: (n, d) the embeddings as they are indexed.
+    """
+    distances = np.linalg.norm(embeddings - former, axis=1)
+    return np.asarray(distances > _MOVED * np.linalg.norm(embeddings, axis=1))
 
 
 def first_embedding(item_id: str, dimensions: int) -> Vector:

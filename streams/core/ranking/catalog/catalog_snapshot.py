@@ -273,7 +273,7 @@ class CatalogSnapshot(Stateful):
 
     def apply_embedding(self, record: ItemEmbedding) -> None:
         """Update the embedding of an item; one of another space is ignored."""
-        vector = stored_vector(record, self.embeddings)
+        vector = stored_vector(record, self.embeddings.config.dimensions)
         if vector is not None:
             index = self._index(record.item_id)
             self.embeddings.put(index, vector, record.bias, event_count=record.event_count)
