@@ -86,6 +86,8 @@ class CatalogListing(Protocol):
     async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another with their similarity; none if the item is unknown.
 
+        People's histories count where there are events on both items, and texts otherwise.
+
         Args:
             item_id: The item to compare with.
             prefix: Prefix of the ids to return.

@@ -10,7 +10,7 @@ Statements have a common table expression `subject` with one row: the item's `pe
 
 from __future__ import annotations
 
-_EVENTS = 5.0
+_EVENTS = 3.0
 """Number of events on an item with which its embedding counts half: a first embedding is random."""
 _SUBJECT_VECTOR = "(SELECT people_vector FROM subject)"
 _IS_LEARNED = "people_vector IS NOT NULL AND item_embeddings.embedding IS NOT NULL"

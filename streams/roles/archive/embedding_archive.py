@@ -1,7 +1,8 @@
 """Embedding archive: item embeddings → PostgreSQL, for the search of similar items.
 
-Embeddings change with every event, and an index entry costs a millisecond. So an item's is written again only when it
-has moved a part of its length or has more evidence, and at a limited rate; meanwhile newer records replace older ones.
+Embeddings change with every event, and an index entry takes PostgreSQL some 3 ms. So a row is written again only when
+its embedding has moved a part of its length or has more evidence, and at a limited rate; meanwhile newer records
+replace older ones.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from streams.runtime.role import Role
 from topics.topic import ITEM_EMBEDDINGS
 
 _CHUNK = 200
-_ROWS_PER_S = 200
-"""Rows written per second, at most: a fifth of a core."""
+_ROWS_PER_S = 100
+"""Rows written per second, at most: a third of a core of PostgreSQL."""
 _MORE_EVENTS = 1.25
 """Growth of the number of events from which on a row is written again."""
 _WAITS = "the archive of embeddings waits for PostgreSQL"

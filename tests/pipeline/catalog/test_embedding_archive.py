@@ -57,10 +57,10 @@ async def archiving(stack: Addresses) -> AsyncIterator[None]:
 
 
 async def row(pool: asyncpg.Pool, item_id: str) -> tuple[float, int] | None:
-    stored = await pool.fetchrow(
+    first_row = await pool.fetchrow(
         "SELECT (embedding::real[])[1] AS first, event_count FROM item_embeddings WHERE item_id = $1", item_id
     )
-    return None if stored is None else tuple(stored)
+    return None if first_row is None else tuple(first_row)
 
 
 async def archived(publisher: Publisher, pool: asyncpg.Pool, *records: ItemEmbedding) -> None:
