@@ -22,7 +22,7 @@ _HELD_OUT = 0.2
 
 
 class NewItemReport(msgspec.Struct, frozen=True):
-    """How well held-out items are ordered: shares of pairs of an item that a user liked and another, 0.5 by chance."""
+    """Shares of pairs in the right order, of an item that a user liked and another; 0.5 by chance."""
 
     held_out_items: int
     choices: int
