@@ -34,6 +34,7 @@ COMMANDS = {
     "provision": "cli.commands.stack.provision:provision",
     "rebuild": "cli.commands.stack.rebuild:rebuild",
     "evaluate": "cli.commands.measurement.evaluate:evaluate",
+    "evaluate-new-items": "cli.commands.measurement.evaluate_new_items:evaluate_new_items",
     "evaluate-search": "cli.commands.measurement.evaluate_search:evaluate_search",
     "bench": "cli.commands.measurement.bench:bench",
 }

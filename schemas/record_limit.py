@@ -345,6 +345,7 @@ def _item_embedding(row: ItemEmbedding, now_ms: int) -> None:
     if not row.vector or len(row.vector) % _HALF_BYTES:
         raise OutOfRangeError("vector", "must have half-precision floats")
     check_time("watermark", row.watermark, now_ms)
+    check_number("event_count", row.event_count, 0, _OFFSET_MAX)
 
 
 def _link_updates(updates: LinkUpdates, now_ms: int) -> None:

@@ -533,6 +533,8 @@ class ItemEmbedding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     this."""
     watermark: int
     """Newest occurred_at learned from, in ms since the epoch."""
+    event_count: int = 0
+    """Number of events on the item that it was learned from."""
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -276,7 +276,7 @@ class ContextIqEndpoints:
         return json_response(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
-        """Return the catalog items similar to an item."""
+        """Return the catalog items similar to an item: used by the same people, or with a similar text."""
         query, content_id = parse_query(request, SimilarContentQuery), request.path_params["content_id"]
         item = (await self._context.catalog_items([content_id])).get(content_id)
         if item is None:

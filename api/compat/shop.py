@@ -273,7 +273,7 @@ class _Shop:
         )
 
     async def similar(self, request: Request) -> Response:
-        """Return the products whose name and sub-category are most similar to a product's."""
+        """Return the products most similar to a product: used by the same people, or with a similar name."""
         product, limit = await self._product(request)
         item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MAX_SHOWN)
         return json_response(

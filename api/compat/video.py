@@ -236,7 +236,7 @@ class VideoEndpoints:
         )
 
     async def similar(self, request: Request) -> Response:
-        """Return a page of the posts similar to a post."""
+        """Return a page of the posts similar to a post: watched by the same people, or with a similar text."""
         query, post_id = parse_query(request, SimilarQuery), request.path_params["post_id"]
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")

@@ -1,6 +1,6 @@
 """Filtered listings of the catalog, and similar items: from PostgreSQL as written by the archive role, or memory.
 
-Nothing is encoded or ranked here: items are compared by the embeddings that the archive role has stored.
+Nothing is encoded or learned here: items are compared by the vectors that the archive role has stored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 from infra.postgres.parameters import Parameters
 from infra.postgres.pool import LazyPool
 from infra.postgres.segment import any_word, spaced
+from infra.postgres.similar_items import nearest_by_people, similarity
 from schemas.types import Interaction, Item
 
 _FIND = """
@@ -24,14 +25,25 @@ WHERE starts_with(items.item_id, $1) AND NOT items.private
   AND {word_condition}
 ORDER BY items.created_at DESC, items.item_id LIMIT $4
 """
-_SIMILAR = """
-WITH subject AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
-SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM subject)) AS similarity
-FROM catalogue JOIN items USING (item_id)
-WHERE catalogue.encoder = (SELECT encoder FROM subject) AND catalogue.embedding IS NOT NULL
-  AND starts_with(item_id, $2) AND item_id <> $1 AND NOT private
-ORDER BY catalogue.embedding <=> (SELECT embedding FROM subject) LIMIT $3
-"""
+_OTHERS = "starts_with(item_id, $2) AND item_id <> $1 AND NOT private"
+_TEXT_COSINE = "CASE WHEN catalogue.encoder = subject.encoder THEN 1 - (catalogue.embedding <=> text_vector) END"
+_SIMILAR = f"""
+WITH subject AS MATERIALIZED (
+    SELECT catalogue.embedding AS text_vector, encoder, item_embeddings.embedding AS people_vector, event_count
+    FROM items LEFT JOIN catalogue USING (item_id) LEFT JOIN item_embeddings USING (item_id) WHERE item_id = $1
+), by_text AS (
+    SELECT item_id FROM catalogue JOIN items USING (item_id)
+    WHERE catalogue.encoder = (SELECT encoder FROM subject) AND catalogue.embedding IS NOT NULL
+      AND (SELECT text_vector FROM subject) IS NOT NULL AND {_OTHERS}
+    ORDER BY catalogue.embedding <=> (SELECT text_vector FROM subject) LIMIT $3
+), by_people AS ({nearest_by_people(_OTHERS, "$3")}
+), scores AS (
+    SELECT item_id, {similarity(_TEXT_COSINE)} AS similarity
+    FROM (SELECT item_id FROM by_text UNION SELECT item_id FROM by_people) AS candidates CROSS JOIN subject
+    LEFT JOIN catalogue USING (item_id) LEFT JOIN item_embeddings USING (item_id)
+)
+SELECT item_id, similarity FROM scores WHERE similarity >= $4 ORDER BY similarity DESC, item_id LIMIT $3
+"""  # noqa: S608 - values are bound
 _CATEGORIES = """
 SELECT category, count(*) AS times FROM interactions JOIN items USING (item_id)
 WHERE user_id = $1 GROUP BY category ORDER BY times DESC, category LIMIT $2
@@ -73,6 +85,8 @@ class CatalogListing(Protocol):
 
     async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most similar to another with their similarity; none if the item is unknown.
+
+        People's histories count where there are events on both items, and texts otherwise.
 
         Args:
             item_id: The item to compare with.
@@ -137,8 +151,8 @@ class PostgresCatalogListing:
         """Return the items most similar to another."""
         async with self._connections.read_connection("looking for similar items") as connection:
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            rows = await connection.fetch(_SIMILAR, item_id, prefix, limit)
-        return [(row["item_id"], row["similarity"]) for row in rows if row["similarity"] >= min_similarity]
+            rows = await connection.fetch(_SIMILAR, item_id, prefix, limit, min_similarity)
+        return [(row["item_id"], row["similarity"]) for row in rows]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
         """Return the categories that a user interacted with most."""

@@ -6,9 +6,27 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from infra.postgres.pool import LazyPool
+from infra.postgres.similar_items import nearest_by_people, similarity
+from schemas.limit import PRODUCT
 
 _MAX_DONE = 10_000
-_SIMILAR = "SELECT others[:$2] AS others FROM likeness WHERE item_id = $1"
+_LEAST = 0.3
+"""Similarity that a product needs if only its embedding is near."""
+_SIMILAR = f"""
+WITH subject AS MATERIALIZED (
+    SELECT meaning AS text_vector, others, item_embeddings.embedding AS people_vector, event_count
+    FROM items LEFT JOIN likeness USING (item_id) LEFT JOIN item_embeddings USING (item_id) WHERE item_id = $1
+), by_text AS (SELECT unnest(others[:$2]) AS item_id FROM subject
+), by_people AS ({nearest_by_people("left(kind, 256) = $3 AND item_id <> $1 AND NOT private", "$2")}
+), scores AS (
+    SELECT item_id, {similarity("1 - (meaning <=> text_vector)")} AS similarity,
+           item_id IN (SELECT item_id FROM by_text) AS is_near_by_text
+    FROM (SELECT item_id FROM by_text UNION SELECT item_id FROM by_people) AS candidates CROSS JOIN subject
+    LEFT JOIN likeness USING (item_id) LEFT JOIN item_embeddings USING (item_id)
+)
+SELECT item_id FROM scores WHERE is_near_by_text OR similarity >= {_LEAST}
+ORDER BY similarity DESC, item_id LIMIT $2
+"""  # noqa: S608 - values are bound
 _RULES = """
 SELECT other, support, confidence, lift FROM association_rules WHERE item_id = $1
 ORDER BY confidence DESC, lift DESC, other LIMIT $2
@@ -42,7 +60,7 @@ class ShopArchive(Protocol):
     """Similar products, association rules and history. All methods raise `StoreError` if the store does not answer."""
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
-        """Return the products with the most similar texts, most similar first."""
+        """Return the most similar products by what people do with them and by their texts, most similar first."""
         ...
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
@@ -77,9 +95,10 @@ class PostgresShopArchive:
         self._connections = connections
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
-        """Return the products with the most similar texts, most similar first."""
+        """Return the most similar products, most similar first."""
         async with self._connections.read_connection("reading similar items") as connection:
-            return await connection.fetchval(_SIMILAR, item_id, limit) or []
+            await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            return [row["item_id"] for row in await connection.fetch(_SIMILAR, item_id, limit, PRODUCT)]
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return the products clicked by users who click on a product, highest confidence first."""

@@ -23,6 +23,7 @@ from topics.topic import (
     FEEDS,
     IMPRESSIONS,
     INTERACTIONS,
+    ITEM_EMBEDDINGS,
     ITEM_STATS,
     ITEMS,
     NOTIFICATIONS,
@@ -37,7 +38,7 @@ REDIS_ROLES = {
     **dict.fromkeys((INTERACTIONS, IMPRESSIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
     **dict.fromkeys((DEVICES, NOTIFICATIONS), "push"),
 }
-DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, FEEDS), "archive")
+DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, FEEDS, ITEM_EMBEDDINGS), "archive")
 """The role that fills each store from a topic."""
 
 

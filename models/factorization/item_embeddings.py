@@ -7,7 +7,8 @@ item2vec: Barkan and Koenigstein, 2016). Each mini-batch is learned with earlier
 Users need no embeddings of their own: a new event counts at once, and so does a new user.
 
 The first embedding of an item is a function of its id. So processes that learn the embeddings of different items
-learn them in one space: each changes its own, and reads those of the others.
+learn them in one space: each changes its own, and reads those of the others. An item without events may have a mapped
+embedding, which its text tells (`models.factorization.text_mapping`): it is scored by that, and makes up no user.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,9 @@ Vector = NDArray[np.float32]
 Indices = NDArray[np.int32]
 _SPREAD = np.float32(0.1)
 """Standard deviation of the numbers of a first embedding."""
+
+_MOVED = 0.2
+"""Distance that an embedding has moved since it was indexed, as a share of its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,7 @@ class ItemEmbeddings(Stateful):
     """Embeddings and biases of numbered items."""
 
     STATE = (
-        *("_vectors", "_has_vector", "_is_own", "_changed_items"),
+        *("_vectors", "_has_vector", "_is_own", "_is_mapped", "_event_counts", "_changed_items"),
         *("_items", "_contexts", "_lengths", "_weights", "_count", "_learned_count"),
     )
 
@@ -73,6 +78,8 @@ class ItemEmbeddings(Stateful):
         """The embedding of each item, and its bias as the last number."""
         self._has_vector, self._is_own = np.zeros(0, bool), np.zeros(0, bool)
         """Whether each item has an embedding, and whether it is learned here: others are received."""
+        self._is_mapped, self._event_counts = np.zeros(0, bool), np.zeros(0, np.int64)
+        """Whether each item without an embedding has a mapped one, and the number of events on each item."""
         self._changed_items: dict[int, None] = {}
         """Items with changed embeddings, oldest change first, cleared by `drain`."""
         self._items, self._lengths = np.zeros(0, np.int32), np.zeros(0, np.int32)
@@ -140,13 +147,14 @@ class ItemEmbeddings(Stateful):
         self._mark(items[-new:], contexts[-new:], lengths[-new:])
         self._learned_count = self._count
 
-    def put(self, item: int, vector: Vector, bias: float, *, is_own: bool = False) -> None:
+    def put(self, item: int, vector: Vector, bias: float, *, event_count: int = 0, is_own: bool = False) -> None:
         """Set the embedding of an item, as it was published.
 
         Args:
             item: The item.
             vector: (dimensions,) its embedding.
             bias: Its bias.
+            event_count: Number of events that it was learned from.
             is_own: Whether it is learned here from now on.
 
         Raises:
@@ -154,14 +162,34 @@ class ItemEmbeddings(Stateful):
         """
         self._reach(item + 1)
         self._vectors[item, :-1], self._vectors[item, -1] = vector, bias
-        self._has_vector[item] = True
+        self._has_vector[item], self._is_mapped[item], self._event_counts[item] = True, False, event_count
         self._is_own[item] |= is_own
+
+    def put_mapped(self, items: Indices, embeddings: NDArray[np.float32]) -> None:
+        """Add mapped embeddings, by which items score until they have one of their own; items that have one keep it.
+
+        Args:
+            items: (n,) the items.
+            embeddings: (n, dimensions + 1) their mapped embeddings, each followed by its bias.
+        """
+        self._reach(int(items.max(initial=-1)) + 1)
+        is_new = ~self._has_vector[items]
+        items = items[is_new]
+        self._vectors[items], self._is_mapped[items] = embeddings[is_new], True
+
+    def drop_mapped(self, items: Indices) -> None:
+        """Forget the mapped embeddings of items.
+
+        Args:
+            items: (n,) items that have one.
+        """
+        self._vectors[items], self._is_mapped[items] = 0.0, False
 
     def remove(self, item: int) -> None:
         """Forget the embedding of an item."""
         if 0 <= item < len(self._has_vector):
-            self._has_vector[item] = self._is_own[item] = False
-            self._vectors[item] = 0.0
+            self._has_vector[item] = self._is_own[item] = self._is_mapped[item] = False
+            self._vectors[item], self._event_counts[item] = 0.0, 0
             self._changed_items.pop(item, None)
 
     def drain(self, limit: int) -> list[int]:
@@ -176,14 +204,25 @@ class ItemEmbeddings(Stateful):
         return self._vectors[item, :-1], float(self._vectors[item, -1])
 
     def with_biases(self, items: Indices) -> NDArray[np.float32]:
-        """Return (items, dimensions + 1) embeddings of items that have one, each followed by the bias."""
+        """Return (items, dimensions + 1) embeddings of items that have one, own or mapped, followed by the bias."""
         return self._vectors[items]
 
     def has(self, items: Indices) -> NDArray[np.bool_]:
-        """Return (items,) whether each item has an embedding."""
-        if not len(self._has_vector):
-            return np.zeros(len(items), bool)
-        return self._has_vector.take(items, mode="clip") & (items < len(self._has_vector))
+        """Return (items,) whether each item has an embedding of its own."""
+        return _flags(self._has_vector, items)
+
+    def is_scored(self, items: Indices) -> NDArray[np.bool_]:
+        """Return (items,) whether each item has an embedding, its own or a mapped one."""
+        return _flags(self._has_vector, items) | _flags(self._is_mapped, items)
+
+    @property
+    def mapped_items(self) -> Indices:
+        """Return the items with mapped embeddings, in ascending order."""
+        return np.flatnonzero(self._is_mapped).astype(np.int32)
+
+    def event_counts(self, items: Indices) -> NDArray[np.int64]:
+        """Return (items,) the number of events on each item that has an embedding of its own."""
+        return self._event_counts[items]
 
     def user(self, history: Indices) -> Vector | None:
         """Return the (dimensions,) embedding of a user, or None without an item that has one.
@@ -219,11 +258,13 @@ class ItemEmbeddings(Stateful):
         self._changed_items.update(dict.fromkeys(changed_items[self._is_own[changed_items]].tolist()))
 
     def _begin(self, item: int) -> None:
-        """Own an item; one without an embedding gets its first."""
+        """Own an item and count an event on it; one without an embedding gets its first."""
         self._reach(item + 1)
         if not self._has_vector[item]:
             self._vectors[item, :-1] = first_embedding(self._names.names[item], self.config.dimensions)
+            self._vectors[item, -1], self._is_mapped[item] = 0.0, False
         self._has_vector[item] = self._is_own[item] = True
+        self._event_counts[item] += 1
 
     def _reach(self, count: int) -> None:
         """Make room for as many items."""
@@ -231,12 +272,31 @@ class ItemEmbeddings(Stateful):
             room = max(count, len(self._names), 64) * 3 // 2
             self._vectors = padded(self._vectors, room)
             self._has_vector, self._is_own = padded(self._has_vector, room), padded(self._is_own, room)
+            self._is_mapped, self._event_counts = padded(self._is_mapped, room), padded(self._event_counts, room)
 
     def _make_room(self) -> None:
         """Double the room for examples, up to the capacity."""
         room = min(max(2 * len(self._items), 1_024), self.config.replay_capacity)
         self._items, self._lengths = padded(self._items, room), padded(self._lengths, room)
         self._weights, self._contexts = padded(self._weights, room), padded(self._contexts, room)
+
+
+def _flags(flags: NDArray[np.bool_], items: Indices) -> NDArray[np.bool_]:
+    """Return the flags of items; False for those beyond the last."""
+    if not len(flags):
+        return np.zeros(len(items), bool)
+    return flags.take(items, mode="clip") & (items < len(flags))
+
+
+def has_moved(embeddings: NDArray[np.float32], former: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return (n,) whether embeddings have moved a part of their lengths, so that it pays to index them again.
+
+    Args:
+        embeddings: (n, d) the embeddings.
+        former: (n, d) the embeddings as they are indexed.
+    """
+    distances = np.linalg.norm(embeddings - former, axis=1)
+    return np.asarray(distances > _MOVED * np.linalg.norm(embeddings, axis=1))
 
 
 def first_embedding(item_id: str, dimensions: int) -> Vector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, setting
+from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class TrainingSettings:
     collaborative_regularization: float = setting(
         0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", POSITIVE
     )
-    embedding_dim: int = setting(128, "dimension of the embeddings of users and items", POSITIVE)
+    embedding_dim: int = setting(128, "dimension of the embeddings of users and items", between(1, 4_000))
     batch_size: int = setting(
         32, "events per training step, if ITEM_ITEM_MODEL is deep", Constraint(lambda events: events >= 2, "2 or more")
     )

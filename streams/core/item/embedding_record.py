@@ -13,9 +13,9 @@ STORED = np.dtype("<f2")
 """Type of the numbers of an embedding in a record."""
 
 
-def space_name(embeddings: ItemEmbeddings) -> str:
-    """Return the name of the vector space of embeddings: other lengths or another model make another space."""
-    return f"softmax-{embeddings.config.dimensions}"
+def space_name(dimensions: int) -> str:
+    """Return the name of the vector space of embeddings of a length: another model makes another space, too."""
+    return f"softmax-{dimensions}"
 
 
 def item_embedding(item_id: str, item: int, embeddings: ItemEmbeddings, *, watermark: int) -> ItemEmbedding:
@@ -30,21 +30,22 @@ def item_embedding(item_id: str, item: int, embeddings: ItemEmbeddings, *, water
     vector, bias = embeddings.embedding(item)
     return ItemEmbedding(
         item_id=item_id,
-        space=space_name(embeddings),
+        space=space_name(embeddings.config.dimensions),
         vector=vector.astype(STORED).tobytes(),
         bias=bias,
         watermark=watermark,
+        event_count=int(embeddings.event_counts(np.array([item]))[0]),
     )
 
 
-def stored_vector(record: ItemEmbedding, embeddings: ItemEmbeddings) -> Vector | None:
+def stored_vector(record: ItemEmbedding, dimensions: int) -> Vector | None:
     """Return the embedding of a record, or None if it is of another space.
 
     Args:
         record: The record.
-        embeddings: Embeddings of the space.
+        dimensions: Length of the embeddings of the space.
     """
-    return np.frombuffer(record.vector, STORED).astype(np.float32) if record.space == space_name(embeddings) else None
+    return np.frombuffer(record.vector, STORED).astype(np.float32) if record.space == space_name(dimensions) else None
 
 
 def without_embedding(features: Features) -> Features:
@@ -64,4 +65,5 @@ def with_embedding(features: Features, items: Vocabulary, embeddings: ItemEmbedd
     vector = embeddings.user(items.encode_known(recent))
     if vector is None:
         return features
-    return structs.replace(features, embedding=vector.astype(STORED).tobytes(), embedding_space=space_name(embeddings))
+    space = space_name(embeddings.config.dimensions)
+    return structs.replace(features, embedding=vector.astype(STORED).tobytes(), embedding_space=space)

@@ -1,4 +1,4 @@
-"""Archive role: interactions, impressions, feeds, items → PostgreSQL, for analysis and for catalogue search.
+"""Archive role: interactions, impressions, feeds, items, item embeddings → PostgreSQL, for analysis and for search.
 
 A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
 PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
@@ -24,6 +24,7 @@ from infra.settings import Settings
 from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
+from streams.roles.archive.embedding_archive import EmbeddingArchive
 from streams.roles.archive.history_rows import FEED_COLUMNS, IMPRESSION_COLUMNS, feed_rows, impression_rows
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
@@ -31,7 +32,7 @@ from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import FEEDS, IMPRESSIONS, INTERACTIONS, ITEMS
+from topics.topic import FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
@@ -153,7 +154,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("archive", settings) as role:
         pool = await retry_until_available(
-            lambda: open_pool(settings.database_url, connections=2),
+            lambda: open_pool(settings.database_url, connections=3),
             _WAITS,
             outages=CONNECTION_ERRORS,
             pause_s=_RETRY_S,
@@ -166,15 +167,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
         partitions = history_partitions(settings)
         archive = ArchiveWriter(pool, role.registry, role.dead_letters, partitions=partitions, on_items=indexer.notify)
+        embeddings = EmbeddingArchive(role, pool)
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:
-            return {"written": archive.written_count, "unusable": archive.unusable, "indexed": indexer.indexed_count}
+            return {
+                **{"written": archive.written_count, "unusable": archive.unusable, "indexed": indexer.indexed_count},
+                "embeddings": embeddings.written_count,
+            }
 
         try:
             await role.run(
                 stop,
                 run_sink(role, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
+                run_sink(role, [ITEM_EMBEDDINGS], embeddings.write, rewind=Rewind(PostgresProjection(pool))),
                 indexer.run(),
                 _drop_old_months(pool, partitions.values()),
                 describe=describe,

@@ -86,5 +86,6 @@ class WorkerEmbeddings:
         """Take over a published embedding; one of another space is ignored."""
         if value is None:
             self.table.remove(self._items.get((record.key or b"").decode(errors="replace")))
-        elif (vector := stored_vector(value, self.table)) is not None:
-            self.table.put(self._items.add(value.item_id), vector, value.bias, is_own=is_own)
+        elif (vector := stored_vector(value, self.table.config.dimensions)) is not None:
+            item = self._items.add(value.item_id)
+            self.table.put(item, vector, value.bias, event_count=value.event_count, is_own=is_own)

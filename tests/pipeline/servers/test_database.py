@@ -13,6 +13,7 @@ import pytest
 from infra.address import Addresses
 from infra.postgres import catalog_filter, shop_archive
 from infra.postgres.pool import LazyPool
+from schemas.limit import PRODUCT
 
 _NEAREST = "SELECT item_id FROM catalogue ORDER BY embedding <=> $1::text::vector LIMIT 10"
 _OF_ITEM = "SELECT user_id FROM interactions WHERE item_id = $1 ORDER BY occurred_at DESC LIMIT 10"
@@ -49,7 +50,9 @@ def indexes_of(plan: Any) -> set[str]:
         pytest.param(shop_archive._DONE, ["u1", LONG_AGO], "interactions_of_user", id="by user and time"),
         pytest.param(_OF_ITEM, ["i1"], "interactions_with_item", id="by item and time"),
         pytest.param(_SINCE, [LONG_AGO], "interactions_in_time", id="by time"),
-        pytest.param(catalog_filter._SIMILAR, ["i1", "", 10], "catalogue_by_likeness", id="similar items"),
+        pytest.param(catalog_filter._SIMILAR, ["i1", "", 10, 0.3], "catalogue_by_likeness", id="similar texts"),
+        pytest.param(catalog_filter._SIMILAR, ["i1", "", 10, 0.3], "item_embeddings_by_likeness", id="similar items"),
+        pytest.param(shop_archive._SIMILAR, ["i1", 10, PRODUCT], "item_embeddings_by_likeness", id="similar products"),
         pytest.param(_NEAREST, [str([0.1] * 384)], "catalogue_by_likeness", id="nearest vectors"),
         pytest.param(_TEXT, ["jazz"], "catalogue_by_text", id="by text"),
     ],

@@ -7,7 +7,7 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ from streams.core.ranking.catalog.item_columns import (
     marked,
 )
 from streams.core.ranking.catalog.item_type_index import ItemTypeIndex
+from streams.core.ranking.catalog.mapped_embeddings import MappedEmbeddings
 from streams.core.ranking.catalog.visit_times import VisitTimes
 
 TOPICS_PER_ITEM = 8
@@ -106,7 +107,7 @@ class CatalogSnapshot(Stateful):
         *("item_type_index", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
         *("horizon_logs", "segments", "_compact_at", "_strengths", "evictions", "cohorts", "visit_times"),
         *("rating_sums", "rating_counts", "first_at", "neighbors", "item_weights", "content_index"),
-        *("embeddings", "embedding_index", "repeated_categories", "watermark", "is_stale"),
+        *("embeddings", "embedding_index", "mapped_embeddings", "repeated_categories", "watermark", "is_stale"),
     )
 
     def __init__(
@@ -164,9 +165,8 @@ class CatalogSnapshot(Stateful):
         self.first_at = np.zeros(_GROWTH)
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
-        self.embeddings = ItemEmbeddings(self.items, EmbeddingConfig(dimensions=embedding_dim))
-        self.embedding_index = EmbeddingIndex(self.embeddings)
         self.content_index = ContentIndex()
+        self._new_embeddings(EmbeddingConfig(dimensions=embedding_dim))
         self.repeated_categories: Collection[str] = ()
         """The categories whose items people return to, as learned from the stream."""
         self.watermark = 0
@@ -206,6 +206,7 @@ class CatalogSnapshot(Stateful):
         self.geo_index.put(index, item.cell, item.city)
         self.labels_by_item[item.item_id] = ItemLabels.of(item)
         self.content_index.put(index, item)
+        self.mapped_embeddings.forget(index)
         self.is_listed[index], self.private[index] = not item.private, item.private
         self.sold_out[index] = is_sold_out(item)
         self.is_stale, self._listing = True, None
@@ -267,10 +268,10 @@ class CatalogSnapshot(Stateful):
 
     def apply_embedding(self, record: ItemEmbedding) -> None:
         """Update the embedding of an item; one of another space is ignored."""
-        vector = stored_vector(record, self.embeddings)
+        vector = stored_vector(record, self.embeddings.config.dimensions)
         if vector is not None:
             index = self._index(record.item_id)
-            self.embeddings.put(index, vector, record.bias)
+            self.embeddings.put(index, vector, record.bias, event_count=record.event_count)
             self._note_embeddings([index])
 
     def remove_embedding(self, item_id: str) -> None:
@@ -301,6 +302,8 @@ class CatalogSnapshot(Stateful):
         self.is_stale = False
         if self._is_large:
             self.is_stale = self.content_index.catch_up() | self.embedding_index.catch_up()
+        is_known = (self.is_listed | self.private)[: len(self.items)]
+        self.is_stale |= self.mapped_embeddings.catch_up(is_known, is_busy=self.is_stale)
         return True
 
     def refresh_columns(self) -> None:
@@ -342,8 +345,14 @@ class CatalogSnapshot(Stateful):
         """Return whether candidates come from the indexes, too."""
         return len(self.columns.listing.listed_items) > self._exact_items
 
-    def _note_embeddings(self, items: Iterable[int]) -> None:
+    def _new_embeddings(self, config: EmbeddingConfig) -> None:
+        self.embeddings = ItemEmbeddings(self.items, config)
+        self.embedding_index = EmbeddingIndex(self.embeddings)
+        self.mapped_embeddings = MappedEmbeddings(self.embeddings, self.content_index, self.embedding_index)
+
+    def _note_embeddings(self, items: Collection[int]) -> None:
         """Have embeddings indexed; what is made once per refresh does not depend on them otherwise."""
+        self.mapped_embeddings.count_changes(len(items))
         for item in items:
             self.embedding_index.note(item)
         self.is_stale |= self._is_large

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from domain.state import Stateful
-from models.text.ann_index import AnnIndex, Indices
+from models.text.ann_index import AnnIndex, Indices, Vectors
 from models.text.signature import DIMENSIONS, signature
 from schemas.types import Item
 
@@ -63,6 +63,19 @@ class ContentIndex(Stateful):
             self._index.put(numbers, np.stack(vectors))
             self._forget(numbers)
         return bool(self._waiting)
+
+    def vectors(self, numbers: Indices) -> Vectors:
+        """Return (n, DIMENSIONS) text signatures of items, of unit length; zeros for items without a text.
+
+        Args:
+            numbers: (n,) indices of the items.
+        """
+        vectors = self._index.vectors(numbers)
+        for row, number in zip(vectors, numbers.tolist(), strict=True):
+            if number in self._waiting:
+                document = self._waiting[number]
+                row[:] = 0.0 if document is None else signature(*document)
+        return vectors
 
     def nearest(self, numbers: Indices, limit: int) -> Indices:
         """Return the items most similar to each of some items, which share the results evenly.

@@ -1,7 +1,8 @@
 """Embedding index: the items with the highest scores by embeddings, for a catalog too large to score whole.
 
 An approximate nearest-neighbour index follows the embeddings. They change with every event, so an item is indexed again
-only when its embedding has moved a part of its length: candidates are scored by the newest embeddings anyway.
+only when its embedding has moved a part of its length: candidates are scored by the newest embeddings anyway. Items
+without events are found by their mapped embeddings.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from itertools import islice
 import numpy as np
 
 from domain.state import Stateful
-from models.factorization.item_embeddings import Indices, ItemEmbeddings, Vector
+from models.factorization.item_embeddings import Indices, ItemEmbeddings, Vector, has_moved
 from models.growth import padded
 from models.text.ann_index import AnnIndex
 
 _AT_ONCE = 250
 """Items per batch: some 0.1 s in a catalog of 200,000."""
-_MOVED = 0.2
-"""Distance that an embedding has moved since it was indexed, as a share of its length."""
 
 
 class EmbeddingIndex(Stateful):
@@ -50,15 +49,14 @@ class EmbeddingIndex(Stateful):
         for item in items.tolist():
             del self._waiting[item]
         self._reach(int(items.max(initial=-1)) + 1)
-        has_vector = self._embeddings.has(items)
+        has_vector = self._embeddings.is_scored(items)
         without_vector = items[~has_vector & self._is_indexed[items]]
         self._index.remove(without_vector)
         self._is_indexed[without_vector] = False
         items = items[has_vector]
         vectors = self._embeddings.with_biases(items)
-        distances = np.linalg.norm(vectors - self._vectors[items], axis=1)
-        has_moved = ~self._is_indexed[items] | (distances > _MOVED * np.linalg.norm(vectors, axis=1))
-        items, vectors = items[has_moved], vectors[has_moved]
+        is_stale = ~self._is_indexed[items] | has_moved(vectors, self._vectors[items])
+        items, vectors = items[is_stale], vectors[is_stale]
         if len(items):
             self._vectors[items], self._is_indexed[items] = vectors, True
             self._index.put(items, vectors)
