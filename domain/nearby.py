@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from domain.cell import is_cell
 from domain.gazetteer import EARTH_KM, LONGEST_NAME, find_city, unit_vectors
 from domain.identity import city_key
-from domain.state import Stateful
 
 CITY_KM = 25.0
 """Radius of a city, for locations known only by the city's name."""
@@ -77,10 +76,8 @@ def reach_km(radius_km: float, *, is_exact: bool) -> float:
     return radius_km if is_exact else max(radius_km, CITY_KM)
 
 
-class GeoIndex(Stateful):
+class GeoIndex:
     """Index of item locations, as columns over all items."""
-
-    STATE = ("_is_tied", "_is_located", "_is_exact", "_vectors", "_cities", "_numbers")
 
     def __init__(self) -> None:
         self._is_tied = np.zeros(_GROWTH, bool)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from domain.state import State, Stateful
 
 MISSING = -1
 """The number of an unknown name."""
 
 
-class Vocabulary(Stateful):
+class Vocabulary:
     """Numbers of names, in the order of first use.
 
     >>> vocabulary = Vocabulary()
@@ -31,15 +28,6 @@ class Vocabulary(Stateful):
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def state(self) -> State:
-        """Return the names, in the order of their numbers."""
-        return {"names": self.names}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the names of a state."""
-        self.names[:] = state["names"]
-        self._index = {name: index for index, name in enumerate(self.names)}
 
     def get(self, name: str) -> int:
         """Return the number of a name, or -1."""

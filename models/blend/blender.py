@@ -141,12 +141,8 @@ class Blender:
         weights = {"table": self.table, "squares": self._squares, "scales": self._scales}
         return {**weights, **self.fallback.state(), "outcomes": outcomes}
 
-    def full_state(self) -> dict[str, Weights]:
-        """Return the learned state with the latest iterates, from which learning goes on as if it had never stopped."""
-        return {**self.state(), "latest": self._latest, "first": self._first, "counts": self._counts}
-
     def restore(self, state: Mapping[str, Weights]) -> None:
-        """Load the state of a blender with the same features and classes; without iterates, they start anew.
+        """Load the state of a blender with the same features and classes; its iterates start anew.
 
         Raises:
             ValueError: the state has another shape.
@@ -157,8 +153,6 @@ class Blender:
         self.outcomes = int(state["outcomes"][0])
         self.fallback.restore(state)
         self._begin(state["table"].copy(), state["squares"].copy())
-        if "latest" in state:
-            self._latest, self._first, self._counts = (state[name].copy() for name in ("latest", "first", "counts"))
 
     def _begin(self, table: Weights, squares: Weights) -> None:
         self.table = table

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import Stateful
 from models.factorization import embedding_kernels
 from models.growth import padded
 from models.vocabulary import Vocabulary
@@ -56,13 +55,8 @@ class EmbeddingConfig:
     """Number of last examples that are replayed."""
 
 
-class ItemEmbeddings(Stateful):
+class ItemEmbeddings:
     """Embeddings and biases of numbered items."""
-
-    STATE = (
-        *("_vectors", "_has_vector", "_is_own", "_is_mapped", "_event_counts", "_changed_items"),
-        *("_items", "_contexts", "_lengths", "_weights", "_count", "_learned_count"),
-    )
 
     def __init__(self, names: Vocabulary, config: EmbeddingConfig = EmbeddingConfig()) -> None:
         """Start without embeddings.

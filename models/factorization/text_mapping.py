@@ -11,8 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import Stateful
-
 Vectors = NDArray[np.float32]
 
 MIN_ITEMS = 50
@@ -24,10 +22,8 @@ _ERRORS = 2.0
 _TINY = 1e-12
 
 
-class TextMapping(Stateful):
+class TextMapping:
     """A linear map from vectors of texts to embeddings and biases."""
-
-    STATE = ("_mean", "_matrix", "trust")
 
     def __init__(self) -> None:
         self._mean: Vectors = np.zeros(0, np.float32)

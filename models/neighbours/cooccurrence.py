@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import Stateful
 from domain.timestamp import DAY_MS
 from models import decay
 from models.base import ModelEvent, ModelQuery, Scores
@@ -83,10 +82,8 @@ def event_links(item: int, window: Indices, groups_back: NDArray[np.int64]) -> E
     return EventLinks(window, steps_back, follows)
 
 
-class DecayedCooccurrence(Stateful):
+class DecayedCooccurrence:
     """Links between numbered items, decayed forward from a reference time."""
-
-    STATE = ("links", "reference_ms")
 
     def __init__(
         self, *, half_life_days: float = HALF_LIFE_DAYS, is_learned: bool = True, links: SparseLinks | None = None

@@ -6,13 +6,9 @@ row, so memory is bounded by the square of the slots. A query sums a hundred row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import State, Stateful
 from models.neighbours.sparse_links import Indices, LinkScores, Sums
 
 SLOTS = 6_144
@@ -45,7 +41,7 @@ class SlotScores:
         return self._scores.take(slots, axis=1)  # -1 is the last one, of zeros
 
 
-class ItemItemMatrix(Stateful):
+class ItemItemMatrix:
     """Weights between numbered items."""
 
     def __init__(self, *, slots: int = SLOTS) -> None:
@@ -65,21 +61,6 @@ class ItemItemMatrix(Stateful):
         """Whether the item at each slot has a row of its own."""
         self._gather_indices: NDArray[np.intp] | None = None
         """Cache: slot of each item, or the number of used slots for none."""
-
-    STATE = ("_slot_of", "_items", "_has_row")
-
-    def state(self) -> State:
-        """Return the slots, and the weights between the used ones."""
-        size = len(self._items)
-        return super().state() | {"weights": self._weights[:size, :size]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the weights of a state."""
-        super().restore(state)
-        size, room = len(self._items), len(self._has_row)
-        self._weights = np.zeros((room, room), np.float32)
-        self._weights[:size, :size] = state["weights"]
-        self._gather_indices = None
 
     def block(self) -> tuple[Indices, LinkScores]:
         """Return the (m,) items with a slot, and the (m, m) weights between them."""

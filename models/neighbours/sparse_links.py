@@ -8,13 +8,10 @@ interpreter's lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from domain.state import State, Stateful
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
@@ -74,7 +71,7 @@ class SparseScores:
         return self._scores.take(indices, axis=1)  # -1 is the last one, of zeros
 
 
-class SparseLinks(Stateful):
+class SparseLinks:
     """Sums between numbered items by channel (a way of counting), and an event count for each item, all decayed."""
 
     def __init__(
@@ -117,28 +114,6 @@ class SparseLinks(Stateful):
         """Cache of event_count^-power by item, keyed by power."""
         self.dropped_links = 0
         """Links that full rows have dropped."""
-
-    STATE = (
-        "_ids",
-        "_sums",
-        "_starts",
-        "_lengths",
-        "_rooms",
-        "_event_counts",
-        "_rows",
-        "_end",
-        "_free",
-        "dropped_links",
-    )
-
-    def state(self) -> State:
-        """Return the rows, without the room behind them."""
-        return super().state() | {"_ids": self._ids[: self._end], "_sums": self._sums[:, : self._end]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the rows of a state."""
-        super().restore(state)
-        self._damping.clear()
 
     @property
     def nbytes(self) -> int:

@@ -9,14 +9,11 @@ best fifty of 60,000, in a quarter of the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as Graph
-
-from domain.state import State, Stateful
 
 Indices = NDArray[np.int32]
 Vectors = NDArray[np.float32]
@@ -30,7 +27,7 @@ _WIDTH_PER_RESULT = 4
 _LARGEST, _TINY = 127, np.float32(1e-30)
 
 
-class AnnIndex(Stateful):
+class AnnIndex:
     """Numbered vectors with search for the nearest by cosine or by inner product."""
 
     def __init__(self, dimensions: int, *, by_inner_product: bool = False) -> None:
@@ -53,15 +50,6 @@ class AnnIndex(Stateful):
 
     def __len__(self) -> int:
         return len(self._graph)
-
-    def state(self) -> State:
-        """Return the graph as an array of bytes."""
-        data: Any = self._graph.save()
-        return {"graph": np.frombuffer(bytes(data), np.uint8)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the graph of a state."""
-        self._graph.load(state["graph"].tobytes())
 
     @property
     def bytes_used(self) -> int:

@@ -7,15 +7,14 @@ charts that ranking starts from, never while a user is being ranked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.nearby import GeoIndex
-from domain.state import State, Stateful
 from domain.stock import is_sold_out
 from models.factorization.item_embeddings import DIMENSIONS, EmbeddingConfig, ItemEmbeddings
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
@@ -99,16 +98,8 @@ class TopItems:
     segments: dict[str, Indices]
 
 
-class CatalogSnapshot(Stateful):
+class CatalogSnapshot:
     """Columns over all items. Ranking considers only items of the catalog."""
-
-    STATE = (
-        *("items", "categories", "topics", "titles", "geo_index", "category", "item_topics", "item_types"),
-        *("item_type_index", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
-        *("horizon_logs", "segments", "_compact_at", "_strengths", "evictions", "cohorts", "visit_times"),
-        *("rating_sums", "rating_counts", "first_at", "neighbors", "item_weights", "content_index"),
-        *("embeddings", "embedding_index", "mapped_embeddings", "repeated_categories", "watermark", "is_stale"),
-    )
 
     def __init__(
         self,
@@ -175,22 +166,6 @@ class CatalogSnapshot(Stateful):
         self.charts = self._top_items()
         self._listing: ListedItems | None = None
         """Cached catalog columns; None after a change of the catalog."""
-        self.columns = self._columns()
-
-    def state(self) -> State:
-        """Return the columns, the links and weights between items, the labels of items and the charts."""
-        labels = {item_id: (of.category, of.topics, of.source) for item_id, of in self.labels_by_item.items()}
-        return super().state() | {"labels": labels, "charts": asdict(self.charts)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the items of a state."""
-        super().restore(state)
-        self.labels_by_item = {
-            item_id: ItemLabels(category, tuple(topics), source)
-            for item_id, (category, topics, source) in state["labels"].items()
-        }
-        self.charts = TopItems(**state["charts"])
-        self._listing = None
         self.columns = self._columns()
 
     def apply_item(self, item: Item) -> None:

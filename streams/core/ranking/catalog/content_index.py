@@ -11,7 +11,6 @@ from itertools import islice
 
 import numpy as np
 
-from domain.state import Stateful
 from models.text.ann_index import AnnIndex, Indices, Vectors
 from models.text.signature import DIMENSIONS, signature
 from schemas.types import Item
@@ -22,10 +21,8 @@ _NEAREST, _KEPT_LISTS = 16, 50_000
 """Length of the list of an item, and number of items with a list: those that users act on."""
 
 
-class ContentIndex(Stateful):
+class ContentIndex:
     """Text signatures of all listed items; the index is consulted only after a call of `catch_up`."""
-
-    STATE = ("_index", "_waiting")
 
     def __init__(self) -> None:
         self._index = AnnIndex(DIMENSIONS)

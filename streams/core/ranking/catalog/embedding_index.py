@@ -11,7 +11,6 @@ from itertools import islice
 
 import numpy as np
 
-from domain.state import Stateful
 from models.factorization.item_embeddings import Indices, ItemEmbeddings, Vector, has_moved
 from models.growth import padded
 from models.text.ann_index import AnnIndex
@@ -20,10 +19,8 @@ _AT_ONCE = 250
 """Items per batch: some 0.1 s in a catalog of 200,000."""
 
 
-class EmbeddingIndex(Stateful):
+class EmbeddingIndex:
     """The embeddings of all items, each with its bias as one more number; consulted only after a call of `catch_up`."""
-
-    STATE = ("_index", "_waiting", "_vectors", "_is_indexed")
 
     def __init__(self, embeddings: ItemEmbeddings) -> None:
         """Start empty.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import State, Stateful
 from models.vocabulary import MISSING
 
 Values = NDArray[np.float64]
 
 
-class ItemTypeIndex(Stateful):
+class ItemTypeIndex:
     """Item types: items with the same category and topics share one. Type 0 has neither."""
 
     def __init__(self) -> None:
@@ -24,16 +22,6 @@ class ItemTypeIndex(Stateful):
         """All pairs of a type and one of its topics."""
         self._columns: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
         self.add(MISSING, ())
-
-    def state(self) -> State:
-        """Return the types, in the order of their numbers, each as its category and its topics."""
-        return {"types": [*self._numbers]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the types of a state."""
-        self.__init__()  # type: ignore[misc]
-        for category, *topics in state["types"]:
-            self.add(category, topics)
 
     def add(self, category: int, topics: Sequence[int]) -> int:
         """Return the number of a type; a new type gets the next one.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import Stateful
 from models.factorization.item_embeddings import Indices, ItemEmbeddings
 from models.factorization.text_mapping import MIN_ITEMS, TextMapping
 from models.growth import padded
@@ -28,10 +27,8 @@ _AT_ONCE, _AT_ONCE_BUSY = 500, 50
 """Items mapped per batch, and while an index lags behind."""
 
 
-class MappedEmbeddings(Stateful):
+class MappedEmbeddings:
     """Maps the texts of items without embeddings of their own."""
-
-    STATE = ("_mapping", "_version", "_versions", "_change_count", "_learned_count")
 
     def __init__(self, embeddings: ItemEmbeddings, content_index: ContentIndex, index: EmbeddingIndex) -> None:
         """Start without a mapping.

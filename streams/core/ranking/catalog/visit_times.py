@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.state import Stateful
 from streams.core.item.item_stats import HOURS, WEEKDAYS
 from streams.core.ranking.catalog.item_columns import Column
 
@@ -18,10 +17,8 @@ _HOUR_WIDTH = 1.5
 """Deviation in hours of the smoothing over the hours of a day."""
 
 
-class VisitTimes(Stateful):
+class VisitTimes:
     """Decayed interactions: a row for each hour, smoothed over its neighbours, then one for each day of the week."""
-
-    STATE = ("_sums", "_totals")
 
     def __init__(self) -> None:
         self._sums = np.zeros((HOURS + WEEKDAYS, _GROWTH), np.float32)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -152,24 +150,28 @@ def test_the_same_examples_give_the_same_embeddings() -> None:
         assert_array_equal(one.embedding(item)[0], other.embedding(item)[0])
 
 
-def test_learning_goes_on_from_a_state() -> None:
-    one, other = embeddings(), embeddings()
-    teach(one, examples=320)
-    other.restore(deepcopy(one.state()))
-    for part in (one, other):
-        part.add(0, np.array([1, 2], np.int32), 1.0)
-        part.learn()
-    for item in range(ITEMS):
-        assert_array_equal(one.embedding(item)[0], other.embedding(item)[0])
-    assert one.drain(ITEMS) == other.drain(ITEMS)
-
-
 def test_only_the_last_examples_are_replayed() -> None:
     one = embeddings()
     teach(one, examples=2 * CONFIG.replay_capacity)
-    assert len(one.state()["_items"]) == CONFIG.replay_capacity
+    assert len(one._items) == CONFIG.replay_capacity
 
 
 def test_an_embedding_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="broadcast"):
         embeddings().put(0, np.ones(3, np.float32), 0.0)
+
+
+def test_examples_wait_for_their_mini_batch_and_are_learned_at_once() -> None:
+    one = embeddings()
+    one.add(0, np.array([1], np.int32), 1.0)
+    one.add(1, np.array([2], np.int32), 1.0)
+    before = [one.embedding(item)[0].copy() for item in (0, 1)]
+    assert one.waiting == 2
+    one.learn()
+    assert one.waiting == 0
+    assert all((one.embedding(item)[0] != before[item]).any() for item in (0, 1))
+    alone = embeddings()
+    for item in (0, 1):
+        alone.add(item, np.array([item + 1], np.int32), 1.0)
+        alone.learn()
+    assert (one.embedding(1)[0] != alone.embedding(1)[0]).any(), "a mini-batch is not its examples one by one"

@@ -146,14 +146,3 @@ def test_the_mapping_follows_the_embeddings(monkeypatch: pytest.MonkeyPatch) -> 
         catalog.apply_embedding(an_embedding(f"i{number}", int(draw.integers(TOPICS)), seed=number))
     refreshed(catalog)
     assert not scores(catalog, 0)[NEW_ITEMS[0]], "texts no longer tell anything"
-
-
-def test_a_snapshot_goes_on_with_its_mapping() -> None:
-    catalog, other = a_catalog(), CatalogSnapshot()
-    other.restore(catalog.state())
-    other.refresh_columns()
-    assert scores(other, 0) == scores(catalog, 0)
-    for one in (catalog, other):
-        one.apply_item(an_item("newest", topics=["topic-0"]))
-        refreshed(one)
-    assert scores(other, 0)["newest"] == scores(catalog, 0)["newest"] > 0.1
