@@ -19,6 +19,7 @@ from msgspec import structs
 from domain.state import Stateful
 from models.blend.blender import Blender, Weights
 from models.blend.personal import PersonalWeights
+from models.encoders.user_encoder import EncoderModel
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
@@ -65,6 +66,8 @@ class LearnerParams:
     """Creates the provider of item weights."""
     embedding_dim: int
     """Length of an item embedding."""
+    encoder: Callable[[], EncoderModel] | None = None
+    """Creates the network that serves users by their own vectors; None for no network."""
     max_users: int | None = None
     """Number of users whose states are kept, those active last; all by default."""
 
@@ -106,7 +109,7 @@ class Learner(Stateful):
             params: Parameters of the folds and of the ranking.
             refits_item_weights: Whether item weights are refitted as events add up, and their model learns; otherwise
                 the caller calls `fit`.
-            learns_links: Whether item-item links are learned, which rankings need.
+            learns_links: Whether item-item links and the network are learned, which rankings need.
             on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
@@ -120,6 +123,7 @@ class Learner(Stateful):
         )
         self.weights = PersonalWeights(new_blender())
         self.item_weights = params.item_weights()
+        self._encoder = params.encoder() if params.encoder is not None and learns_links else None
         self.repeats = RepeatRates()
         self.events = 0
         self._users = PackedStates(UserState, most=params.max_users, on_drop=self._forget_offset)
@@ -204,8 +208,8 @@ class Learner(Stateful):
         self.refits_item_weights, self._log = False, None
 
     def stop_links(self) -> None:
-        """Learn no links from now on, and release those learned so far."""
-        self._learns_links = False
+        """Learn no links and no network from now on, and release those learned so far."""
+        self._learns_links, self._encoder = False, None
         self.catalog.release_links()
 
     def fit(self) -> None:
@@ -336,6 +340,10 @@ class Learner(Stateful):
             self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
+        if self._encoder is not None:
+            self._encoder.add([model_event(event, rating_scale=self.params.user.rating_scale)])
+            if self._encoder.fit_if_due():
+                self.catalog.encoder.serve(self._encoder.export(), self.catalog.items)
 
     def _link(self, index: int, event: LinkEvent) -> None:
         """Link an item with the items before it, and learn its embedding from them."""

@@ -23,13 +23,22 @@ from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.text import label
-from schemas.types import Interaction, Item, ItemEmbedding, ItemNeighbors, ItemStats, ItemWeights
+from schemas.types import (
+    EncoderVector,
+    Interaction,
+    Item,
+    ItemEmbedding,
+    ItemNeighbors,
+    ItemStats,
+    ItemWeights,
+)
 from streams.core.dedup import fingerprint
 from streams.core.item.embedding_record import stored_vector
 from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
 from streams.core.ranking.catalog.embedding_index import EmbeddingIndex
+from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER, EncoderSpaces
 from streams.core.ranking.catalog.event_time import STARTS, validity_window
 from streams.core.ranking.catalog.item_columns import (
     HORIZONS,
@@ -117,6 +126,7 @@ class CatalogSnapshot(Stateful):
         learns_links: bool = False,
         exact_items: int = EXACT_ITEMS,
         embedding_dim: int = DIMENSIONS,
+        encoder: str = NO_ENCODER,
     ) -> None:
         """Start empty.
 
@@ -126,11 +136,11 @@ class CatalogSnapshot(Stateful):
             learns_links: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
             embedding_dim: Length of an item embedding.
+            encoder: Name of the network whose versions are served.
         """
         self._leaders, self._exact_items, self._half_life_days = chart_items, exact_items, cooccurrence_half_life_days
         self.items = Vocabulary()
-        self.categories = Vocabulary()
-        self.topics = Vocabulary()
+        self.categories, self.topics = Vocabulary(), Vocabulary()
         self.titles: list[str] = []
         self.labels_by_item: dict[str, ItemLabels] = {}
         self.geo_index = GeoIndex()
@@ -166,6 +176,7 @@ class CatalogSnapshot(Stateful):
         self.item_weights = ItemItemMatrix()
         self.embeddings = ItemEmbeddings(self.items, EmbeddingConfig(dimensions=embedding_dim))
         self.embedding_index = EmbeddingIndex(self.embeddings)
+        self.encoder = EncoderSpaces(encoder)
         self.content_index = ContentIndex()
         self.repeated_categories: Collection[str] = ()
         """The categories whose items people return to, as learned from the stream."""
@@ -254,10 +265,11 @@ class CatalogSnapshot(Stateful):
         self.watermark, self.is_stale = 0, True
 
     def release_links(self) -> None:
-        """Drop the item-item links and the item embeddings, and learn no links from now on."""
+        """Drop what is learned from events in order: links, embeddings and network. Learn no links from now on."""
         self.neighbors = DecayedCooccurrence(half_life_days=self._half_life_days, is_learned=False)
         self.embeddings = ItemEmbeddings(self.items, self.embeddings.config)
         self.embedding_index = EmbeddingIndex(self.embeddings)
+        self.encoder.stop()
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Update the co-occurrence links of an item."""
@@ -284,6 +296,10 @@ class CatalogSnapshot(Stateful):
         if (index := self.items.get(item_id)) != MISSING:
             self.embeddings.remove(index)
             self._note_embeddings([index])
+
+    def apply_encoder_vector(self, record: EncoderVector) -> None:
+        """Update the vector of an item by a network."""
+        self.encoder.put(self._index(record.item_id), record)
 
     def learn_embedding(self, item: int, context: Indices, weight: float) -> None:
         """Learn from an item that a user acted on after others, in mini-batches.
