@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoders.user_encoder import Indices, UserEncoder, Vector
+from models.encoders.encoder_kind import user_encoder
+from models.encoders.user_encoder import EncoderExport, Indices, UserEncoder, Vector
+from models.vocabulary import Vocabulary
 
 
 class EncodedItems:
@@ -36,6 +38,22 @@ class EncodedItems:
         if has_vector.any():
             self._vectors -= self._vectors[has_vector].mean(axis=0)
         self._vectors[~has_vector] = 0.0
+
+    @classmethod
+    def of(cls, export: EncoderExport, names: Vocabulary) -> EncodedItems:
+        """Return the items of a network, by their numbers in a vocabulary.
+
+        Args:
+            export: The network.
+            names: The ids of items by number, those of the network among them.
+
+        Raises:
+            EncoderParametersError: its parameters cannot be used.
+        """
+        items = names.encode(export.items)
+        rows, has_vector = np.zeros((len(names), export.vectors.shape[1]), np.float32), np.zeros(len(names), bool)
+        rows[items], has_vector[items] = export.vectors, True
+        return cls(user_encoder(export.model, export.parameters), rows, has_vector)
 
     def user(self, history: Indices, weights: Vector) -> Vector | None:
         """Return the vector of a user; None without an item that has one.

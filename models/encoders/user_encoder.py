@@ -72,6 +72,8 @@ class EncoderModel(Protocol):
     items: Vocabulary
     fits: int
     """Number of fits so far."""
+    item_tables: frozenset[str]
+    """Names of the arrays of a state that have a row for each item."""
 
     @property
     def size(self) -> int:

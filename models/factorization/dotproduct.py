@@ -47,6 +47,7 @@ class DotProduct(EmbeddingModel):
     """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
+    item_tables = frozenset({"item"})
 
     def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.

@@ -47,6 +47,7 @@ class LightGcn(RefittedModel):
     """Layer 0 of users and items, and the smoothed embeddings of items."""
 
     name = "lightgcn"
+    item_tables = frozenset({"item"})
 
     def __init__(self, config: LightGcnConfig = LightGcnConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.

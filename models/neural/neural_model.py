@@ -52,6 +52,7 @@ class NeuralConfig:
 class NeuralModel(FallbackModel):
     """Base class with event buffer and refit schedule."""
 
+    item_tables = frozenset({"item.weight", "bias.weight"})
     _USER_TABLES: frozenset[str] = frozenset()
     """Parameters with a row for each user."""
 

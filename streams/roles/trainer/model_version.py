@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.timestamp import utc_time
 from infra.redis.stores.model_status import SERVING, Version
 from models.artifact import Header
 from models.blend.blender import Weights
@@ -42,11 +41,6 @@ class FittedVersion:
     """The name of the model that provided them."""
     repeated_categories: Collection[str] = ()
     """The categories whose items are shown again."""
-
-
-def name_of(at_ms: int) -> str:
-    """Return the name of a version created at a time, in ms since the epoch; later names sort later."""
-    return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
 def fitted_version(version: Version, learner: Learner) -> FittedVersion:

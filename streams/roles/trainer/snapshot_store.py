@@ -14,6 +14,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from domain.state import State
+from domain.timestamp import version_name
 from infra import clock
 from models import artifact
 from models.artifact import ArtifactError, Header
@@ -22,7 +23,6 @@ from streams.core.learning.snapshot import Arrays, pack, unpack
 from streams.core.ranking.pipeline import MODEL
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR
-from streams.roles.trainer.model_version import name_of
 
 STATE_FORMAT = 2
 """Version of the state in a snapshot; raised when a part, or its meaning, changes."""
@@ -62,7 +62,7 @@ class SnapshotStore:
             OSError: the disk is full or cannot be written.
         """
         self._last_ms = now_ms = max(clock.now_ms(), self._last_ms + 1)
-        path = self._folder / f"{name_of(now_ms)}.safetensors"
+        path = self._folder / f"{version_name(now_ms)}.safetensors"
         settings: dict[str, Any] = {**self._identity}
         artifact.save(path, Header(model=MODEL, version=path.stem, created_at_ms=now_ms, settings=settings), arrays)
         leftovers = [one for one in self._folder.iterdir() if one.name.startswith(".")]  # their writer was killed

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from models.encoders.encoded_items import EncodedItems
-from models.encoders.encoder_kind import user_encoder
 from models.encoders.user_encoder import EncoderExport, UserEncoder
 from models.growth import padded
 from models.vocabulary import Vocabulary
@@ -83,10 +82,7 @@ class EncoderSpaces:
             export: The network.
             names: The ids of items by number.
         """
-        items = names.encode(export.items)
-        rows, has_vector = np.zeros((len(names), export.vectors.shape[1]), np.float32), np.zeros(len(names), bool)
-        rows[items], has_vector[items] = export.vectors, True
-        self.items = EncodedItems(user_encoder(export.model, export.parameters), rows, has_vector)
+        self.items = EncodedItems.of(export, names)
 
     def stop(self) -> None:
         """Serve no network any more."""

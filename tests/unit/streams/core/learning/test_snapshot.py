@@ -36,6 +36,7 @@ NOT_STATE = {
         "_listing",
         "columns",
         "_half_life_days",
+        "encoder",  # of fits and evaluations, and of workers, which have no snapshots
     },
     "Vocabulary": {"names", "_index"},
     "SparseLinks": {"_kernels", "_limits", "_links", "_damping", "_arrivals"},
@@ -48,7 +49,7 @@ NOT_STATE = {
     "EmbeddingIndex": {"_embeddings"},
     "PersonalWeights": {"blender", "_zero", "_offsets", "_changed_users"},
     "Learner": {
-        *("params", "refits_item_weights", "_learns_links", "on_outcome", "item_weights"),
+        *("params", "refits_item_weights", "_learns_links", "on_outcome", "item_weights", "_encoder"),
         *("_groups", "_log", "_fit_due"),  # of one timestamp group, and of fits, which the trainer does not make online
     },
     "PackedStates": {
