@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from domain.timestamp import DAY_MS
 from infra import clock
 from infra.address import Addresses
 from schemas.types import EncoderVersion, Interaction
@@ -19,7 +20,7 @@ from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import CHOICES, ENCODER_VECTORS, ENCODER_VERSIONS, FEEDS, INTERACTIONS, ITEMS, MODEL_VERSIONS
 
-ITEM_COUNT, VISITS = 16, 6
+ITEM_COUNT, USERS, VISITS = 16, 300, 6
 SETTINGS = {
     "ENCODER": "sequence",
     "ENCODER_PUBLISH_INTERVAL_S": "3",
@@ -46,6 +47,21 @@ def walks(first: int, users: int) -> list[Interaction]:
     ]
 
 
+def returns(day: int) -> list[Interaction]:
+    """Return the next like of users of the first walks, some days later."""
+    starts = random.Random(0).choices(range(ITEM_COUNT), k=USERS)
+    return [
+        an_interaction(
+            event_id=f"r{user}-{day}",
+            user_id=f"u0-{user}",
+            item_id=f"i{(start + VISITS + day - 1) % ITEM_COUNT}",
+            action="like",
+            occurred_at=T0_MS + day * DAY_MS + 60_000 * user,
+        )
+        for user, start in enumerate(starts[:100])
+    ]
+
+
 async def beats(pipeline: Pipeline, role: str) -> list[dict[str, Any]]:
     return [beat for beat in await pipeline.roles() if beat["role"] == role]
 
@@ -59,7 +75,7 @@ async def test_a_network_is_promoted_serves_feeds_and_is_refused_when_it_ranks_w
 ) -> None:
     async with a_pipeline(stack, tmp_path) as pipeline:
         await pipeline.publish(ITEMS, [an_item(f"i{n}", created_at=T0_MS - 1) for n in range(ITEM_COUNT)])
-        await pipeline.publish(INTERACTIONS, walks(0, 300))
+        await pipeline.publish(INTERACTIONS, walks(0, USERS))
         await pipeline.start("feed,trainer,links", **SETTINGS)
         encoder = await pipeline.start("encoder", worker_id="1", **SETTINGS)
         rounds = iter(range(1_000, 1_000_000, 1_000))
@@ -86,17 +102,20 @@ async def test_a_network_is_promoted_serves_feeds_and_is_refused_when_it_ranks_w
             space_of("sequence", (await versions(pipeline))["sequence"].version)
         }
 
-        async def has_learned_weight() -> bool:
-            await pipeline.publish(INTERACTIONS, walks(next(rounds), 20))
-            newest = (await pipeline.newest(MODEL_VERSIONS)).values()
-            return any(
-                abs(weight) > 1e-3
-                for one in newest
+        for day in range(1, 4):  # users come back to a feed that the network has ranked
+            await pipeline.settle()
+            await pipeline.publish(INTERACTIONS, returns(day))
+
+        async def learned_weights() -> list[float]:
+            weights = [
+                weight
+                for one in (await pipeline.newest(MODEL_VERSIONS)).values()
                 for number, weight in enumerate(one.weights)
                 if one.parts[number % len(one.parts)] == "encoded"
-            )
+            ]
+            return [weight for weight in weights if abs(weight) > 1e-3]
 
-        await until(has_learned_weight, timeout_s=120.0, look_every_s=1.0, what="a weight of the feature")
+        await until(learned_weights, look_every_s=1.0, what="a weight of the feature")
         assert any("encoded" in choice.features for choice in await pipeline.read(CHOICES))
         await pipeline.rerank(["u0-0"], now_ms=clock.now_ms())
         assert "taste" in (await pipeline.newest(FEEDS))["u0-0"].parts
@@ -106,16 +125,18 @@ async def test_a_network_is_promoted_serves_feeds_and_is_refused_when_it_ranks_w
         ruinous = {**SETTINGS, "LEARNING_RATE": "3"}
         again = await pipeline.start("encoder", worker_id="1", **ruinous)
 
-        async def is_refused() -> EncoderVersion | None:
+        async def worse_version() -> EncoderVersion | None:
             await pipeline.publish(INTERACTIONS, walks(next(rounds), 20))
-            return (await versions(pipeline)).get("sequence/refused")
+            newest = (await versions(pipeline)).get("sequence/refused")
+            is_new = newest is not None and newest.version > in_service.version
+            is_worse = newest is not None and newest.metrics["ndcg@10"] < newest.metrics["serving_ndcg@10"]
+            return newest if is_new and is_worse else None
 
         refused_version: EncoderVersion = await until(
-            is_refused, timeout_s=120.0, look_every_s=1.0, what="a refused version"
+            worse_version, timeout_s=180.0, look_every_s=1.0, what="a refused version"
         )
-        assert refused_version.status == "refused"
-        assert refused_version.parameters == b""
-        assert "of the version in service" in refused_version.reason or "diverged" in refused_version.reason
+        assert (refused_version.status, refused_version.parameters, refused_version.items) == ("refused", b"", 0)
+        assert refused_version.reason.startswith(("not better: NDCG@10 ", "it has diverged"))
         assert (await versions(pipeline))["sequence"].version == in_service.version
         assert [beat["encoder"] for beat in await beats(pipeline, "feed")] == [in_service.version]
         assert await pipeline.stop(again) == 0
