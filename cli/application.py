@@ -31,6 +31,8 @@ LLM_PROCESSES = {"worker score": ("worker", "--roles", "score")}
 """Child processes that query a language model; they need a key."""
 COLLECT_PROCESSES = {"worker collect": ("worker", "--roles", "collect")}
 """Child processes that collect from the external API; they need a token."""
+ENCODER_PROCESSES = {"worker encoder": ("worker", "--roles", "encoder")}
+"""Child processes that learn a network; they need the extra train."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
 
@@ -74,6 +76,7 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     async with servers(settings, on_step=on_step) as resolved_settings:
         asks = has_key(settings) and CLAUDE not in fakes_in_use(settings)  # judgements of a fake model are worthless
         processes = PROCESSES | (LLM_PROCESSES if asks else {}) | (COLLECT_PROCESSES if settings.flic_token else {})
+        processes |= {} if settings.encoder == "none" else ENCODER_PROCESSES
         children = [_child(name, arguments, resolved_settings, on_step) for name, arguments in processes.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down

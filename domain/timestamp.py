@@ -38,3 +38,12 @@ def iso_time(at_ms: int) -> str:
     '2023-11-14T22:13:20.123Z'
     """
     return utc_time(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def version_name(at_ms: int) -> str:
+    """Return the name of a version created at a time, in ms since the epoch; later names sort later.
+
+    >>> version_name(1_700_000_000_123)
+    '20231114T221320.123Z'
+    """
+    return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.base import Model, ModelQuery, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
 
 _HALF_LIFE_DAYS = 30.0
@@ -34,6 +34,10 @@ class FallbackModel(Model):
                 [scores] = self._fallback.scores([query])
             row[: len(scores)] = scores
         return rows
+
+    def know(self, items: Sequence[str]) -> None:
+        """Number items before any event on them."""
+        self._fallback.learn([ModelEvent("", item_id, 0, 0.0) for item_id in items])
 
     @abstractmethod
     def _query_scores(self, query: ModelQuery) -> Scores | None:

@@ -22,7 +22,7 @@ FIRST_REFIT_EVENTS = 32
 """Events before the first refit."""
 MATRIX_EVENTS = 1_000_000
 """Smallest number of last events in a refit of a long stream."""
-_NEGLIGIBLE = 0.01
+NEGLIGIBLE = 0.01
 """Smallest discount of a query's item; older items are left out."""
 
 
@@ -72,7 +72,7 @@ def history(
         if item != MISSING and item not in values and value > 0 and is_fitted(item):
             values[item] = value * weight
         weight *= position_discount
-        if weight < _NEGLIGIBLE:
+        if weight < NEGLIGIBLE:
             break
     return values
 
@@ -90,6 +90,11 @@ class EventMatrix:
         self._items, self._users = items, Vocabulary()
         self._capacity = capacity
         self._user, self._item, self._value = array("i"), array("i"), array("f")
+
+    @property
+    def user_count(self) -> int:
+        """Return the number of users ever."""
+        return len(self._users)
 
     def add(self, user_id: str, item: int, value: float) -> None:
         """Append an event; at twice the bound, drop the older half.
@@ -135,21 +140,40 @@ class RefittedModel(FallbackModel):
         )
         self._event_matrix = EventMatrix(self.items)
         self._count, self._due = 0, FIRST_REFIT_EVENTS
+        self.fits = 0
+        """Number of fits so far."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of items and users in the events."""
+        return len(self.items) + self._event_matrix.user_count
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Store each event, and refit when due."""
         for event in events:
-            self._fallback.learn([event])
+            self.add([event])
+            self.fit_if_due()
+
+    def add(self, events: Sequence[ModelEvent]) -> None:
+        """Store events for the next refit."""
+        self._fallback.learn(events)
+        for event in events:
             self._event_matrix.add(
                 event.user_id,
                 self.items.get(event.item_id),
                 confidence(event.weight, dislike_confidence=self._dislike_confidence),
             )
-            self._count += 1
-            if self._count >= self._due:
-                matrix = self._event_matrix.matrix()
-                self._refit(matrix)
-                self._due = self._count + min(self._count, self._pause(matrix))
+        self._count += len(events)
+
+    def fit_if_due(self) -> bool:
+        """Refit if it is due; return whether it was."""
+        if self._count < self._due:
+            return False
+        matrix = self._event_matrix.matrix()
+        self._refit(matrix)
+        self._due = self._count + min(self._count, self._pause(matrix))
+        self.fits += 1
+        return True
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the last fit's scores, or None for a query without fitted items."""

@@ -44,6 +44,8 @@ from schemas.types import (
     Candidate,
     Choice,
     Content,
+    EncoderVector,
+    EncoderVersion,
     Experiment,
     Features,
     FetchRequest,
@@ -86,6 +88,8 @@ _EMPTY_LOG = -math.inf
 """The logarithm of an empty sum."""
 _HALF_BYTES = 2
 """Bytes of a half-precision float."""
+PARAMETER_BYTES = 900 << 10
+"""The most bytes of the parameters of a user encoder."""
 _MIN_ARMS = 2
 _SHARES_WITHIN = 1e-6
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -348,6 +352,25 @@ def _item_embedding(row: ItemEmbedding, now_ms: int) -> None:
     check_number("event_count", row.event_count, 0, _OFFSET_MAX)
 
 
+def _encoder_vector(row: EncoderVector, now_ms: int) -> None:
+    check_id("item_id", row.item_id)
+    check_lines(row, "space")
+    if not row.vector or len(row.vector) % _HALF_BYTES:
+        raise OutOfRangeError("vector", "must have half-precision floats")
+
+
+def _encoder_version(version: EncoderVersion, now_ms: int) -> None:
+    check_id("model", version.model)
+    check_lines(version, "version", "status")
+    check_free_text("reason", version.reason, 4 * TEXT_CHARS)
+    check_numbers("metrics", version.metrics, 0.0, VALUE_MAX)
+    check_number("items", version.items, 0, _SUM_MAX)
+    if len(version.parameters) > PARAMETER_BYTES:
+        raise OutOfRangeError("parameters", f"must have at most {PARAMETER_BYTES:,} bytes")
+    check_time("created_at", version.created_at, now_ms)
+    check_time("watermark", version.watermark, now_ms)
+
+
 def _link_updates(updates: LinkUpdates, now_ms: int) -> None:
     check_id("item_id", updates.item_id)
     check_number("source_partition", updates.source_partition, 0, _PARTITIONS_MAX)
@@ -470,6 +493,8 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemStats: _item_stats,
     ItemNeighbors: _item_neighbors,
     ItemEmbedding: _item_embedding,
+    EncoderVector: _encoder_vector,
+    EncoderVersion: _encoder_version,
     LinkUpdates: _link_updates,
     Visits: _visits,
     ItemWeights: _item_weights,

@@ -199,6 +199,40 @@ class Devices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the last change, in ms since the epoch."""
 
 
+class EncoderVector(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Vector of an item, by a network that is served through a user encoder."""
+
+    item_id: str
+    """Item id; the message key."""
+    space: str
+    """Name of the vector space, MODEL/VERSION: vectors of different spaces cannot be compared."""
+    vector: bytes
+    """Half-precision floats (little-endian): the vector, the bias, and the context vector if the network has one."""
+
+
+class EncoderVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A version of a network that is served through a user encoder, with the decision to serve or refuse it."""
+
+    model: str
+    """Name of the network; of a refused version, MODEL/refused. The message key."""
+    version: str
+    """Version of the network, increasing with time."""
+    created_at: int
+    """Time of the decision, in ms since the epoch."""
+    watermark: int
+    """Newest occurred_at learned from, in ms since the epoch."""
+    status: str
+    """serving or refused."""
+    reason: str = ""
+    """Human-readable reason for the status."""
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    """NDCG@10 of the network and of its incumbent, and the number of outcomes."""
+    items: int
+    """Number of items with a vector in its space; 0 for a refused version."""
+    parameters: bytes = b""
+    """Parameters of the user encoder, as safetensors; empty for a refused version."""
+
+
 ExperimentStatus = Literal[
     "unknown",
     "draft",

@@ -175,6 +175,24 @@ ITEM_EMBEDDINGS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+ENCODER_VECTORS = Topic(
+    "encoder-vectors.v1",
+    types.EncoderVector,
+    "item_id",
+    "streams.encoder",
+    "Vectors of items, by the newest version of the network that serves users by their own vectors.",
+    retention_ms=FOREVER,
+    is_compacted=True,
+)
+ENCODER_VERSIONS = Topic(
+    "encoder-versions.v1",
+    types.EncoderVersion,
+    "model",
+    "streams.encoder",
+    "Versions of that network, with the decision to serve or refuse them, and the parameters that make users' vectors.",
+    retention_ms=FOREVER,
+    is_compacted=True,
+)
 ITEM_WEIGHTS = Topic(
     "item-weights.v1",
     types.ItemWeights,
@@ -308,7 +326,10 @@ DEAD_LETTERS = Topic(
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
 
-GLOBAL_TABLES = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_EMBEDDINGS, ITEM_WEIGHTS, MODEL_VERSIONS)
+GLOBAL_TABLES = (
+    *(ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_EMBEDDINGS, ENCODER_VECTORS, ENCODER_VERSIONS, ITEM_WEIGHTS),
+    MODEL_VERSIONS,
+)
 """Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 
 TOPICS: tuple[Topic, ...] = tuple(constant for constant in list(globals().values()) if isinstance(constant, Topic))

@@ -49,12 +49,12 @@ class BlendCandidate(Model):
         """Start untrained.
 
         Args:
-            context: The catalogue and the seed.
+            context: The catalogue, the seed and the network.
             without: Features to ablate; their weights stay 0.
             alone: The feature whose values are the scores, instead of the blend's; no weights are learned.
         """
         super().__init__()
-        params = learner_params(Settings())
+        params = learner_params(Settings(encoder=context.encoder))
         rank = replace(params.rank, max_recommendations=LISTED, exact_items=1_000_000)
         self.learner = self._new_learner(replace(params, rank=rank))
         if without:

@@ -10,6 +10,7 @@ from evaluation.protocols.as_served import ServingDelays
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
+from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER
 from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
@@ -28,6 +29,8 @@ class EvalContext:
     seed: int
     delays: ServingDelays | None = None
     """Delays of a pipeline, for models that are ranked as served."""
+    encoder: str = NO_ENCODER
+    """The network that the blend learns and serves users by."""
 
 
 class UnknownModelError(ValueError):

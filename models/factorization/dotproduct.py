@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from domain.timestamp import DAY_MS
 from models.base import ModelEvent, ModelQuery, Scores
+from models.encoders.user_encoder import Arrays, EncoderExport
 from models.factorization.embedding_model import EmbeddingModel
 
 
@@ -32,6 +33,8 @@ class DotProductConfig:
     embedding_dim: int = 128
     epochs: int = 5
     history_days: float = 7.0
+    history_events: int = 1_000_000
+    """Number of last interactions that are kept within these days."""
     retrain_s: float = 3_600.0
     """Event time between trainings, in s."""
     batch: int = 256
@@ -44,6 +47,7 @@ class DotProduct(EmbeddingModel):
     """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
+    item_tables = frozenset({"item"})
 
     def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.
@@ -54,18 +58,61 @@ class DotProduct(EmbeddingModel):
         """
         super().__init__(config.embedding_dim, spread=config.embedding_dim**-0.5, seed=seed)
         self._config = config
-        self._history: deque[tuple[int, int, int, float]] = deque()
+        self._history: deque[tuple[int, int, int, float]] = deque(maxlen=config.history_events)
+        self._now_ms = 0
         self._due_ms: float | None = None
+        self.fits = 0
+        """Number of trainings so far."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of items and users in the tables."""
+        return len(self.items) + len(self._users)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Store each event; train first where an hour of event time has passed."""
         for event in events:
+            self._now_ms = event.at_ms
+            self.fit_if_due()
+            self.add([event])
+
+    def add(self, events: Sequence[ModelEvent]) -> None:
+        """Store events for the next training."""
+        for event in events:
+            self._now_ms = event.at_ms
             if self._due_ms is None:
                 self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
-            if event.at_ms >= self._due_ms:
-                self._train(event.at_ms)
-                self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
             self._history.append((event.at_ms, *self._count(event), target_of(event)))
+
+    def fit_if_due(self) -> bool:
+        """Train if an hour of event time has passed; return whether it had."""
+        if self._due_ms is None or self._now_ms < self._due_ms:
+            return False
+        self._train(self._now_ms)
+        self._due_ms = self._now_ms + 1_000 * self._config.retrain_s
+        self.fits += 1
+        return True
+
+    def export(self) -> EncoderExport:
+        """Return the vectors of items, of unit length, and the rule for users without an embedding, as copies."""
+        vectors = functional.normalize(self._item).numpy()
+        vectors = np.hstack([vectors, np.zeros((len(vectors), 1), np.float32)])
+        parameters = {"dim": np.array(self._config.embedding_dim)}
+        return EncoderExport(self.name, parameters, self.items.names[: len(vectors)], vectors)
+
+    def state(self) -> Arrays:
+        """Return the embeddings of the items, as a copy."""
+        return {"item": self._item.numpy().copy()}
+
+    def restore(self, items: Sequence[str], state: Arrays) -> None:
+        """Continue a new model from a state.
+
+        Args:
+            items: Ids of the items in its tables.
+            state: The state.
+        """
+        self.know(items)
+        self._item = torch.from_numpy(np.array(state["item"]))
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return scores on [0, 1], or None for a user without an embedding and liked items."""

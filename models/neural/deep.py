@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import ModelQuery, Scores
+from models.encoders.user_encoder import EncoderExport, Vectors
 from models.neural.neural_model import NeuralConfig, NeuralModel, Window, grow_embedding
 
 
@@ -92,6 +93,7 @@ class Deep(NeuralModel):
     """The network with its optimizer and its event buffer."""
 
     name = "deep"
+    _USER_TABLES = frozenset({"user.weight"})
 
     def __init__(self, config: DeepConfig = DeepConfig(), *, seed: int = 0) -> None:
         """Start untrained.
@@ -108,12 +110,8 @@ class Deep(NeuralModel):
 
     def _fit(self) -> None:
         config, network = self._config, self._network
-        for table, rows, spread in (
-            (network.user, len(self._users), 0.0),
-            (network.item, len(self.items), config.embedding_dim**-0.5),
-            (network.bias, len(self.items), 0.0),
-        ):
-            grow_embedding(table, rows, self._optimizer, spread=spread)
+        grow_embedding(network.user, len(self._users), self._optimizer, spread=0.0)
+        self._reach_items(len(self.items))
         network.train()
         for _ in range(config.steps):
             loss = self._loss(self._windows(config.batch, config.length, recency_bias=config.recency_bias))
@@ -121,6 +119,37 @@ class Deep(NeuralModel):
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
         network.eval()
+
+    def export(self) -> EncoderExport:
+        """Return the network as it is served, as copies."""
+        state, dim = self.state(), self._config.embedding_dim
+        norm = self._network.tower[1]
+        scale = state["tower.1.weight"] / np.sqrt(state["tower.1.running_var"] + norm.eps)
+        tower = state["tower.0.weight"][:, dim:] * scale[:, None]
+        tower_bias = (state["tower.0.bias"] - state["tower.1.running_mean"]) * scale + state["tower.1.bias"]
+        parameters = {
+            "like": state["liked.weight"],
+            "recency": state["recency"],
+            "key": _solid(state["key.weight"].T),
+            "key_bias": state["key.bias"],
+            "query": _solid(state["query.weight"][:, dim:].T),
+            "query_bias": state["query.bias"],
+            "attention": state["attention.weight"][0],
+            "tower": _solid(tower.T),
+            "tower_bias": tower_bias,
+            "output": _solid(state["tower.4.weight"].T),
+            "output_bias": state["tower.4.bias"],
+        }
+        vectors = np.hstack([state["item.weight"], state["bias.weight"]])
+        return EncoderExport(self.name, parameters, self.items.names[: len(vectors)], vectors)
+
+    def _module(self) -> nn.Module:
+        return self._network
+
+    def _reach_items(self, count: int) -> None:
+        spread = self._config.embedding_dim**-0.5
+        for table, table_spread in ((self._network.item, spread), (self._network.bias, 0.0)):
+            grow_embedding(table, count, self._optimizer, spread=table_spread)
 
     def _loss(self, window: Window) -> Tensor:
         """Return the cross-entropy of the next items, weighted with the confidences of their events."""
@@ -143,3 +172,7 @@ class Deep(NeuralModel):
         vector = self._network(own, read_items, read_values)
         scores: Scores = self._network.score(vector, slice(None))[0].numpy().astype(np.float64)
         return scores
+
+
+def _solid(matrix: Vectors) -> Vectors:
+    return np.ascontiguousarray(matrix)

@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.base import Scores
+from models.encoders.user_encoder import Arrays, EncoderExport
 from models.refitting import RefittedModel
 
 
@@ -45,6 +47,7 @@ class LightGcn(RefittedModel):
     """Layer 0 of users and items, and the smoothed embeddings of items."""
 
     name = "lightgcn"
+    item_tables = frozenset({"item"})
 
     def __init__(self, config: LightGcnConfig = LightGcnConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.
@@ -92,6 +95,31 @@ class LightGcn(RefittedModel):
         self._final = torch.stack(layers).mean(0).numpy()
         inverse_norms = torch.from_numpy(1.0 / np.sqrt(np.maximum(degrees, 1e-9)))[:, None]
         self._spread = (torch.stack(layers[:-1]).sum(0) * inverse_norms / len(layers)).numpy()
+
+    def export(self) -> EncoderExport:
+        """Return the network as it is served, as copies: an item spreads its own layers to the users who act on it."""
+        config, biases = self._config, np.zeros((len(self._final), 1), np.float32)
+        parameters = {
+            "dim": np.array(config.dim),
+            "position_discount": np.array(config.position_discount),
+            "dislike_confidence": np.array(config.dislike_confidence),
+        }
+        vectors = np.hstack([self._final, biases, self._spread])
+        return EncoderExport(self.name, parameters, self.items.names[: len(vectors)], vectors)
+
+    def state(self) -> Arrays:
+        """Return layer 0 of the items, as a copy."""
+        return {"item": self._item.numpy().copy()}
+
+    def restore(self, items: Sequence[str], state: Arrays) -> None:
+        """Continue a new model from a state; it serves after the next refit.
+
+        Args:
+            items: Ids of the items in its tables.
+            state: The state.
+        """
+        self.know(items)
+        self._item = torch.from_numpy(np.array(state["item"]))
 
     def _layers(self, graph: Tensor, back: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layers of (U, D) users and of (I, D) items, given the (U, I) graph and its transpose."""

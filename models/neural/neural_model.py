@@ -11,13 +11,15 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.base import ModelEvent, ModelQuery, Scores
+from models.encoders.user_encoder import Arrays
 from models.fallback_model import FallbackModel
 from models.neural.event_buffer import EventBuffer
 from models.refitting import FIRST_REFIT_EVENTS, confidence
@@ -50,6 +52,10 @@ class NeuralConfig:
 class NeuralModel(FallbackModel):
     """Base class with event buffer and refit schedule."""
 
+    item_tables = frozenset({"item.weight", "bias.weight"})
+    _USER_TABLES: frozenset[str] = frozenset()
+    """Parameters with a row for each user."""
+
     def __init__(self, config: NeuralConfig, *, seed: int) -> None:
         """Start untrained.
 
@@ -59,24 +65,77 @@ class NeuralModel(FallbackModel):
         """
         super().__init__()
         self._refit_every, self._dislike_confidence = config.refit_every, config.dislike_confidence
-        self._seed, self._fits = seed, 0
+        self._seed, self._draws = seed, 0
         self._users = Vocabulary()
         self._buffer = EventBuffer(config.buffer_capacity)
         self._due = FIRST_REFIT_EVENTS
         self._fitted_count = 0
         """Number of items at the last fit."""
+        self.fits = 0
+        """Number of fits so far."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of items and users in the tables."""
+        return len(self.items) + len(self._users)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Buffer each event, and refit when due."""
         for event in events:
-            self._fallback.learn([event])
+            self.add([event])
+            self.fit_if_due()
+
+    def add(self, events: Sequence[ModelEvent]) -> None:
+        """Buffer events for the next refit."""
+        self._fallback.learn(events)
+        for event in events:
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
             self._buffer.add(user, item, confidence(event.weight, dislike_confidence=self._dislike_confidence))
-            if self._buffer.count >= self._due:
-                with self._drawing():
-                    self._fit()
-                self._fitted_count = len(self.items)
-                self._due = self._buffer.count + min(self._buffer.count, self._refit_every)
+
+    def fit_if_due(self) -> bool:
+        """Refit if it is due; return whether it was."""
+        if self._buffer.count < self._due:
+            return False
+        with self._drawing():
+            self._fit()
+        self._fitted_count = len(self.items)
+        self._due = self._buffer.count + min(self._buffer.count, self._refit_every)
+        self.fits += 1
+        return True
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the parameters and the tables of items, as copies; users' own embeddings are not part of it."""
+        parameters = self._module().state_dict()
+        return {name: value.numpy().copy() for name, value in parameters.items() if name not in self._USER_TABLES}
+
+    def restore(self, items: Sequence[str], state: Arrays) -> None:
+        """Continue a new model from a state.
+
+        Args:
+            items: Ids of the items in its tables.
+            state: The state.
+
+        Raises:
+            KeyError: the state is that of another network.
+            RuntimeError: the state is that of a network of another shape.
+        """
+        self.know(items)
+        with self._drawing():
+            self._reach_items(len(items))
+        parameters = self._module().state_dict()
+        for name, value in state.items():
+            parameters[name] = torch.from_numpy(np.array(value)).reshape(parameters[name].shape)
+        self._module().load_state_dict(parameters)
+        self._module().eval()
+        self._fitted_count = len(items)
+
+    @abstractmethod
+    def _module(self) -> nn.Module:
+        """Return the network."""
+
+    @abstractmethod
+    def _reach_items(self, count: int) -> None:
+        """Draw rows for new items in the tables of items."""
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return the network's scores, or None for a query without fitted items."""
@@ -101,8 +160,8 @@ class NeuralModel(FallbackModel):
     @contextmanager
     def _drawing(self) -> Iterator[None]:
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(hash((self._seed, self._fits)) % 2**63)
-            self._fits += 1
+            torch.default_generator.manual_seed(hash((self._seed, self._draws)) % 2**63)
+            self._draws += 1
             yield
 
     def _windows(self, number: int, length: int, *, recency_bias: float) -> Window:

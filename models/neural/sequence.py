@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import ModelQuery, Scores
+from models.encoders.user_encoder import EncoderExport
 from models.neural.neural_model import NeuralConfig, NeuralModel, Window, grow_embedding
 
 
@@ -135,8 +136,7 @@ class SelfAttention(NeuralModel):
 
     def _fit(self) -> None:
         config, network = self._config, self._network
-        for table, spread in ((network.item, 0.02), (network.bias, 0.0)):
-            grow_embedding(table, len(self.items), self._optimizer, spread=spread)
+        self._reach_items(len(self.items))
         network.train()
         for _ in range(config.steps):
             window = self._windows(config.batch, config.length, recency_bias=config.recency_bias)
@@ -145,6 +145,20 @@ class SelfAttention(NeuralModel):
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
         network.eval()
+
+    def export(self) -> EncoderExport:
+        """Return the network as it is served, as copies."""
+        state = self.state()
+        vectors = np.hstack([state.pop("item.weight"), state.pop("bias.weight")])
+        length = {"length": np.array(self._config.length)}
+        return EncoderExport(self.name, state | length, self.items.names[: len(vectors)], vectors)
+
+    def _module(self) -> nn.Module:
+        return self._network
+
+    def _reach_items(self, count: int) -> None:
+        for table, spread in ((self._network.item, 0.02), (self._network.bias, 0.0)):
+            grow_embedding(table, count, self._optimizer, spread=spread)
 
     def _loss(self, window: Window) -> Tensor:
         """Return the cross-entropy of the next items, weighted with the confidences of their events."""

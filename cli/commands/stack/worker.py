@@ -25,6 +25,7 @@ from infra.watchdog import OPTION
 ROLES = {
     "feed": "streams.roles.feed.feed_role:run",
     "links": "streams.roles.links.links_role:run",
+    "encoder": "streams.roles.encoder.encoder_role:run",
     "trainer": "streams.roles.trainer.trainer_role:run",
     "archive": "streams.roles.archive.archive_role:run",
     "score": "streams.roles.score.score_role:run",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, setting
+from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, one_of, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,24 @@ class TrainingSettings:
         0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", POSITIVE
     )
     embedding_dim: int = setting(128, "dimension of the embeddings of users and items", between(1, 4_000))
-    batch_size: int = setting(
-        32, "events per training step, if ITEM_ITEM_MODEL is deep", Constraint(lambda events: events >= 2, "2 or more")
+    encoder: str = setting(
+        "none",
+        "network that serves users by their own vectors: none, sequence, deep, lightgcn or dot-product. Learning it in"
+        " the role encoder and in the trainer's fits takes the extra train; other processes need none",
+        one_of("none", "sequence", "deep", "lightgcn", "dot-product"),
     )
-    learning_rate: float = setting(0.001, "learning rate, if ITEM_ITEM_MODEL is deep", POSITIVE)
+    encoder_publish_interval_s: float = setting(
+        600.0, "seconds between decisions of the role encoder on a new version of its network", POSITIVE
+    )
+    encoder_events: int = setting(
+        100_000, "newest interactions that the role encoder keeps in memory to learn from", POSITIVE
+    )
+    batch_size: int = setting(
+        32,
+        "events per training step, if ENCODER is deep or sequence",
+        Constraint(lambda events: events >= 2, "2 or more"),
+    )
+    learning_rate: float = setting(0.001, "learning rate, if ENCODER is deep or sequence", POSITIVE)
     tfidf_max_features: int = setting(
         10_000, "maximum number of words for TF-IDF, in a shop and if ITEM_ITEM_MODEL is content", POSITIVE
     )

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from models.blend.blender import Blender
 from models.blend.personal import PersonalWeights
+from models.encoders.user_encoder import EncoderModel
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
@@ -63,6 +64,8 @@ class LearnerParams:
     """Creates the provider of item weights."""
     embedding_dim: int
     """Length of an item embedding."""
+    encoder: Callable[[], EncoderModel] | None = None
+    """Creates the network that serves users by their own vectors; None for no network."""
     max_users: int | None = None
     """Number of users whose states are kept, those active last; all by default."""
 
@@ -113,6 +116,7 @@ class Learner:
         )
         self.weights = PersonalWeights(new_blender(), most_users=params.max_users)
         self.item_weights = params.item_weights()
+        self._encoder = None if params.encoder is None else params.encoder()
         self.repeats = RepeatRates()
         self.events = 0
         self._users = PackedStates(UserState, most=params.max_users)
@@ -282,6 +286,10 @@ class Learner:
         self._log.add(event.user_id, index, 1.0 if is_liked else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, rating_scale=self.params.user.rating_scale), item)
+        if self._encoder is not None:
+            self._encoder.add([model_event(event, rating_scale=self.params.user.rating_scale)])
+            if self._encoder.fit_if_due():
+                self.catalog.encoder.serve(self._encoder.export(), self.catalog.items)
 
     def _link(self, index: int, event: LinkEvent) -> None:
         """Link an item with the items before it, and learn its embedding from them."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from domain.timestamp import DAY_MS, HOUR_MS, MINUTE_MS
 from domain.zone import zone_of
 from models.blend.blender import Context
+from models.encoders.encoded_items import EncodedItems
 from models.factorization.item_embeddings import Vector
 from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
 from models.neighbours.sparse_links import SimilarityQuery
@@ -91,6 +92,10 @@ class RankingQuery:
     """The item-item scores from the history."""
     embedding: Vector | None
     """The user's embedding, by the items of the history; None without one."""
+    encoder: EncodedItems | None
+    """The items of the network in service at the time of the query; None without one."""
+    vector: Vector | None
+    """The user's vector by this network; None without one."""
 
     @property
     def has_repeats(self) -> bool:
@@ -116,7 +121,8 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
             history[is_known],
             [event for event, has_item in zip(recent, is_known, strict=True) if has_item],
         )
-    is_liked = np.array([event.weight for event in recent]) >= POSITIVE_THRESHOLD
+    event_weights = np.array([event.weight for event in recent])
+    is_liked = event_weights >= POSITIVE_THRESHOLD
     history_ms = np.array([event.at for event in recent], np.int64)
     seen_items = catalog.items.encode_known(features.seen)
     seen_items = seen_items[seen_items < catalog.columns.count]
@@ -124,6 +130,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     hidden_items = seen_items[~is_repeatable]
     groups_back = timestamp_groups_back(history_ms.tolist(), at_ms)
     queries = _history_queries(history, is_liked, groups_back, catalog)
+    encoder = catalog.encoder.items
     is_exact = len(catalog.columns.listing.listed_items) <= params.exact_items
     return RankingQuery(
         features,
@@ -145,6 +152,8 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         repeatable_items=seen_items[is_repeatable],
         history_scores=(DenseScores if is_exact else LinkedScores)(queries, catalog),
         embedding=catalog.embeddings.user(history),
+        encoder=encoder,
+        vector=None if encoder is None else encoder.user(history, event_weights.astype(np.float32)),
     )
 
 

@@ -184,6 +184,7 @@ async def run(
                 ),
                 "global_tables": global_tables.progress(),
                 "ready_at": global_tables.ready_at,
+                "encoder": catalog_snapshot.encoder.version,
                 "stale": catalog_snapshot.is_stale,
                 "items": len(catalog_snapshot.items),
                 "trimmed": dict(agents.user.evictions + agents.signal.evictions + catalog_snapshot.evictions),

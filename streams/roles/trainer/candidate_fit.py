@@ -15,17 +15,15 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from models.blend.blender import Weights
-from models.blend.fallback import LISTED, gain
+from models.blend.fallback import LISTED
 from models.blend.feature_matrix import rank_of
 from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
 from streams.core.learning.choices import learn_outcome
 from streams.core.learning.learner import Learner, LearnerParams
+from streams.core.learning.rank_accumulator import MIN_OUTCOMES, RankAccumulator
 from streams.core.learning.visits import Positions
 from streams.core.position import Position
 from streams.core.ranking.ordering import Candidates, score
@@ -33,58 +31,9 @@ from streams.core.ranking.pipeline import new_blender
 
 MAX_OUTCOMES = 0.2
 """Share of the events, the last ones, on which a fit is evaluated."""
-MIN_OUTCOMES = 50
-"""Outcomes required to evaluate a fit."""
 _Z_95 = 1.96
 """Standard errors of the 95 % confidence interval of a difference."""
 _REFRESH_EVENTS = 1_000
-
-
-class RankAccumulator:
-    """Ranks of the clicked items, by the weights of a fit and by those of the incumbent."""
-
-    def __init__(self) -> None:
-        self._ranks: list[tuple[float, float]] = []
-
-    def add(self, rank: float, incumbent: float = math.inf) -> None:
-        """Add an outcome.
-
-        Args:
-            rank: The rank of the clicked item by the fit, from 1.
-            incumbent: Its rank by the incumbent.
-        """
-        self._ranks.append((rank, incumbent))
-
-    @property
-    def outcomes(self) -> int:
-        """Return the number of outcomes."""
-        return len(self._ranks)
-
-    def ndcg(self) -> tuple[float, float]:
-        """Return NDCG@10 of the fit and of the incumbent."""
-        own, incumbent = self._gains().mean(axis=0)
-        return float(own), float(incumbent)
-
-    def hr(self) -> tuple[float, float]:
-        """Return HR@10 of the fit and of the incumbent."""
-        own, incumbent = (self._columns() <= LISTED).mean(axis=0)
-        return float(own), float(incumbent)
-
-    def ndcg_delta(self) -> tuple[float, float]:
-        """Return the paired difference of NDCG@10, fit minus incumbent, and its standard error."""
-        gains = self._gains()
-        differences = gains[:, 0] - gains[:, 1]
-        return float(differences.mean()), float(differences.std() / math.sqrt(len(differences)))
-
-    def error(self) -> float:
-        """Return the standard error of the fit's NDCG@10."""
-        return float(self._gains()[:, 0].std() / math.sqrt(max(self.outcomes, 1)))
-
-    def _gains(self) -> NDArray[np.float64]:
-        return gain(self._columns())
-
-    def _columns(self) -> NDArray[np.float64]:
-        return np.array(self._ranks or [(math.inf, math.inf)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from infra.error import OperatorError
 from infra.settings import Settings
 from models.factorization.als import Als
-from models.neural.network import network
 from models.registry import MODELS
 from models.text.content import ContentModel
 from models.text.tfidf import TfIdf
@@ -17,8 +16,9 @@ from streams.core.learning.item_weights import (
     ItemWeightsProvider,
     ModelItemWeights,
 )
+from streams.runtime.encoder_models import ENCODER_MODELS
 
-_AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "sequence")
+_AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr")
 """Models without settings. Models that cannot score from a single item, or that only know users, are left out."""
 
 
@@ -36,31 +36,10 @@ def _content(settings: Settings) -> ItemWeightsProvider:
     return ContentItemWeights("content", ContentModel(encoder))
 
 
-def _dot_product(settings: Settings) -> ItemWeightsProvider:
-    build = network(
-        "models.factorization.dotproduct", "DotProduct", config="DotProductConfig", embedding_dim=settings.embedding_dim
-    )
-    return ModelItemWeights("dot-product", build())
-
-
-def _deep(settings: Settings) -> ItemWeightsProvider:
-    build = network(
-        "models.neural.deep",
-        "Deep",
-        config="DeepConfig",
-        embedding_dim=settings.embedding_dim,
-        batch=settings.batch_size,
-        learning_rate=settings.learning_rate,
-    )
-    return ModelItemWeights("deep", build())
-
-
 ITEM_WEIGHT_MODELS: Mapping[str, Callable[[Settings], ItemWeightsProvider]] = {
     "ease": lambda settings: EaseItemWeights(),
     "als": _als,
     "content": _content,
-    "dot-product": _dot_product,
-    "deep": _deep,
 } | {name: _unchanged(name) for name in _AS_THEY_ARE}
 
 
@@ -71,6 +50,11 @@ def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider
         OperatorError: the settings name a model that cannot provide item weights.
     """
     build = ITEM_WEIGHT_MODELS.get(settings.item_item_model)
+    if settings.item_item_model in ENCODER_MODELS:
+        raise OperatorError(
+            f"ITEM_ITEM_MODEL names {settings.item_item_model}, a network that serves users by their own vectors.",
+            f"Set ENCODER={settings.item_item_model} instead.",
+        )
     if build is None:
         raise OperatorError(
             f"ITEM_ITEM_MODEL names {settings.item_item_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}."

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.timestamp import utc_time
 from infra.redis.stores.model_status import SERVING, Version
 from models.artifact import Header
 from models.blend.blender import Weights
@@ -46,11 +45,6 @@ class FittedVersion:
     """Its repeat rates; of a file only the categories that repeat."""
     offsets: Mapping[str, list[int]] = field(default_factory=dict)
     """The next offset of each partition of the topics learned from, by topic; a file has none."""
-
-
-def name_of(at_ms: int) -> str:
-    """Return the name of a version created at a time, in ms since the epoch; later names sort later."""
-    return utc_time(at_ms).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
 def fitted_version(

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from domain.timestamp import version_name
 from infra import clock
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
@@ -31,7 +32,7 @@ from streams.core.ranking.pipeline import MODEL
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, name_of, record_of
+from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows, record_of
 from streams.roles.trainer.online_learner import Message, Offsets, OnlineLearner
 from streams.roles.trainer.retrain_schedule import DueFit, FitSchedule
 from streams.runtime.role import Role
@@ -197,7 +198,7 @@ class RetrainScheduler:
         decision = fit.verdict(tolerance=self._settings.model_promotion_tolerance)
         now_ms = clock.now_ms()
         version = Version(
-            version=name_of(now_ms),
+            version=version_name(now_ms),
             status=decision.status,
             reason=decision.reason,
             created_at=now_ms,

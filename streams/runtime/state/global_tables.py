@@ -1,7 +1,7 @@
 """Global tables: compacted topics that every worker reads in full into its catalog snapshot and its blender.
 
-They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item embeddings, item
-weights, model versions.
+They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item embeddings, vectors and
+versions of the encoder, item weights, model versions.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.state.model_restore import restore_and_log
 from topics.topic import (
+    ENCODER_VECTORS,
+    ENCODER_VERSIONS,
     GLOBAL_TABLES,
     ITEM_EMBEDDINGS,
     ITEM_NEIGHBORS,
@@ -72,6 +74,8 @@ class GlobalTables:
             ITEM_STATS.name: catalog.apply_stats,
             ITEM_NEIGHBORS.name: catalog.apply_neighbors,
             ITEM_EMBEDDINGS.name: catalog.apply_embedding,
+            ENCODER_VECTORS.name: catalog.apply_encoder_vector,
+            ENCODER_VERSIONS.name: catalog.encoder.take_version,
             ITEM_WEIGHTS.name: catalog.apply_weights,
             MODEL_VERSIONS.name: self._restore,
         }
@@ -141,9 +145,11 @@ class GlobalTables:
 
 
 def new_catalog(settings: Settings) -> CatalogSnapshot:
-    """Return an empty catalog snapshot, for links and embeddings as the settings have them."""
+    """Return an empty catalog snapshot, for the links, embeddings and network of the settings."""
     return CatalogSnapshot(
-        cooccurrence_half_life_days=settings.cooccurrence_half_life_days, embedding_dim=settings.embedding_dim
+        cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
+        embedding_dim=settings.embedding_dim,
+        encoder=settings.encoder,
     )
 
 

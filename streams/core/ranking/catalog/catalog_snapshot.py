@@ -22,13 +22,22 @@ from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
 from schemas.text import label
-from schemas.types import Interaction, Item, ItemEmbedding, ItemNeighbors, ItemStats, ItemWeights
+from schemas.types import (
+    EncoderVector,
+    Interaction,
+    Item,
+    ItemEmbedding,
+    ItemNeighbors,
+    ItemStats,
+    ItemWeights,
+)
 from streams.core.dedup import fingerprint
 from streams.core.item.embedding_record import stored_vector
 from streams.core.item.item_stats import COHORTS, HOURS, SEGMENTS, WEEKDAYS
 from streams.core.params import EXACT_ITEMS
 from streams.core.ranking.catalog.content_index import ContentIndex
 from streams.core.ranking.catalog.embedding_index import EmbeddingIndex
+from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER, EncoderSpaces
 from streams.core.ranking.catalog.event_time import STARTS, validity_window
 from streams.core.ranking.catalog.item_columns import (
     HORIZONS,
@@ -109,6 +118,7 @@ class CatalogSnapshot:
         learns_links: bool = False,
         exact_items: int = EXACT_ITEMS,
         embedding_dim: int = DIMENSIONS,
+        encoder: str = NO_ENCODER,
     ) -> None:
         """Start empty.
 
@@ -118,11 +128,11 @@ class CatalogSnapshot:
             learns_links: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
             embedding_dim: Length of an item embedding.
+            encoder: Name of the network whose versions are served.
         """
         self._leaders, self._exact_items = chart_items, exact_items
         self.items = Vocabulary()
-        self.categories = Vocabulary()
-        self.topics = Vocabulary()
+        self.categories, self.topics = Vocabulary(), Vocabulary()
         self.titles: list[str] = []
         self.labels_by_item: dict[str, ItemLabels] = {}
         self.geo_index = GeoIndex()
@@ -156,6 +166,7 @@ class CatalogSnapshot:
         self.first_at = np.zeros(_GROWTH)
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
+        self.encoder = EncoderSpaces(encoder)
         self.content_index = ContentIndex()
         self._new_embeddings(EmbeddingConfig(dimensions=embedding_dim))
         self.repeated_categories: Collection[str] = ()
@@ -254,6 +265,10 @@ class CatalogSnapshot:
         if (index := self.items.get(item_id)) != MISSING:
             self.embeddings.remove(index)
             self._note_embeddings([index])
+
+    def apply_encoder_vector(self, record: EncoderVector) -> None:
+        """Update the vector of an item by a network."""
+        self.encoder.put(self._index(record.item_id), record)
 
     def learn_embedding(self, item: int, context: Indices, weight: float) -> None:
         """Learn from an item that a user acted on after others, in mini-batches.

@@ -196,6 +196,13 @@ def _embedding(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
     return catalog.embeddings.scores(query.embedding, where, count=catalog.columns.count) * _LOG_ODDS_SCALE
 
 
+def _encoded(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by their log-odds to be next, by the network in service."""
+    if query.vector is None or query.encoder is None:
+        return catalog.columns.listing.zeros_at(where)
+    return query.encoder.scores(query.vector, where, count=catalog.columns.count) * _LOG_ODDS_SCALE
+
+
 def _starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items with an event time by its proximity."""
     columns = catalog.columns
@@ -249,6 +256,7 @@ FEATURES = _by_name(
         RankingFeature("taste_heard", _TASTE, 0.05),
         RankingFeature("far_taste", _TASTE, 0.3),
         RankingFeature("embedding", _TASTE, 0.0, _embedding),
+        RankingFeature("encoded", _TASTE, 0.0, _encoded),
         RankingFeature("affinity", _AFFINITY, 1.0, _affinity),
         RankingFeature("trending", _TRENDING, 0.05),
         RankingFeature("day", _TRENDING, 0.0),

@@ -390,7 +390,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    blender, rng = new_blender(), np.random.default_rng(2)
+    blender, rng = new_blender(), np.random.default_rng(3)
     blender.table[1:] = rng.normal(0.0, 3.0, blender.table[1:].shape)
     feed = rank(user_features, view, blender, dataclasses.replace(RANK_PARAMS, max_recommendations=50), now_ms=T0_MS)
     assert len(feed.items) == 50

@@ -15,8 +15,7 @@ from infra.settings import Settings
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization import ease
 from models.factorization.als import Als
-from models.neural.network import MissingTorchError, network
-from models.registry import MODELS
+from models.neural.network import MissingTorchError
 from models.text.content import ContentModel
 from models.text.tfidf import TfIdf, text_of
 from schemas.types import Interaction
@@ -35,11 +34,11 @@ from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.item_weight_models import ITEM_WEIGHT_MODELS, item_weights_builder
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import FittedVersion, fitted_version, item_weight_rows
+from streams.runtime.encoder_models import ENCODER_MODELS
 from tests.build import T0_MS, a_version, an_interaction, an_item
 from tests.unit.streams.builder import ITEMS, PARAMS, World
 
-NETWORKS = ("dot-product", "deep", "bpr", "lightgcn", "sequence")
-SMALL: dict[str, Any] = {"collaborative_factors": 8, "embedding_dim": 16, "content_embedding_dim": 4}
+SMALL: dict[str, Any] = {"collaborative_factors": 8, "content_embedding_dim": 4}
 
 
 def told(events: list[Interaction]) -> list[ModelEvent]:
@@ -81,12 +80,6 @@ def test_tastes_by_als_are_what_it_scores_for_who_has_liked_one_item_alone(world
     assert_scores(version, Als(factors=8, regularization=0.01), world)
 
 
-def test_tastes_by_sequences_are_what_a_sequence_of_one_item_scores(world: World) -> None:
-    pytest.importorskip("torch")
-    version = version_of(learned(world, Settings(item_item_model="sequence", **SMALL)))
-    assert_scores(version, MODELS["sequence"](), world)
-
-
 def assert_scores(version: FittedVersion, model: Model, world: World) -> None:
     """Check that a version's rows are what a model scores that has learned the same."""
     model.learn(told(world[1]))
@@ -100,25 +93,14 @@ def assert_scores(version: FittedVersion, model: Model, world: World) -> None:
         )
 
 
-@pytest.mark.parametrize("name", [name for name in ITEM_WEIGHT_MODELS if name not in {"content", *NETWORKS}])
+@pytest.mark.parametrize("name", [name for name in ITEM_WEIGHT_MODELS if name != "content"])
 def test_one_liked_item_recommends_the_rest_of_its_half(world: World, name: str) -> None:
-    assert_halves(version_of(learned(world, Settings(item_item_model=name, **SMALL))))
-
-
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequence"])
-def test_networks_recommend_the_rest_of_a_half_for_one_liked_item(world: World, name: str) -> None:
-    pytest.importorskip("torch")
-    version = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
+    if name == "bpr":
+        pytest.importorskip("torch")
+    version = version_of(learned(world, Settings(item_item_model=name, **SMALL)))
     assert_halves(version)
     assert not version.item_weights.diagonal().any()
     assert version.item_item_model == name
-
-
-def test_tastes_by_dot_products_are_the_normalized_similarity(world: World) -> None:
-    pytest.importorskip("torch")
-    version = version_of(learned(world, Settings(item_item_model="dot-product", **SMALL))).item_weights
-    assert 0.0 <= version.min() < version.max() <= 1.0
-    np.testing.assert_allclose(version, version.T, atol=1e-6)
 
 
 def assert_halves(version: FittedVersion) -> None:
@@ -184,10 +166,17 @@ def test_a_model_that_tastes_cannot_come_from_is_refused_with_those_that_they_ca
         assert all(name in exc_info.value.remedy for name in ITEM_WEIGHT_MODELS)
 
 
-def test_a_network_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", list(ENCODER_MODELS))
+def test_networks_are_refused_with_the_setting_that_serves_them(name: str) -> None:
+    message = f"ITEM_ITEM_MODEL names {name}, a network .*\nSet ENCODER={name} instead"
+    with pytest.raises(OperatorError, match=message):
+        learner_params(Settings(item_item_model=name))
+
+
+def test_a_model_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingTorchError, match="Deep needs torch: pip install"):
-        Learner(learner_params(Settings(item_item_model="deep")))
+    with pytest.raises(MissingTorchError, match="Bpr needs torch: pip install"):
+        Learner(learner_params(Settings(item_item_model="bpr")))
 
 
 @pytest.mark.parametrize("overrides", [{"factors": 7}, {"regularization": 3.0}])
@@ -196,32 +185,6 @@ def test_als_has_the_factors_and_the_regularization_of_the_settings(world: World
     expected = scored(Als(**overrides), world)
     np.testing.assert_array_equal(scored(model_of("als", **settings), world), expected)
     assert (scored(model_of("als"), world) != expected).any()
-
-
-@pytest.mark.parametrize("dimensions", [3, 12])
-@pytest.mark.parametrize(
-    ("name", "module", "model"),
-    [("dot-product", "factorization.dotproduct", "DotProduct"), ("deep", "neural.deep", "Deep")],
-)
-def test_embeddings_are_as_long_as_the_settings_say(
-    world: World, name: str, module: str, model: str, dimensions: int
-) -> None:
-    pytest.importorskip("torch")
-    own = {"batch": 32} if name == "deep" else {}
-    direct = network(f"models.{module}", model, config=f"{model}Config", embedding_dim=dimensions, **own)()
-    np.testing.assert_array_equal(scored(model_of(name, embedding_dim=dimensions), world), scored(direct, world))
-
-
-def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(world: World) -> None:
-    pytest.importorskip("torch")
-    for settings, config in (
-        ({"batch_size": 9}, {"batch": 9}),
-        ({"learning_rate": 0.05}, {"batch": 32, "learning_rate": 0.05}),
-        ({}, {"batch": 32, "learning_rate": 0.001}),
-    ):
-        direct = network("models.neural.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
-        model = model_of("deep", embedding_dim=8, **settings)
-        np.testing.assert_array_equal(scored(model, world), scored(direct, world))
 
 
 def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import structs
 
+from domain.timestamp import version_name
 from infra.redis.stores.model_status import REFUSED
 from models.blend.blender import Blender
 from streams.core.learning.learner import Learner
@@ -19,7 +20,6 @@ from streams.roles.trainer.model_version import (
     REFUSED_MODEL,
     fitted_version,
     item_weight_rows,
-    name_of,
     record,
     record_of,
 )
@@ -118,5 +118,5 @@ def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) 
 
 
 def test_names_of_later_versions_sort_later() -> None:
-    assert name_of(0) == "19700101T000000.000Z"
-    assert name_of(T0_MS) < name_of(T0_MS + 1) < name_of(T0_MS + 1_000)
+    assert version_name(0) == "19700101T000000.000Z"
+    assert version_name(T0_MS) < version_name(T0_MS + 1) < version_name(T0_MS + 1_000)

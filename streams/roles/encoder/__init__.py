@@ -1,0 +1,1 @@
+"""The role `encoder`: a network that serves users by their own vectors, learned beside the stream."""
