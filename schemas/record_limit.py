@@ -44,6 +44,7 @@ from schemas.types import (
     Candidate,
     Choice,
     Content,
+    ErasureRequest,
     Experiment,
     Features,
     FetchRequest,
@@ -470,4 +471,5 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,
+    ErasureRequest: _event,
 }

@@ -13,11 +13,13 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
+from schemas.types import ErasureRequest
 from streams.agents.agent_context import AgentContext
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.signal import INPUT_TOPICS as SIGNAL_TOPICS
@@ -285,6 +287,17 @@ class Reader:
                 self.broker.committed_offsets[self.name, place] = offset
 
 
+class CountingEraser:
+    """Erases nothing, and keeps what it was told that others erased."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, dict[str, int]] = {}
+
+    async def erase(self, request: ErasureRequest, counts: Mapping[str, int]) -> None:
+        """Keep the counts of a request."""
+        self.counts[request.user_id] = dict(counts)
+
+
 class Worker:
     """The user agent and the signal agent of one process, which share a publisher."""
 
@@ -299,6 +312,7 @@ class Worker:
             registry,
             self.publisher,
             dead_letters,
+            ErasureIndex(None),
             CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -313,6 +327,7 @@ class Worker:
             active_users=ActiveUsers(params.triggers),
             ranker=cast(Any, self.ranker),
             outcomes=OutcomeRecorder(self.publisher, rating_scale=params.rating_scale, now_ms=lambda: T0_MS),
+            eraser=CountingEraser(),
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [

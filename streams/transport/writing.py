@@ -37,13 +37,13 @@ def as_current(event: EventT) -> Iterator[None]:
         _current_event.reset(token)
 
 
-def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, end: int | None) -> None:
+def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes | None]], *, end: int | None) -> None:
     """Write changes to the store of a table whose changelog already holds them.
 
     Args:
         table: The Faust table.
         event: A pending event of the partition.
-        changes: Keys and values.
+        changes: Keys and values, None for a deletion.
         end: The changelog offset up to which the store is complete, if known.
 
     Raises:
@@ -52,6 +52,9 @@ def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, en
     store = table.data
     with as_current(event):
         for key, value in changes:
-            store[key] = value
+            if value is not None:
+                store[key] = value
+            elif key in store:
+                del store[key]
     if end is not None:
         store.set_persisted_offset(TP(table.changelog_topic_name, event.message.partition), end)

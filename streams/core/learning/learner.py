@@ -176,6 +176,16 @@ class Learner(Stateful):
         if (state := self._users.get(user_id)) is not None:
             user_state.forget_profile(state, at_ms, position)
 
+    def has_state(self, user_id: str) -> bool:
+        """Return whether anything of a user is remembered."""
+        return user_id in self._users
+
+    def erase(self, user_id: str) -> None:
+        """Forget a user; what all users share stays as it is."""
+        self._users.delete(user_id)
+        self._groups.pop(user_id, None)
+        self._forget_offset(user_id)
+
     def restore_offset(self, user_id: str, offset: Weights) -> None:
         """Continue with a user's personal weights; those of users without a state are left out.
 

@@ -80,6 +80,11 @@ class PackedStates(Stateful, Generic[S]):
         state = self.get(key)
         return self._put(key, new) if state is None else state
 
+    def delete(self, key: str) -> None:
+        """Delete the state of a key, if there is one."""
+        self._objects.pop(key, None)
+        self._data.pop(key, None)
+
     def state(self) -> State:
         """Return the keys, the least recently used first, and their states as one array of bytes."""
         encoded_states = [*self._data.values(), *map(self._encode, self._objects.values())]

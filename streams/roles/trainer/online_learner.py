@@ -11,7 +11,7 @@ import msgspec
 
 from domain.state import State
 from infra.redis.stores.model_status import SERVING, Version
-from schemas.types import Choice, Interaction, Item, ModelVersion, Profile, UserWeights
+from schemas.types import Choice, ErasureRequest, Interaction, Item, ModelVersion, Profile, UserWeights
 from streams.core.learning.choices import learn_choice
 from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
@@ -36,7 +36,7 @@ class ProfileForgotten:
     at_ms: int
 
 
-Message = Interaction | Choice | Item | Profile | ItemDeleted | ProfileForgotten
+Message = Interaction | Choice | Item | Profile | ItemDeleted | ProfileForgotten | ErasureRequest
 
 
 class OnlineLearner:
@@ -197,3 +197,5 @@ def apply_message(learner: Learner, message: Message, position: Position) -> Non
             learner.catalog.remove_item(item_id)
         case ProfileForgotten(user_id, at_ms):
             learner.forget_profile(user_id, at_ms, position)
+        case ErasureRequest():
+            learner.erase(message.user_id)

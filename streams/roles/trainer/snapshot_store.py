@@ -70,6 +70,15 @@ class SnapshotStore:
             one.unlink(missing_ok=True)
         return path.stat().st_size
 
+    def keep(self, count: int) -> None:
+        """Delete all but the newest snapshots.
+
+        Args:
+            count: Number of snapshots to keep.
+        """
+        for path in self._paths()[count:]:
+            path.unlink(missing_ok=True)
+
     def newest(self) -> Iterator[Snapshot]:
         """Yield the usable snapshots, newest first; the log names the reason why another is not used."""
         for path in self._paths():

@@ -35,7 +35,7 @@ class SnapshotWriter:
         self._interval_s, self._events = settings.trainer_snapshot_interval_s, settings.trainer_snapshot_events
         self._offsets: Offsets = {}
         self._taken_s, self._cost_s = time.monotonic(), 0.0
-        self._write: asyncio.Task[None] | None = None
+        self._write: asyncio.Task[int] | None = None
         self._last: dict[str, Any] = {}
 
     def start_from(self, offsets: Offsets) -> None:
@@ -61,6 +61,21 @@ class SnapshotWriter:
         self._taken_s = now_s
         self._write = asyncio.ensure_future(self._put(arrays))
 
+    async def replace(self, begin: Callable[[], Callable[[], State]], offsets: Offsets) -> None:
+        """Replace all snapshots by one of now, or delete them if it cannot be written; learning waits.
+
+        Args:
+            begin: See `take_if_due`.
+            offsets: The next offset of each partition.
+        """
+        await self.close()
+        count = 0
+        if self._interval_s:
+            self._taken_s, self._offsets, state = time.monotonic(), dict(offsets), begin()
+            arrays, self._cost_s = await asyncio.to_thread(_timed, lambda: packed(state(), self._offsets))
+            count = await self._put(arrays)
+        await asyncio.to_thread(self._store.keep, count)
+
     async def close(self) -> None:
         """Wait for the snapshot that is being written."""
         if self._write is not None:
@@ -77,14 +92,16 @@ class SnapshotWriter:
             return False
         return elapsed_s >= self._interval_s or _events(offsets) - _events(self._offsets) >= self._events
 
-    async def _put(self, arrays: Arrays) -> None:
+    async def _put(self, arrays: Arrays) -> int:
+        """Write a snapshot; return how many were written, 0 after a failure."""
         try:
             size, cost_s = await asyncio.to_thread(_timed, lambda: self._store.put(arrays))
         except Exception:
             _LOG.exception("the snapshot cannot be written")
-            return
+            return 0
         self._cost_s += cost_s
         self._last |= {"bytes": size, "processor_s": round(self._cost_s, 3)}
+        return 1
 
 
 def _events(offsets: Offsets) -> int:

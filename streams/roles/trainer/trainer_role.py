@@ -24,12 +24,13 @@ from domain.state import State
 from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.kafka.admin.cluster import cluster_id, topic_ids
+from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
-from schemas.types import ModelVersion
+from schemas.types import ErasureRequest, ModelVersion, Trigger
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
 from streams.core.ranking.stages.features import weights_in_order
@@ -40,11 +41,13 @@ from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, Pro
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
 from streams.roles.trainer.snapshot_store import Offsets, SnapshotStore
 from streams.roles.trainer.snapshot_writer import SnapshotWriter
+from streams.roles.trainer.trainer_erasures import TrainerErasures
 from streams.runtime.dead_letter_queue import Message, Record
 from streams.runtime.role import Role, open_role
 from streams.runtime.topic_history import TopicHistory, merged
 from topics.topic import (
     CHOICES,
+    ERASURE_REQUESTS,
     INTERACTIONS,
     ITEM_WEIGHTS,
     ITEMS,
@@ -54,7 +57,7 @@ from topics.topic import (
     USER_WEIGHTS,
 )
 
-_FOLLOWED = (INTERACTIONS, CHOICES, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
+_FOLLOWED = (INTERACTIONS, CHOICES, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS, ERASURE_REQUESTS)
 _TOPICS = {topic.record: topic for topic in (INTERACTIONS, CHOICES, ITEMS, PROFILES)}
 """Topics by record type, for dead letters."""
 _PUBLISH_EVERY_S = 1.0
@@ -92,6 +95,7 @@ class Trainer:
         self.positions: dict[str, int] = {}
         self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}
         self._user_weights_s = self._weights_s = 0.0
+        self._erasures = TrainerErasures(role, self.snapshots)
 
     async def run(self) -> None:
         """Learn the history of the topics, or what came since a snapshot, then new records, until cancelled."""
@@ -106,10 +110,12 @@ class Trainer:
         Choices before the start are in the weights in service. Those since a snapshot are left to be followed.
         """
         started_s, (starts, taken_ms) = time.monotonic(), await self._restore_snapshot()
+        erasure_offsets = await self._erasures.start(starts)
         is_resumed = any(tp.topic == MODEL_VERSIONS.name for tp in starts)
         """Whether the snapshot is one of a trainer that had learned its whole history."""
         async with self._role.history(CHOICES) as history:
             offsets: Offsets = {tp: starts.get(tp, end) if is_resumed else end for tp, end in history.ends.items()}
+        offsets |= erasure_offsets
         for topic in (ITEMS, PROFILES):
             async with self._role.history(topic, starts=starts) as history:
                 await self._learn_table(history, is_new=not starts)
@@ -208,6 +214,7 @@ class Trainer:
         """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
+            group_id=consumer_group(self._role.name),
             auto_offset_reset="earliest",
             fetch_min_bytes=_MIN_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
@@ -228,6 +235,7 @@ class Trainer:
                     if not self.scheduler.is_promoting:  # its version may be read back before it serves
                         learned_offsets = {tp: at for tp, at in next_offsets.items() if tp.topic != TRIGGERS.name}
                         await self.snapshots.take_if_due(self._state, learned_offsets)
+                        await self._erasures.commit(consumer, self._state, learned_offsets)
                     self.scheduler.begin_if_due(clock.now_ms())
             finally:
                 await self.scheduler.cancel()
@@ -252,8 +260,9 @@ class Trainer:
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
-                    if value.kind == "retrain":
-                        self.scheduler.request_fit(RetrainRequest(value.event_id, value.reason))
+                    self._request_fit(value)
+                elif tp.topic == ERASURE_REQUESTS.name:
+                    await self._erase(value, Position.of(record))
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
@@ -264,6 +273,15 @@ class Trainer:
             self._apply(event, position)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
+
+    def _request_fit(self, trigger: Trigger) -> None:
+        if trigger.kind == "retrain":
+            self.scheduler.request_fit(RetrainRequest(trigger.event_id, trigger.reason))
+
+    async def _erase(self, request: ErasureRequest, position: Position) -> None:
+        await self._role.erasures.wait_for(request.event_id)
+        self._erasures.add(request, is_known=self.live.learner.has_state(request.user_id))
+        self._apply(request, position)
 
     def _apply(self, value: Any, position: Position) -> None:
         self._learn(value, position)
@@ -342,7 +360,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 def _source(bootstrap_servers: str) -> str:
     """Return the identity of the topics that the state is made from: those of the cluster, as created last."""
-    ids = topic_ids(bootstrap_servers, [topic.name for topic in _FOLLOWED if topic is not TRIGGERS])
+    ids = topic_ids(bootstrap_servers, [topic.name for topic in _FOLLOWED if topic not in (TRIGGERS, ERASURE_REQUESTS)])
     return " ".join([cluster_id(bootstrap_servers), *(f"{name}={topic_id}" for name, topic_id in sorted(ids.items()))])
 
 

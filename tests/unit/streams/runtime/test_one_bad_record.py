@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
@@ -86,6 +87,7 @@ class World:
             registry,
             self.publisher,
             self.dead_letters,
+            ErasureIndex(None),
             view or CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -169,7 +171,9 @@ class NoBoards:
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
     settings = replace(Settings(), millrace_home=tmp_path)
-    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
+    none: Any = None
+    registry, erasures = cast(Any, Codecs()), ErasureIndex(None)
+    role = Role("trainer", settings, registry, world.publisher, none, world.dead_letters, erasures, none)
     trainer = Trainer(role, NoBoards(), source="a cluster")
     apply = trainer.live.apply
 
