@@ -171,7 +171,10 @@ class Table(dict[bytes, bytes]):
         self.data = self
         for (topic, _), log in broker.logs.items():
             if topic == self.changelog_topic_name:
-                self.update((cast(bytes, record.key), cast(bytes, record.value)) for record in log)
+                for record in log:
+                    self.pop(cast(bytes, record.key), None)
+                    if record.value is not None:
+                        self[cast(bytes, record.key)] = record.value
 
     def set_persisted_offset(self, tp: Any, offset: int) -> None:
         pass
@@ -234,6 +237,9 @@ class Ranked:
         self._releases.append(release)
         if not self.is_slow:
             self.write()
+
+    async def forget(self, versions: Mapping[str, int]) -> None:
+        """Do nothing: no feed is ever being written."""
 
     def write(self) -> None:
         while self._releases:
@@ -301,8 +307,10 @@ class CountingEraser:
 class Worker:
     """The user agent and the signal agent of one process, which share a publisher."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, erasures: ErasureIndex | None = None) -> None:
         settings, registry, app = Settings(), cast(Any, Codecs()), cast(Any, App())
+        self.erasures = ErasureIndex(None) if erasures is None else erasures
+        self.eraser = CountingEraser()
         self.publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))
         dead_letters = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
@@ -312,7 +320,7 @@ class Worker:
             registry,
             self.publisher,
             dead_letters,
-            ErasureIndex(None),
+            self.erasures,
             CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -327,7 +335,7 @@ class Worker:
             active_users=ActiveUsers(params.triggers),
             ranker=cast(Any, self.ranker),
             outcomes=OutcomeRecorder(self.publisher, rating_scale=params.rating_scale, now_ms=lambda: T0_MS),
-            eraser=CountingEraser(),
+            eraser=self.eraser,
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [

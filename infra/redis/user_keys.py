@@ -86,7 +86,8 @@ KEYS: Mapping[str, Mapping[str, UserKey]] = {
         "inferred profile": UserKey(user_profile_store.FOUND, _read_json),
         "stated profile": UserKey(user_profile_store.STATED, _read_json),
         "location": UserKey(user_profile_store.PLACE, _read_text),
-        "pages": UserKey(page_store.KEY, _read_pages),
+        "pages": UserKey(f"{page_store.KEY}user:", _read_pages),
+        "pages as the caller": UserKey(f"{page_store.KEY}caller:", _read_pages),
     },
     "push": {
         "devices": UserKey(push_store.DEVICES, _read_json),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -58,3 +59,24 @@ def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes | None]]
                 del store[key]
     if end is not None:
         store.set_persisted_offset(TP(table.changelog_topic_name, event.message.partition), end)
+
+
+async def purge(table: Any, partition: int, keys: Iterable[bytes]) -> None:
+    """Remove deleted keys from the files of a RocksDB store, which keep them until some later compaction otherwise.
+
+    Args:
+        table: The Faust table; one in memory has no files.
+        partition: The partition of the keys.
+        keys: Keys that were deleted.
+    """
+    store = table.data
+    if not hasattr(store, "_db_for_partition"):
+        return
+    database = store._db_for_partition(partition)
+
+    def compact() -> None:
+        database.flush()
+        for key in keys:
+            database.compact_range(key, key)
+
+    await asyncio.to_thread(compact)

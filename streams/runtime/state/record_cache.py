@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from infra.kafka.publisher import Publisher
-from streams.transport import put, stored_values
+from streams.transport import purge, put, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
 Changes = list[tuple[bytes, bytes | None]]
@@ -126,6 +126,8 @@ class RecordCache(Generic[S]):
             if event.app.is_live(event):  # otherwise another worker owns the partition by now
                 put(self._table, event, changes[partition], end=ends.get(partition))
                 self._evict(partition)
+                if keys := [key for key, value in changes[partition] if value is None]:
+                    await purge(self._table, partition, keys)
 
     def _changes(self, partition: int) -> Changes:
         changes: Changes = []

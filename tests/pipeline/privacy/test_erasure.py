@@ -169,17 +169,23 @@ class World:
             await tell(self.http, user)
         await pipeline.settle()
 
-        async def is_everywhere() -> bool:
+        async def is_everywhere() -> Any:
             tables, keys = await table_traces(pipeline.addresses, USER), await redis_traces(pipeline, NEEDLE)
             tokens = await topic_traces(pipeline.addresses, ["millrace-push-tokens-changelog"], NEEDLE)
-            has_snapshot = any(file_traces(self.models, NEEDLE))
-            return {"interactions", "impressions"} <= set(tables) and len(keys) > 7 and bool(tokens) and has_snapshot
+            files = any(file_traces(self.models, NEEDLE)) and self.table_files()
+            return {"interactions", "impressions"} <= set(tables) and len(keys) > 7 and tokens and files
 
         await until(is_everywhere, timeout_s=90.0, what="traces of the user in all stores")
 
     @property
     def models(self) -> Path:
         return self.pipeline.home / "models"
+
+    def table_files(self) -> list[Path]:
+        """Return the files of tables that hold the id; manifests may name the first and last key of a former file."""
+        folders = [self.pipeline.home / name for name in ("worker", "push")]
+        paths = [path for folder in folders for path in file_traces(folder, NEEDLE)]
+        return [path for path in paths if not path.name.startswith("MANIFEST")]
 
     async def erase(self) -> dict[str, Any]:
         """Erase the user, and return the receipt."""
@@ -202,7 +208,7 @@ class World:
             "redis": await redis_traces(self.pipeline, NEEDLE),
             "postgresql": await table_traces(self.pipeline.addresses, USER),
             "topics": await topic_traces(self.pipeline.addresses, COMPACTED, NEEDLE),
-            "files": list(file_traces(self.models, NEEDLE)),
+            "files": [*file_traces(self.models, NEEDLE), *self.table_files()],
         }
 
     async def feeds(self) -> dict[str, Any]:
