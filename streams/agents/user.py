@@ -210,6 +210,8 @@ class UserAgent:
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
             return None
+        if not version and self._follows_from_erased(value):
+            return None
         if value is None:
             user_state.forget_profile(state, forgotten_at(record), Position.of(record))
         else:
@@ -224,6 +226,13 @@ class UserAgent:
             return user_id
         # Appended before the last change: read again, perhaps, and then its feed may never have been written.
         return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
+
+    def _follows_from_erased(self, value: Any) -> bool:
+        """Return whether a record for a user without a state was caused by an event from before the user's erasure."""
+        if not isinstance(value, Content | Trigger):
+            return False
+        caused_at = value.requested_at if isinstance(value, Content) else value.occurred_at
+        return self._context.erasures.covers(value.user_id.encode(), caused_at)
 
     def _forward(self, record: Record) -> None:
         """Forward a record to the user's partition: its producer does not partition as the Java client does."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from faust.streams import _current_event
 from faust.types import TP, EventT
+from rocksdict import BottommostLevelCompaction, CompactOptions
 
 
 class StaleEventError(RuntimeError):
@@ -73,10 +74,12 @@ async def purge(table: Any, partition: int, keys: Iterable[bytes]) -> None:
     if not hasattr(store, "_db_for_partition"):
         return
     database = store._db_for_partition(partition)
+    options = CompactOptions()
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force())  # or else a file may only be moved
 
     def compact() -> None:
         database.flush()
         for key in keys:
-            database.compact_range(key, key)
+            database.compact_range(key, key, options)
 
     await asyncio.to_thread(compact)

@@ -119,7 +119,8 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _answer(self, record: ConsumerRecord, in_flight: Any) -> None:
         for _, request in await self._decoder.decode([record]):
             try:
-                is_erased = partial(self._erasures.covers, record.key, record.timestamp)
+                # The trigger may be older than the erasure though its request was appended after it.
+                is_erased = partial(self._erasures.covers, record.key, min(record.timestamp, request.occurred_at))
                 await self._service.answer(request, asked_at=record.timestamp, is_erased=is_erased)
             except PublishError:
                 raise

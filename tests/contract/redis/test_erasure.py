@@ -65,11 +65,11 @@ async def fill(redis: Redis, user_id: str) -> None:
     await RedisInteractionLog(redis, clock_s=lambda: NOW_MS / 1_000).write(
         [an_interaction(user_id=user_id, occurred_at=NOW_MS)]
     )
-    shown = Impression(
+    impression = Impression(
         event_id="e1", user_id=user_id, items=[ShownItem(item_id="i1", position=0)], surface="home",
         occurred_at=NOW_MS,
     )  # fmt: skip
-    await RedisImpressionStore(redis).show([shown])
+    await RedisImpressionStore(redis).show([impression])
     profiles = RedisUserProfileStore(redis)
     await profiles.write_inferred([features(user_id=user_id, cell=CELL)])
     await profiles.write_stated([a_profile(user_id=user_id)])
@@ -82,14 +82,14 @@ async def fill(redis: Redis, user_id: str) -> None:
     home = StoredHome(user_id=user_id, personalized=["i1"], stale_at=NOW_MS)
     await RedisShopStore(redis).write([home])
     await LlmScoreStore(redis, ttl_s=60.0).write(llm_scores({"i1": 0.5}, user_id=user_id))
-    prefetched = RedisPrefetchStore(redis)
-    await prefetched.mark_pending([PrefetchSlot(user_id, "places", CELL)], deadline_s=60.0)
+    prefetch_store = RedisPrefetchStore(redis)
+    await prefetch_store.mark_pending([PrefetchSlot(user_id, "places", CELL)], deadline_s=60.0)
     answer = Prefetched(
         request_id=f"r-{len(user_id)}", category="music", source="catalogue", items=[], fetched_at=1, expires_at=NOW_MS
     )
-    await prefetched.write(user_id, answer)
+    await prefetch_store.write(user_id, answer)
     question = PrefetchQuestion(category="music", prompt_version="1", system="s", user="u")
-    await prefetched.write_questions({user_id: [question]})
+    await prefetch_store.write_questions({user_id: [question]})
     await RedisCollectionStore(redis).write_usernames({f"number of {user_id}": user_id})
 
 
@@ -104,10 +104,10 @@ async def test_no_key_of_an_erased_user_is_left_and_the_others_are_untouched(red
     others = await content(redis)
     await fill(redis, "alex")
     names = {name for keys in KEYS.values() for name in keys} | {PREFETCHED}
-    exported = await read_keys(redis, "alex")
-    assert set(exported) == names
-    assert exported["location"] == CELL
-    msgspec.json.encode(exported)
+    export = await read_keys(redis, "alex")
+    assert set(export) == names
+    assert export["location"] == CELL
+    msgspec.json.encode(export)
     counts: dict[str, int] = {}
     for role in ("feed", "log", "push", "shop", "archive"):
         counts |= await erase_keys(redis, "alex", role=role)

@@ -6,11 +6,12 @@ import msgspec
 
 from infra.erasure.erasure_index import ErasureIndex, ErasureKey
 from infra.kafka.partition import partition_of
-from schemas.types import Erasure, ErasureRequest, Interaction
+from schemas.types import Erasure, ErasureRequest, Interaction, Trigger
 from streams.core.user.user_state import UserState
 from tests.broker import Broker, Codecs, Worker
-from tests.build import an_interaction
+from tests.build import a_content, a_trigger, an_interaction
 from topics.topic import (
+    CONTENT,
     DEAD_LETTERS,
     ERASURE_REQUESTS,
     FEATURES,
@@ -18,6 +19,7 @@ from topics.topic import (
     INTERACTIONS,
     LLM_SCORES,
     PARTITIONS,
+    TRIGGERS,
     USER_WEIGHTS,
 )
 
@@ -100,6 +102,26 @@ async def test_events_before_the_erasure_are_skipped_and_later_ones_start_from_n
     world.publish(USER, "e1")
     await world.run()
     assert world.state(USER).event_count == 1
+
+
+async def test_what_follows_from_older_events_brings_nobody_back() -> None:
+    world = World()
+    world.publish(USER, "e1")
+    await world.run()
+    erased_at = appended_at(world)
+    world.request(USER, erased_at=erased_at)
+    await world.run()
+    for topic, value in (
+        (CONTENT, a_content(user_id=USER, requested_at=erased_at)),
+        (TRIGGERS, a_trigger(user_id=USER, occurred_at=erased_at)),
+    ):
+        world.broker.append(topic.name, PARTITION, USER.encode(), Codecs().codec(topic.record).encode(value))
+    await world.run()
+    assert world.newest(CHANGELOG)[USER.encode()] is None
+    later = a_trigger(user_id=USER, occurred_at=erased_at + 1)
+    world.broker.append(TRIGGERS.name, PARTITION, USER.encode(), Codecs().codec(Trigger).encode(later))
+    await world.run()
+    assert world.state(USER).event_count == 0
 
 
 async def test_a_request_that_is_read_again_leaves_a_new_state_alone() -> None:

@@ -241,6 +241,28 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     await world.publisher.close()
 
 
+async def test_no_feed_of_an_erased_user_is_written_but_one_of_newer_features_is() -> None:
+    view = CatalogSnapshot()
+    view.apply_item(an_item("i1"))
+    view.refresh()
+    world, store = World(view), MemoryFeedStore()
+    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS, outcomes=recorder(world))
+    releases = [asyncio.Event() for _ in range(2)]
+    [record] = records(INTERACTIONS, an_interaction())
+    ranker.put(releases[0].set, {"erased": (record, features(user_id="erased", version=7))})
+    await ranker.forget({"erased": 7})
+    ranking = asyncio.create_task(ranker.run())
+    async with asyncio.timeout(5):
+        await releases[0].wait()
+        assert await store.read(["erased"]) == [None]
+        ranker.put(releases[1].set, {"erased": (record, features(user_id="erased", version=8))})
+        await releases[1].wait()
+    assert [feed is not None for feed in await store.read(["erased"])] == [True]
+    ranking.cancel()
+    await asyncio.gather(ranking, return_exceptions=True)
+    await world.publisher.close()
+
+
 async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
     scores = LlmScoreCache(LLM_BLEND_PARAMS)

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from domain.state import State
 from infra.settings import Settings
+from streams.core.learning.snapshot import Arrays
 from streams.roles.trainer.snapshot_store import Offsets, SnapshotStore
 from streams.roles.trainer.snapshot_writer import SnapshotWriter
 from tests.unit.streams.builder import PARAMS
@@ -119,3 +120,30 @@ async def test_a_disk_that_cannot_be_written_stops_nothing(
     await writer.close()
     assert "the snapshot cannot be written" in caplog.text
     assert "bytes" not in writer.describe()
+
+
+async def test_all_snapshots_are_replaced_by_one_of_now(store: SnapshotStore) -> None:
+    writer = a_writer(store, interval_s=1e-6)
+    for number in (1, 2):
+        await writer.replace(state_of(number), at(number))
+    assert numbers(store) == [2]
+    assert writer.describe()["bytes"] > 0
+
+
+async def test_where_no_snapshots_are_taken_replacing_them_deletes_them(store: SnapshotStore) -> None:
+    await a_writer(store, interval_s=1e-6).replace(state_of(1), at(1))
+    await a_writer(store, interval_s=0.0).replace(state_of(2), at(2))
+    assert numbers(store) == []
+
+
+async def test_snapshots_that_cannot_be_replaced_are_deleted(store: SnapshotStore, tmp_path: Path) -> None:
+    class FullStore(SnapshotStore):
+        """A store on a full disk."""
+
+        def put(self, arrays: Arrays) -> int:
+            raise OSError("no space left on device")
+
+    await a_writer(store, interval_s=1e-6).replace(state_of(1), at(1))
+    full = FullStore(tmp_path, params=PARAMS, source="topics")
+    await a_writer(full, interval_s=1e-6).replace(state_of(2), at(2))
+    assert numbers(store) == []
