@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from hashlib import blake2b
 
 from infra.error import OperatorError
@@ -13,6 +14,8 @@ _DEVELOPMENT_KEY = b"millrace, for development only"
 _HASH_BYTES, _KEY_ID_BYTES = 16, 4
 _REQUESTS = 10_000
 _NEVER = -1
+_WAIT_S = 30.0
+_LOG = logging.getLogger(__name__)
 
 
 class ErasureKey:
@@ -114,7 +117,18 @@ class ErasureIndex:
             return False
         return append_ms <= self._erased_at.get(self._key.hash_of(user_key), _NEVER)
 
-    async def wait_for(self, request_id: str) -> None:
-        """Wait until the erasure of a request is known here; it was published before its request."""
-        while request_id not in self._request_ids:
-            await self._change.wait()
+    async def wait_for(self, request_id: str, *, timeout_s: float = _WAIT_S) -> bool:
+        """Wait until the erasure of a request is known here; return False for a request without an erasure.
+
+        Args:
+            request_id: The id of the request.
+            timeout_s: Longest wait in seconds. An erasure is published before its request.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while request_id not in self._request_ids:
+                    await self._change.wait()
+        except TimeoutError:
+            _LOG.warning("the erasure request %s has no erasure and is ignored", request_id)
+            return False
+        return True

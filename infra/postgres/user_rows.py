@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.timestamp import utc_time
+
 TABLES = ("interactions", "impressions", "feed_history")
 """The tables with a column `user_id`."""
 
@@ -19,9 +21,9 @@ async def erase_rows(connection: Any, user_id: str, before_ms: int) -> dict[str,
     counts = {}
     for table in TABLES:
         status = await connection.execute(
-            f"DELETE FROM {table} WHERE user_id = $1 AND appended_at <= to_timestamp($2::double precision / 1000)",  # noqa: S608
+            f"DELETE FROM {table} WHERE user_id = $1 AND appended_at <= $2",  # noqa: S608 - the name is ours
             user_id,
-            float(before_ms),
+            utc_time(before_ms),
         )
         counts[f"postgresql: {table}"] = int(status.rpartition(" ")[2])
     return counts

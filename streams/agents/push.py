@@ -158,17 +158,20 @@ class PushAgent:
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
                 return
-            partition = event.value.partition
-            for request in requests:
-                user_id, erased_at = request.user_id, self._context.erasures.erased_at(request.user_id)
-                state = self._states.peek(partition, user_id)
-                deleted_count = self._states.delete_older(partition, user_id, erased_at)
-                if deleted_count and state is not None:
-                    self._release_tokens(state.devices, user_id)
-                    self._delay_queue.put(user_id, None)
-                    self._publisher.produce_bytes(DEVICES, user_id.encode(), None)
+            deleted_counts = [self._delete(event.value.partition, request.user_id) for request in requests]
+            for request, deleted_count in zip(requests, deleted_counts, strict=True):
                 await self._eraser.erase(request, {"state: pushes": deleted_count})
             self.checkpoint.add([event])
+
+    def _delete(self, partition: int, user_id: str) -> int:
+        """Delete the state of an erased user and what was published of it; return the number of deleted states."""
+        state = self._states.peek(partition, user_id)
+        deleted_count = self._states.delete_older(partition, user_id, self._context.erasures.erased_at(user_id))
+        if deleted_count and state is not None:
+            self._release_tokens(state.devices, user_id)
+            self._delay_queue.put(user_id, None)
+            self._publisher.produce_bytes(DEVICES, user_id.encode(), None)
+        return deleted_count
 
     def _release_tokens(self, tokens: Iterable[str], user_id: str) -> None:
         """Have the token agent forget tokens that a user does not own any more."""

@@ -177,15 +177,19 @@ class UserAgent:
         await self._ranker.forget({request.user_id: self._newest_version(event, request) for request in requests})
         if not self._context.app.is_live(event):
             return
-        partition = event.value.partition
-        for request in requests:
-            user_id, erased_at = request.user_id, self._context.erasures.erased_at(request.user_id)
-            if deleted_count := self._states.delete_older(partition, user_id, erased_at):
-                self._forget(partition, user_id)
-            for topic in _TOMBSTONES if deleted_count else ():
-                self._publisher.produce_bytes(topic, user_id.encode(), None)
+        deleted_counts = [self._delete(event.value.partition, request.user_id) for request in requests]
+        for request, deleted_count in zip(requests, deleted_counts, strict=True):
             await self._eraser.erase(request, {"state: users": deleted_count})
         self.checkpoint.add([event])
+
+    def _delete(self, partition: int, user_id: str) -> int:
+        """Delete the state of an erased user and what was published of it; return the number of deleted states."""
+        deleted_count = self._states.delete_older(partition, user_id, self._context.erasures.erased_at(user_id))
+        if deleted_count:
+            self._forget(partition, user_id)
+            for topic in _TOMBSTONES:
+                self._publisher.produce_bytes(topic, user_id.encode(), None)
+        return deleted_count
 
     def _newest_version(self, event: Any, request: ErasureRequest) -> int:
         """Return the version of the features up to which feeds of an erased user must not be written any more."""

@@ -30,7 +30,7 @@ def with_erasures(role: Role, write: Write, erase: Callable[[ErasureRequest], Aw
             await write(topic, records)
             return
         for _, request in await decoder.decode(records):
-            await role.erasures.wait_for(request.event_id)
-            await erase(request)
+            if await role.erasures.wait_for(request.event_id):
+                await erase(request)
 
     return write_or_erase

@@ -47,10 +47,8 @@ class RoleContext:
         return Decoder(topic, self.registry, None, stage=agent, tombstones=tombstones, erasures=self.erasures)
 
     async def known_erasures(self, usable: Sequence[tuple[Record, ErasureRequest]]) -> list[ErasureRequest]:
-        """Return the requests of decoded records, once this process skips the older records of all their users."""
-        for _, request in usable:
-            await self.erasures.wait_for(request.event_id)
-        return [request for _, request in usable]
+        """Return the requests of decoded records, once this process skips the older records of their users."""
+        return [request for _, request in usable if await self.erasures.wait_for(request.event_id)]
 
     def checkpoint(self, **hooks: Any) -> Checkpoint:
         """Return a checkpoint for an agent, with its `emit` and `states`."""

@@ -279,9 +279,9 @@ class Trainer:
             self.scheduler.request_fit(RetrainRequest(trigger.event_id, trigger.reason))
 
     async def _erase(self, request: ErasureRequest, position: Position) -> None:
-        await self._role.erasures.wait_for(request.event_id)
-        self._erasures.add(request, is_known=self.live.learner.has_state(request.user_id))
-        self._apply(request, position)
+        if await self._role.erasures.wait_for(request.event_id):
+            self._erasures.add(request, is_known=self.live.learner.has_state(request.user_id))
+            self._apply(request, position)
 
     def _apply(self, value: Any, position: Position) -> None:
         self._learn(value, position)
