@@ -46,8 +46,12 @@ async def test_a_role_that_is_down_is_waited_for_and_tools_skip_the_user(pipelin
         await pipeline.publish(PUSH_REQUESTS, [a_push_request(user_id=user, token=f"t-{user}")])
         pipeline.publisher.produce_bytes(PUSH_REQUESTS, user.encode(), b"no record")
     await pipeline.publisher.flush()
-    await pipeline.pushed()
-    assert (await pipeline.newest(DEVICES)).keys() == {USER, OTHER}
+
+    async def is_known() -> bool:
+        has_devices = (await pipeline.newest(DEVICES)).keys() == {USER, OTHER}
+        return has_devices and len(await pipeline.dead_letters()) == 2
+
+    await until(is_known, timeout_s=120.0, what="the devices of both users, and the dead letters")
     assert await letter_count(pipeline) == 2
     assert await pipeline.stop(push) == 0
 
