@@ -2,6 +2,7 @@
 
 POST /interaction  /interaction/batch  /impression  /location  /profile endpoints.publish
 PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
+DELETE /user/{user_id}   GET /user/{user_id}/erasure  /user/{user_id}/export  endpoints.erasure
 POST /retrieve  /retrieve/batch                                         endpoints.publish
 GET  /content  /content/stream                                          endpoints.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
@@ -37,6 +38,7 @@ from api.compat import COMPAT_ENDPOINTS, EndpointGroup
 from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
+from api.endpoints.erasure import ErasureEndpoints
 from api.endpoints.health import HealthEndpoints
 from api.endpoints.history import HistoryEndpoints
 from api.endpoints.items import ItemEndpoints
@@ -129,6 +131,7 @@ def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
         ModelEndpoints(context),
         AdminEndpoints(context),
         PushEndpoints(context),
+        ErasureEndpoints(context),
         HealthEndpoints(context, guard),
         context.metrics,
     )

@@ -17,6 +17,8 @@ from api.security.audit import Audits
 from api.security.principal import REQUEST_CONTEXT
 from domain.nearby import UNKNOWN_LOCATION, GeoLocation
 from infra import clock
+from infra.erasure.erasure_store import ErasureStore, MemoryErasureStore
+from infra.erasure.erasure_tracker import ErasureTracker, NoErasureTracker
 from infra.health.health_check import HealthCheck, ServerProbe
 from infra.health.pipeline_health import PipelineHealth
 from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeError
@@ -40,6 +42,7 @@ from infra.redis.stores.push_store import MemoryPushStore, PushStore
 from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfileStore
 from infra.settings import Settings
+from infra.user_export import EmptyUserExporter, UserExporter
 from schemas.types import Feed, Item
 from topics import Topic
 from topics.topic import MIB
@@ -86,6 +89,12 @@ class Clients:
     """Similar products, association rules and shop events."""
     feed_history: FeedHistory = field(default_factory=MemoryFeedHistory)
     """Feeds of the past."""
+    erasures: ErasureStore = field(default_factory=MemoryErasureStore)
+    """Erasures of users, and what was erased."""
+    erasure_tracker: ErasureTracker = field(default_factory=NoErasureTracker)
+    """Reports the progress of erasures."""
+    user_exporter: UserExporter = field(default_factory=EmptyUserExporter)
+    """Exports all that is known of a user."""
     page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
     search: ShopSearch = field(default_factory=MemoryShopSearch)

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "cli.commands.analysis.export:export",
     "sql": "cli.commands.analysis.sql:sql",
     "replay": "cli.commands.analysis.replay:replay",
+    "erase": "cli.commands.privacy.erase:erase",
     "dead-letters": "cli.commands.inspection.dead_letters:dead_letters",
     "worker": "cli.commands.stack.worker:worker",
     "api": "cli.commands.stack.api:api",

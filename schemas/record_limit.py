@@ -46,6 +46,7 @@ from schemas.types import (
     Content,
     EncoderVector,
     EncoderVersion,
+    ErasureRequest,
     Experiment,
     Features,
     FetchRequest,
@@ -506,4 +507,5 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,
+    ErasureRequest: _event,
 }

@@ -233,6 +233,30 @@ class EncoderVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Parameters of the user encoder, as safetensors; empty for a refused version."""
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The erasure of a user: readers skip the user's records up to the append time of this one. It holds no id."""
+
+    user_hash: str
+    """Keyed hash of the user id; the message key."""
+    key_id: str
+    """Identifies the key of the hash."""
+    request_id: str
+    """Id of the erasure request."""
+    occurred_at: int
+    """Time of the request, in ms since the epoch."""
+
+
+class ErasureRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request to erase a user, for the roles that hold data of the user."""
+
+    event_id: str
+    """Unique id of the request."""
+    user_id: str
+    """User to erase; the message key."""
+    occurred_at: int
+    """Time of the request, in ms since the epoch."""
+
+
 ExperimentStatus = Literal[
     "unknown",
     "draft",

@@ -13,11 +13,13 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.codec import Codec
+from schemas.types import ErasureRequest
 from streams.agents.agent_context import AgentContext
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.signal import INPUT_TOPICS as SIGNAL_TOPICS
@@ -169,7 +171,10 @@ class Table(dict[bytes, bytes]):
         self.data = self
         for (topic, _), log in broker.logs.items():
             if topic == self.changelog_topic_name:
-                self.update((cast(bytes, record.key), cast(bytes, record.value)) for record in log)
+                for record in log:
+                    self.pop(cast(bytes, record.key), None)
+                    if record.value is not None:
+                        self[cast(bytes, record.key)] = record.value
 
     def set_persisted_offset(self, tp: Any, offset: int) -> None:
         pass
@@ -233,6 +238,9 @@ class Ranked:
         if not self.is_slow:
             self.write()
 
+    async def forget(self, versions: Mapping[str, int]) -> None:
+        """Do nothing: no feed is ever being written."""
+
     def write(self) -> None:
         while self._releases:
             self._releases.pop()()
@@ -285,11 +293,24 @@ class Reader:
                 self.broker.committed_offsets[self.name, place] = offset
 
 
+class CountingEraser:
+    """Erases nothing, and keeps what it was told that others erased."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, dict[str, int]] = {}
+
+    async def erase(self, request: ErasureRequest, counts: Mapping[str, int]) -> None:
+        """Keep the counts of a request."""
+        self.counts[request.user_id] = dict(counts)
+
+
 class Worker:
     """The user agent and the signal agent of one process, which share a publisher."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, erasures: ErasureIndex | None = None) -> None:
         settings, registry, app = Settings(), cast(Any, Codecs()), cast(Any, App())
+        self.erasures = ErasureIndex(None) if erasures is None else erasures
+        self.eraser = CountingEraser()
         self.publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))
         dead_letters = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
@@ -299,6 +320,7 @@ class Worker:
             registry,
             self.publisher,
             dead_letters,
+            self.erasures,
             CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -313,6 +335,7 @@ class Worker:
             active_users=ActiveUsers(params.triggers),
             ranker=cast(Any, self.ranker),
             outcomes=OutcomeRecorder(self.publisher, rating_scale=params.rating_scale, now_ms=lambda: T0_MS),
+            eraser=self.eraser,
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [

@@ -54,6 +54,16 @@ class Topic:
         return "compact" if self.retention_ms == FOREVER else "compact,delete"
 
     @property
+    def is_personal(self) -> bool:
+        """Return whether its records name users."""
+        return "user_id" in self.record.__struct_fields__ or self.record is types.DeadLetter
+
+    @property
+    def is_keyed_by_user(self) -> bool:
+        """Return whether its keys are ids of users."""
+        return self.key == "user_id"
+
+    @property
     def segment_ms(self) -> int:
         """Return the longest time until a log segment closes: only closed segments are deleted or compacted."""
         return 7 * DAY_MS if self.retention_ms == FOREVER else min(7 * DAY_MS, self.retention_ms // 4)
@@ -315,6 +325,22 @@ AUDITS = Topic(
     "api",
     "Calls of admins, and served recommendations.",
     retention_ms=90 * DAY_MS,
+)
+ERASURE_REQUESTS = Topic(
+    "erasure-requests.v1",
+    types.ErasureRequest,
+    "user_id",
+    "api and millrace erase",
+    "Requests to erase users, for the roles that hold their data.",
+)
+ERASURES = Topic(
+    "erasures.v1",
+    types.Erasure,
+    "user_hash",
+    "api and millrace erase",
+    "Erased users as keyed hashes; readers skip the records of a user that are older.",
+    retention_ms=400 * DAY_MS,  # longer than that of any topic without compaction
+    is_compacted=True,
 )
 DEAD_LETTERS = Topic(
     "dead-letters.v1",

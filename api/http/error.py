@@ -11,6 +11,7 @@ ApiError
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
 ├── NoPastFeedError      404 no_past_feed
+├── NoErasureError       404 no_erasure
 ├── NoPromptsError       404 no_prompts
 ├── NoProfileError       404 unknown_user
 ├── NoItemError          404 unknown_item
@@ -34,6 +35,8 @@ ApiError
 │   ├── KeysUnavailableError   keys_away
 │   ├── TooManyListenersError  too_many_listeners
 │   ├── ConnectionsError       too_many_connections
+│   ├── ErasureKeyError        no_erasure_key
+│   ├── TooManyExportsError    too_many_exports
 │   └── BusyError              too_many_waiting
 ├── RerankTimeoutError   504 not_in_time
 ├── RefusedError
@@ -142,6 +145,15 @@ class NoPastFeedError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"the archive has no feed of {user_id!r} from before that time")
+
+
+class NoErasureError(ApiError):
+    """The erasure of the user was not requested within the last 30 days."""
+
+    status, code = 404, "no_erasure"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"the erasure of {user_id!r} was not requested within the last 30 days")
 
 
 class NoPromptsError(ApiError):
@@ -385,6 +397,24 @@ class ConnectionsError(UnavailableError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} connections are open already")
+
+
+class ErasureKeyError(UnavailableError):
+    """Nobody can be erased: there is no key for the hashes of erased users."""
+
+    code = "no_erasure_key"
+
+    def __init__(self) -> None:
+        super().__init__("nobody can be erased before the operator sets ERASURE_KEY")
+
+
+class TooManyExportsError(UnavailableError):
+    """The limit of exports at a time is reached."""
+
+    code = "too_many_exports"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} exports are running already")
 
 
 class BusyError(UnavailableError):

@@ -62,6 +62,7 @@ NAVIGATION = {
         "docs/compat",
         "docs/performance",
         "docs/sizing",
+        "docs/privacy",
         "docs/debugging",
         "examples/README",
     ],

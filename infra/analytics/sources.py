@@ -10,6 +10,8 @@ from typing import Any
 from infra.analytics.archive_relation import archive_names, archive_relation
 from infra.analytics.relation import ALWAYS, Relation, TimeSpan
 from infra.analytics.topic_relation import topic_relation
+from infra.erasure.erasure_index import ErasureIndex, erasure_key
+from infra.erasure.erasure_log import ErasureFollower
 from infra.error import OperatorError
 from infra.kafka.readers.record_window import OnReadProgress, WindowReader, window_reader
 from infra.kafka.registry import Registry, open_registry
@@ -54,7 +56,11 @@ class Sources:
         if self._kafka is None:
             registry = await self._stack.enter_async_context(open_registry(self._settings.schema_registry_url))
             servers = self._settings.kafka_bootstrap_servers
-            reader = await self._stack.enter_async_context(window_reader(servers, on_progress=self._on_progress))
+            erasures = ErasureIndex(erasure_key(self._settings))
+            reader = await self._stack.enter_async_context(
+                window_reader(servers, on_progress=self._on_progress, erasures=erasures)
+            )
+            await ErasureFollower(servers, registry, erasures).catch_up()
             self._kafka = registry, reader
         return self._kafka
 

@@ -300,8 +300,12 @@ class Publisher:
             self.check_size(topic.name, key, data)
         return await self._deliver(topic.name, messages)
 
-    async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
+    async def publish_at(
+        self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes | None]]]
+    ) -> dict[int, int]:
         """Publish (key, value) pairs to partitions; return the last offset of each partition once all are acknowledged.
+
+        The value None deletes a key.
 
         A pair that is too large is rejected, and its dead letter is acknowledged, too, before the others are sent.
 
@@ -309,7 +313,7 @@ class Publisher:
             PublishError: see `publish`.
         """
         rejected_count = self.rejected_counts[topic]
-        fitting: list[tuple[int, bytes, bytes]] = []
+        fitting: list[tuple[int, bytes, bytes | None]] = []
         for partition, pairs in messages.items():
             for key, value in pairs:
                 try:
@@ -321,7 +325,7 @@ class Publisher:
             await self.flush()
         return await self._deliver(topic, fitting)
 
-    async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:
+    async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes | None]]) -> dict[int, int]:
         loop = asyncio.get_running_loop()
         completion: asyncio.Future[None] = loop.create_future()
         pending_count = len(messages)

@@ -65,6 +65,10 @@ class OutcomeRecorder:
             if choice is not None:
                 self._publisher.produce(CHOICES, choice)
 
+    def forget_user(self, user_id: str) -> None:
+        """Forget the feed of a user."""
+        self._feeds.forget_user(user_id)
+
     def forget(self) -> None:
         """Forget the feeds: after a rebalance another process ranks their users. The figures stay."""
         self._feeds.forget()

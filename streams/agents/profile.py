@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from infra.kafka.partition import partition_of
-from schemas.types import Profile, ProfileUpdate
+from schemas.types import ErasureRequest, Profile, ProfileUpdate
 from streams.core.position import Position
 from streams.core.user import stated_profile
 from streams.core.user.stated_profile import FORGOTTEN_AT, ProfileState
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.decode import Decoder
 from streams.runtime.faust_role import RoleContext
 from streams.runtime.state.record_cache import RecordCache
 from streams.transport import Batch
-from topics.topic import PARTITIONS, PROFILE_UPDATES, PROFILES
+from topics.topic import ERASURE_REQUESTS, PARTITIONS, PROFILE_UPDATES, PROFILES
 
-INPUT_TOPICS = (PROFILE_UPDATES, PROFILES)
+INPUT_TOPICS = (PROFILE_UPDATES, PROFILES, ERASURE_REQUESTS)
 
 
 class ProfileAgent:
@@ -31,7 +31,8 @@ class ProfileAgent:
         self._decoders = {
             PROFILE_UPDATES.name: context.decoder(PROFILE_UPDATES, "profile"),
             # Unusable profiles are skipped here: the user agent sends them to the dead-letter topic.
-            PROFILES.name: Decoder(PROFILES, context.registry, None, stage="profile", tombstones=True),
+            PROFILES.name: context.silent_decoder(PROFILES, "profile", tombstones=True),
+            ERASURE_REQUESTS.name: context.silent_decoder(ERASURE_REQUESTS, "profile"),
         }
         self._states = RecordCache(table, ProfileState, context.publisher, new=ProfileState)
         self._pending_users: dict[int, dict[str, None]] = {}
@@ -42,6 +43,9 @@ class ProfileAgent:
         """Merge one batch, and publish the changed profiles."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(batch)
+        if batch.topic == ERASURE_REQUESTS.name:
+            await self._erase(event, await self._context.known_erasures(usable))
+            return
         if not self._context.app.is_live(event):
             return
         for record, value in usable:
@@ -59,6 +63,19 @@ class ProfileAgent:
         self._states.drop()
         self._pending_users.clear()
 
+    async def _erase(self, event: Any, requests: Sequence[ErasureRequest]) -> None:
+        """Delete the profiles of erased users; the user agent reports unusable requests."""
+        if not self._context.app.is_live(event):
+            return
+        partition = event.value.partition
+        for request in requests:
+            erased_at = self._context.erasures.erased_at(request.user_id)
+            if self._states.delete_older(partition, request.user_id, erased_at):
+                self._pending_users.get(partition, {}).pop(request.user_id, None)
+                headers = {FORGOTTEN_AT: str(erased_at).encode()}
+                self._publisher.produce_bytes(PROFILES, request.user_id.encode(), None, headers=headers)
+        self.checkpoint.add([event])
+
     def _fold(self, batch: Batch, record: Record, value: ProfileUpdate | Profile | None) -> None:
         partition, key = batch.partition, record.key or b""
         if partition_of(key, PARTITIONS) != partition:
@@ -68,6 +85,8 @@ class ProfileAgent:
         user_id = key.decode()
         state = self._states.get(partition, user_id)
         position = Position.of(record)
+        if state.is_new:
+            state.since = position.append_ms
         if isinstance(value, ProfileUpdate):
             is_changed = differs = stated_profile.fold_update(state, value, position)
         elif value is not None:

@@ -14,7 +14,7 @@ import uuid_utils
 
 from domain.stock import is_sold_out
 from infra.redis.stores.item_store import ItemCache
-from schemas.types import Feed, Notification, PushRequest
+from schemas.types import ErasureRequest, Feed, Notification, PushRequest
 from streams.core.dedup import lru_add
 from streams.core.params import PushParams
 from streams.core.position import Position
@@ -23,15 +23,17 @@ from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delay_queue import DelayQueue
 from streams.core.push.delivery import Delivery, SendResult
 from streams.core.push.push_state import PushState, due_at, expire_excess, registration, snapshot
+from streams.core.push.token_owner import OWNER
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
 from streams.runtime.retry import retry_until_available
 from streams.runtime.state.record_cache import RecordCache
+from streams.runtime.user_eraser import UserEraser
 from streams.transport import Batch
-from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
+from topics.topic import DEVICES, ERASURE_REQUESTS, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 
-INPUT_TOPICS = (PUSH_REQUESTS, FEEDS)
+INPUT_TOPICS = (PUSH_REQUESTS, FEEDS, ERASURE_REQUESTS)
 _LOOK_S = 0.5
 _LAG_S = 0.25
 """Time by which an item may reach the item store later than the feed that names it."""
@@ -66,6 +68,7 @@ class PushAgent:
         items: The item store, which tells whether an item exists and is in stock.
         params: Thresholds, caps and hold times.
         sender: The FCM client; None when FCM is not configured.
+        eraser: Erases users from the store.
         now_ms: The clock, in ms since the epoch.
     """
 
@@ -77,10 +80,11 @@ class PushAgent:
         params: PushParams,
         *,
         sender: Sender | None,
+        eraser: UserEraser,
         now_ms: Callable[[], int],
     ) -> None:
         self._context, self._items, self._params = context, items, params
-        self._sender, self._now_ms = sender, now_ms
+        self._sender, self._eraser, self._now_ms = sender, eraser, now_ms
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in INPUT_TOPICS}
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
@@ -102,6 +106,9 @@ class PushAgent:
         """Fold one batch, and send the notifications that are due."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(self._relevant_records(batch))
+        if batch.topic == ERASURE_REQUESTS.name:
+            await self._erase(event, await self._context.known_erasures(usable))
+            return
         items = await self._top_items(value for _, value in usable)
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
@@ -146,6 +153,31 @@ class PushAgent:
                 self._delay_queue.put(state.user_id, due_at(state))
             await asyncio.sleep(0)
 
+    async def _erase(self, event: Any, requests: Sequence[ErasureRequest]) -> None:
+        """Erase users: devices, preferences, waiting notifications, and what is in the store."""
+        async with self.checkpoint.lock:
+            if not self._context.app.is_live(event):
+                return
+            deleted_counts = [self._delete(event.value.partition, request.user_id) for request in requests]
+            for request, deleted_count in zip(requests, deleted_counts, strict=True):
+                await self._eraser.erase(request, {"state: pushes": deleted_count})
+            self.checkpoint.add([event])
+
+    def _delete(self, partition: int, user_id: str) -> int:
+        """Delete the state of an erased user and what was published of it; return the number of deleted states."""
+        state = self._states.peek(partition, user_id)
+        deleted_count = self._states.delete_older(partition, user_id, self._context.erasures.erased_at(user_id))
+        if deleted_count and state is not None:
+            self._release_tokens(state.devices, user_id)
+            self._delay_queue.put(user_id, None)
+            self._publisher.produce_bytes(DEVICES, user_id.encode(), None)
+        return deleted_count
+
+    def _release_tokens(self, tokens: Iterable[str], user_id: str) -> None:
+        """Have the token agent forget tokens that a user does not own any more."""
+        for token in tokens:
+            self._publisher.produce_bytes(PUSH_TOKENS, token.encode(), None, headers={OWNER: user_id.encode()})
+
     def _relevant_records(self, batch: Batch) -> Iterable[Record]:
         """Drop the feeds of users without a device before they are decoded."""
         if batch.topic != FEEDS.name:
@@ -158,10 +190,12 @@ class PushAgent:
     ) -> list[Notification]:
         params, now_ms = self._params, self._now_ms()
         self._states.touch(record.partition, state.user_id)
+        if state.is_new:
+            state.since = record.timestamp
         if isinstance(value, Feed):
             return fold_feed(state, value, items, params=params, now_ms=now_ms)
         position = Position.of(record)
-        version = state.version
+        version, tokens = state.version, set(state.devices)
         decisions = fold_request(
             state,
             value,
@@ -175,6 +209,7 @@ class PushAgent:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
             if value.kind == "register":
                 self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
+            self._release_tokens(tokens - set(state.devices), state.user_id)
         return decisions
 
     async def _release(self, event: Any, changed_states: Mapping[str, tuple[PushState, Record]]) -> None:
@@ -214,11 +249,12 @@ class PushAgent:
             return
         now_ms = self._now_ms()
         for (state, due_delivery), answer in zip(due, answers, strict=True):
-            version = state.version
+            version, tokens = state.version, set(state.devices)
             self._publish(delivery.record_delivery(state, due_delivery, answer, params=self._params, now_ms=now_ms))
             self._states.touch(event.value.partition, state.user_id)
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))
+                self._release_tokens(tokens - set(state.devices), state.user_id)
 
     async def _send_to_devices(self, due_delivery: Delivery) -> dict[str, SendResult] | None:
         if self._sender is None:

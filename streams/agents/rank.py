@@ -31,6 +31,8 @@ _PAUSE = 3.0
 _LOOK_S = 0.02
 """Interval between two looks at the backlog."""
 
+_ERASED_USERS = 10_000
+"""Erased users that are remembered."""
 _HERE_MS = 2_000
 """Age of a user's last action up to which the user counts as present."""
 
@@ -83,6 +85,8 @@ class Ranker:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
+        self._erased_versions: dict[str, int] = {}
+        """Newest version of the features of an erased user that must not be ranked."""
         self.removed_counts: Counter[str] = Counter()
         """Items of the catalog that were removed from rankings, by filter."""
 
@@ -122,7 +126,8 @@ class Ranker:
             ranked_feeds = [(record, one) for record, one in feeds if one is not None]
             await self._start_write([(record, one.feed) for record, one in ranked_feeds], self._complete(work))
             for _, one in ranked_feeds:
-                self._outcomes.show(one)
+                if not self._is_erased(one.feed.user_id, one.feed.features_version):
+                    self._outcomes.show(one)
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
@@ -130,6 +135,20 @@ class Ranker:
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
         self._is_default_feed_due = True
+
+    async def forget(self, versions: Mapping[str, int]) -> None:
+        """Write no feed of erased users any more; a write that has begun is waited for.
+
+        Args:
+            versions: The newest version of the features that must not be ranked, by user.
+        """
+        for user_id, version in versions.items():
+            self._erased_versions[user_id] = max(version, self._erased_versions.pop(user_id, 0))
+            if len(self._erased_versions) > _ERASED_USERS:
+                del self._erased_versions[next(iter(self._erased_versions))]
+            self._llm_scores.forget(user_id)
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
 
     def drop(self) -> None:
         """Clear the queue: its events are read again after a rebalance."""
@@ -139,11 +158,16 @@ class Ranker:
         self._outcomes.forget()
 
     def _rank(self, record: Record, features: Features) -> RankedFeed | None:
+        if self._is_erased(features.user_id, features.version):
+            return None
         try:
             return self._ranked(features)
         except Exception as error:
             self._context.dead_letters.put(record, error, stage="rank.score")
             return None
+
+    def _is_erased(self, user_id: str, version: int) -> bool:
+        return version <= self._erased_versions.get(user_id, 0)
 
     def _complete(self, work: dict[str, Work]) -> dict[str, Work]:
         """Return the users whose feeds are complete; early users stay pending and are ranked once more."""
@@ -221,6 +245,7 @@ class Ranker:
     async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""
         await self._finish_write()
+        feeds = [(record, feed) for record, feed in feeds if not self._is_erased(feed.user_id, feed.features_version)]
         self._writing = asyncio.create_task(self._write(feeds, self._queue.ack_counts(work)))
         await asyncio.sleep(0)  # starts the write before the next users are ranked
 

@@ -15,7 +15,6 @@ from schemas.types import Features, Feed, Trigger
 from streams.agents.agent_context import AgentContext
 from streams.core.params import RankParams
 from streams.core.ranking.candidate_rerank import rerank_candidates
-from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS
 
@@ -47,7 +46,7 @@ class RerankAgent:
         """
         self._context, self._features, self._store, self._params = context, features, store, params
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
-        self._decoder = Decoder(TRIGGERS, context.registry, None, stage="rerank")
+        self._decoder = context.silent_decoder(TRIGGERS, "rerank")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:

@@ -14,7 +14,6 @@ from streams.core.triggers import prefetch_request
 from streams.core.user.user_state import UserState
 from streams.fetchers import Fetcher
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
@@ -41,7 +40,7 @@ class RetrieveAgent:
         self._fetchers, self._params = fetchers, params
         self._deadline_s = context.settings.fetch_deadline_s
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
-        self._decoder = Decoder(TRIGGERS, context.registry, None, stage="retrieve")
+        self._decoder = context.silent_decoder(TRIGGERS, "retrieve")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:

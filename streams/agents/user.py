@@ -7,14 +7,14 @@ feeds are written. A batch that is read again after a crash changes no state, bu
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
+from schemas.types import Content, ErasureRequest, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.agents.agent_context import AgentContext
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker
@@ -35,13 +35,17 @@ from streams.core.user.user_state import UserState
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.runtime.state.record_cache import RecordCache
+from streams.runtime.user_eraser import UserEraser
 from streams.transport import Batch
 from topics.topic import (
     CONTENT,
+    ERASURE_REQUESTS,
     FEATURES,
+    FEEDS,
     INTERACTIONS,
     ITEM_SIGNALS,
     LINK_UPDATES,
+    LLM_SCORES,
     LOCATIONS,
     PARTITIONS,
     PROFILES,
@@ -54,7 +58,12 @@ from topics.topic import (
 _PARTITIONED_ITEMS = 1 << 16
 """Items whose partitions are remembered: a look-up takes a hundredth of the time of the hash."""
 
-INPUT_TOPICS: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS)
+INPUT_TOPICS: tuple[Topic, ...] = (
+    *(INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS),
+    ERASURE_REQUESTS,
+)
+_TOMBSTONES = (FEATURES, FEEDS, LLM_SCORES, USER_WEIGHTS)
+"""Compacted topics on which an erased user is deleted; the profile and the push agent delete from theirs."""
 
 
 class UserAgent:
@@ -69,6 +78,7 @@ class UserAgent:
         active_users: ActiveUsers,
         ranker: Ranker,
         outcomes: OutcomeRecorder,
+        eraser: UserEraser,
     ) -> None:
         """Create the agent.
 
@@ -79,9 +89,10 @@ class UserAgent:
             active_users: Notes the changes of active users.
             ranker: Ranks the users by their features.
             outcomes: Records the outcomes of feeds.
+            eraser: Erases users from the store.
         """
         self._context, self._params, self._active_users = context, params, active_users
-        self._ranker, self._outcomes = ranker, outcomes
+        self._ranker, self._outcomes, self._eraser = ranker, outcomes, eraser
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in INPUT_TOPICS
@@ -118,6 +129,9 @@ class UserAgent:
         batch: Batch = event.value
         await self._context.global_tables.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
+        if batch.topic == ERASURE_REQUESTS.name:
+            await self._erase(event, await self._context.known_erasures(usable))
+            return
         if not self._context.app.is_live(event):
             return
         users: dict[str, Record] = {}
@@ -162,6 +176,43 @@ class UserAgent:
         """Yield the state of every user in the table, with the `FIELDS` of active users only."""
         return self._states.stored(*FIELDS)
 
+    async def _erase(self, event: Any, requests: Sequence[ErasureRequest]) -> None:
+        """Erase users: states, waiting work, published records, and what is in the store.
+
+        A feed that is being written is waited for, so that nothing of an erased user is written afterwards.
+        """
+        await self._ranker.forget({request.user_id: self._newest_version(event, request) for request in requests})
+        if not self._context.app.is_live(event):
+            return
+        deleted_counts = [self._delete(event.value.partition, request.user_id) for request in requests]
+        for request, deleted_count in zip(requests, deleted_counts, strict=True):
+            await self._eraser.erase(request, {"state: users": deleted_count})
+        self.checkpoint.add([event])
+
+    def _delete(self, partition: int, user_id: str) -> int:
+        """Delete the state of an erased user and what was published of it; return the number of deleted states."""
+        deleted_count = self._states.delete_older(partition, user_id, self._context.erasures.erased_at(user_id))
+        if deleted_count:
+            self._forget(partition, user_id)
+            for topic in _TOMBSTONES:
+                self._publisher.produce_bytes(topic, user_id.encode(), None)
+        return deleted_count
+
+    def _newest_version(self, event: Any, request: ErasureRequest) -> int:
+        """Return the version of the features up to which feeds of an erased user must not be written any more."""
+        erased_at = self._context.erasures.erased_at(request.user_id)
+        state = self._states.peek(event.value.partition, request.user_id) if self._context.app.is_live(event) else None
+        return erased_at if state is None or state.since > erased_at else max(erased_at, state.version)
+
+    def _forget(self, partition: int, user_id: str) -> None:
+        """Forget what waits to be published of a user, and what this process remembers beside the state."""
+        self._pending_events.get(partition, {}).pop(user_id, None)
+        for _, users in self._waiting_batches.get(partition, ()):
+            users.pop(user_id, None)
+        self._active_users.forget(user_id)
+        self._outcomes.forget_user(user_id)
+        self.rates.forget(user_id)
+
     def _fold(self, partition: int, record: Record, value: Any) -> str | None:
         """Fold a record; return the id of its user if the user has to be ranked."""
         user_id = (record.key or b"").decode() if value is None else value.user_id
@@ -169,6 +220,8 @@ class UserAgent:
         version = state.version
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
+            return None
+        if not version and self._follows_from_erased(value):
             return None
         if value is None:
             user_state.forget_profile(state, forgotten_at(record), Position.of(record))
@@ -184,6 +237,13 @@ class UserAgent:
             return user_id
         # Appended before the last change: read again, perhaps, and then its feed may never have been written.
         return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
+
+    def _follows_from_erased(self, value: Any) -> bool:
+        """Return whether a record for a user without a state was caused by an event from before the user's erasure."""
+        if not isinstance(value, Content | Trigger):
+            return False
+        caused_at = value.requested_at if isinstance(value, Content) else value.occurred_at
+        return self._context.erasures.covers(value.user_id.encode(), caused_at)
 
     def _forward(self, record: Record) -> None:
         """Forward a record to the user's partition: its producer does not partition as the Java client does."""

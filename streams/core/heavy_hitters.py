@@ -65,6 +65,10 @@ class HeavyHitters:
         largest = nlargest(limit, self._sums.items(), key=itemgetter(1))
         return [(name, round(sum_ * factor, 1)) for name, sum_ in largest if sum_ * factor >= _MIN_PER_MINUTE]
 
+    def forget(self, name: str) -> None:
+        """Forget the events of a name."""
+        self._sums.pop(name, None)
+
     def clear(self) -> None:
         """Forget all events."""
         self._sums.clear()

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.registry import Registry
 from schemas import record_limit, text
 from schemas.codec import DecodeError, UnseenSchemaError
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from topics import Topic
+from topics.topic import ERASURE_REQUESTS
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -30,7 +32,9 @@ class Decoder:
         registry: The registry of the writers' schemas.
         dead_letters: Receives unusable records; None skips them, for topics where another agent reports them.
         stage: The name of the agent, for the dead letters.
-        tombstones: Whether a null value under a key is a deletion, decoded as None; otherwise it is unusable.
+        tombstones: Whether a null value under a key is a deletion, decoded as None. Otherwise it is skipped if the
+            topic is compacted, and unusable if it is not.
+        erasures: The erased users, whose older records are skipped; for topics without users there need be none.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class Decoder:
         *,
         stage: str,
         tombstones: bool = False,
+        erasures: ErasureIndex | None = None,
     ) -> None:
         self._topic, self._registry, self._dead_letters = topic, registry, dead_letters
+        self._erasures = erasures if topic.is_keyed_by_user and topic is not ERASURE_REQUESTS else None
+        self._skips_deletions = topic.is_compacted and not tombstones
         self._tombstones = tombstones
         self._codec = registry.codec(topic.record)
         self._stage = f"{stage}.decode"
@@ -52,6 +59,8 @@ class Decoder:
         """Return the usable records with their values, in order; the others become dead letters."""
         usable: list[tuple[Record, Any]] = []
         for record in records:
+            if self._is_skipped(record):
+                continue
             try:
                 usable.append((record, self._decode(record)))
             except UnseenSchemaError as schema_error:
@@ -63,6 +72,11 @@ class Decoder:
             except Exception as error:  # a DecodeError, or an unforeseen error of a check
                 self._refuse(record, error)
         return usable
+
+    def _is_skipped(self, record: Record) -> bool:
+        if self._skips_deletions and record.value is None and record.key:
+            return True
+        return self._erasures is not None and self._erasures.covers(record.key, record.timestamp)
 
     def _refuse(self, record: Record, error: Exception) -> None:
         if self._dead_letters is not None:

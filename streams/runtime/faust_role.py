@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.admin.cluster import cluster_id
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.settings import Settings
-from streams.runtime.dead_letter_queue import DeadLetterQueue
+from schemas.types import ErasureRequest
+from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
 from streams.runtime.state.checkpoint import Checkpoint
 from streams.transport import App, Limits, batch_topic, faust_app
@@ -31,10 +33,22 @@ class RoleContext:
     registry: Registry
     publisher: Publisher
     dead_letters: DeadLetterQueue
+    erasures: ErasureIndex
+    """The erased users, whose older records are skipped."""
 
     def decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic for an agent."""
-        return Decoder(topic, self.registry, self.dead_letters, stage=agent, tombstones=tombstones)
+        return Decoder(
+            topic, self.registry, self.dead_letters, stage=agent, tombstones=tombstones, erasures=self.erasures
+        )
+
+    def silent_decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
+        """Return a decoder for an agent that skips unusable records, because another agent reports them."""
+        return Decoder(topic, self.registry, None, stage=agent, tombstones=tombstones, erasures=self.erasures)
+
+    async def known_erasures(self, usable: Sequence[tuple[Record, ErasureRequest]]) -> list[ErasureRequest]:
+        """Return the requests of decoded records, once this process skips the older records of their users."""
+        return [request for _, request in usable if await self.erasures.wait_for(request.event_id)]
 
     def checkpoint(self, **hooks: Any) -> Checkpoint:
         """Return a checkpoint for an agent, with its `emit` and `states`."""

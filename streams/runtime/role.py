@@ -18,6 +18,8 @@ from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from infra import clock
+from infra.erasure.erasure_index import ErasureIndex, erasure_key
+from infra.erasure.erasure_log import ErasureFollower
 from infra.kafka.publisher import Publisher, open_publisher
 from infra.kafka.registry import Registry, open_registry
 from infra.redis.connection import connect
@@ -40,10 +42,13 @@ class Role:
     publisher: Publisher
     redis: Redis
     dead_letters: DeadLetterQueue
+    erasures: ErasureIndex
+    """The erased users, whose older records are skipped."""
+    erasure_follower: ErasureFollower
 
     def decoder(self, topic: Topic, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic that skips unusable records: the agents that own the topic report them."""
-        return Decoder(topic, self.registry, None, stage=self.name, tombstones=tombstones)
+        return Decoder(topic, self.registry, None, stage=self.name, tombstones=tombstones, erasures=self.erasures)
 
     def history(
         self,
@@ -55,7 +60,15 @@ class Role:
     ) -> AbstractAsyncContextManager[TopicHistory]:
         """Open a topic up to its present end; see `topic_history`."""
         servers = self.settings.kafka_bootstrap_servers
-        return topic_history(servers, self.registry, topic, since_ms=since_ms, partitions=partitions, starts=starts)
+        return topic_history(
+            servers,
+            self.registry,
+            topic,
+            since_ms=since_ms,
+            partitions=partitions,
+            starts=starts,
+            erasures=self.erasures,
+        )
 
     @asynccontextmanager
     async def alongside(
@@ -75,7 +88,8 @@ class Role:
         def figures() -> dict[str, Any]:
             return {**describe(), **self.publisher.describe(), **self.dead_letters.describe()}
 
-        async with run_alongside(stop, *coroutines, publish_heartbeat(self.redis, self.name, figures)):
+        heartbeat, erasures = publish_heartbeat(self.redis, self.name, figures), self.erasure_follower.run()
+        async with run_alongside(stop, *coroutines, erasures, heartbeat):
             yield
 
     async def run(
@@ -110,4 +124,8 @@ async def open_role(
         clients.push_async_callback(redis.aclose)
         publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=publish_timeout_s)
         clients.push_async_callback(publisher.close)
-        yield Role(name, settings, registry, publisher, redis, DeadLetterQueue(publisher, now_ms=now_ms))
+        erasures = ErasureIndex(erasure_key(settings))
+        follower = ErasureFollower(settings.kafka_bootstrap_servers, registry, erasures)
+        await follower.catch_up()
+        dead_letters = DeadLetterQueue(publisher, now_ms=now_ms)
+        yield Role(name, settings, registry, publisher, redis, dead_letters, erasures, follower)

@@ -19,6 +19,7 @@ from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.role import Role
 from topics import Topic
+from topics.topic import ERASURE_REQUESTS
 
 _MAX_RECORDS = 5_000
 _WAIT_MS = 500
@@ -31,7 +32,8 @@ Write = Callable[[str, Sequence[ConsumerRecord]], Awaitable[None]]
 class Rewind:
     """Seeks a consumer back in the partitions that its store has lost, and notes the partitions that the store holds.
 
-    The records are written again in their order, so the store ends in the same state as before.
+    The records are written again in their order, so the store ends in the same state as before. Erasure requests are
+    never read again: the records that they concern are skipped.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Rewind:
     async def _seek(self, consumer: Any) -> None:
         assignment = consumer.assignment()
         self._ends = {tp: end for tp, end in self._ends.items() if tp in assignment}
-        names = {_name(tp): tp for tp in assignment if tp not in self._ends}
+        names = {_name(tp): tp for tp in assignment if tp not in self._ends and tp.topic != ERASURE_REQUESTS.name}
         lost_partitions = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
             leader_names = [partition_name(leader, number) for number in range(leader.partitions)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.kafka.registry import Registry
@@ -129,6 +130,7 @@ async def topic_history(
     since_ms: int | None = None,
     partitions: Collection[int] | None = None,
     starts: Mapping[TopicPartition, int] | None = None,
+    erasures: ErasureIndex | None = None,
 ) -> AsyncIterator[TopicHistory]:
     """Open a topic, or some of its partitions; unusable records are skipped.
 
@@ -139,6 +141,7 @@ async def topic_history(
         since_ms: The append time to start from, in ms since the epoch; the beginning of the topic by default.
         partitions: The numbers of the partitions; all by default.
         starts: Offsets to start from; the beginning of other partitions, and of those that have lost these records.
+        erasures: The erased users, whose older records are skipped.
     """
     tps = [tp for tp in partitions_of(topic) if partitions is None or tp.partition in partitions]
     async with started(kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")) as consumer:
@@ -148,7 +151,8 @@ async def topic_history(
             firsts = await consumer.beginning_offsets(tps)
         else:
             firsts = await offsets_since(consumer, tps, since_ms)
-        history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        decoder = Decoder(topic, registry, None, stage="history", erasures=erasures)
+        history = TopicHistory(consumer, topic, decoder, ends)
         history.starts = {tp: max(firsts[tp], (starts or {}).get(tp, 0)) for tp in tps}
         for tp, offset in history.starts.items():
             consumer.seek(tp, offset)

@@ -32,6 +32,7 @@ from streams.transport.topic import batch_topic as batch_topic
 from streams.transport.worker import run as run
 from streams.transport.writing import StaleEventError as StaleEventError
 from streams.transport.writing import as_current as as_current
+from streams.transport.writing import purge as purge
 from streams.transport.writing import put as put
 
 

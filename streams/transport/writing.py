@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 from faust.streams import _current_event
 from faust.types import TP, EventT
+from rocksdict import BottommostLevelCompaction, CompactOptions
 
 
 class StaleEventError(RuntimeError):
@@ -37,13 +39,13 @@ def as_current(event: EventT) -> Iterator[None]:
         _current_event.reset(token)
 
 
-def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, end: int | None) -> None:
+def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes | None]], *, end: int | None) -> None:
     """Write changes to the store of a table whose changelog already holds them.
 
     Args:
         table: The Faust table.
         event: A pending event of the partition.
-        changes: Keys and values.
+        changes: Keys and values, None for a deletion.
         end: The changelog offset up to which the store is complete, if known.
 
     Raises:
@@ -52,6 +54,32 @@ def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, en
     store = table.data
     with as_current(event):
         for key, value in changes:
-            store[key] = value
+            if value is not None:
+                store[key] = value
+            elif key in store:
+                del store[key]
     if end is not None:
         store.set_persisted_offset(TP(table.changelog_topic_name, event.message.partition), end)
+
+
+async def purge(table: Any, partition: int, keys: Iterable[bytes]) -> None:
+    """Remove deleted keys from the files of a RocksDB store, which keep them until some later compaction otherwise.
+
+    Args:
+        table: The Faust table; one in memory has no files.
+        partition: The partition of the keys.
+        keys: Keys that were deleted.
+    """
+    store = table.data
+    if not hasattr(store, "_db_for_partition"):
+        return
+    database = store._db_for_partition(partition)
+    options = CompactOptions()
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force())  # or else a file may only be moved
+
+    def compact() -> None:
+        database.flush()
+        for key in keys:
+            database.compact_range(key, key, options)
+
+    await asyncio.to_thread(compact)

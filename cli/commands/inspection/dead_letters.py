@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.run import run
 from domain.timestamp import utc_time
 from infra.address import resolve_addresses
+from infra.erasure.erasure_log import read_erasures
 from infra.error import OperatorError
 from infra.kafka.publisher import open_publisher
 from infra.kafka.readers import dead_letter_replay
@@ -137,8 +138,13 @@ def replay(
 
 async def _open_dead_letters(settings: Settings, criteria: DeadLetterFilter) -> list[DeadLetter]:
     async with open_registry(settings.schema_registry_url) as registry:
+        erasures = await read_erasures(settings, registry)
         return await asyncio.to_thread(
-            dead_letter_replay.open_dead_letters, settings.kafka_bootstrap_servers, registry, criteria
+            dead_letter_replay.open_dead_letters,
+            settings.kafka_bootstrap_servers,
+            registry,
+            criteria,
+            erasures=erasures,
         )
 
 

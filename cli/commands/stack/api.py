@@ -15,6 +15,9 @@ from api.http.server import HttpServer
 from cli.log import set_up
 from cli.run import until_stopped
 from infra.address import resolve_addresses
+from infra.erasure.erasure_index import erasure_key
+from infra.erasure.erasure_store import RedisErasureStore
+from infra.erasure.erasure_tracker import KafkaErasureTracker, NoErasureTracker
 from infra.fakes import fakes_in_use
 from infra.health import health_check
 from infra.health.pipeline_health import PipelineReader
@@ -42,6 +45,7 @@ from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore
 from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.settings import Settings, read_settings
+from infra.user_export import StackUserExporter
 
 
 def api() -> None:
@@ -86,6 +90,8 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
     )
     database = LazyPool(settings.database_url)
     pipeline = PipelineReader(settings, redis)
+    key, erasures = erasure_key(settings), RedisErasureStore(redis)
+    tracker = KafkaErasureTracker(settings.kafka_bootstrap_servers, erasures, key) if key else NoErasureTracker()
     return Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=settings.feed_ttl_days),
@@ -103,6 +109,9 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         shop_store=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         feed_history=PostgresFeedHistory(database),
+        erasures=erasures,
+        erasure_tracker=tracker,
+        user_exporter=StackUserExporter(redis, database, settings.kafka_bootstrap_servers, registry, key),
         page_store=RedisPageStore(redis),
         search=PostgresShopSearch(
             database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock

@@ -17,6 +17,7 @@ from topics import Topic
 from topics.topic import (
     CHOICES,
     CONTENT,
+    ERASURE_REQUESTS,
     FETCH_REQUESTS,
     GLOBAL_TABLES,
     INTERACTIONS,
@@ -34,7 +35,7 @@ from topics.topic import (
 
 INPUT_TOPICS = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
-    *(TRIGGERS, ITEM_SIGNALS, CONTENT, LLM_SCORES),
+    *(TRIGGERS, ITEM_SIGNALS, CONTENT, LLM_SCORES, ERASURE_REQUESTS),
 )
 """The topics that the agents of the feed role read."""
 _POLL_S = 0.2

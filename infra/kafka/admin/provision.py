@@ -11,6 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from domain.timestamp import DAY_MS
 from infra.address import Addresses
 from infra.error import OperatorError
 from infra.kafka.registry import Registry
@@ -23,6 +24,8 @@ APP_ID = "millrace"
 TABLES, PUSH_TABLES = ("users", "items", "profiles"), ("pushes", "tokens")
 _PROFILES_CHANGELOG = f"{APP_ID}-profiles-changelog"
 _TIMESTAMPS = {"message.timestamp.type": "LogAppendTime"}
+_PERSONAL_COMPACTION = {"max.compaction.lag.ms": str(DAY_MS), "delete.retention.ms": str(DAY_MS)}
+"""Bounds the time from the erasure of a user to the deletion of the records, and then of the tombstones."""
 _WITHIN_S = 30.0
 _ASK_EVERY_S = 0.05
 
@@ -57,17 +60,26 @@ def broker_topics() -> list[BrokerTopic]:
                 "segment.ms": str(topic.segment_ms),
                 "compression.type": "producer",
                 "max.message.bytes": str(topic.max_message_bytes),
+                **(_PERSONAL_COMPACTION if topic.is_personal and topic.is_compacted else {}),
                 **_TIMESTAMPS,
             },
         )
         for topic in TOPICS
     ]
-    changelogs = [
-        BrokerTopic(f"{name}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
+    return events + changelogs()
+
+
+def changelogs() -> list[BrokerTopic]:
+    """Return the changelogs of tables; all but that of items are personal."""
+    return [
+        BrokerTopic(
+            f"{consumer_group(role)}-{table}-changelog",
+            PARTITIONS,
+            {"cleanup.policy": "compact", **({} if table == "items" else _PERSONAL_COMPACTION), **_TIMESTAMPS},
+        )
         for role, tables in (("feed", TABLES), ("push", PUSH_TABLES))
-        for name in (f"{consumer_group(role)}-{table}" for table in tables)
+        for table in tables
     ]
-    return events + changelogs
 
 
 async def provision(addresses: Addresses, *, on_result: Callable[[str, str], None] = lambda _name, _what: None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.dead_letter_size import is_whole
 from infra.kafka.publisher import Publisher, RecordTooLargeError
 from infra.kafka.registry import Registry
@@ -41,8 +42,16 @@ class DeadLetterFilter:
         )
 
 
-def open_dead_letters(bootstrap_servers: str, registry: Registry, criteria: DeadLetterFilter) -> list[DeadLetter]:
+def open_dead_letters(
+    bootstrap_servers: str, registry: Registry, criteria: DeadLetterFilter, *, erasures: ErasureIndex | None = None
+) -> list[DeadLetter]:
     """Return the open dead letters, oldest failure first; replayed ones are closed.
+
+    Args:
+        bootstrap_servers: Brokers, as comma-separated host:port.
+        registry: Decodes the records.
+        criteria: The filter.
+        erasures: The erased users, whose older messages are left out: sent again, they would be new.
 
     Raises:
         KafkaException: the brokers do not answer.
@@ -51,7 +60,13 @@ def open_dead_letters(bootstrap_servers: str, registry: Registry, criteria: Dead
     newest: dict[bytes, DeadLetter | None] = {}
     for key, value in _messages(bootstrap_servers):
         newest[key] = None if value is None else codec.decode(value)
-    matches = (letter for letter in newest.values() if letter is not None and criteria.matches(letter))
+    matches = (
+        letter
+        for letter in newest.values()
+        if letter is not None
+        and criteria.matches(letter)
+        and (erasures is None or not erasures.covers(letter.key, letter.timestamp or letter.failed_at))
+    )
     return sorted(matches, key=lambda letter: (letter.failed_at, letter.letter_id))
 
 

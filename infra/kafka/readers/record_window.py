@@ -12,10 +12,11 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.error import OperatorError
 from infra.kafka.consumer import kafka_consumer, started
 from infra.kafka.partition import partition_of
-from topics import Topic
+from topics import TOPICS, Topic
 
 Window = dict[TopicPartition, range]
 """Offsets by partition."""
@@ -23,6 +24,7 @@ OnReadProgress = Callable[[int, int], None]
 _FIRST_RECORDS, _MOST_RECORDS = 500, 8_000
 """Records of each partition per step; the steps grow, since a search that goes on is likely to go on for long."""
 _TIMEOUT_MS = 500
+_KEYED_BY_USER = frozenset(topic.name for topic in TOPICS if topic.is_keyed_by_user)
 
 
 async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
@@ -38,10 +40,17 @@ class WindowReader:
     Args:
         consumer: A consumer that has been started, for this reader alone.
         on_progress: Called after each step with the offsets passed, and those of all windows opened so far.
+        erasures: The erased users, whose older records are left out; by default all records are read.
     """
 
-    def __init__(self, consumer: Any, *, on_progress: OnReadProgress = lambda _count, _total: None) -> None:
-        self._consumer, self._on_progress = consumer, on_progress
+    def __init__(
+        self,
+        consumer: Any,
+        *,
+        on_progress: OnReadProgress = lambda _count, _total: None,
+        erasures: ErasureIndex | None = None,
+    ) -> None:
+        self._consumer, self._on_progress, self._erasures = consumer, on_progress, erasures
         self._passed_records = self._total = 0
 
     async def window(
@@ -113,7 +122,14 @@ class WindowReader:
                 records += [record for record in batch if record.offset < window[tp].stop]
         self._passed_records += sum(map(len, window.values()))
         self._on_progress(self._passed_records, self._total)
-        return records
+        return records if self._erasures is None else [one for one in records if not self._is_erased(one)]
+
+    def _is_erased(self, record: ConsumerRecord) -> bool:
+        return (
+            self._erasures is not None
+            and record.topic in _KEYED_BY_USER
+            and self._erasures.covers(record.key, record.timestamp)
+        )
 
 
 def partition_of_key(topic: Topic, key: bytes) -> TopicPartition:
@@ -123,20 +139,24 @@ def partition_of_key(topic: Topic, key: bytes) -> TopicPartition:
 
 @asynccontextmanager
 async def window_reader(
-    bootstrap_servers: str, *, on_progress: OnReadProgress = lambda _count, _total: None
+    bootstrap_servers: str,
+    *,
+    on_progress: OnReadProgress = lambda _count, _total: None,
+    erasures: ErasureIndex | None = None,
 ) -> AsyncIterator[WindowReader]:
     """Open a reader of windows.
 
     Args:
         bootstrap_servers: Brokers, as comma-separated host:port.
         on_progress: See `WindowReader`.
+        erasures: See `WindowReader`.
 
     Raises:
         OperatorError: no broker answers.
     """
     try:
         async with started(kafka_consumer(bootstrap_servers)) as consumer:
-            yield WindowReader(consumer, on_progress=on_progress)
+            yield WindowReader(consumer, on_progress=on_progress, erasures=erasures)
     except KafkaError as error:
         raise OperatorError(
             f"Kafka at {bootstrap_servers} does not answer: {error}",

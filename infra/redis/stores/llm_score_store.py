@@ -30,6 +30,11 @@ class LlmScoreStore:
         with store_errors("writing scores"):
             await self._redis.set(KEY + scores.user_id, msgspec.msgpack.encode(scores), px=self._ttl_ms)
 
+    async def delete(self, user_id: str) -> None:
+        """Delete a user's scores."""
+        with store_errors("deleting scores"):
+            await self._redis.delete(KEY + user_id)
+
     async def read(self, user_id: str) -> LlmScores | None:
         """Return a user's scores, None if there are none."""
         with store_errors("reading scores"):

@@ -43,9 +43,15 @@ class SecuritySettings:
         "same order",
     )
     jwt_leeway_s: float = setting(10.0, "tolerated clock skew of an issuer, in seconds", NOT_NEGATIVE)
+    erasure_key: str = secret(
+        "key of the hashes of erased users' ids and of the signatures of receipts; empty: a public one in development, "
+        "and elsewhere nobody can be erased",
+        Constraint(lambda key: len(key) >= 32, "32 characters or more"),
+    )
     admin_token: str = secret("bearer token of an administrator, in addition to tokens with the scope admin")
     rate_limit_user: str = setting("600/minute", "rate limit per user, or off", RATE)
     rate_limit_address: str = setting("3000/minute", "rate limit per IP address, or off", RATE)
+    rate_limit_erasure: str = setting("10/hour", "rate limit of erasures and exports of a user, or off", RATE)
     cors_origins: str = setting(
         "", "origins allowed by CORS, comma-separated, such as https://app.example; empty: none"
     )

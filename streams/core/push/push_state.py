@@ -70,6 +70,13 @@ class PushState(msgspec.Struct, array_like=True):
     """The last decision on each notification and its due time; newest last."""
     event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """Number of `event_ids` per hour; see `streams.core.dedup`."""
+    since: int = 0
+    """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether nothing was folded yet."""
+        return not self.version and self.position is None and self.feed == (0, 0)
 
     def is_closed(self, about: str) -> bool:
         """Return whether a notification is waiting or has a final status."""

@@ -12,6 +12,9 @@ import msgspec
 from schemas.types import PushRequest, PushToken
 from streams.core.dedup import deterministic_id
 
+OWNER = "owner"
+"""Header of a null value on the topic of tokens: the user who has released the token."""
+
 
 class TokenState(msgspec.Struct, array_like=True):
     """The state of one token. New fields are added at the end, with a default."""

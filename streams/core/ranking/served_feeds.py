@@ -123,6 +123,10 @@ class ServedFeeds:
         """Take the default feed, which users without a feed of their own are shown."""
         self._default = feed
 
+    def forget_user(self, user_id: str) -> None:
+        """Forget the feed of a user."""
+        self._users.pop(user_id, None)
+
     def forget(self) -> None:
         """Forget the users' feeds: after a rebalance another process ranks them."""
         self._users.clear()

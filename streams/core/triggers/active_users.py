@@ -70,6 +70,11 @@ class ActiveUsers:
         if user_id not in self._users and not self._is_inactive(user, now_ms):
             self.put(user_id, user)
 
+    def forget(self, user_id: str) -> None:
+        """Remove a user."""
+        if (user := self._users.get(user_id)) is not None:
+            self._forget(user_id, user)
+
     def clear(self) -> None:
         """Remove all users."""
         self._users.clear()

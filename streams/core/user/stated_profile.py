@@ -47,6 +47,13 @@ class ProfileState(msgspec.Struct, array_like=True):
     """Time of the last forgetting, in ms since the epoch; earlier statements stay forgotten."""
     position: tuple[int, int] | None = None
     event_ids: dict[int, None] = msgspec.field(default_factory=dict)
+    since: int = 0
+    """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether nothing was folded yet."""
+        return self.profile is None and self.forgotten_at < 0 and self.position is None
 
 
 def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) -> bool:

@@ -102,6 +102,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     day_events: int = 0
     today: dict[int, tuple[float, int]] = msgspec.field(default_factory=dict)
     """The strongest action of that day on each item, by fingerprint, and the number of actions."""
+    since: int = 0
+    """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
 
 
 def fold(
@@ -266,6 +268,8 @@ def fold_weights(state: UserState, event: UserWeights, position: Position) -> No
 
 def touch(state: UserState, position: Position) -> None:
     """Advance the version of the state: to the broker's time, or by one if that is no later."""
+    if not state.version:
+        state.since = position.append_ms
     state.version = max(state.version + 1, position.append_ms)
 
 

@@ -16,6 +16,7 @@ from aiokafka import ConsumerRecord
 
 from domain.stock import is_sold_out
 from domain.timestamp import utc_time
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.registry import Registry
 from infra.postgres.month_partitions import MonthPartitions
 from infra.postgres.pool import CONNECTION_ERRORS, open_pool, write_errors
@@ -23,16 +24,18 @@ from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
 from schemas.types import Interaction, Item
+from streams.roles.archive.archive_eraser import ArchiveEraser
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.roles.archive.embedding_archive import EmbeddingArchive
 from streams.roles.archive.history_rows import FEED_COLUMNS, IMPRESSION_COLUMNS, feed_rows, impression_rows
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
+from streams.runtime.erasure_sink import with_erasures
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
+from topics.topic import ERASURE_REQUESTS, FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
@@ -96,6 +99,7 @@ class ArchiveWriter:
         dead_letters: DeadLetterQueue,
         *,
         partitions: Mapping[str, MonthPartitions],
+        erasures: ErasureIndex | None = None,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the writer.
@@ -105,13 +109,17 @@ class ArchiveWriter:
             registry: The schema registry.
             dead_letters: The queue for rows that PostgreSQL refuses.
             partitions: The partitions of the tables by month, by topic.
+            erasures: The erased users, whose older records are skipped.
             on_items: Called after each batch of items.
         """
         self._partitions = partitions
         self._pool, self._dead_letters = pool, dead_letters
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
-        self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
+        self._decoders = {
+            name: Decoder(topic, registry, None, stage="archive", erasures=erasures)
+            for name, (topic, *_) in WRITES.items()
+        }
         self.written_count = 0
         self.unusable = 0
 
@@ -166,7 +174,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
         partitions = history_partitions(settings)
-        archive = ArchiveWriter(pool, role.registry, role.dead_letters, partitions=partitions, on_items=indexer.notify)
+        archive = ArchiveWriter(
+            pool,
+            role.registry,
+            role.dead_letters,
+            partitions=partitions,
+            erasures=role.erasures,
+            on_items=indexer.notify,
+        )
         embeddings = EmbeddingArchive(role, pool)
         topics = [topic for topic, *_ in WRITES.values()]
 
@@ -179,7 +194,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         try:
             await role.run(
                 stop,
-                run_sink(role, topics, archive.write, rewind=Rewind(PostgresProjection(pool))),
+                run_sink(
+                    role,
+                    [*topics, ERASURE_REQUESTS],
+                    with_erasures(role, archive.write, ArchiveEraser(role, pool).erase),
+                    rewind=Rewind(PostgresProjection(pool)),
+                ),
                 run_sink(role, [ITEM_EMBEDDINGS], embeddings.write, rewind=Rewind(PostgresProjection(pool))),
                 indexer.run(),
                 _drop_old_months(pool, partitions.values()),

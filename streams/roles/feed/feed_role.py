@@ -59,6 +59,7 @@ from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, r
 from streams.runtime.refill.store_refill import Refills
 from streams.runtime.role import open_role
 from streams.runtime.state.global_tables import GlobalTables, new_catalog
+from streams.runtime.user_eraser import RedisUserEraser
 from streams.transport import App
 from streams.transport import run as run_app
 from topics.topic import FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
@@ -84,7 +85,13 @@ class _FeedAgents:
         )
         self.ranker = rank.Ranker(context, feeds, llm_scores, params, outcomes=outcomes)
         self.user = user.UserAgent(
-            context, users, user_settings, active_users=self.active_users, ranker=self.ranker, outcomes=outcomes
+            context,
+            users,
+            user_settings,
+            active_users=self.active_users,
+            ranker=self.ranker,
+            outcomes=outcomes,
+            eraser=RedisUserEraser(redis, "feed"),
         )
         self.signal = signal.SignalAgent(context, items, signal_params(settings))
         retrieve_agent = retrieve.RetrieveAgent(
@@ -165,6 +172,7 @@ async def run(
             role.registry,
             role.publisher,
             role.dead_letters,
+            role.erasures,
             catalog_snapshot,
             blender,
             global_tables,

@@ -51,7 +51,8 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, role: Role, service: FetchService) -> None:
         self._publisher, self._dead_letters, self._service = role.publisher, role.dead_letters, service
-        self._decoder = Decoder(FETCH_REQUESTS, role.registry, role.dead_letters, stage="fetch")
+        self._erasures = role.erasures
+        self._decoder = Decoder(FETCH_REQUESTS, role.registry, role.dead_letters, stage="fetch", erasures=role.erasures)
         self._most = _PER_SLOT * role.settings.llm_concurrency
         self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -118,7 +119,9 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _answer(self, record: ConsumerRecord, in_flight: Any) -> None:
         for _, request in await self._decoder.decode([record]):
             try:
-                await self._service.answer(request, asked_at=record.timestamp)
+                # The trigger may be older than the erasure though its request was appended after it.
+                is_erased = partial(self._erasures.covers, record.key, min(record.timestamp, request.occurred_at))
+                await self._service.answer(request, asked_at=record.timestamp, is_erased=is_erased)
             except PublishError:
                 raise
             except Exception as error:

@@ -100,12 +100,15 @@ class FetchService:
         self.answer_counts: Counter[str] = Counter()
         """Numbers of requests by source of the answer and reason for the fallback."""
 
-    async def answer(self, request: FetchRequest, *, asked_at: int) -> None:
+    async def answer(
+        self, request: FetchRequest, *, asked_at: int, is_erased: Callable[[], bool] = lambda: False
+    ) -> None:
         """Answer a request unless it was answered before.
 
         Args:
             request: The request.
             asked_at: Its append time, in ms since the epoch.
+            is_erased: Returns whether its user has been erased since; then the answer is dropped.
         """
         until_ms = asked_at + self._deadline_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
@@ -115,8 +118,12 @@ class FetchService:
         if not attempt:
             return
         result = await self._result(request, attempt, until_ms)
+        if is_erased():
+            return
         await self._publish(request, result)
         await self._cache(request, result)
+        if is_erased():  # by now, and the answer may have come after the erasure of the others
+            await retry_until_available(lambda: self._store.clear(request.user_id), _WAITS)
 
     async def _result(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
         fetcher = self._fetchers[request.category]

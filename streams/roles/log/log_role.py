@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
 from domain.timestamp import DAY_MS
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.registry import Registry
 from infra.redis.metrics.impression_store import ATTRIBUTION_MS, RedisImpressionStore
 from infra.redis.metrics.online_metrics_store import (
@@ -32,10 +33,12 @@ from models.weight import is_positive, weight_of
 from schemas.types import Impression, Interaction, ItemStats
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
+from streams.runtime.erasure_sink import with_erasures
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
+from streams.runtime.user_eraser import RedisUserEraser
 from topics import Topic
-from topics.topic import EXPERIMENTS, FEATURES, IMPRESSIONS, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+from topics.topic import ERASURE_REQUESTS, EXPERIMENTS, FEATURES, IMPRESSIONS, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
@@ -100,12 +103,20 @@ class ClickCounter:
 class InteractionLogProjector:
     """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
-    def __init__(self, writes: Mapping[Topic, WriteRecords], registry: Registry, dead_letters: DeadLetterQueue) -> None:
+    def __init__(
+        self,
+        writes: Mapping[Topic, WriteRecords],
+        registry: Registry,
+        dead_letters: DeadLetterQueue,
+        *,
+        erasures: ErasureIndex | None = None,
+    ) -> None:
         self._dead_letters = dead_letters
         self._puts = {topic.name: put for topic, put in writes.items()}
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {
-            topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
+            topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES, erasures=erasures)
+            for topic in writes
         }
         self.written_count = 0
 
@@ -158,11 +169,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("log", settings) as role:
         topic_writes = writes(role.redis, rating_scale=settings.rating_scale)
-        projector = InteractionLogProjector(topic_writes, role.registry, role.dead_letters)
+        projector = InteractionLogProjector(topic_writes, role.registry, role.dead_letters, erasures=role.erasures)
+        eraser = RedisUserEraser(role.redis, role.name)
         ages_ms = {INTERACTIONS: DAY_MS, IMPRESSIONS: ATTRIBUTION_MS}
         rewind = Rewind(RedisProjection(role.redis), ages_ms=ages_ms, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,
-            run_sink(role, topic_writes, projector.write, rewind=rewind),
+            run_sink(
+                role,
+                [*topic_writes, ERASURE_REQUESTS],
+                with_erasures(role, projector.write, lambda request: eraser.erase(request, {})),
+                rewind=rewind,
+            ),
             describe=lambda: {"written": projector.written_count},
         )

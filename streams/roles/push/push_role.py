@@ -25,6 +25,7 @@ from streams.runtime.core_params import push_params
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, register_agent
 from streams.runtime.refill.store_refill import Refills
 from streams.runtime.role import open_role
+from streams.runtime.user_eraser import RedisUserEraser
 from streams.transport import run as run_app
 from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
@@ -45,10 +46,18 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         if sender is not None:
             clients.push_async_callback(sender.close)
         app = await new_app(settings, consumer_group("push"), "push")
-        context = RoleContext(app, settings, role.registry, role.publisher, role.dead_letters)
+        context = RoleContext(app, settings, role.registry, role.publisher, role.dead_letters, role.erasures)
         pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
         items = ItemCache(RedisItemStore(role.redis))
-        push_agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
+        push_agent = push.PushAgent(
+            context,
+            pushes,
+            items,
+            push_params(settings),
+            sender=sender,
+            eraser=RedisUserEraser(role.redis, "push"),
+            now_ms=now_ms,
+        )
         inbox_agent = inbox.InboxAgent(context, RedisPushStore(role.redis))
         register_agent(app, push.INPUT_TOPICS, push_agent)
         register_agent(app, token.INPUT_TOPICS, token.TokenAgent(context, tokens))

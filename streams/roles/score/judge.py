@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from infra import clock
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.publisher import Publisher, PublishError
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
@@ -84,11 +85,20 @@ class LlmJudge:
         llm: The language model.
         items: The item store.
         score_store: The store of the scores so far.
+        erasures: The erased users, whose feeds are not judged.
     """
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, score_store: LlmScoreStore
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        llm: Llm,
+        items: ItemStore,
+        score_store: LlmScoreStore,
+        *,
+        erasures: ErasureIndex,
     ) -> None:
+        self._erasures = erasures
         self._settings, self._publisher, self._llm, self._items, self._score_store = (
             settings,
             publisher,
@@ -111,6 +121,10 @@ class LlmJudge:
             user.request = feed if user.request is None else max(user.request, feed, key=lambda one: one.order)
         if len(self._users) > _MAX_USERS:
             self.skipped_feeds += self._users.pop(next(iter(self._users))).request is not None
+
+    def forget(self, user_id: str) -> None:
+        """Forget a user."""
+        self._users.pop(user_id, None)
 
     def begin(self) -> None:
         """Start as many calls to the model as may run at once; skip feeds that are too old by now."""
@@ -167,7 +181,7 @@ class LlmJudge:
         else:
             missing = [item for item in feed.items if (feed.version, item) not in user.attempts]
             scores = await self._ask(user_id, user, user_interests, missing)
-        if feed.has_scores(scores):
+        if feed.has_scores(scores) or self._is_erased(user_id, feed):
             return
         llm_scores = LlmScores(
             user_id=user_id,
@@ -179,7 +193,13 @@ class LlmJudge:
         )
         await self._publisher.publish(LLM_SCORES, [llm_scores])
         await self._score_store.write(llm_scores)
+        if self._is_erased(user_id, feed):  # by now, and the scores may have come after the erasure of the others
+            await self._score_store.delete(user_id)
         self.published_count += 1
+
+    def _is_erased(self, user_id: str, feed: JudgeRequest) -> bool:
+        """Return whether a user was erased after the last event behind a feed."""
+        return self._erasures.covers(user_id.encode(), feed.version)
 
     async def _ask(self, user_id: str, user: _User, user_interests: Interests, missing: list[str]) -> dict[str, float]:
         """Ask the model about items and return their scores."""

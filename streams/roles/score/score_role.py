@@ -54,7 +54,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         connect(settings, role.redis, partial(role.publisher.produce, LLM_CALLS)) as llm,
     ):
         score_store = LlmScoreStore(role.redis, ttl_s=settings.llm_scores_ttl_s)
-        judge = LlmJudge(settings, role.publisher, llm, RedisItemStore(role.redis), score_store)
+        items = RedisItemStore(role.redis)
+        judge = LlmJudge(settings, role.publisher, llm, items, score_store, erasures=role.erasures)
         work = [_judge_feeds(role, judge), watch_answer_cache(role)] if has_key(settings) else []
         await role.run(stop, *work, describe=judge.describe)
 
@@ -70,7 +71,9 @@ async def _judge_feeds(role: Role, judge: LlmJudge) -> None:
             while True:
                 batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                 for tp, records in batches.items():
-                    newest = {record.key: record for record in records if record.value is not None}
+                    newest = {record.key: record for record in records}
+                    for key in [key for key, record in newest.items() if key and record.value is None]:
+                        judge.forget(key.decode(errors="replace"))
                     for _, value in await decoders[tp.topic].decode(newest.values()):
                         judge.observe(value)
                 judge.begin()

@@ -18,6 +18,7 @@ from aiokafka import ConsumerRecord
 
 from domain.timestamp import DAY_MS, epoch_ms, utc_time
 from infra import clock
+from infra.erasure.erasure_index import ErasureIndex
 from infra.postgres.pool import LazyPool, write_errors
 from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
@@ -29,10 +30,12 @@ from streams.core.shop.home_blend import ItemScores, blend_home, dcg_weights, de
 from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
 from streams.runtime.core_params import home_mix
+from streams.runtime.erasure_sink import with_erasures
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role, open_role
 from streams.runtime.sink import Write, run_sink
-from topics.topic import INTERACTIONS
+from streams.runtime.user_eraser import RedisUserEraser
+from topics.topic import ERASURE_REQUESTS, INTERACTIONS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,7 +56,7 @@ SELECT item_id, category, price, original_price, rating, reviews, sold_out AND $
 FROM items WHERE left(kind, 256) = $1 AND NOT private
 """
 _DONE = """
-SELECT event_id, user_id, item_id, action, query, occurred_at FROM unnest($1::text[]) AS wanted, LATERAL (
+SELECT event_id, user_id, item_id, action, query, occurred_at, appended_at FROM unnest($1::text[]) AS wanted, LATERAL (
     SELECT * FROM interactions WHERE user_id = wanted AND occurred_at > $2 ORDER BY occurred_at DESC LIMIT 200) AS done
 """
 _SIMILAR = """
@@ -67,8 +70,16 @@ class ShopProjector:
     """Builds home pages and charts from trending scores, similarities and interactions."""
 
     def __init__(
-        self, pool: asyncpg.Pool, search: PostgresShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
+        self,
+        pool: asyncpg.Pool,
+        search: PostgresShopSearch,
+        charts: ChartStore,
+        store: ShopStore,
+        settings: Settings,
+        *,
+        erasures: ErasureIndex | None = None,
     ) -> None:
+        self._erasures = erasures
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
         self._hides_out_of_stock = settings.hides_out_of_stock
         self._inactive_ms = round(settings.shop_inactive_days * DAY_MS)
@@ -106,7 +117,7 @@ class ShopProjector:
         since_ms = now_ms - self._inactive_ms
         rows = await self._pool.fetch(_DONE, users, utc_time(since_ms))
         events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
-        events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
+        events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows if not self._is_erased(row)}
         by_user: dict[str, list[Interaction]] = {}
         for event in sorted(events_by_id.values(), key=lambda one: (-one.occurred_at, one.event_id)):
             by_user.setdefault(event.user_id, []).append(event)
@@ -118,6 +129,11 @@ class ShopProjector:
         ]
         await self._store.write([home for home in homes if home is not None])
         self.homes += len(homes)
+
+    def _is_erased(self, row: Any) -> bool:
+        """Return whether an archived event belongs to an erased user, from whom the archive has yet to delete it."""
+        at_ms = epoch_ms(row["appended_at"])
+        return self._erasures is not None and self._erasures.covers(row["user_id"].encode(), at_ms)
 
     async def _home(
         self,
@@ -191,7 +207,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             search = PostgresShopSearch(
                 connections, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
             )
-            shop = ShopProjector(pool, search, RedisChartStore(role.redis), RedisShopStore(role.redis), settings)
+            charts, store = RedisChartStore(role.redis), RedisShopStore(role.redis)
+            shop = ShopProjector(pool, search, charts, store, settings, erasures=role.erasures)
+
+            eraser = RedisUserEraser(role.redis, role.name)
 
             async def stock() -> None:
                 await _retry(shop.update_products, clock.now_ms())
@@ -203,7 +222,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
             await role.run(
                 stop,
-                run_sink(role, [INTERACTIONS], _home_writer(role, shop)),
+                run_sink(
+                    role,
+                    [INTERACTIONS, ERASURE_REQUESTS],
+                    with_erasures(role, _home_writer(role, shop), lambda request: eraser.erase(request, {})),
+                ),
                 _repeat(stock),
                 _repeat(fit),
                 describe=lambda: {"products": len(shop.rankings.products), "homes": shop.homes},

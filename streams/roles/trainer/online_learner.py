@@ -13,7 +13,7 @@ import msgspec
 
 from infra.redis.stores.model_status import SERVING, Version
 from models.blend.personal import PersonalWeights
-from schemas.types import Choice, ModelVersion, UserWeights, Visits
+from schemas.types import Choice, ErasureRequest, ModelVersion, UserWeights, Visits
 from streams.core.learning import visits
 from streams.core.learning.choices import learn_choice
 from streams.core.learning.repeats import RepeatRates
@@ -23,7 +23,7 @@ from streams.core.ranking.stages.features import weights_by_name
 from streams.roles.trainer.model_version import record, version_of
 from streams.runtime.state.model_restore import restore_and_log
 
-Message = Choice | Visits
+Message = Choice | Visits | ErasureRequest
 Offsets = Mapping[str, list[int]]
 """The next offset of each partition, by topic."""
 
@@ -66,12 +66,15 @@ class OnlineLearner:
         return self.outcomes != self._published_outcomes or self._published_categories != self.repeats.categories
 
     def apply(self, message: Message) -> None:
-        """Learn from a choice, or count visits."""
-        if isinstance(message, Choice):
-            learn_choice(self.weights, message)
-            self.watermark = max(self.watermark, message.occurred_at)
-        else:
-            visits.count(self.repeats, self._positions, message)
+        """Learn from a choice, count visits, or forget the weights of an erased user."""
+        match message:
+            case Choice():
+                learn_choice(self.weights, message)
+                self.watermark = max(self.watermark, message.occurred_at)
+            case Visits():
+                visits.count(self.repeats, self._positions, message)
+            case ErasureRequest():
+                self.weights.forget(message.user_id)
 
     def promote(
         self, version: Version, weights: PersonalWeights, repeats: RepeatRates, positions: Mapping[int, tuple[int, int]]

@@ -1,7 +1,7 @@
 """Trainer role: choices, visits → model versions, personal weights; full fits → item weights.
 
-It learns what all users share. It is a batch consumer without a table and without a group: its state is in the records
-that it publishes. A version names the offsets from which learning continues, so a start takes as long as its last
+It learns what all users share. It is a batch consumer without a table: its state is in the records that it
+publishes. A version names the offsets from which learning continues, so a start takes as long as its last
 version is old, whatever the length of the history.
 
     start      the version in service and the personal weights
@@ -21,6 +21,7 @@ from aiokafka import TopicPartition
 
 from domain.timestamp import HOUR_MS
 from infra import clock
+from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.readers.record_window import offsets_since
 from infra.redis.connection import StoreError
@@ -32,13 +33,23 @@ from streams.core.ranking.stages.features import weights_in_order
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.online_learner import Offsets, OnlineLearner
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.roles.trainer.trainer_erasures import TrainerErasures
 from streams.runtime.decode import Decoder
 from streams.runtime.role import Role, open_role
-from topics.topic import CHOICES, INTERACTIONS, ITEM_WEIGHTS, MODEL_VERSIONS, TRIGGERS, USER_WEIGHTS, VISITS
+from topics.topic import (
+    CHOICES,
+    ERASURE_REQUESTS,
+    INTERACTIONS,
+    ITEM_WEIGHTS,
+    MODEL_VERSIONS,
+    TRIGGERS,
+    USER_WEIGHTS,
+    VISITS,
+)
 
 _LEARNED = (CHOICES, VISITS)
 _LEARNED_NAMES = {topic.name for topic in _LEARNED}
-_FOLLOWED = (*_LEARNED, TRIGGERS, MODEL_VERSIONS)
+_FOLLOWED = (*_LEARNED, TRIGGERS, MODEL_VERSIONS, ERASURE_REQUESTS)
 _PUBLISH_EVERY_S = 1.0
 _USERS = 2_000
 """Users whose personal weights are published per second."""
@@ -64,12 +75,17 @@ class Trainer:
         self._status_store = status_store
         artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts)
+        self._group_id = consumer_group(role.name)
+        self._erasures = TrainerErasures(role, self.scheduler, group_id=self._group_id)
         self._start_figures: dict[str, Any] = {}
         self._offsets: dict[TopicPartition, int] = {}
         """The next offset of each partition."""
         self._decoders: dict[str, Decoder] = {
             topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED
-        } | {topic.name: Decoder(topic, role.registry, role.dead_letters, stage=role.name) for topic in _LEARNED}
+        } | {
+            topic.name: Decoder(topic, role.registry, role.dead_letters, stage=role.name, erasures=role.erasures)
+            for topic in _LEARNED
+        }
         self._user_weights_s = self._weights_s = 0.0
 
     @property
@@ -97,6 +113,7 @@ class Trainer:
         await self._restore_serving(serving)
         stored_offsets = {} if serving is None else serving.offsets
         self.scheduler.fitted_offsets = stored_offsets.get(INTERACTIONS.name, [])
+        offsets |= await self._erasures.start()
         return offsets | await self._learning_offsets(stored_offsets, is_new=serving is None)
 
     async def _learning_offsets(self, stored_offsets: Offsets, *, is_new: bool) -> dict[TopicPartition, int]:
@@ -128,6 +145,7 @@ class Trainer:
         """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
+            group_id=self._group_id,
             auto_offset_reset="earliest",
             fetch_min_bytes=_MIN_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
@@ -146,6 +164,7 @@ class Trainer:
                     if time.monotonic() - self._user_weights_s >= _PUBLISH_EVERY_S:
                         self.scheduler.interactions = sum((await consumer.end_offsets(inputs)).values())
                     await self._publish(idle=not batches)
+                    await self._erasures.commit(consumer, self._offsets)
                     self.scheduler.begin_if_due(clock.now_ms(), self._learned_offsets())
             finally:
                 await self.scheduler.cancel()
@@ -168,6 +187,8 @@ class Trainer:
                 if tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
                         self.scheduler.request_fit(RetrainRequest(value.event_id, value.reason))
+                elif tp.topic == ERASURE_REQUESTS.name:
+                    await self._erasures.erase(value)
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from infra.kafka.publisher import Publisher
-from streams.transport import put, stored_values
+from streams.transport import purge, put, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
-Changes = list[tuple[bytes, bytes]]
-"""Keys and encoded states of a table."""
+Changes = list[tuple[bytes, bytes | None]]
+"""Keys and encoded states of a table, None for a deletion."""
 
 _FORMAT = b"\x01"
 """First byte of a stored state: the version of its layout."""
@@ -57,6 +57,8 @@ class RecordCache(Generic[S]):
         """Sizes of the states in bytes, by partition and key, as last loaded or written."""
         self._totals: Counter[int] = Counter()
         self._dirty: dict[int, dict[str, None]] = {}
+        self._deleted_keys: dict[int, set[str]] = {}
+        """Keys whose states were deleted and not changed since, by partition."""
 
     def get(self, partition: int, key: str) -> S:
         """Return the state of a key, or a new state; call it while an event of the partition is current."""
@@ -79,6 +81,28 @@ class RecordCache(Generic[S]):
     def touch(self, partition: int, key: str) -> None:
         """Mark a state as changed."""
         self._dirty.setdefault(partition, {})[key] = None
+        self._deleted_keys.get(partition, set()).discard(key)
+
+    def delete(self, partition: int, key: str) -> None:
+        """Delete the state of a key at the next checkpoint; until then, and later, it is a new state."""
+        self._states.setdefault(partition, {})[key] = self._new(key)
+        self._update_size(partition, key, 0)
+        self._dirty.setdefault(partition, {})[key] = None
+        self._deleted_keys.setdefault(partition, set()).add(key)
+
+    def delete_older(self, partition: int, key: str, append_ms: int) -> int:
+        """Delete the state of a key unless its first record came after a time; return how many states were deleted.
+
+        Args:
+            partition: The partition of the key.
+            key: The key.
+            append_ms: Append time in ms since the epoch. The states must have a field `since`.
+        """
+        state: Any = self.peek(partition, key)
+        if state is None or state.since > append_ms:
+            return 0
+        self.delete(partition, key)
+        return 1
 
     def changes(self, partitions: Iterable[int]) -> dict[int, Changes]:
         """Return the encoded changes of some partitions and clear them; later changes belong to the next call."""
@@ -102,10 +126,17 @@ class RecordCache(Generic[S]):
             if event.app.is_live(event):  # otherwise another worker owns the partition by now
                 put(self._table, event, changes[partition], end=ends.get(partition))
                 self._evict(partition)
+                if keys := [key for key, value in changes[partition] if value is None]:
+                    await purge(self._table, partition, keys)
 
     def _changes(self, partition: int) -> Changes:
-        states, changes = self._states.get(partition, {}), []
+        changes: Changes = []
+        states = self._states.get(partition, {})
+        deleted_keys = self._deleted_keys.pop(partition, set())
         for key in self._dirty.pop(partition, ()):
+            if key in deleted_keys:
+                changes.append((key.encode(), None))
+                continue
             try:
                 data = _FORMAT + self._encoder.encode(states[key])
             except Exception as error:
@@ -131,7 +162,7 @@ class RecordCache(Generic[S]):
 
     def drop(self) -> None:
         """Clear the cache: other workers may own the partitions now."""
-        for mapping in (self._states, self._sizes, self._totals, self._dirty):
+        for mapping in (self._states, self._sizes, self._totals, self._dirty, self._deleted_keys):
             mapping.clear()
 
     def _decode(self, stored_bytes: bytes) -> S:

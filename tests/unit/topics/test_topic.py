@@ -34,7 +34,7 @@ def test_the_key_is_a_required_string_of_the_record(topic: Topic) -> None:
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_a_compacted_topic_is_keyed_by_what_replaces_it(topic: Topic) -> None:
     if topic.is_compacted:
-        assert topic.key in {"user_id", "item_id", "model", "experiment_id"}
+        assert topic.key in {"user_id", "user_hash", "item_id", "model", "experiment_id"}
     else:
         assert topic.retention_ms > 0
 

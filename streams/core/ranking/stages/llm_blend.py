@@ -65,6 +65,10 @@ class LlmScoreCache:
         if len(self._scores) > self._capacity:
             del self._scores[next(iter(self._scores))]
 
+    def forget(self, user_id: str) -> None:
+        """Forget the scores of a user."""
+        self._scores.pop(user_id, None)
+
     def get(self, user_id: str, *, now_ms: int) -> LlmRatings | None:
         """Return the scores of a user; None without any, or once they have expired.
 

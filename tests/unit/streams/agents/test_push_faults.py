@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.fcm import SendAnswer
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher, PublishError
@@ -14,7 +15,7 @@ from schemas.types import Notification, PushRequest
 from streams.agents.push import INPUT_TOPICS, PushAgent
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import RoleContext
-from tests.broker import App, Broker, Codecs, Reader, Table
+from tests.broker import App, Broker, Codecs, CountingEraser, Reader, Table
 from tests.build import T0_MS, a_push_request
 from tests.params import PUSH_PARAMS
 from topics.topic import DEAD_LETTERS, DEVICES, NOTIFICATIONS, PARTITIONS, PUSH_REQUESTS
@@ -53,13 +54,15 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
     """Run an agent until it has nothing more to do, or fails; say whether it failed."""
     app, registry = cast(Any, App()), cast(Any, Codecs())
     publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))
-    context = RoleContext(app, Settings(), registry, publisher, DeadLetterQueue(publisher, now_ms=lambda: T0_MS))
+    dead_letters = DeadLetterQueue(publisher, now_ms=lambda: T0_MS)
+    context = RoleContext(app, Settings(), registry, publisher, dead_letters, ErasureIndex(None))
     agent = PushAgent(
         context,
         RecoverableTable(broker, "pushes"),
         ItemCache(MemoryItemStore()),
         replace(PUSH_PARAMS, daily_cap=100),
         sender=phones,
+        eraser=CountingEraser(),
         now_ms=lambda: T0_MS,
     )
     reader, has_failed = Reader("push", agent, INPUT_TOPICS, broker, app), False

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import TopicPartition
 from msgspec import structs
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
@@ -87,6 +88,7 @@ class World:
             registry,
             self.publisher,
             self.dead_letters,
+            ErasureIndex(None),
             view or CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -170,7 +172,9 @@ class NoBoards:
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
     settings = replace(Settings(), millrace_home=tmp_path)
-    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.dead_letters)
+    none: Any = None
+    registry, erasures = cast(Any, Codecs()), ErasureIndex(None)
+    role = Role("trainer", settings, registry, world.publisher, none, world.dead_letters, erasures, none)
     trainer = Trainer(role, NoBoards())
     choices = [a_choice(user_id=user_id) for user_id in ("a", "cursed", "b")]
     choices[1] = structs.replace(choices[1], context=[1_000_000])  # a class that the blender does not have
@@ -228,6 +232,28 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     assert DEFAULT_FEED not in world.broker.newest(FEEDS)
+    await world.publisher.close()
+
+
+async def test_no_feed_of_an_erased_user_is_written_but_one_of_newer_features_is() -> None:
+    view = CatalogSnapshot()
+    view.apply_item(an_item("i1"))
+    view.refresh()
+    world, store = World(view), MemoryFeedStore()
+    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS, outcomes=recorder(world))
+    releases = [asyncio.Event() for _ in range(2)]
+    [record] = records(INTERACTIONS, an_interaction())
+    ranker.put(releases[0].set, {"erased": (record, features(user_id="erased", version=7))})
+    await ranker.forget({"erased": 7})
+    ranking = asyncio.create_task(ranker.run())
+    async with asyncio.timeout(5):
+        await releases[0].wait()
+        assert await store.read(["erased"]) == [None]
+        ranker.put(releases[1].set, {"erased": (record, features(user_id="erased", version=8))})
+        await releases[1].wait()
+    assert [feed is not None for feed in await store.read(["erased"])] == [True]
+    ranking.cancel()
+    await asyncio.gather(ranking, return_exceptions=True)
     await world.publisher.close()
 
 

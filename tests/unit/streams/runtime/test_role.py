@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from streams.runtime.dead_letter_queue import DeadLetterQueue
@@ -41,11 +42,19 @@ class Heartbeats:
         del self.reports[name]
 
 
+class QuietLog:
+    """A log of erasures without any."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
 def a_role(redis: Heartbeats) -> Role:
     publisher = Publisher("", cast(Any, Codecs()), new_producer=cast(Any, Broker().producer))
     dead_letters = DeadLetterQueue(publisher, now_ms=lambda: 0)
     dead_letters.counts["log.write", "refused"] = 2
-    return Role("log", Settings(), cast(Any, Codecs()), publisher, cast(Any, redis), dead_letters)
+    registry, erasures = cast(Any, Codecs()), ErasureIndex(None)
+    return Role("log", Settings(), registry, publisher, cast(Any, redis), dead_letters, erasures, cast(Any, QuietLog()))
 
 
 async def test_a_heartbeat_holds_the_figures_of_the_role_and_of_its_clients() -> None:

@@ -107,3 +107,22 @@ async def test_a_field_that_a_state_does_not_have_is_refused() -> None:
     assert [state.text for state in world.states.stored("text")] == ["b"]
     with pytest.raises(ValueError, match="State has no txet"):
         list(world.states.stored("txet"))
+
+
+async def test_a_deleted_state_is_gone_from_the_changelog_and_the_table_and_a_new_one_may_follow() -> None:
+    world = World()
+    world.set("k1", text="old")
+    await world.write()
+    world.states.delete(0, "k1")
+    assert world.states.get(0, "k1").text == ""
+    await world.write()
+    assert b"k1" not in world.table
+    [*_, record] = world.broker.logs["users-changelog", 0]
+    assert (record.key, record.value) == (b"k1", None)
+    world.set("k1", text="new")
+    world.states.delete(0, "k1")
+    world.set("k1", text="newer")
+    await world.write()
+    world.states.drop()
+    assert world.states.get(0, "k1").text == "newer"
+    await world.publisher.close()

@@ -1,0 +1,1 @@
+"""Erasure of users: the log of erasures, which readers of topics honour, and signed receipts."""
