@@ -35,7 +35,7 @@ from models.encoders.encoded_items import EncodedItems
 from models.encoders.user_encoder import EncoderExport, EncoderModel
 from models.vocabulary import Vocabulary
 from models.weight import is_on_scale
-from schemas.record_limit import PARAMETER_BYTES
+from schemas.learned_limit import PARAMETER_BYTES
 from schemas.types import EncoderVersion, Interaction
 from streams.core.item.embedding_record import STORED
 from streams.core.item.encoder_record import encoder_vectors, packed_parameters
