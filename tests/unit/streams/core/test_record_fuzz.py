@@ -53,7 +53,8 @@ from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user import stated_profile, user_state
 from streams.core.user.stated_profile import ProfileState
 from streams.core.user.user_state import UserState
-from streams.roles.trainer.online_learner import apply_message
+from streams.roles.trainer.candidate_fit import learn_event
+from streams.roles.trainer.online_learner import OnlineLearner
 from tests.build import (
     T0_MS,
     a_choice,
@@ -139,6 +140,7 @@ class World:
             new_blender(),
             Learner(PARAMS, refits_item_weights=False),
         )
+        self.online = OnlineLearner()
         self.llm_scores = LlmScoreCache(LLM_BLEND_PARAMS)
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
@@ -150,7 +152,7 @@ class World:
         match record:
             case Item():
                 self.view.apply_item(record)
-                apply_message(self.learner, record, at)
+                self.learner.catalog.apply_item(record)
             case ItemStats():
                 self.view.apply_stats(record)
             case ItemNeighbors():
@@ -184,14 +186,14 @@ class World:
             case Interaction():
                 subject = self.view.labels(record.item_id) or ItemLabels("", (), "")
                 one = user_state.fold(state, record, at, subject=subject, params=PARAMS.user)
-                apply_message(self.learner, record, at)
+                learn_event(self.learner, record, at, learn_weights=False)
                 if one is not None:
                     yield from item_stats.to_records([one])
             case Location():
                 user_state.fold_location(state, record, at, PARAMS.user)
             case Profile():
                 user_state.fold_profile(state, record, at)
-                apply_message(self.learner, record, at)
+                self.learner.profile(record, at)
             case Trigger():
                 user_state.fold_trigger(state, record, at, PARAMS.user)
             case Content():
@@ -199,7 +201,7 @@ class World:
             case UserWeights():
                 user_state.fold_weights(state, record, at)
             case Choice():
-                apply_message(self.learner, record, at)
+                self.online.apply(record)
 
     def feeds(self) -> Iterator[Feed]:
         """Rank for everybody."""

@@ -54,15 +54,6 @@ def test_users_are_served_by_vectors_that_follow_their_last_items(world: World, 
     assert np.mean(ahead) > 0.9
 
 
-def test_the_trainer_learns_no_network_online_and_none_after_a_fit(world: World) -> None:
-    params = learner_params(Settings(encoder="sequence", **SMALL))
-    assert Learner(params, learns_links=False)._encoder is None
-    learner = learned(world, "sequence")
-    learner.stop_links()
-    assert learner.catalog.encoder.items is None
-    assert learner._encoder is None
-
-
 def scored(model: EncoderModel, world: World) -> Any:
     """Return what a model says of one item after a few refits."""
     model.learn([ModelEvent(event.user_id, str(event.item_id), event.occurred_at, 1.0) for event in world[1][:130]])

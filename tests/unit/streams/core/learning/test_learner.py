@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from streams.core.learning.snapshot import pack
 
 from infra.settings import Settings
 from schemas.types import Interaction
@@ -220,18 +219,3 @@ def test_an_action_after_a_view_of_another_item_is_held_against_what_there_is_by
 def test_where_items_are_shown_again_a_view_does_not_change_what_an_action_is_held_against() -> None:
     [outcome] = outcomes([("view", "i25", 0), ("click", "i25", 1_000)], [], allow_repeat_items="true")[-1]
     assert history(outcome) == ["i25"]
-
-
-def test_an_erased_user_leaves_no_state_and_nothing_else_changes() -> None:
-    learner = a_learner([])
-    for number, user_id in enumerate(("alex", "kim", "alex")):
-        learn(learner, number, an_interaction(user_id=user_id, item_id=f"i{number}", action="like"))
-    before = learner.features("kim"), learner.events, learner.blender.outcomes
-    assert learner.has_state("alex")
-    learner.erase("alex")
-    learner.erase("nobody")
-    assert not learner.has_state("alex")
-    assert learner.features("alex").event_count == 0
-    assert learner.weights.offset("alex") is None
-    assert (learner.features("kim"), learner.events, learner.blender.outcomes) == before
-    assert all(b"alex" not in array.tobytes() for array in pack(learner.state()).values())

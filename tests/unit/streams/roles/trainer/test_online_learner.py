@@ -5,7 +5,7 @@ import pytest
 
 from infra.redis.stores.model_status import Version
 from models.blend.personal import PersonalWeights
-from schemas.types import ModelVersion
+from schemas.types import ErasureRequest, ModelVersion
 from streams.core.learning.visits import Visit, to_records
 from streams.core.position import Position
 from streams.core.ranking.pipeline import new_blender
@@ -106,3 +106,18 @@ def test_a_version_of_other_features_is_not_continued() -> None:
     assert not live.warm_start(other)
     assert live.base is None
     assert isinstance(live.weights, PersonalWeights)
+
+
+def test_an_erased_user_has_no_weights_and_nothing_else_changes() -> None:
+    live = OnlineLearner()
+    for user_id in ("alex", "kim", "alex"):
+        live.apply(a_choice(user_id=user_id))
+    table, kim = live.weights.blender.table.copy(), live.weights.offset("kim")
+    live.apply(ErasureRequest(event_id="e1", user_id="alex", occurred_at=T0_MS))
+    live.apply(ErasureRequest(event_id="e2", user_id="nobody", occurred_at=T0_MS))
+    assert live.weights.offset("alex") is None
+    assert [own.user_id for own in live.user_weights(9)] == ["kim"]
+    np.testing.assert_array_equal(live.weights.blender.table, table)
+    np.testing.assert_array_equal(live.weights.offset("kim"), kim)
+    live.apply(a_choice(user_id="alex"))
+    assert live.weights.offset("alex") is not None
