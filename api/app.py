@@ -2,7 +2,7 @@
 
 POST /interaction  /interaction/batch  /impression  /location  /profile endpoints.publish
 PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
-DELETE /user/{user_id}   GET /user/{user_id}/erasure  /user/{user_id}/export  endpoints.erasure
+DELETE /user/{user_id}   GET /user/{user_id}/erasure  /user/{user_id}/export  privacy.erasure
 POST /retrieve  /retrieve/batch                                         endpoints.publish
 GET  /content  /content/stream                                          endpoints.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
@@ -38,7 +38,6 @@ from api.compat import COMPAT_ENDPOINTS, EndpointGroup
 from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
-from api.endpoints.erasure import ErasureEndpoints
 from api.endpoints.health import HealthEndpoints
 from api.endpoints.history import HistoryEndpoints
 from api.endpoints.items import ItemEndpoints
@@ -53,6 +52,7 @@ from api.http.error import ApiError
 from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.http.route_index import RouteIndex
+from api.privacy.erasure import ErasureEndpoints
 from api.security.guard import Guard
 from domain import gazetteer
 from infra.redis.connection import StoreError

@@ -1,0 +1,1 @@
+"""Endpoints of the data of persons."""
