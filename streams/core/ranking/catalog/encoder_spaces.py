@@ -84,10 +84,6 @@ class EncoderSpaces:
         """
         self.items = EncodedItems.of(export, names)
 
-    def stop(self) -> None:
-        """Serve no network any more."""
-        self.items = None
-
     def _serve_if_complete(self) -> None:
         if self._waiting is None:
             return
