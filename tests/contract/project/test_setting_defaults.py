@@ -46,7 +46,7 @@ CASES = {
     "prefetch": Case(core_params.prefetch_params, parsed_fields=frozenset({"prompt_fields"})),
     "push": Case(core_params.push_params, "push_"),
     "home": Case(core_params.home_mix, "shop_"),
-    "learner": Case(learner_params, parsed_fields=frozenset({"user", "signal", "rank", "item_weights"})),
+    "learner": Case(learner_params, parsed_fields=frozenset({"user", "signal", "rank", "item_weights", "encoder"})),
     "batches": Case(batch_limits),
 }
 SETTINGS = {spec.name: spec.default for spec in specifications()}
