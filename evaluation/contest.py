@@ -16,6 +16,7 @@ from evaluation.protocols.protocol import PROTOCOLS
 from evaluation.protocols.replay import ReplayOutcome, replay
 from evaluation.protocols.split import Split
 from evaluation.protocols.stream import Stream, of_dataset
+from infra.settings import Settings
 from loaders.datasets import detect
 
 
@@ -32,6 +33,8 @@ class RunTask:
     cold: bool = False
     rating_scale: float | None = None
     delays: ServingDelays = field(default_factory=ServingDelays)
+    settings: Settings = field(default_factory=Settings)
+    """The settings of the blend."""
     label: str | None = None
     """Name of the outcome in the report; that of the model if None."""
 
@@ -98,7 +101,7 @@ def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) 
     """Return the outcome of a task, or the reason for skipping it."""
     try:
         delays = task.delays if PROTOCOLS[task.protocol].is_served else None
-        context = EvalContext(catalogue=stream.catalogue, seed=task.seed, delays=delays)
+        context = EvalContext(catalogue=stream.catalogue, seed=task.seed, delays=delays, settings=task.settings)
         model = contestant.build(task.model, context)
     except ModuleNotFoundError as error:
         return f"needs the package {error.name}"

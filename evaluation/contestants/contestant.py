@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluation.protocols.as_served import ServingDelays
+from infra.settings import Settings
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
@@ -28,6 +29,8 @@ class EvalContext:
     seed: int
     delays: ServingDelays | None = None
     """Delays of a pipeline, for models that are ranked as served."""
+    settings: Settings = field(default_factory=Settings)
+    """The settings of the blend."""
 
 
 class UnknownModelError(ValueError):

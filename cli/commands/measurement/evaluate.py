@@ -15,6 +15,7 @@ from rich.progress import TaskID
 
 from cli import table
 from cli.bar import bars
+from cli.config_file import read_config
 from cli.console import new_console
 from evaluation import contest
 from evaluation.contest import RunTask
@@ -27,6 +28,7 @@ from evaluation.protocols.stream import Stream, of_dataset
 from evaluation.reports import cold_start, lists, plot, report
 from evaluation.reports.report import EvaluationSpec, Report
 from infra.error import OperatorError
+from infra.settings import Settings
 from loaders import Dataset, DatasetError
 from loaders.datasets import detect
 
@@ -83,6 +85,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         int,
         typer.Option(min=0, help="as-served: time from an event to the feed in the store. `millrace bench freshness`."),
     ] = FEED_MS,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A file of settings of the blend, for some defaults: lines of NAME=VALUE."
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="Write the complete report as JSON.")
     ] = None,
@@ -119,6 +127,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     neighbours, the model blend-neighbors.near without one feature of them. --ablate alone compares the blend with each
     of its features alone: the model alone-popular.lasting ranks by the number of events of an item, decayed by nothing.
 
+    The blend has the default settings, whatever the environment says, but for those of --config.
+
     A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
     stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
     first one.
@@ -145,6 +155,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     """
     console = new_console()
     _check(protocol, part, ablate, cold=cold)
+    settings = Settings() if config is None else read_config(Settings(), config)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
@@ -169,6 +180,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 cold=cold,
                 rating_scale=rating_scale,
                 delays=ServingDelays(feed_ms=delay_ms),
+                settings=settings,
             )
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
             for other in _protocols(options)
