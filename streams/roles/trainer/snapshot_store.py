@@ -24,7 +24,7 @@ from streams.core.ranking.ranking_query import CLASSES
 from streams.core.ranking.stages.features import PRIOR
 from streams.roles.trainer.model_version import name_of
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Version of the state in a snapshot; raised when a part, or its meaning, changes."""
 KEPT = 2
 """Snapshots that are kept: the newest, and the one before for when it is damaged."""
