@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.cases import (
     compat,
+    exploration,
     footprint,
     freshness,
     index,
@@ -48,6 +49,7 @@ class Plan:
     sizing: Size
     relearning: Size
     scale: ScalePlan
+    exploration_visits: int
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -58,6 +60,8 @@ class Plan:
             "scale": f"Scale: {scale.USERS} users of generated catalogues (Zipf 1.0), each ranked several times, the"
             " fastest counts; processor time of one core, in this process. Texts of"
             f" {self.scale.text_items:,} items are indexed.",
+            "exploration": f"Exploration: {exploration.SEEDS} simulated worlds with new items,"
+            f" {self.exploration_visits} visits each; {exploration.SHARE:.0%} of the places may explore.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the links learned from them"
@@ -95,6 +99,7 @@ FULL = Plan(
     sizing=Size(events=1_000_000, users=100_000, items=20_000),
     relearning=Size(events=1_000_000, users=100_000, items=20_000),
     scale=ScalePlan((10_000, 100_000, 1_000_000), recall_items=100_000, text_items=5_000),
+    exploration_visits=600,
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -107,6 +112,7 @@ QUICK = Plan(
     sizing=Size(events=10_000, users=1_000, items=1_000),
     relearning=Size(events=10_000, users=1_000, items=1_000),
     scale=ScalePlan((1_000, 30_000), recall_items=30_000, text_items=1_000),
+    exploration_visits=10,
 )
 """A smoke test; its figures are meaningless."""
 
@@ -115,6 +121,9 @@ STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
     "scale": lambda plan, settings, tell: scale.measure(plan.scale, settings, on_progress=tell),
+    "exploration": lambda plan, settings, tell: exploration.measure(
+        settings, visits=plan.exploration_visits, on_progress=tell
+    ),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""
