@@ -124,6 +124,13 @@ def _index(result: Mapping[str, float]) -> Iterator[Figure]:
     yield Figure("  memory per 100,000 items", _gb(result["items_100k_gb"]))
 
 
+def _exploration(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for policy, figures in result.items():
+        gain = f"{figures['gain']:.3f} ± {figures['error']:.3f} less"
+        note = "" if policy == "none" else f"{gain}, and less in {figures['wins']} of {figures['worlds']} worlds"
+        yield Figure(f"regret with exploration by {policy}", f"{figures['regret']:.3f} clicks a visit", note)
+
+
 def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
     gb = {name: _gb(size) for name, size in result.items() if name.endswith("_gb")}
     yield Figure(
@@ -173,6 +180,7 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "ranking": _ranking,
     "scale": _scale,
     "growth": _growth,
+    "exploration": _exploration,
     "index": _index,
     "sizing": _sizing,
     "throughput": _throughput,

@@ -11,11 +11,11 @@ from typing import Any
 
 from bench.cases import (
     compat,
+    exploration,
     footprint,
     freshness,
     growth,
     index,
-    memory,
     prefetch,
     ranking,
     read,
@@ -50,6 +50,7 @@ class Plan:
     scale: ScalePlan
     growth: Size
     workers: Size
+    exploration_visits: int
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -62,6 +63,8 @@ class Plan:
             f" {self.scale.text_items:,} items are indexed.",
             "growth": f"Growth: {self.growth.events:,} interactions of {self.growth.users:,} users (Zipf 1.0) with"
             f" {self.growth.items:,} items; one process without servers; processor time.",
+            "exploration": f"Exploration: {exploration.SEEDS} simulated worlds with new items,"
+            f" {self.exploration_visits} visits each; {exploration.SHARE:.0%} of the places may explore.",
             "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
             "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
             f" {size.items:,} items lie in the topic; one worker with the feed role alone; the links learned from them"
@@ -100,6 +103,7 @@ FULL = Plan(
     scale=ScalePlan((10_000, 100_000, 1_000_000), recall_items=100_000, text_items=5_000),
     growth=Size(events=20_000_000, users=1_000_000, items=1_000_000),
     workers=Size(events=100_000, users=10_000, items=5_000),
+    exploration_visits=600,
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -113,6 +117,7 @@ QUICK = Plan(
     scale=ScalePlan((1_000, 30_000), recall_items=30_000, text_items=1_000),
     growth=Size(events=20_000, users=1_000, items=1_000),
     workers=Size(events=5_000, users=500, items=500),
+    exploration_visits=10,
 )
 """A smoke test; its figures are meaningless."""
 
@@ -122,6 +127,9 @@ STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
     "scale": lambda plan, settings, tell: scale.measure(plan.scale, settings, on_progress=tell),
     "growth": lambda plan, _, tell: growth.measure(plan.growth, on_progress=tell),
+    "exploration": lambda plan, settings, tell: exploration.measure(
+        settings, visits=plan.exploration_visits, on_progress=tell
+    ),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """Cases without servers."""
@@ -129,7 +137,7 @@ CaseRunner = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
 RIG_CASES: dict[str, CaseRunner] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
     "workers": lambda rig, load, plan: workers.measure(rig, load.resized(plan.workers)),
-    "redis": lambda rig, load, _: memory.measure(rig, load),
+    "redis": lambda rig, load, _: footprint.measure_redis(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
     "requests": lambda rig, load, plan: requests.measure(rig, load, seconds=plan.read_s),

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evaluation.metrics.beyond_accuracy import METRICS
 from evaluation.protocols.protocol import PROTOCOLS, label_of
 from evaluation.reports.report import Report
 
@@ -21,7 +22,7 @@ def print_metrics(report: Report, console: Console) -> None:
     console.print(
         f"{_describe(report)}, {ranking[0][1]['cases'] if ranking else 0:,} cases; ± half of a 95 % interval,"
         f" bootstrap over users{'; then the standard deviation over seeds' if several else ''};"
-        f" diversity by {report['similarity']}"
+        f" diversity and serendipity by {report['similarity']}"
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
         console.print(_breakdown(label, rows, ranking))
@@ -88,8 +89,8 @@ def print_skipped(report: Report, console: Console) -> None:
 
 
 def _figures(ranking: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
-    heads = ("HR@10", "NDCG@10", "MRR", "Recall@10", "coverage", "novelty", "diversity", "popularity", "learn", "rank")
-    table = Table("model", *heads, f"NDCG against {against}")
+    accuracy, costs = ("HR@10", "NDCG@10", "MRR", "Recall@10"), ("learn", "rank")
+    table = Table("model", *accuracy, *METRICS, *costs, f"NDCG against {against}")
     for name, figures in ranking:
         table.add_row(
             name,
@@ -100,6 +101,7 @@ def _figures(ranking: Sequence[tuple[str, Any]], *, against: str | None) -> Tabl
             f"{figures['coverage']:.3f}",
             f"{figures['novelty']:.1f}",
             f"{figures['diversity']:.3f}",
+            f"{figures['serendipity']:.3f}",
             f"{figures['popularity']:.2f}",
             f"{figures['learn_us']:,.0f} µs",
             f"{figures['rank_us']:,.0f} µs",

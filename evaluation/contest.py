@@ -16,8 +16,8 @@ from evaluation.protocols.protocol import PROTOCOLS
 from evaluation.protocols.replay import ReplayOutcome, replay
 from evaluation.protocols.split import Split
 from evaluation.protocols.stream import Stream, of_dataset
+from infra.settings import Settings
 from loaders.datasets import detect
-from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class RunTask:
     cold: bool = False
     rating_scale: float | None = None
     delays: ServingDelays = field(default_factory=ServingDelays)
-    encoder: str = NO_ENCODER
-    """The network that the blend learns."""
+    settings: Settings = field(default_factory=Settings)
+    """The settings of the blend."""
     label: str | None = None
     """Name of the outcome in the report; that of the model if None."""
 
@@ -101,7 +101,7 @@ def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) 
     """Return the outcome of a task, or the reason for skipping it."""
     try:
         delays = task.delays if PROTOCOLS[task.protocol].is_served else None
-        context = EvalContext(catalogue=stream.catalogue, seed=task.seed, delays=delays, encoder=task.encoder)
+        context = EvalContext(catalogue=stream.catalogue, seed=task.seed, delays=delays, settings=task.settings)
         model = contestant.build(task.model, context)
     except ModuleNotFoundError as error:
         return f"needs the package {error.name}"

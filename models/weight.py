@@ -23,6 +23,8 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "search": 0.0,
     }
 )
+POSITIVE_ACTIONS = tuple(action for action, weight in ACTION_WEIGHTS.items() if weight > 0)
+NEGATIVE_ACTIONS = tuple(action for action, weight in ACTION_WEIGHTS.items() if weight < 0)
 POSITIVE_THRESHOLD = 0.5
 
 

@@ -417,7 +417,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parts: dict[str, list[float]] = msgspec.field(default_factory=dict)
     """Contribution of each feature group to each item; they add up to its score."""
     propensities: list[float] = msgspec.field(default_factory=list)
-    """Propensity of each item under exploration; empty without exploration."""
+    """Probability with which each place shows its item, the same in all orders; empty without exploration."""
     ml_scores: list[float] = msgspec.field(default_factory=list)
     """Scores without the language model, scaled to [0, 1] over the feed; empty where it did not contribute."""
     llm_scores: dict[str, float] = msgspec.field(default_factory=dict)

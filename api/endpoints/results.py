@@ -122,7 +122,9 @@ class _Group:
         if duplicate is not None:
             duplicate.also.append(item.item_id)
         elif len(self.results) < self._limit:
-            result = Result(item.item_id, item.score, item.source, item.reason, item.parts, item.item, also=[])
+            result = Result(
+                item.item_id, item.score, item.source, item.reason, item.parts, item.propensity, item.item, also=[]
+            )
             self.results.append(result)
             self._by_key.setdefault(attributes.identity.key, []).append((attributes.identity, result))
             if attributes.url:

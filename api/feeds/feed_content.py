@@ -16,13 +16,17 @@ from infra.redis.stores.feed_store import DEFAULT_FEED
 
 
 class ContentItem(msgspec.Struct, gc=False):
-    """One ranked item; `item` is its catalog JSON, null for a given candidate that is not in the catalog."""
+    """One ranked item; `item` is its catalog JSON, null for a given candidate that is not in the catalog.
+
+    `propensity`, the probability with which its place shows it, is left out where the feed does not explore.
+    """
 
     item_id: str
     score: float
     source: str
     reason: str
     parts: Any
+    propensity: float | msgspec.UnsetType
     item: msgspec.Raw | None
 
 
@@ -52,6 +56,7 @@ class ChosenItem(msgspec.Struct, gc=False):
     source: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     parts: Any = msgspec.UNSET
+    propensity: float | msgspec.UnsetType = msgspec.UNSET
     item: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -72,7 +77,9 @@ def content(user_id: str, visible: VisibleFeed, *, now_ms: int) -> FeedContent:
     """
     feed, pick = visible.feed, _picker(visible.indices)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
-    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, visible.items)
+    propensities = pick(feed.propensities) if feed.propensities else repeat(msgspec.UNSET)
+    labels = (pick(feed.sources), pick(feed.reasons))
+    columns = (pick(feed.items), pick(feed.scores), *labels, parts, propensities, visible.items)
     return joined(user_id, visible, list(map(ContentItem, *columns)), now_ms=now_ms)
 
 

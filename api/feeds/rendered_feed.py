@@ -62,7 +62,10 @@ class RenderedFeed:
         self.until_ms = min((start for start in starts if start > now_ms), default=math.inf)
         self.entries = _entries(feed)
         ids = list(map(sys.intern, feed.items))  # the same objects in all feeds
-        self.outline = structs.replace(feed, items=ids, scores=[], sources=[], reasons=[], parts={}, ml_scores=[])
+        none: list[float] = []
+        self.outline = structs.replace(
+            feed, items=ids, scores=none, sources=[], reasons=[], parts={}, propensities=none, ml_scores=none
+        )
         self.sight: Sight | None = None
         self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
 

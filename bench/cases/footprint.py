@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import folded
-from bench.cases import memory
+from bench import folded, history
 from bench.load import EventLoad, Size
 from bench.rig import Rig
+from infra.redis.stores.feed_store import KEY
 from models.neighbours.cooccurrence import DecayedCooccurrence
 from models.neighbours.sparse_links import MOST_LINKS
 from schemas.types import Item, ItemStats
@@ -35,13 +35,29 @@ _FULL_EVENTS = 2_000
 """Events of a user with all lists full."""
 _SEGMENTS = 4
 _FORMAT_BYTES = 1
+_ASK = 500
+"""Feeds weighed per request."""
 
 
 async def measure(rig: Rig, load: EventLoad) -> dict[str, float]:
     """Return gigabytes per million users and per 100,000 items, by location."""
-    redis = (await memory.measure(rig, load))["bytes_per_user"]
+    redis = (await measure_redis(rig, load))["bytes_per_user"]
     rig.on_progress("weigh users and items", 0, 0)
     return await asyncio.to_thread(_weighed, load, redis)
+
+
+async def measure_redis(rig: Rig, load: EventLoad) -> dict[str, int]:
+    """Return the mean size of a user's feed in Redis, with its key and the overhead."""
+    await history.ensure_folded(rig, load)
+    names = [KEY + user_id for user_id in load.user_ids]
+    sizes: list[int] = []
+    for start in range(0, len(names), _ASK):
+        rig.on_progress("weigh feeds", start, len(names))
+        pipeline = rig.redis.pipeline(transaction=False)
+        for name in names[start : start + _ASK]:
+            pipeline.memory_usage(name)
+        sizes += [size for size in await pipeline.execute() if size is not None]
+    return {"bytes_per_user": round(sum(sizes) / len(sizes))}
 
 
 def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.contestants.contestant import EvalContext
-from infra.settings import Settings
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
@@ -49,12 +48,12 @@ class BlendCandidate(Model):
         """Start untrained.
 
         Args:
-            context: The catalogue, the seed and the network.
+            context: The catalogue, the seed and the settings.
             without: Features to ablate; their weights stay 0.
             alone: The feature whose values are the scores, instead of the blend's; no weights are learned.
         """
         super().__init__()
-        params = learner_params(Settings(encoder=context.encoder))
+        params = learner_params(context.settings)
         rank = replace(params.rank, max_recommendations=LISTED, exact_items=1_000_000)
         self.learner = self._new_learner(replace(params, rank=rank))
         if without:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluation.protocols.as_served import ServingDelays
+from infra.settings import Settings
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
-from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER
 from streams.core.ranking.stages.features import FEATURES
 
 BLEND = "blend"
@@ -29,8 +29,8 @@ class EvalContext:
     seed: int
     delays: ServingDelays | None = None
     """Delays of a pipeline, for models that are ranked as served."""
-    encoder: str = NO_ENCODER
-    """The network that the blend learns and serves users by."""
+    settings: Settings = field(default_factory=Settings)
+    """The settings of the blend."""
 
 
 class UnknownModelError(ValueError):

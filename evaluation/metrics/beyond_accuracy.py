@@ -1,4 +1,4 @@
-"""Beyond-accuracy metrics of lists: coverage, novelty, diversity and popularity bias.
+"""Beyond-accuracy metrics of lists: coverage, novelty, diversity, serendipity and popularity bias.
 
 Each list counts once per test event. Popularity and item similarity come from the events before the evaluated split.
 
@@ -6,6 +6,8 @@ coverage     share of the items of the stream in any top 10
 novelty      mean self-information of the listed items, -log2 of their share of events (add-one smoothing)
 diversity    one minus the mean similarity of two items of a list: Jaccard over topics and category where items differ
              in them, otherwise the cosine of the sets of users who acted on them
+serendipity  mean over the test events of relevance times unexpectedness (Kotkov et al. 2016): one minus the mean
+             similarity of the chosen item to the user's earlier ones if it is in the top 10, otherwise 0
 popularity   mean events of the listed items over those of the chosen items; 1 is no bias
 """
 
@@ -18,11 +20,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.protocols.ranking import K
 from evaluation.protocols.replay import ReplayOutcome
 from evaluation.protocols.stream import Stream
 
 _LISTS = 1_000
-"""Number of evenly spaced lists in the diversity."""
+"""Number of evenly spaced lists in the diversity, and of choices in the serendipity."""
+METRICS = ("coverage", "novelty", "diversity", "serendipity", "popularity")
 
 Lists = NDArray[np.int32]
 Traits = dict[int, frozenset[object]]
@@ -36,10 +40,10 @@ class BeyondAccuracy:
         self._events = np.bincount(stream.item[:start], minlength=len(stream.items)).astype(np.float64)
 
     def of(self, outcome: ReplayOutcome) -> dict[str, float]:
-        """Return the four metrics of an outcome's lists."""
+        """Return the five metrics of an outcome's lists."""
         lists = outcome.top[outcome.list_index]
         if not len(lists):
-            return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
+            return dict.fromkeys(METRICS, float("nan"))
         list_items = lists[lists >= 0]
         information = -np.log2((self._events + 1) / (self._events.sum() + len(self._events)))
         target_popularity = self._events[self._stream.item[outcome.event_index]].mean()
@@ -47,6 +51,7 @@ class BeyondAccuracy:
             "coverage": len(np.unique(list_items)) / len(self._stream.items),
             "novelty": float(information[list_items].mean()),
             "diversity": self._diversity(outcome.top),
+            "serendipity": self._serendipity(outcome),
             "popularity": float(self._events[list_items].mean() / target_popularity)
             if target_popularity
             else float("nan"),
@@ -74,6 +79,19 @@ class BeyondAccuracy:
         ):
             users[item].add(user)
         return {item: frozenset(user_set) for item, user_set in users.items()}
+
+    def _serendipity(self, outcome: ReplayOutcome) -> float:
+        """Return the mean of relevance times unexpectedness; nothing is unexpected without a history."""
+        hits = outcome.event_index[outcome.rank <= K]
+        sample = hits[:: max(1, len(hits) // _LISTS)].tolist()
+        share = len(hits) / len(outcome.event_index)
+        return share * float(np.mean([self._unexpectedness(event_index) for event_index in sample])) if sample else 0.0
+
+    def _unexpectedness(self, event_index: int) -> float:
+        """Return one minus the mean similarity of an event's item to the user's earlier items; 0 without any."""
+        user, item = self._stream.user, int(self._stream.item[event_index])
+        earlier = np.unique(self._stream.item[:event_index][user[:event_index] == user[event_index]]).tolist()
+        return 1.0 - float(np.mean([self._similarity(item, other) for other in earlier])) if earlier else 0.0
 
     def _diversity(self, top: Lists) -> float:
         similarities: dict[tuple[int, int], float] = {}

@@ -161,7 +161,7 @@ class Ranker:
         if self._is_erased(features.user_id, features.version):
             return None
         try:
-            return self._ranked(features)
+            return self._ranked(features, self._params)
         except Exception as error:
             self._context.dead_letters.put(record, error, stage="rank.score")
             return None
@@ -197,16 +197,16 @@ class Ranker:
         features = Features(
             user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
         )
-        ranked_feed = self._ranked(features)
+        ranked_feed = self._ranked(features, self._params.without_exploration())
         self._outcomes.show_newcomers(ranked_feed)
         return ranked_feed.feed
 
-    def _ranked(self, features: Features) -> RankedFeed:
+    def _ranked(self, features: Features, params: RankParams) -> RankedFeed:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        candidates = build_candidates(features, catalog, self._params, at_ms=stream_time_ms(features, catalog))
+        candidates = build_candidates(features, catalog, params, at_ms=stream_time_ms(features, catalog))
         self.removed_counts.update(candidates.removed_counts)
-        return rank_candidates(candidates, catalog, blender, self._params, now_ms=now_ms, llm=llm)
+        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""

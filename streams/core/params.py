@@ -7,7 +7,7 @@ default is that of the setting. Fields with a default are bounds that no setting
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
@@ -122,8 +122,37 @@ class RepeatRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorationParams:
+    """Parameters of exploration: the policy, and its bounds. The settings have the prefix `exploration_`."""
+
+    policy: str
+    """Name of the policy, one of `streams.core.ranking.stages.exploration.POLICIES`."""
+    share: float
+    """Maximum share of the places of every beginning of a feed that may go to new items."""
+    after: int
+    """Number of places at the beginning of a feed that never explore."""
+    min_probability: float
+    """Minimum probability that a user prefers a new item to the item whose place it takes."""
+    days: float
+    """Days for which an item is new."""
+    bandit_alpha: float
+    """Number of positive outcomes that the prior of an item is worth."""
+    bandit_beta: float
+    """Number of negative outcomes that the prior of an item is worth."""
+    epsilon: float
+    """Probability that epsilon-greedy gives a place to a random new item, whatever the evidence."""
+    competitors: int = 6
+    """Maximum number of new items that compete for a place."""
+
+    @property
+    def new_ms(self) -> float:
+        """Return `days` in ms."""
+        return self.days * DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankParams:
-    """Parameters of the ranking: candidates, filters and diversity."""
+    """Parameters of the ranking: candidates, filters, serendipity, diversity and exploration."""
 
     max_recommendations: int
     """Number of items in a feed."""
@@ -136,6 +165,10 @@ class RankParams:
     """Maximum distance of items that have a location."""
     diversity_cap: float
     """Largest share of one category in any window of a feed."""
+    serendipity_weight: float
+    """Log-odds that an item gains in a feed if the user's history has none of its labels."""
+    exploration: ExplorationParams | None
+    """The exploration of new items; None for none."""
     default_timezone: str
     """Time zone of users who have not stated theirs."""
     diversity_window: int = 10
@@ -145,6 +178,10 @@ class RankParams:
     """Number of a user's strongest categories whose popular items become candidates."""
     exact_items: int = EXACT_ITEMS
     """Size of a catalog above which only items named by the candidate sources are scored."""
+
+    def without_exploration(self) -> RankParams:
+        """Return the same parameters for a list that explores nothing, such as one that many users share."""
+        return replace(self, exploration=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

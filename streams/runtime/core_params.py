@@ -8,6 +8,7 @@ from typing import get_args
 from infra.error import OperatorError
 from infra.settings import Settings, comma_separated, repeats_by_category, seconds_by_name
 from streams.core.params import (
+    ExplorationParams,
     LlmBlendParams,
     PrefetchParams,
     PushParams,
@@ -58,7 +59,23 @@ def rank_params(settings: Settings) -> RankParams:
         hides_out_of_stock=settings.hides_out_of_stock,
         nearby_radius_km=settings.nearby_radius_km,
         diversity_cap=settings.diversity_cap,
+        serendipity_weight=settings.serendipity_weight,
+        exploration=exploration_params(settings) if settings.explores else None,
         default_timezone=settings.default_timezone,
+    )
+
+
+def exploration_params(settings: Settings) -> ExplorationParams:
+    """Return the parameters of exploration, if the settings name a policy."""
+    return ExplorationParams(
+        policy=settings.exploration_policy,
+        share=settings.exploration_share,
+        after=settings.exploration_after,
+        min_probability=settings.exploration_min_probability,
+        days=settings.exploration_days,
+        bandit_alpha=settings.bandit_alpha,
+        bandit_beta=settings.bandit_beta,
+        epsilon=settings.epsilon,
     )
 
 

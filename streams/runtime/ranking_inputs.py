@@ -57,7 +57,10 @@ async def read_ranking_inputs(
     catalog, blender, model_version = await read_global_tables(settings, registry, on_progress=on_progress)
     if features is None:
         features = Features(user_id=DEFAULT_FEED, version=0, watermark=catalog.watermark, event_count=0)
-    inputs = RankingInputs(features, catalog, blender, rank_params(settings), llm_blend_params(settings), llm_scores)
+    params = rank_params(settings)
+    if user_id == DEFAULT_FEED:
+        params = params.without_exploration()
+    inputs = RankingInputs(features, catalog, blender, params, llm_blend_params(settings), llm_scores)
     return inputs, model_version
 
 

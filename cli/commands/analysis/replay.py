@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.bar import read_bar
+from cli.config_file import read_config
 from cli.console import new_console
 from cli.run import on_one_core, run
 from cli.time import TIME_HELP, parse_bound, parse_time
@@ -33,7 +34,7 @@ from infra.kafka.readers.record_window import OnReadProgress
 from infra.postgres.feed_history import PostgresFeedHistory
 from infra.postgres.pool import LazyPool
 from infra.redis.connection import StoreError
-from infra.settings import Settings, read_settings, specifications, to_env, variable
+from infra.settings import Settings, read_settings
 from schemas.types import Feed
 
 _USERS_SHOWN = 20
@@ -112,7 +113,7 @@ def replay(
     millrace replay --from 1d --user alex --output alex.jsonl
     """
     settings = resolve_addresses(read_settings())
-    other_settings = None if config is None else _read_config(settings, config)
+    other_settings = None if config is None else read_config(settings, config)
     until_ms = parse_bound(until)
     at_ms = clock.now_ms() if until_ms is None else until_ms
     span = TimeSpan(parse_time(since), until_ms)
@@ -131,17 +132,6 @@ def replay(
         print(msgspec.json.encode(report).decode())
     else:
         _show(report, new_console())
-
-
-def _read_config(settings: Settings, path: Path) -> Settings:
-    """Return settings with those of a file in place of some."""
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
-    changes = {name.strip(): value.strip() for name, _, value in pairs}
-    unknown = sorted(changes.keys() - {variable(spec) for spec in specifications()})
-    if unknown:
-        raise OperatorError(f"{path} names no settings: {', '.join(unknown)}.", "docs/settings.md lists all settings.")
-    return read_settings(to_env(settings) | changes)
 
 
 async def _count(plan: ReplayPlan, *, on_progress: OnReadProgress) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -15,6 +16,7 @@ from rich.progress import TaskID
 
 from cli import table
 from cli.bar import bars
+from cli.config_file import read_config
 from cli.console import new_console
 from evaluation import contest
 from evaluation.contest import RunTask
@@ -27,7 +29,7 @@ from evaluation.protocols.stream import Stream, of_dataset
 from evaluation.reports import cold_start, lists, plot, report
 from evaluation.reports.report import EvaluationSpec, Report
 from infra.error import OperatorError
-from infra.settings import read_settings
+from infra.settings import Settings, read_settings
 from loaders import Dataset, DatasetError
 from loaders.datasets import detect
 from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER
@@ -85,6 +87,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         int,
         typer.Option(min=0, help="as-served: time from an event to the feed in the store. `millrace bench freshness`."),
     ] = FEED_MS,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A file of settings of the blend, for some defaults: lines of NAME=VALUE."
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="Write the complete report as JSON.")
     ] = None,
@@ -121,7 +129,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     neighbours, the model blend-neighbors.near without one feature of them. --ablate alone compares the blend with each
     of its features alone: the model alone-popular.lasting ranks by the number of events of an item, decayed by nothing.
 
-    With ENCODER set, the blend learns that network and serves users by its vectors. No other setting changes a figure.
+    The blend has the default settings, whatever the environment says, but for those of --config. With ENCODER set, it
+    learns that network and serves users by its vectors.
 
     A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
     stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
@@ -149,15 +158,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     """
     console = new_console()
     _check(protocol, part, ablate, cold=cold)
+    settings = replace(Settings(), encoder=read_settings().encoder)
+    if config is not None:
+        settings = read_config(settings, config)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_describe(stream), soft_wrap=True)
     stream = _prepared(stream, protocol, console)
-    encoder = read_settings().encoder
-    if encoder != NO_ENCODER:
-        console.print(f"the blend learns the network {encoder}", soft_wrap=True)
+    if settings.encoder != NO_ENCODER:
+        console.print(f"the blend learns the network {settings.encoder}", soft_wrap=True)
     options = EvaluationSpec(
         protocol=protocol, split=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
@@ -176,7 +187,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 cold=cold,
                 rating_scale=rating_scale,
                 delays=ServingDelays(feed_ms=delay_ms),
-                encoder=encoder,
+                settings=settings,
             )
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
             for other in _protocols(options)

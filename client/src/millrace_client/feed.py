@@ -6,9 +6,14 @@ from typing import Any
 
 import msgspec
 
+from millrace_client.event import Impression, ShownItem
+
 
 class FeedItem(msgspec.Struct, frozen=True):
-    """One ranked item; `parts` sum to its score; `item` is its catalog entry, None if the item was deleted."""
+    """One ranked item; `parts` sum to its score; `item` is its catalog entry, None if the item was deleted.
+
+    `propensity` is the probability with which its place shows it; None where the feed does not explore.
+    """
 
     item_id: str
     score: float
@@ -16,6 +21,7 @@ class FeedItem(msgspec.Struct, frozen=True):
     reason: str
     parts: dict[str, float]
     item: dict[str, Any] | None
+    propensity: float | None = None
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -33,6 +39,25 @@ class Feed(msgspec.Struct, frozen=True):
     items: list[FeedItem]
     reflects_after: bool | None = None
     """Whether it reflects the interaction that the request named; None if it named none."""
+
+    def impression(self, *, surface: str = "", count: int | None = None) -> Impression:
+        """Return the event that reports the feed as shown, with positions and propensities.
+
+        Args:
+            surface: Where it was shown, such as `home`.
+            count: Number of items that were shown, from the first on; None for all.
+
+        >>> item = FeedItem(item_id="i1", score=1.0, source="new", reason="", parts={}, item=None, propensity=0.25)
+        >>> feed = Feed(user_id="ann", version="1-1", generated_at=0, age_ms=0, watermark=0, model="m", fallback=False,
+        ...             items=[item])
+        >>> feed.impression().items
+        [ShownItem(item_id='i1', position=0, propensity=0.25)]
+        """
+        items = [
+            ShownItem(item_id=one.item_id, position=position, propensity=one.propensity)
+            for position, one in enumerate(self.items[:count])
+        ]
+        return Impression(user_id=self.user_id, items=items, surface=surface)
 
 
 feed_decoder = msgspec.json.Decoder(Feed)

@@ -144,7 +144,7 @@ def unpack(user_id: str, data: bytes) -> Feed:
         sources=_names(columns.sources, columns.source_codes, count),
         reasons=_names(columns.reasons, columns.reason_codes, count),
         parts={name: _short(values, count) for name, values in columns.parts.items()},
-        propensities=list(_numbers(columns.propensities, count)),
+        propensities=_rounded(_numbers(columns.propensities, count)),
         ml_scores=_rounded(_numbers(columns.ml_scores, count)),
         llm_scores=_by_item(columns.items, columns.llm_scores)
         | (_by_item(columns.others.items, columns.others.llm_scores) if columns.others is not None else {}),

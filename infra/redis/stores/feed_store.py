@@ -268,6 +268,16 @@ def feed_at(feed: Feed, at_ms: int) -> Feed:
     return _in_order(feed, orders[-1], feed.others) if orders else feed
 
 
+def _by_place(propensities: list[float], count: int) -> list[float]:
+    """Return the propensities of an order: places have the same in all orders, and those beyond them have 1.
+
+    Args:
+        propensities: Those of the first order; empty without exploration.
+        count: Number of places.
+    """
+    return [*propensities[:count], *[1.0] * (count - len(propensities))] if propensities else []
+
+
 def _in_order(feed: Feed, order: FeedOrder, others: FeedItems | None) -> Feed:
     def column(own: list[T], further: Sequence[T]) -> list[T]:
         """Return the values of a column in the order.
@@ -290,7 +300,7 @@ def _in_order(feed: Feed, order: FeedOrder, others: FeedItems | None) -> Feed:
             name: column(values, others.parts.get(name, none) if others else ()) for name, values in feed.parts.items()
         },
         ml_scores=column(feed.ml_scores, others.ml_scores if others else ()) if feed.ml_scores else none,
-        propensities=none,
+        propensities=_by_place(feed.propensities, len(order.indices)),
         others=None,
         orders=[],
     )

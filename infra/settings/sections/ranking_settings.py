@@ -17,6 +17,7 @@ from infra.settings.setting import (
 )
 
 HIDE = "hide"
+NO_EXPLORATION = "none"
 LEARNED = "auto"
 _REPEATS: dict[str, bool | None] = {**BOOLEANS, LEARNED: None}
 
@@ -84,10 +85,44 @@ class RankingSettings:
     affinity_half_life_days: float = setting(30.0, "half-life of a user's affinities in days", POSITIVE)
     cooccurrence_half_life_days: float = setting(60.0, "half-life of item-to-item co-occurrence in days", POSITIVE)
     diversity_cap: float = setting(0.7, "maximum share of one category in any ten consecutive items of a feed", SHARE)
+    serendipity_weight: float = setting(
+        0.2,
+        "log-odds that an item gains in a feed if the user's history has none of its labels, 0 if it has all of them",
+        NOT_NEGATIVE,
+    )
+    exploration_policy: str = setting(
+        NO_EXPLORATION,
+        "policy that gives places of a feed to new items: none, thompson (sampling), ucb, or epsilon-greedy",
+        one_of(NO_EXPLORATION, "thompson", "ucb", "epsilon-greedy"),
+    )
+    exploration_share: float = setting(
+        0.1, "maximum share of a feed's places, counted from its beginning, that may go to new items", SHARE
+    )
+    exploration_after: int = setting(3, "number of places at the beginning of a feed that never explore", NOT_NEGATIVE)
+    exploration_min_probability: float = setting(
+        0.05,
+        "minimum probability, by the learned weights, that a user prefers a new item to the item whose place it takes",
+        between(0, 1),
+    )
+    exploration_days: float = setting(30.0, "days for which an item counts as new, and may be explored", POSITIVE)
+    bandit_alpha: float = setting(
+        1.0, "number of positive outcomes that the prior of an item is worth, for thompson and ucb", POSITIVE
+    )
+    bandit_beta: float = setting(
+        1.0, "number of negative outcomes that the prior of an item is worth, for thompson and ucb", POSITIVE
+    )
+    epsilon: float = setting(
+        0.1, "probability that epsilon-greedy gives a place that may explore to a random new item", between(0, 1)
+    )
     diversity_threshold: float = setting(
         0.3, "default of the minimum share of topics in which the results of POST /personalize differ", between(0, 1)
     )
     similarity_threshold: float = setting(0.3, "minimum similarity for items to be called similar", between(0, 1))
+
+    @property
+    def explores(self) -> bool:
+        """Say whether feeds explore new items."""
+        return self.exploration_policy != NO_EXPLORATION
 
     @property
     def hides_out_of_stock(self) -> bool:

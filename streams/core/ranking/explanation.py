@@ -68,7 +68,7 @@ class ItemExplanation(msgspec.Struct, frozen=True):
     position: int | None
     """Position in the feed."""
     position_by_score: int | None
-    """Position among the candidates by the ranking's score alone, before LLM scores, calibration and diversity."""
+    """Position among the candidates by the ranking's score alone, before the steps of `SELECTION_STEPS`."""
     candidates: int
     """Number of candidates that no filter removes."""
     feed_items: int
@@ -199,7 +199,9 @@ def _steps(candidates: Candidates, feed: Feed, *, is_calibrated: bool) -> list[s
     is_skipped = {
         "llm_blend": not feed.ml_scores,
         "trailing": not candidates.is_trailing.any(),
+        "serendipity": candidates.query.label_shares is None,
         "calibration": not is_calibrated,
+        "exploration": not feed.propensities,
     }
     return [name for name in SELECTION_STEPS if not is_skipped.get(name)]
 

@@ -1,7 +1,8 @@
 """The orders of a user's candidates: their scores by the weights of a context, and the selection of a feed from them.
 
 A feed holds several orders, one for each class of time since the user's last event: the weights differ by class, and
-nobody ranks again when the user comes back. The features are the same for all of them.
+nobody ranks again when the user comes back. The features are the same for all of them, and so are the new items that
+exploration puts into a feed, and their places.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 
 from models.blend.blender import Blender, Context, Weights
 from models.blend.feature_matrix import FeatureMatrix
-from streams.core.params import RankParams
+from streams.core.params import ExplorationParams, RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS, Column, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
 from streams.core.ranking.stages.diversity import diversify
+from streams.core.ranking.stages.exploration import contested_places
 from streams.core.ranking.stages.features import FEATURES, weights_in_order
 from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, combine
+from streams.core.ranking.stages.serendipity import unexpectedness
 
 OWN_ITEMS = 20
 """Largest number of items that a later order adds to those of the first."""
@@ -77,6 +80,20 @@ class Ordering:
     """(n,) indices of its candidates, best first."""
     combined_scores: CombinedScores | None
     """(n,) their scores combined with the language model's, if it has scored any candidate."""
+    propensities: NDArray[np.float64] | None = None
+    """(n,) the probability of what each place holds, the same in all orders of a feed; None without exploration."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScores:
+    """The scores of candidates that decide an order."""
+
+    totals: Column
+    """(items,) the scores: those of the ranking, or combined with the language model's."""
+    combined_scores: CombinedScores | None
+    """(items,) the terms of the latter; None for the former."""
+    unit: float
+    """The difference in them that stands for one of 1 in log-odds."""
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
@@ -120,7 +137,9 @@ def score(candidates: Candidates, weights: Weights) -> Column:
     return scores
 
 
-def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
+def order(
+    candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams, *, unit: float = 1.0
+) -> NDArray[np.intp]:
     """Return the indices of the items that make the feed, best first, then the trailing items.
 
     Args:
@@ -128,18 +147,19 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         scores: (items,) scores of the candidates.
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
+        unit: The difference in the scores that stands for one of 1 in log-odds.
     """
     is_trailing = candidates.is_trailing[candidates.is_admissible]
     if is_trailing.all() or not is_trailing.any():
-        return _ordered(candidates, scores, catalog, params)
+        return _ordered(candidates, scores, catalog, params, unit=unit)
     first, last = (
         replace(candidates, is_admissible=candidates.is_admissible & some)
         for some in (~candidates.is_trailing, candidates.is_trailing)
     )
-    selection = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
+    selection = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params, unit=unit)
     if len(selection) < params.max_recommendations:
         selection = np.concatenate(
-            [selection, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
+            [selection, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params, unit=unit)]
         )
     return selection[: params.max_recommendations]
 
@@ -156,7 +176,8 @@ def orderings(
     """Return the orders of a feed. One that equals the order before it is left out.
 
     The first order chooses among all candidates. A later one chooses among the items of the first and a few others: the
-    best by its own weights of those that come high in the first. So a feed has a bounded number of items.
+    best by its own weights of those that come high in the first. So a feed has a bounded number of items. Exploration
+    gives the same places of all orders to the same new items, which compete with the items of the first order.
 
     Args:
         candidates: The candidates.
@@ -168,11 +189,31 @@ def orderings(
     """
     weights = weights_in(candidates.query, [context for _, context in contexts], blender)
     scoring = _Scoring(candidates, catalog, params, llm)
-    first, totals = scoring.ordering(weights[0])
+    first, scores = scoring.ordering(weights[0])
     orders = [first]
-    if (weights == weights[0]).all() or not len(first.selection):
-        return orders
-    pool = scoring.pool(totals, first.selection)
+    if (weights != weights[0]).any() and len(first.selection):
+        orders += _later_orders(scoring, first, scores, contexts, weights)
+    return orders if params.exploration is None else _explored(orders, scoring, scores, params.exploration)
+
+
+def _later_orders(
+    scoring: _Scoring,
+    first: Ordering,
+    scores: CandidateScores,
+    contexts: Sequence[tuple[int, Context]],
+    weights: NDArray[np.float64],
+) -> list[Ordering]:
+    """Return the orders after the first that differ from the one before.
+
+    Args:
+        scoring: What scores and selects the candidates.
+        first: The first order.
+        scores: The scores that decided it.
+        contexts: The context of each order, the first included.
+        weights: (contexts, features) the weights of each.
+    """
+    candidates, last, orders = scoring.candidates, first, list[Ordering]()
+    pool = scoring.pool(scores.totals, first.selection)
     pool_scoring = replace(
         scoring,
         candidates=candidates.subset(pool),
@@ -182,9 +223,58 @@ def orderings(
     for (from_ms, _), own_weights in zip(contexts[1:], weights[1:], strict=True):
         later, _ = pool_scoring.ordering(own_weights, is_first=is_first, from_ms=from_ms)
         later = replace(later, selection=pool[later.selection])
-        if not np.array_equal(later.selection, orders[-1].selection):
+        if not np.array_equal(later.selection, last.selection):
             orders.append(later)
+            last = later
     return orders
+
+
+def _explored(
+    orders: list[Ordering], scoring: _Scoring, scores: CandidateScores, params: ExplorationParams
+) -> list[Ordering]:
+    """Return orders with new items in some places, and the propensities of all places.
+
+    Args:
+        orders: The orders.
+        scoring: What scores and selects the candidates.
+        scores: The scores that decided the first order.
+        params: The parameters of exploration.
+    """
+    candidates, features = scoring.candidates, scoring.candidates.query.features
+    is_trailing = candidates.is_trailing
+    if is_trailing[candidates.is_admissible].all():  # then none comes after others
+        is_trailing = np.zeros_like(is_trailing)
+    contests = contested_places(
+        [one.selection for one in orders],
+        candidates.query,
+        candidates.items,
+        np.where(is_trailing, -np.inf, scores.totals / scores.unit),
+        count=min(int(np.count_nonzero(~is_trailing[one.selection])) for one in orders),
+        catalog=scoring.catalog,
+        params=params,
+    )
+    if not contests:
+        return orders
+    selections, propensities = [one.selection.copy() for one in orders], np.ones(len(orders[0].selection))
+    for contest in contests:
+        index = contest.draw(features.user_id, features.version)
+        propensities[contest.place] = contest.probabilities[index]
+        if index:
+            for selection in selections:
+                selection[contest.place] = contest.new_items[index - 1]
+    return [
+        replace(
+            one,
+            selection=selection,
+            propensities=propensities,
+            # The new items are items of the first order. Its terms are theirs; those of later orders are not read.
+            combined_scores=scores.combined_scores.subset(selection)
+            if number == 0 and scores.combined_scores is not None
+            else one.combined_scores,
+        )
+        for number, (one, selection) in enumerate(zip(orders, selections, strict=True))
+        if number == 0 or not np.array_equal(selection, selections[number - 1])
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +290,8 @@ class _Scoring:
 
     def ordering(
         self, weights: Weights, *, is_first: NDArray[np.bool_] | None = None, from_ms: int = 0
-    ) -> tuple[Ordering, Column]:
-        """Return an order, and (items,) the scores that decided it.
+    ) -> tuple[Ordering, CandidateScores]:
+        """Return an order, and the scores that decided it.
 
         Args:
             weights: (features,) the weights of the order.
@@ -216,15 +306,17 @@ class _Scoring:
         combined_scores = (
             None if self.llm is None else _combined(candidates, scores, self.llm, self.catalog, self.params)
         )
-        totals = scores if combined_scores is None else combined_scores.total
+        totals, unit = (
+            (scores, 1.0) if combined_scores is None else (combined_scores.total, combined_scores.unit(scores))
+        )
         if is_first is None:
-            selection = order(candidates, totals, self.catalog, self.params)
+            selection = order(candidates, totals, self.catalog, self.params, unit=unit)
         else:
             members = np.flatnonzero(self._competing(totals, is_first))
-            selection = members[order(candidates.subset(members), totals[members], self.catalog, self.params)]
-        if combined_scores is not None:
-            combined_scores = combined_scores.subset(selection)
-        return Ordering(from_ms, weights, selection, combined_scores), totals
+            subset = candidates.subset(members)
+            selection = members[order(subset, totals[members], self.catalog, self.params, unit=unit)]
+        terms = None if combined_scores is None else combined_scores.subset(selection)
+        return Ordering(from_ms, weights, selection, terms), CandidateScores(totals, combined_scores, unit)
 
     def pool(self, totals: Column, selection: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the ascending indices of the candidates that later orders choose from.
@@ -300,13 +392,19 @@ def _combined(
     return combine(scores, column, llm.weights, feed_items=params.max_recommendations)
 
 
-def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
+def _ordered(
+    candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams, *, unit: float
+) -> NDArray[np.intp]:
     best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.max_recommendations)
     shares = quotas(candidates.query, candidates.items, catalog, params)
     if shares:
         interests = [_of_interest(share, candidates, scores, most=params.max_recommendations) for share in shares]
-        members = np.unique(np.concatenate([best, *interests]))
-        best = members[np.lexsort((catalog.tie_breakers[candidates.items[members]], -scores[members]))]
+        best = np.unique(np.concatenate([best, *interests]))
+    gains = unexpectedness(candidates.query, candidates.items[best], catalog)
+    if shares or gains is not None:
+        values = scores[best] if gains is None else scores[best] + params.serendipity_weight * unit * gains
+        best = best[np.lexsort((catalog.tie_breakers[candidates.items[best]], -values.round(SCORE_DIGITS)))]
+    if shares:
         best = calibrate(best, shares, params.max_recommendations)
     return diversify(best, catalog.category[candidates.items[best]], params)
 

@@ -5,11 +5,14 @@
     features            FEATURES: values for each item, with prior weights, labels and reasons
     models.blend        the weighted sum of the features, with learned weights
     llm_blend           the language model's scores, as one more term
+    serendipity         the gain of items that differ from what the user knows
     calibration         each interest's share of the feed
     diversity           the limit of each category
+    exploration         POLICIES: new items in some places, with the propensity of each place
     reasons             the sentence at each item
 
-The stages from the weighted sum to diversity are run for each order of a feed (`streams.core.ranking.ordering`).
+The stages from the weighted sum to diversity are run for each order of a feed (`streams.core.ranking.ordering`), and
+exploration once for all of them.
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
@@ -47,8 +50,10 @@ _FILLED_AT_ONCE = 1_000
 SELECTION_STEPS = {
     "llm_blend": "scores of the language model",
     "trailing": "items without a known distance or out of stock last",
+    "serendipity": "serendipity",
     "calibration": "stated interests of a newcomer",
     "diversity": "diversity",
+    "exploration": "exploration of new items",
 }
 """The steps from the scores of the blend to the positions, in their order, with labels for people."""
 _FEATURES_BY_GROUP = np.array(
@@ -152,7 +157,7 @@ def rank(
         candidates = build_candidates(features, catalog, params, at_ms=at_ms)
         return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm).feed
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
-    whole = replace(params, max_recommendations=len(candidates.items))
+    whole = replace(params.without_exploration(), max_recommendations=len(candidates.items))
     feed = rank_candidates(candidates, catalog, blender, whole, now_ms=now_ms, llm=llm, is_read_later=False).feed
     return _with_unknown(feed, among)
 
@@ -204,6 +209,7 @@ def rank_candidates(
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
+        propensities=_propensities(orders[0], count),
         trailing=_trailing(candidates, orders[0].selection, count),
         interactions_offset=query.features.interactions_offset,
     )
@@ -307,6 +313,18 @@ def _with_later_orders(feed: Feed, orders: Sequence[Ordering], selection: NDArra
         others=others,
         orders=later,
     )
+
+
+def _propensities(first: Ordering, count: int) -> list[float]:
+    """Return the propensities of the places of a feed, including those that are filled up; empty without exploration.
+
+    Args:
+        first: The first order.
+        count: Number of places.
+    """
+    if first.propensities is None:
+        return []
+    return [*first.propensities.tolist(), *[1.0] * (count - len(first.propensities))]
 
 
 def _trailing(candidates: Candidates, selection: NDArray[np.intp], count: int) -> int:

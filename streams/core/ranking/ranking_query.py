@@ -24,6 +24,7 @@ from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.event_time import local_ms
 from streams.core.ranking.catalog.item_columns import Indices
 from streams.core.ranking.history_scores import DenseScores, HistoryQueries, HistoryScores, LinkedScores
+from streams.core.ranking.label_shares import LabelShares
 
 DISLIKED = -1.0
 """Upper bound of the weight of a dislike or a hide. A film with a low rating was still chosen, so its links still
@@ -88,6 +89,8 @@ class RankingQuery:
     """Items that the user has acted on and that are not shown again."""
     repeatable_items: Indices
     """Items that the user has acted on and that may be shown again."""
+    label_shares: LabelShares | None
+    """The label shares of the history; None without labels, or where serendipity has no weight."""
     history_scores: HistoryScores
     """The item-item scores from the history."""
     embedding: Vector | None
@@ -109,8 +112,8 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     Args:
         features: The features of the user.
         catalog: The catalog snapshot.
-        params: Supplies the cold-start threshold, the default time zone, the rule for repeats, and the largest catalog
-            that is scored whole.
+        params: Supplies the cold-start threshold, the default time zone, the rule for repeats, the weight of
+            serendipity, and the largest catalog that is scored whole.
         at_ms: The stream's time, in ms since the epoch.
     """
     recent = [event for event in features.recent[:_WINDOW] if event.weight > DISLIKED]
@@ -150,6 +153,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         is_hidden=np.isin(history, hidden_items) if is_repeatable.any() else np.ones(len(history), bool),
         hidden_items=hidden_items,
         repeatable_items=seen_items[is_repeatable],
+        label_shares=LabelShares.of(history, catalog) if params.serendipity_weight else None,
         history_scores=(DenseScores if is_exact else LinkedScores)(queries, catalog),
         embedding=catalog.embeddings.user(history),
         encoder=encoder,

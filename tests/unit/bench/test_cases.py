@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import grown
-from bench.cases import growth, index, ranking, scale, sizing
+from bench.cases import exploration, growth, index, ranking, scale, sizing
 from bench.figure import figures as lines_of
 from bench.folded import folded
 from bench.grown import Sample
@@ -33,6 +33,15 @@ def test_the_ranking_benchmark_reports_its_number_of_candidates() -> None:
     assert figures["ms_per_user"] > 0
     assert figures["candidates"] == 80
     assert figures["events_per_user"] > 1
+
+
+def test_the_exploration_benchmark_reports_the_gain_of_each_policy_over_none() -> None:
+    figures = exploration.measure(Settings(), visits=5, seeds=2, on_progress=silent)
+    assert list(figures) == ["none", "thompson", "ucb", "epsilon-greedy"]
+    assert (figures["none"]["gain"], figures["none"]["wins"]) == (0.0, 0)
+    for one in figures.values():
+        assert one["regret"] == pytest.approx(figures["none"]["regret"] - one["gain"], abs=2e-4)
+    assert len(list(lines_of({"exploration": figures}))) == 4
 
 
 def test_candidates_of_a_large_catalogue_are_nearly_as_good_as_everything() -> None:

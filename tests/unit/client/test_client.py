@@ -107,6 +107,21 @@ async def test_events_are_published_in_order_under_their_own_ids(do: Do) -> None
     assert app.request_count == 5
 
 
+async def test_a_feed_that_was_shown_is_reported_with_its_propensities(do: Do) -> None:
+    world = World()
+    await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
+    await world.feeds.write([a_feed(user_id="ann", propensities=[1.0, 0.75, 0.5])])
+    async with served(world) as (url, _):
+        feed = await do(url, "feed", "ann")
+        await do(url, "publish", feed.impression(surface="home", count=2))
+    [impression] = world.publisher.values_of(IMPRESSIONS)
+    assert (impression.user_id, impression.surface) == ("ann", "home")
+    assert [(one.item_id, one.position, one.propensity) for one in impression.items] == [
+        ("i1", 0, 1.0),
+        ("i2", 1, 0.75),
+    ]
+
+
 @pytest.mark.parametrize("fault", [429, 502, 503, 504])
 async def test_what_fails_for_a_moment_is_tried_again(do: Do, fault: int) -> None:
     world = World()

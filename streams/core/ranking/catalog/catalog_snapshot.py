@@ -20,6 +20,7 @@ from models.factorization.item_embeddings import DIMENSIONS, EmbeddingConfig, It
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
+from models.weight import NEGATIVE_ACTIONS, POSITIVE_ACTIONS
 from schemas.limit import OutOfRangeError
 from schemas.text import label
 from schemas.types import (
@@ -161,9 +162,9 @@ class CatalogSnapshot:
         """Entries dropped or refused for lack of room, by collection."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.visit_times = VisitTimes()
-        self.rating_sums = np.zeros(_GROWTH)
-        self.rating_counts = np.zeros(_GROWTH)
-        self.first_at = np.zeros(_GROWTH)
+        self.rating_sums, self.rating_counts, self.first_at = np.zeros(_GROWTH), np.zeros(_GROWTH), np.zeros(_GROWTH)
+        self.outcome_counts = np.zeros((_GROWTH, 2))
+        """Number of actions that speak for each item, views and ratings included, and of those against it."""
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
         self.encoder = EncoderSpaces(encoder)
@@ -227,6 +228,10 @@ class CatalogSnapshot:
         if stats.hours and stats.weekdays:
             self.visit_times.put(index, stats.hours, stats.weekdays)
         self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
+        self.outcome_counts[index] = (
+            stats.rating_count + sum(stats.counts.get(action, 0) for action in POSITIVE_ACTIONS),
+            sum(stats.counts.get(action, 0) for action in NEGATIVE_ACTIONS),
+        )
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.is_stale = True
@@ -236,7 +241,7 @@ class CatalogSnapshot:
         self.horizon_logs.fill(-np.inf)
         self.cohorts.fill(-np.inf)
         self.segments, self._strengths, self.visit_times = {}, {}, VisitTimes()
-        for column in (self.rating_sums, self.rating_counts, self.first_at):
+        for column in (self.rating_sums, self.rating_counts, self.outcome_counts, self.first_at):
             column.fill(0.0)
         self.watermark, self.is_stale = 0, True
 
@@ -441,9 +446,10 @@ class CatalogSnapshot:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), MISSING))
-        for name in ("item_types", "created_at", "spans", "tie_breakers", "rating_sums", "rating_counts", "first_at"):
-            setattr(self, name, _doubled(getattr(self, name), 0))
-        for name in ("is_listed", "private", "sold_out"):
+        for name in (
+            *("item_types", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
+            *("rating_sums", "rating_counts", "outcome_counts", "first_at"),
+        ):
             setattr(self, name, _doubled(getattr(self, name), 0))
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.horizon_logs = _doubled(self.horizon_logs.T, -np.inf).T.copy()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from domain.timestamp import DAY_MS
+from models.vocabulary import MISSING
 
 if TYPE_CHECKING:
     from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
@@ -108,6 +110,10 @@ class ListedItems:
         """Items with an event time, and their time spans."""
         self.spans = catalog.spans[self.timed_items]
         self.item_types = catalog.item_types[:count].copy()
+        has_category = ~np.isin(catalog.category[:count], (MISSING, catalog.categories.get("")))
+        label_counts = has_category + np.count_nonzero(catalog.item_topics[:count] != MISSING, axis=1)
+        self.label_weights = np.where(label_counts > 0, 1.0 / np.maximum(label_counts, 1), 0.0)
+        """1 over the number of labels of each item, which are its topics and its category; 0 without any."""
 
     def size(self, where: Where) -> int:
         """Return the number of selected items."""
@@ -137,6 +143,9 @@ class ItemColumns:
         self.features[GLOBAL_FEATURES.index("fresh")] = _fresh(catalog, self.count)
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
         self._hours, self._weekdays = dict[int, Column](), dict[int, Column]()
+        positive, negative = catalog.outcome_counts[: self.count].sum(axis=0).tolist()
+        self.outcome_ratio = positive / negative if negative else math.inf
+        """Number of actions that speak for items, for each one that speaks against one."""
         self._by_popularity: Indices | None = None
         self._by_item: Column | None = None
 

@@ -102,6 +102,18 @@ class CombinedScores:
         total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(SCORE_DIGITS).astype(np.float32)
         return total
 
+    def unit(self, scores: NDArray[np.float32]) -> float:
+        """Return the difference between combined scores that stands for one of 1 between those of the ranking.
+
+        Args:
+            scores: (items,) scores of the ranking.
+        """
+        finite = np.flatnonzero(np.isfinite(scores))
+        low, high = finite[np.argmin(scores[finite])], finite[np.argmax(scores[finite])]
+        return (
+            float((self.ml[high] - self.ml[low]) / (scores[high] - scores[low])) if scores[high] > scores[low] else 1.0
+        )
+
     def subset(self, indices: NDArray[np.intp]) -> CombinedScores:
         """Return the scores of some candidates, by index."""
         return CombinedScores(self.ml[indices], self.weighted_ml[indices], self.weighted_llm[indices])

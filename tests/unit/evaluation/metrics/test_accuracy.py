@@ -123,6 +123,27 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
     assert metrics["popularity"] == pytest.approx(1.5), "(3 + 0) / 2 over 1"
 
 
+def test_serendipity_is_how_far_the_hits_are_from_what_a_user_knows() -> None:
+    items = [an_item("p", category="a", topics=["t"]), an_item("q", category="a", topics=["t"]),
+             an_item("r", category="b", topics=["t"]), an_item("s", category="c", topics=["u"])]  # fmt: skip
+    stream = a_stream(
+        ("1", "p", None, 1), ("1", "q", None, 2), ("1", "r", None, 3), ("1", "s", None, 4), ("2", "s", None, 5),
+        items=items,
+    )  # fmt: skip
+    beyond_accuracy = BeyondAccuracy(stream, 2)
+
+    def serendipity(*ranks: int) -> float:
+        events = np.array([1, 2, 3, 4], np.int32)
+        top = np.zeros((4, 10), np.int32)
+        return beyond_accuracy.of(an_outcome(list(ranks), event_index=events, top=top))["serendipity"]
+
+    assert serendipity(1, 99, 99, 99) == 0.0, "q is what p is"
+    assert serendipity(99, 10, 99, 99) == pytest.approx((1 - 1 / 3) / 4), "r shares t with p and q"
+    assert serendipity(99, 99, 1, 99) == pytest.approx(1 / 4), "s shares nothing"
+    assert serendipity(99, 99, 99, 1) == 0.0, "nothing is known of the other user"
+    assert serendipity(99, 99, 99, 99) == 0.0
+
+
 def test_without_topics_items_are_alike_when_the_same_users_touch_them() -> None:
     stream = a_stream(("1", "p", None, 1), ("2", "p", None, 2), ("1", "q", None, 3), ("2", "r", None, 4))
     beyond_accuracy = BeyondAccuracy(stream, 4)

@@ -70,6 +70,24 @@ def test_several_processes_find_what_one_finds(clicks: Path, tmp_path: Path) -> 
     )
 
 
+def test_the_blend_has_the_settings_of_a_file(clicks: Path, tmp_path: Path) -> None:
+    few, config = tmp_path / "few.csv", tmp_path / "config.env"
+    few.write_text("\n".join(clicks.read_text().splitlines()[:150]))
+    lists = []
+    for lines in ("# repeats\nALLOW_REPEAT_ITEMS = true", "ALLOW_REPEAT_ITEMS=false"):
+        config.write_text(lines)
+        file = tmp_path / "lists.jsonl"
+        flags = ["--models", "blend", "--config", str(config), "--lists", str(file)]
+        result = RUN.invoke(app, ["evaluate", "--data", str(few), *flags])
+        assert result.exit_code == 0, result.output
+        lists.append(file.read_text())
+    assert lists[0] != lists[1]
+    config.write_text("NO_SUCH_SETTING=1")
+    result = RUN.invoke(app, ["evaluate", "--data", str(few), "--models", "blend", "--config", str(config)])
+    assert result.exit_code == 1
+    assert "NO_SUCH_SETTING" in result.stderr
+
+
 def test_each_ablated_source_is_compared_with_the_whole_blend(clicks: Path, tmp_path: Path) -> None:
     report, few = tmp_path / "ablation.json", tmp_path / "few.csv"
     few.write_text("\n".join(clicks.read_text().splitlines()[:150]))

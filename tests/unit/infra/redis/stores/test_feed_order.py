@@ -104,3 +104,12 @@ def test_a_feed_with_all_later_orders_takes_4_kb() -> None:
         orders=[FeedOrder(from_ms=ms, indices=[(place * 7 + ms) % count for place in range(most)]) for ms in range(3)],
     )
     assert len(pack(feed)) <= 4_096
+
+
+def test_places_have_the_same_propensities_in_all_orders() -> None:
+    feed = unpack("u1", pack(with_orders(propensities=[1.0, 0.9, 0.3], parts={}, others=None, orders=[])))
+    assert feed.propensities == [1.0, 0.9, 0.3]
+    feed = with_orders(propensities=[1.0, 0.9, 0.3])
+    assert feed_at(feed, T0_MS + 60_000).propensities == [1.0, 0.9, 0.3]
+    assert feed_at(with_orders(propensities=[1.0, 0.9]), T0_MS + 60_000).propensities == [1.0, 0.9, 1.0]
+    assert feed_at(with_orders(), T0_MS + 60_000).propensities == []

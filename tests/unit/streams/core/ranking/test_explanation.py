@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from infra.settings import read_settings
 from schemas.types import Features, ItemNeighbors, LlmScores, RecentItem
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import ItemExplanation, RankingInputs, explain
 from streams.core.ranking.feed_comparison import compare
 from streams.core.ranking.pipeline import SELECTION_STEPS, new_blender
 from streams.core.ranking.stages.features import GROUPS
+from streams.runtime.core_params import rank_params
 from tests.build import LISBON, NEW_YORK, T0_MS, a_feed, an_item, features, llm_scores, stats
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
@@ -124,7 +126,7 @@ def test_diversity_is_the_step_from_the_score_to_the_position() -> None:
     feed = ranking.feed(now_ms=NOW_MS)
     others = [item for item in (explain(item_id, ranking, feed) for item_id in feed.items) if item.category != "music"]
     assert any(item.position_by_score > item.position for item in others if item.position and item.position_by_score)
-    free = inputs(fan, diversity_cap=1.0)
+    free = inputs(fan, diversity_cap=1.0, serendipity_weight=0.0)
     for item_id in free.feed(now_ms=NOW_MS).items:
         item = explained(item_id, free)
         assert item.position == item.position_by_score
@@ -155,11 +157,15 @@ def test_the_language_models_part_is_shown_until_its_scores_expire() -> None:
 
 
 def test_the_steps_from_the_score_to_the_position_are_named_in_the_order_in_which_they_are_taken() -> None:
-    newcomer, no_stock = features(preferred=["movies"]), {"cell": NEW_YORK}
+    recent = [RecentItem(item_id="i8", weight=1.0, at=T0_MS)]
+    newcomer, no_stock = features(preferred=["movies"], recent=recent), {"cell": NEW_YORK}
+    exploration = rank_params(read_settings({"EXPLORATION_POLICY": "thompson", "EXPLORATION_SHARE": "0.5"})).exploration
+    exploration = replace(exploration, days=100_000.0, min_probability=0.0)
     scores = llm_scores({f"i{n}": 1.0 for n in range(40)}, scored_at=NOW_MS)
     assert explained("i1", inputs(features(**no_stock))).steps == ["diversity"]
-    steps = explained("i1", inputs(newcomer, scores=scores)).steps
-    assert steps == list(SELECTION_STEPS) == ["llm_blend", "trailing", "calibration", "diversity"]
+    steps = explained("i1", inputs(newcomer, scores=scores, exploration=exploration)).steps
+    assert steps == list(SELECTION_STEPS)
+    assert steps == ["llm_blend", "trailing", "serendipity", "calibration", "diversity", "exploration"]
 
 
 def test_diversity_and_the_last_position_hold_whatever_the_language_model_prefers() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from schemas.types import ItemEmbedding, RecentItem
@@ -70,6 +72,19 @@ def test_a_snapshot_without_statistics_is_one_that_never_had_any() -> None:
     other.refresh()
     fresh.refresh()
     assert not other.charts.segments
-    for name in ("horizon_logs", "cohorts", "rating_sums", "rating_counts", "first_at"):
+    for name in ("horizon_logs", "cohorts", "rating_sums", "rating_counts", "first_at", "outcome_counts"):
         np.testing.assert_equal(getattr(other, name), getattr(fresh, name))
     assert (other.watermark, other.charts.popular.tolist()) == (fresh.watermark, fresh.charts.popular.tolist())
+
+
+def test_actions_for_and_against_an_item_are_counted() -> None:
+    catalog = CatalogSnapshot()
+    counts = {"view": 5, "click": 3, "save": 1, "skip": 2, "hide": 1, "search": 9, "rate": 4}
+    catalog.apply_stats(stats("i1", counts=counts, rating_count=4, rating_sum=3.0))
+    catalog.apply_stats(stats("i2", counts={"click": 2}))
+    assert catalog.outcome_counts[:2].tolist() == [[13.0, 3.0], [2.0, 0.0]]
+    catalog.refresh()
+    assert catalog.columns.outcome_ratio == 5.0
+    catalog.forget_stats()
+    catalog.refresh()
+    assert catalog.columns.outcome_ratio == math.inf
