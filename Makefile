@@ -37,8 +37,8 @@ demo: $(VENV)/.local ## Install, start the whole stack, play events and show a f
 up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
 	$(BIN)/millrace up $(ARGS)
 
-test: check ## Install, check and run every test in two processes, each with servers of its own (ARGS="...": handed to pytest)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: check ## Install, check and run every test in three processes, each with servers of its own (ARGS="...": handed to pytest)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(VENV)/.dev ## Run the unit tests alone, in some four minutes
 	$(BIN)/pytest --numprocesses 2 tests/unit $(ARGS)
