@@ -105,6 +105,7 @@ async def test_a_deletion_deletes_and_an_unusable_embedding_harms_no_other(
     bad, other = in_partition_of(item_id), in_partition_of(item_id)
     await archived(publisher, pool, an_embedding(item_id, 1.0))
     publisher.produce_bytes(ITEM_EMBEDDINGS, item_id.encode(), None)
+    await publisher.flush()  # so that it comes before the next ones
     await publisher.publish(ITEM_EMBEDDINGS, [an_embedding(bad, float("nan"))])
     await archived(publisher, pool, an_embedding(other, 1.0))
     assert await row(pool, item_id) is None
