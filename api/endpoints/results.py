@@ -42,7 +42,7 @@ class ResultLabels(msgspec.Struct, frozen=True, gc=False):
     attributes: Attributes = Attributes()
 
 
-class Result(ContentItem, gc=False):
+class Result(ContentItem, gc=False, kw_only=True):
     """A ranked item, with the ids of its duplicates."""
 
     also: list[str]

@@ -26,8 +26,8 @@ class ContentItem(msgspec.Struct, gc=False):
     source: str
     reason: str
     parts: Any
-    propensity: float | msgspec.UnsetType
-    item: msgspec.Raw | None
+    propensity: float | msgspec.UnsetType = msgspec.UNSET
+    item: msgspec.Raw | None = None
 
 
 class FeedMetadata(msgspec.Struct, gc=False):

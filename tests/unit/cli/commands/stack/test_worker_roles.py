@@ -54,6 +54,7 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
 
 def test_the_local_stack_runs_every_role_in_one_process() -> None:
     processes = application.PROCESSES | application.LLM_PROCESSES | application.COLLECT_PROCESSES
+    processes |= application.ENCODER_PROCESSES
     roles = [role for command, *flags in processes.values() if command == "worker" for role in flags[-1].split(",")]
     assert sorted(roles) == sorted(worker.ROLES)
 
