@@ -145,6 +145,7 @@ def _link_updates(updates: LinkUpdates, now_ms: int) -> None:
 
 
 def _visits(visits: Visits, now_ms: int) -> None:
+    check_id("source", visits.source)
     check_number("source_partition", visits.source_partition, 0, _PARTITIONS_MAX)
     for column in ("source_timestamps", "categories", "returns"):
         _columns(visits, "source_offsets", column)

@@ -1067,8 +1067,10 @@ class UserWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Visits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Visits among the interactions of one partition, in the order of the fold, with whether they are returns."""
 
+    source: str
+    """Partition of the interactions as a text; the message key."""
     source_partition: int
-    """Partition of the interactions; the message key."""
+    """Partition of the interactions."""
     source_offsets: list[int]
     """Offset of each visit; with the append time it identifies repeats."""
     source_timestamps: list[int]

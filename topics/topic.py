@@ -241,7 +241,7 @@ CHOICES = Topic(
 VISITS = Topic(
     "visits.v1",
     types.Visits,
-    "source_partition",
+    "source",
     "streams.user",
     "Visits to items, with whether they are returns.",
     retention_ms=7 * DAY_MS,

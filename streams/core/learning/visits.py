@@ -35,8 +35,10 @@ def to_records(visits: Sequence[Visit]) -> Iterator[Visits]:
     """
     for start in range(0, len(visits), VISITS):
         some = visits[start : start + VISITS]
+        partition = some[0].position.partition
         yield Visits(
-            source_partition=some[0].position.partition,
+            source=str(partition),
+            source_partition=partition,
             source_offsets=[visit.position.offset for visit in some],
             source_timestamps=[visit.position.append_ms for visit in some],
             categories=[visit.category for visit in some],

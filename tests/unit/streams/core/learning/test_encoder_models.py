@@ -92,7 +92,9 @@ def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(
 
 
 def test_an_evaluated_blend_learns_the_network_that_it_is_given(world: World) -> None:
-    blend = BlendCandidate(EvalContext(catalogue=list(world[0].values()), seed=0, encoder="sequence"))
+    blend = BlendCandidate(
+        EvalContext(catalogue=list(world[0].values()), seed=0, settings=Settings(encoder="sequence"))
+    )
     plain = BlendCandidate(EvalContext(catalogue=list(world[0].values()), seed=0))
     events = [ModelEvent(event.user_id, str(event.item_id), event.occurred_at, 1.0) for event in world[1][:60]]
     for one in (blend, plain):

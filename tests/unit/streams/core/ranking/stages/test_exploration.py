@@ -201,9 +201,7 @@ def test_without_a_policy_nothing_is_explored() -> None:
 @pytest.mark.parametrize("policy", ALL_POLICIES)
 def test_the_same_version_gives_the_same_feed_and_another_may_not(policy: str) -> None:
     ranking = params(policy, EPSILON="0.9")
-    again = CatalogSnapshot()
-    again.restore(CATALOG.state())
-    again.refresh()
+    again = a_catalog()
     feeds = [fed(features(version=version), ranking) for version in range(20)]
     assert feeds == [fed(features(version=version), ranking) for version in range(20)]
     assert feeds == [fed(features(version=version), ranking, again) for version in range(20)]
