@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from domain.timestamp import DAY_MS
 from models.base import ModelEvent, ModelQuery, Scores
-from models.encoders.user_encoder import Arrays, EncoderExport
+from models.encoders.user_encoder import EncoderExport
 from models.factorization.embedding_model import EmbeddingModel
+from models.factorization.item_table import ItemTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,10 @@ class DotProductConfig:
     """Random negatives per interaction."""
 
 
-class DotProduct(EmbeddingModel):
+class DotProduct(ItemTable, EmbeddingModel):
     """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
-    item_tables = frozenset({"item"})
 
     def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.
@@ -99,20 +99,6 @@ class DotProduct(EmbeddingModel):
         vectors = np.hstack([vectors, np.zeros((len(vectors), 1), np.float32)])
         parameters = {"dim": np.array(self._config.embedding_dim)}
         return EncoderExport(self.name, parameters, self.items.names[: len(vectors)], vectors)
-
-    def state(self) -> Arrays:
-        """Return the embeddings of the items, as a copy."""
-        return {"item": self._item.numpy().copy()}
-
-    def restore(self, items: Sequence[str], state: Arrays) -> None:
-        """Continue a new model from a state.
-
-        Args:
-            items: Ids of the items in its tables.
-            state: The state.
-        """
-        self.know(items)
-        self._item = torch.from_numpy(np.array(state["item"]))
 
     def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return scores on [0, 1], or None for a user without an embedding and liked items."""

@@ -8,7 +8,6 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.base import Scores
-from models.encoders.user_encoder import Arrays, EncoderExport
+from models.encoders.user_encoder import EncoderExport
+from models.factorization.item_table import ItemTable
 from models.refitting import RefittedModel
 
 
@@ -43,11 +43,10 @@ class LightGcnConfig:
     dislike_confidence: float = 0.2
 
 
-class LightGcn(RefittedModel):
+class LightGcn(ItemTable, RefittedModel):
     """Layer 0 of users and items, and the smoothed embeddings of items."""
 
     name = "lightgcn"
-    item_tables = frozenset({"item"})
 
     def __init__(self, config: LightGcnConfig = LightGcnConfig(), *, seed: int = 0) -> None:
         """Start without embeddings.
@@ -106,20 +105,6 @@ class LightGcn(RefittedModel):
         }
         vectors = np.hstack([self._final, biases, self._spread])
         return EncoderExport(self.name, parameters, self.items.names[: len(vectors)], vectors)
-
-    def state(self) -> Arrays:
-        """Return layer 0 of the items, as a copy."""
-        return {"item": self._item.numpy().copy()}
-
-    def restore(self, items: Sequence[str], state: Arrays) -> None:
-        """Continue a new model from a state; it serves after the next refit.
-
-        Args:
-            items: Ids of the items in its tables.
-            state: The state.
-        """
-        self.know(items)
-        self._item = torch.from_numpy(np.array(state["item"]))
 
     def _layers(self, graph: Tensor, back: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layers of (U, D) users and of (I, D) items, given the (U, I) graph and its transpose."""

@@ -13,15 +13,17 @@ from models.neural.network import Builder, network
 from streams.core.ranking.catalog.encoder_spaces import NO_ENCODER
 
 
+def _training(settings: Settings) -> dict[str, float]:
+    """Return the options of networks that learn from sampled events."""
+    return {
+        "batch": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "buffer_capacity": settings.encoder_events,
+    }
+
+
 def _sequence(settings: Settings) -> Builder:
-    return network(
-        "models.neural.sequence",
-        "SelfAttention",
-        config="SequenceConfig",
-        batch=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        buffer_capacity=settings.encoder_events,
-    )
+    return network("models.neural.sequence", "SelfAttention", config="SequenceConfig", **_training(settings))
 
 
 def _deep(settings: Settings) -> Builder:
@@ -30,9 +32,7 @@ def _deep(settings: Settings) -> Builder:
         "Deep",
         config="DeepConfig",
         embedding_dim=settings.embedding_dim,
-        batch=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        buffer_capacity=settings.encoder_events,
+        **_training(settings),
     )
 
 
