@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from operator import itemgetter
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -55,7 +54,7 @@ _USERS = 2_000
 """Users whose personal weights are published per second."""
 _MAX_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
-_BOARD_EVERY_S = 1.0
+_BOARD_EVERY_S = _COUNT_EVERY_S = 1.0
 _REMEMBERED_MS = HOUR_MS
 """Age up to which a starting trainer answers earlier requests to retrain, in ms."""
 _LOG = logging.getLogger(__name__)
@@ -86,7 +85,7 @@ class Trainer:
             topic.name: Decoder(topic, role.registry, role.dead_letters, stage=role.name, erasures=role.erasures)
             for topic in _LEARNED
         }
-        self._user_weights_s = self._weights_s = 0.0
+        self._user_weights_s = self._weights_s = self._counted_s = 0.0
 
     @property
     def live(self) -> OnlineLearner:
@@ -161,7 +160,8 @@ class Trainer:
                     batches = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
                     await self._apply_fetched(batches)
                     self._offsets = {tp: await consumer.position(tp) for tp in partitions}
-                    if time.monotonic() - self._user_weights_s >= _PUBLISH_EVERY_S:
+                    if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
+                        self._counted_s = time.monotonic()
                         self.scheduler.interactions = sum((await consumer.end_offsets(inputs)).values())
                     await self._publish(idle=not batches)
                     await self._erasures.commit(consumer, self._offsets)
@@ -238,7 +238,7 @@ class Trainer:
     def _learned_offsets(self) -> Offsets:
         """Return the next offsets of the topics learned from; those of interactions are of the last fit."""
         offsets = {INTERACTIONS.name: [*self.scheduler.fitted_offsets]}
-        for tp, offset in sorted(self._offsets.items(), key=itemgetter(0)):
+        for tp, offset in sorted(self._offsets.items()):
             if tp.topic in _LEARNED_NAMES:
                 offsets.setdefault(tp.topic, []).append(offset)
         return offsets
