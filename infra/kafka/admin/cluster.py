@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from infra.error import OperatorError
@@ -28,22 +28,6 @@ def cluster_id(bootstrap_servers: str) -> str:
         raise OperatorError(
             f"Kafka at {bootstrap_servers} does not answer: {error}",
             "Start it (`millrace up` runs one), or set KAFKA_BOOTSTRAP_SERVERS to one that runs.",
-        ) from error
-
-
-def topic_ids(bootstrap_servers: str, topics: Iterable[str]) -> dict[str, str]:
-    """Return the ids of topics; a topic that is created anew under its name gets another one.
-
-    Raises:
-        OperatorError: no broker answers, or a topic does not exist.
-    """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    try:
-        pending = admin.describe_topics(TopicCollection([*topics]), request_timeout=_CALL_S)
-        return {name: str(future.result(_CALL_S).topic_id) for name, future in pending.items()}
-    except (KafkaException, TimeoutError) as error:
-        raise OperatorError(
-            f"Kafka at {bootstrap_servers} does not describe its topics: {error}", "Create them: millrace provision."
         ) from error
 
 
