@@ -44,3 +44,13 @@ def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[Partition, int]
                     unread_partitions.discard(position.partition)
     finally:
         consumer.close()
+
+
+def last_append_ms(bootstrap_servers: str, topic: Topic) -> int:
+    """Return the newest append time of a topic, in ms since the epoch.
+
+    Args:
+        bootstrap_servers: Address of the broker.
+        topic: The topic; it has records.
+    """
+    return max(int(message.timestamp()[1]) for message in scan(bootstrap_servers, topic))

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import history
 from bench.load import EventLoad
-from bench.log import scan
+from bench.log import last_append_ms, scan
 from bench.peer import PEERS
 from bench.rig import BenchError, Rig
 from infra.error import OperatorError
@@ -28,18 +28,13 @@ async def measure(rig: Rig, load: EventLoad) -> dict[str, int]:
         raise OperatorError("Quix Streams is not installed.", "Install it with: pip install 'millrace[bench]'.")
     await history.publish(rig, load)
     started_ms = await history.fold(rig, load)
-    ended_ms = await asyncio.to_thread(_last_ms, rig)
+    ended_ms = await asyncio.to_thread(last_append_ms, rig.kafka, FEEDS)
     figures = {"millrace_eps": round(load.size.events / (ended_ms - started_ms) * 1_000)}
     await _check_feeds(rig)
     for peer in PEERS:
         rig.on_progress(f"read the topic: {peer}", 0, 0)
         figures[f"{peer}_eps"] = round((await rig.run_json("bench.peer", peer, str(load.size.events)))["eps"])
     return figures
-
-
-def _last_ms(rig: Rig) -> int:
-    last: int = max(message.timestamp()[1] for message in scan(rig.kafka, FEEDS))
-    return last
 
 
 async def _check_feeds(rig: Rig) -> None:

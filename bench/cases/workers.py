@@ -10,7 +10,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from bench.load import EventLoad
-from bench.log import scan
+from bench.log import last_append_ms
 from bench.rig import Rig
 from infra.redis import heartbeat
 from topics import Topic
@@ -44,8 +44,4 @@ async def _seconds(rig: Rig, processes: AsyncExitStack, stage: str, output: Topi
     await rig.wait_until_idle(f"{stage}, workers: {count}", *running)
     beats = [beat for beat in await heartbeat.heartbeats(rig.redis) if beat["role"] == stage]
     began_ms = min(int(beat.get("ready_at", beat["started_at"])) for beat in beats)
-    return (await asyncio.to_thread(_last_ms, rig, output) - began_ms) / 1_000
-
-
-def _last_ms(rig: Rig, topic: Topic) -> int:
-    return max(int(message.timestamp()[1]) for message in scan(rig.kafka, topic))
+    return (await asyncio.to_thread(last_append_ms, rig.kafka, output) - began_ms) / 1_000
