@@ -22,10 +22,10 @@ from infra.address import Addresses
 from infra.kafka.admin.provision import changelogs
 from infra.postgres.pool import connect
 from schemas.types import Interaction
-from tests.build import a_push_request, an_interaction, an_item
+from tests.build import a_choice, a_push_request, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics import TOPICS
-from topics.topic import FEATURES, INTERACTIONS, ITEMS, PARTITIONS, PUSH_REQUESTS
+from topics.topic import CHOICES, FEATURES, INTERACTIONS, ITEMS, PARTITIONS, PUSH_REQUESTS
 
 USER, OTHERS = "erase-me-7f3a", [f"other-{number}" for number in range(6)]
 KEY = "a key that is long enough for a test"
@@ -167,6 +167,7 @@ class World:
         await pipeline.publish(PUSH_REQUESTS, registrations)
         for user in (USER, *OTHERS):
             await tell(self.http, user)
+        await pipeline.publish(CHOICES, [a_choice(user_id=USER)])  # the trainer has weights of the user
         await pipeline.settle()
 
         async def is_everywhere() -> Any:
@@ -264,8 +265,7 @@ async def _erase_one_of_many(world: World) -> None:
     assert await world.feeds() == feeds
     counts = {store["name"]: store["erased"] for store in document["stores"]}
     assert counts["postgresql: interactions"] == 13
-    assert counts["state: users"] == counts["state: pushes"] == 1
-    assert counts["state: trainer"] in (0, 1)  # whether a choice of the user was learned
+    assert counts["state: users"] == counts["state: pushes"] == counts["state: trainer"] == 1
     assert [topic["name"] for topic in document["topics"] if topic["gone_by"] is None] == []
     assert INTERACTIONS.name in {topic["name"] for topic in document["topics"]}
     assert await verify(pipeline, document) == "Authentic"

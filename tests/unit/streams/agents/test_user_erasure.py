@@ -78,6 +78,17 @@ def appended_at(world: World) -> int:
     return max(record.timestamp for log in world.broker.logs.values() for record in log)
 
 
+async def erased_world() -> tuple[World, int]:
+    """Return a world whose user is erased after an event, and the time of the erasure."""
+    world = World()
+    world.publish(USER, "e1")
+    await world.run()
+    erased_at = appended_at(world)
+    world.request(USER, erased_at=erased_at)
+    await world.run()
+    return world, erased_at
+
+
 async def test_the_state_goes_and_so_do_the_published_records() -> None:
     world = World()
     world.publish(USER, "e1")
@@ -105,12 +116,7 @@ async def test_events_before_the_erasure_are_skipped_and_later_ones_start_from_n
 
 
 async def test_what_follows_from_older_events_brings_nobody_back() -> None:
-    world = World()
-    world.publish(USER, "e1")
-    await world.run()
-    erased_at = appended_at(world)
-    world.request(USER, erased_at=erased_at)
-    await world.run()
+    world, erased_at = await erased_world()
     for topic, value in (
         (CONTENT, a_content(user_id=USER, requested_at=erased_at)),
         (TRIGGERS, a_trigger(user_id=USER, occurred_at=erased_at)),
@@ -125,12 +131,7 @@ async def test_what_follows_from_older_events_brings_nobody_back() -> None:
 
 
 async def test_a_request_that_is_read_again_leaves_a_new_state_alone() -> None:
-    world = World()
-    world.publish(USER, "e1")
-    await world.run()
-    erased_at = appended_at(world)
-    world.request(USER, erased_at=erased_at)
-    await world.run()
+    world, erased_at = await erased_world()
     world.publish(USER, "e2")
     await world.run()
     world.request(USER, erased_at=erased_at)
