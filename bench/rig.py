@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from bench.load import Size
 from infra.address import Addresses
-from infra.kafka.admin.idle import NotIdleError, work_left
+from infra.kafka.admin.idle import IdleCheck, NotIdleError
 from infra.kafka.admin.provision import provision
 from infra.kafka.admin.reset import reset_stack
 from infra.kafka.publisher import Publisher
@@ -30,14 +30,10 @@ from topics import Topic
 
 OnBenchProgress = Callable[[str, float, float], None]
 """Called with the current step, the amount of finished work and the total, 0 where unknown."""
-_LINKS_WORK = "link updates to learn and publish"
-"""The remaining work of the links role."""
-_WORKERS = ("feed", "links", "trainer")
 _START_WITHIN_S = 60.0
 _REST_WITHIN_S = 900.0
 _POLL_S = 1.0
 """A long interval, since polling takes time from the measurement."""
-_CALM_POLLS = 2
 _CHUNK = 1_000
 
 
@@ -153,25 +149,17 @@ class Rig:
         Raises:
             NotIdleError: the workers are still busy after the timeout.
         """
-        calm, most, work = 0, 1, {}
+        check, most, work = IdleCheck(self.admin, self.redis, roles=roles), 1, {"workers to start": 1}
         try:
             async with asyncio.timeout(_REST_WITHIN_S):
-                while calm < _CALM_POLLS:
+                while work:
                     await asyncio.sleep(_POLL_S)
-                    work = await self._remaining_work(roles)
-                    calm = 0 if work else calm + 1
+                    work = await check.look()
                     amount = sum(work.values())
                     most = max(most, amount)
                     self.on_progress(what, most - amount, most)
         except TimeoutError:
             raise NotIdleError(_REST_WITHIN_S, work) from None
-
-    async def _remaining_work(self, roles: tuple[str, ...]) -> dict[str, int]:
-        work = await work_left(self.admin, self.redis)
-        work["workers to start"] = work.get("workers to start", 0) - (len(_WORKERS) - len(roles))
-        if "links" not in roles:
-            work.pop(_LINKS_WORK, None)
-        return {name: count for name, count in work.items() if count > 0}
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from infra.redis.connection import StoreError
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 _ACTIVE_S, _MAX_ACTIVE = 300.0, 100_000
-_UNMEASURED = frozenset({"role", "pid", "started_at", "ready_at"})
+_UNMEASURED = frozenset({"role", "pid", "started_at", "reported_at", "ready_at"})
 
 
 class ActiveUserCounter:

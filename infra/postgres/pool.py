@@ -139,7 +139,8 @@ def migrations(folder: Path = _MIGRATIONS) -> dict[str, str]:
 async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
     """Apply the missing migrations in order and return their names.
 
-    Each runs in its own transaction; concurrent processes wait for each other.
+    All of them are one transaction, so that nobody meets tables of a version in between; concurrent processes wait for
+    each other.
     """
     connection = await connect(url)
     try:
@@ -150,8 +151,8 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
         )
         applied_names = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
         missing = [name for name in scripts if name not in applied_names]
-        for name in missing:
-            async with connection.transaction():
+        async with connection.transaction():
+            for name in missing:
                 await connection.execute(scripts[name])
                 await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
         return missing

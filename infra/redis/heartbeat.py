@@ -48,7 +48,8 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
     name = _name(role)
     try:
         while True:
-            report = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+            process = {"role": role, "pid": os.getpid(), "started_at": started_at, "reported_at": clock.now_ms()}
+            report = {**process, **describe()}
             try:
                 with store_errors("writing a heartbeat"):
                     pipeline = redis.pipeline(transaction=False)

@@ -4,6 +4,9 @@ Redis and PostgreSQL hold projections: all their data was written from topics. T
 each partition that the store holds completely, and checks its markers every second. A store that was emptied or
 recreated has lost them with all other data, so partitions without a marker are read again from the beginning.
 `millrace rebuild` removes the markers for the same effect.
+
+A marker is set in two steps, so that a store that loses its data during a refill is refilled again: `begin` puts it in
+place before the first record is written, and `complete` changes it after the last one only where it is still there.
 """
 
 from __future__ import annotations
@@ -40,6 +43,14 @@ REDIS_ROLES = {
 }
 DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, FEEDS, ITEM_EMBEDDINGS), "archive")
 """The role that fills each store from a topic."""
+_BEGUN, _COMPLETE = "0", "1"
+_COMPLETE_SCRIPT = """
+for _, name in ipairs(ARGV) do
+  if redis.call('HEXISTS', KEYS[1], name) == 1 then
+    redis.call('HSET', KEYS[1], name, '1')
+  end
+end
+"""
 
 
 def partition_name(topic: Topic | str, partition: int) -> str:
@@ -51,11 +62,15 @@ class Projection(Protocol):
     """The markers in a store. All methods raise `StoreError` if the store does not answer."""
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return the partitions without a marker."""
+        """Return the partitions that are not marked as complete."""
         ...
 
-    async def add(self, names: Collection[str]) -> None:
-        """Mark partitions as complete."""
+    async def begin(self, names: Collection[str]) -> None:
+        """Mark partitions as incomplete, before they are written."""
+        ...
+
+    async def complete(self, names: Collection[str]) -> None:
+        """Mark partitions as complete, except those whose marker the store has lost since `begin`."""
         ...
 
     async def forget(self, topic: Topic | None = None) -> None:
@@ -68,19 +83,26 @@ class RedisProjection:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._complete_script = redis.register_script(_COMPLETE_SCRIPT)
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return the partitions without a marker."""
+        """Return the partitions that are not marked as complete."""
         partitions = list(names)
         with store_errors("reading the markers of projections"):
             notes: list[Any] = await self._redis.hmget(KEY, partitions) if partitions else []
-        return {name for name, note in zip(partitions, notes, strict=True) if note is None}
+        return {name for name, note in zip(partitions, notes, strict=True) if note != _COMPLETE.encode()}
 
-    async def add(self, names: Collection[str]) -> None:
-        """Mark partitions as complete."""
+    async def begin(self, names: Collection[str]) -> None:
+        """Mark partitions as incomplete."""
         if names:
             with store_errors("storing markers of projections"):
-                await self._redis.hset(KEY, mapping=dict.fromkeys(names, "1"))
+                await self._redis.hset(KEY, mapping=dict.fromkeys(names, _BEGUN))
+
+    async def complete(self, names: Collection[str]) -> None:
+        """Mark partitions as complete where they still have a marker."""
+        if names:
+            with store_errors("storing markers of projections"):
+                await self._complete_script(keys=[KEY], args=list(names))
 
     async def forget(self, topic: Topic | None = None) -> None:
         """Remove markers."""
@@ -98,14 +120,23 @@ class PostgresProjection:
         self._pool = pool
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return the partitions without a marker."""
+        """Return the partitions that are not marked as complete."""
         partitions = list(names)
-        rows = await self._run("SELECT name FROM projected WHERE name = ANY($1)", partitions) if partitions else []
+        statement = "SELECT name FROM projected WHERE is_complete AND name = ANY($1)"
+        rows = await self._run(statement, partitions) if partitions else []
         return set(partitions) - {row["name"] for row in rows}
 
-    async def add(self, names: Collection[str]) -> None:
-        """Mark partitions as complete."""
-        await self._run("INSERT INTO projected (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", list(names))
+    async def begin(self, names: Collection[str]) -> None:
+        """Mark partitions as incomplete."""
+        statement = """
+            INSERT INTO projected (name, is_complete) SELECT unnest($1::text[]), false
+            ON CONFLICT (name) DO UPDATE SET is_complete = false
+        """
+        await self._run(statement, list(names))
+
+    async def complete(self, names: Collection[str]) -> None:
+        """Mark partitions as complete where they still have a marker."""
+        await self._run("UPDATE projected SET is_complete = true WHERE name = ANY($1)", list(names))
 
     async def forget(self, topic: Topic | None = None) -> None:
         """Remove markers."""

@@ -73,7 +73,7 @@ class Rewind:
         try:
             current_positions = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
             complete = [tp for tp, position in current_positions.items() if position >= self._ends[tp]]
-            await self._projection.add([_name(tp) for tp in complete])
+            await self._projection.complete([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
             _LOG.warning("the data held by the store cannot be recorded: %s", error)
             return
@@ -93,6 +93,7 @@ class Rewind:
             return
         starts = await self._starts(consumer, lost_partitions)
         ends = await consumer.end_offsets(lost_partitions)
+        await self._projection.begin([_name(tp) for tp in lost_partitions])
         for tp in set(lost_partitions) & consumer.assignment():
             consumer.seek(tp, starts[tp])
             self._ends[tp] = ends[tp]

@@ -41,10 +41,12 @@ async def watch_answer_cache(role: Role) -> None:
 
 async def _restore(role: Role) -> None:
     """Restore the unexpired answers from the topic."""
+    projection = RedisProjection(role.redis)
+    await projection.begin([NAME])
     cache = AnswerCache(role.redis, ttl_s=role.settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     async with role.history(LLM_CALLS, since_ms=now_ms - round(role.settings.llm_answer_ttl_s * 1_000)) as calls:
         async for call in calls.values():
             if call.outcome == ANSWERED:
                 await cache.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
-    await RedisProjection(role.redis).add([NAME])
+    await projection.complete([NAME])

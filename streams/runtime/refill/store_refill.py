@@ -137,12 +137,13 @@ class Refills:
         partitions = [number for number in owned_partitions if partition_name(source.topic, number) in missing]
         if not partitions:
             return
+        await self.projection.begin([partition_name(source.topic, number) for number in partitions])
         since_ms = None if source.age_ms is None else clock.now_ms() - source.age_ms
         async with self.role.history(source.topic, since_ms=since_ms, partitions=partitions) as history:
             _LOG.info("%s: the store is refilled from up to %d records", source.topic.name, history.total)
             await source.fill(history.chunks(_CHUNK))
         still_owned = set(self._owned(source))  # the new owner refills partitions that were reassigned in the meantime
-        await self.projection.add(
+        await self.projection.complete(
             [partition_name(source.topic, number) for number in partitions if number in still_owned]
         )
 

@@ -50,21 +50,34 @@ async def projection(stack: Addresses, request: pytest.FixtureRequest) -> AsyncI
 
 async def test_what_was_noted_is_not_missing(projection: ProjectionUnderTest) -> None:
     assert await projection.notes.missing(NAMES) == set(NAMES)
-    await projection.notes.add(NAMES[:2])
-    await projection.notes.add(NAMES[:2])
+    await projection.notes.begin(NAMES[:2])
+    assert await projection.notes.missing(NAMES) == set(NAMES)
+    await projection.notes.complete(NAMES)
+    await projection.notes.complete(NAMES[:2])
     assert await projection.notes.missing(NAMES) == {NAMES[2]}
+    await projection.notes.begin(NAMES[:1])
+    assert await projection.notes.missing(NAMES) == {NAMES[0], NAMES[2]}
     await projection.lose()
     assert await projection.notes.missing(NAMES) == set(NAMES)
 
 
 async def test_nothing_is_asked_and_noted_without_names(projection: ProjectionUnderTest) -> None:
     assert await projection.notes.missing([]) == set()
-    await projection.notes.add([])
+    await projection.notes.begin([])
+    await projection.notes.complete([])
+
+
+async def test_a_store_that_lost_its_data_during_a_refill_is_not_complete(projection: ProjectionUnderTest) -> None:
+    await projection.notes.begin(NAMES)
+    await projection.lose()
+    await projection.notes.complete(NAMES)
+    assert await projection.notes.missing(NAMES) == set(NAMES)
 
 
 async def test_a_topic_or_all_can_be_forgotten(projection: ProjectionUnderTest) -> None:
     feed = partition_name(FEEDS, 0)
-    await projection.notes.add([*NAMES, feed])
+    await projection.notes.begin([*NAMES, feed])
+    await projection.notes.complete([*NAMES, feed])
     await projection.notes.forget(ITEMS)
     assert await projection.notes.missing([*NAMES, feed]) == set(NAMES)
     await projection.notes.forget()

@@ -19,8 +19,6 @@ from schemas.types import DeadLetter, Features
 from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS
 
 _POLL_S = 0.1
-_IDLE_POLLS = 3
-"""Consecutive polls that must find no work: stages feed each other, and a record may be between two of them."""
 _DEADLINE_S = 120.0
 _DEADLINE_PER_INTERACTION_S = 0.003
 """Additional time for each step per interaction: about ten times the need on two busy cores."""
@@ -112,12 +110,10 @@ class Watch:
         Raises:
             DemoError: the work is not completed in time.
         """
-        idle_polls = 0
+        check = idle.IdleCheck(self._admin, self._redis)
 
         async def at_rest() -> bool:
-            nonlocal idle_polls
-            idle_polls = 0 if await self._remaining_work() else idle_polls + 1
-            return idle_polls == _IDLE_POLLS
+            return not await check.look()
 
         await self.wait_for(f"the workers have not finished {work}", at_rest, self._remaining_work)
         ends = await asyncio.to_thread(end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
