@@ -18,6 +18,8 @@ class Vocabulary:
     >>> vocabulary = Vocabulary()
     >>> [vocabulary.add(name) for name in ("jazz", "folk", "jazz")]
     [0, 1, 0]
+    >>> vocabulary.add_all(["folk", "blues", "blues"]).tolist()
+    [1, 2, 2]
     >>> vocabulary.encode(["folk", "rock"]).tolist()
     [1, -1]
     """
@@ -39,6 +41,13 @@ class Vocabulary:
         if index == len(self.names):
             self.names.append(name)
         return index
+
+    def add_all(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Return the number of each name, assigning the next ones to new names."""
+        numbers = self.encode(names)
+        for index in np.flatnonzero(numbers == MISSING).tolist():
+            numbers[index] = self.add(names[index])
+        return numbers
 
     def encode(self, names: Sequence[str]) -> NDArray[np.int32]:
         """Return the number of each name, -1 for unknown ones."""

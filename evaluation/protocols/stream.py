@@ -66,7 +66,7 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
     interactions = [event for event in data.interactions if event.item_id is not None]
     users, items = Vocabulary(), Vocabulary()
     user = np.array([users.add(event.user_id) for event in interactions], np.int32)
-    item = np.array([items.add(event.item_id or "") for event in interactions], np.int32)
+    item = items.add_all([event.item_id or "" for event in interactions])
     fresh = np.zeros(len(interactions), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
     stars = np.array([_stars(event) for event in interactions], np.float64)

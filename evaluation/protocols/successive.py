@@ -123,7 +123,7 @@ def _interactions(stream: Stream, events: Indices) -> Stream:
     users, items = Vocabulary(), Vocabulary()
     selected_events = [stream.events[index] for index in events.tolist()]
     user = np.array([users.add(event.user_id) for event in selected_events], np.int32)
-    item = np.array([items.add(event.item_id) for event in selected_events], np.int32)
+    item = items.add_all([event.item_id for event in selected_events])
     fresh = np.zeros(len(selected_events), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
     return replace(

@@ -109,7 +109,7 @@ class LinkRows:
     def load(self, row: ItemNeighbors) -> None:
         """Take over a published row, in place of any before. Call it before `start`."""
         item = self._items.add(row.item_id)
-        others = np.array([self._items.add(name) for name in row.neighbors], np.int32)
+        others = self._items.add_all(row.neighbors)
         sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
         self._table.put(item, others, sums, event_count=row.mass, reference_ms=row.reference)
         self._row_offsets[item] = row.updates_offset
@@ -159,7 +159,7 @@ class LinkRows:
         self._waiting.append((offset, source, position))
         is_new = np.zeros(len(events), bool)
         is_new[new] = True
-        codes = np.array([self._items.add(name) for name in updates.items], np.int32)
+        codes = self._items.add_all(updates.items)
         self._learn(offset, content, is_new, codes)
         if len(self._ahead) and offset + 1 >= self._ahead_until.max():
             self._ahead, self._ahead_until = np.empty(0, np.int32), np.empty(0, np.int64)
