@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ import psutil
 from rocksdict import AccessType, Options, Rdict
 
 from bench.load import CATEGORIES, Size, zipf
+from cli.run import collect_rarely
 from domain.timestamp import DAY_MS
 from infra.kafka.partition import partition_of
 from infra.settings import Settings
@@ -101,7 +103,7 @@ def events(size: Size, *, seed: int = 1) -> Iterator[Interaction]:
             )
 
 
-def learn(stream: Iterable[Interaction], size: Size, tell: Callable[[int, float, dict[str, int]], None]) -> None:
+def learn(stream: Iterator[Interaction], size: Size, tell: Callable[[int, float, dict[str, int]], None]) -> None:
     """Fold users, learn the links and embeddings of items, and count visits, as workers and the trainer do."""
     settings, items = Settings(), Vocabulary()
     embeddings = ItemEmbeddings(items, EmbeddingConfig(dimensions=settings.embedding_dim))
@@ -109,27 +111,27 @@ def learn(stream: Iterable[Interaction], size: Size, tell: Callable[[int, float,
         LinkRows(items, half_life_days=settings.cooccurrence_half_life_days, embeddings=embeddings)
         for _ in range(PARTITIONS)
     ]
-    params, batch, visits, spent_s = user_params(settings), list[LinkEvent](), list[Visit](), 0.0
+    params, spent_s, number, events_of_sample = user_params(settings), 0.0, 0, size.events // SAMPLES
     rates, positions = RepeatRates(), Positions()
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         states = DiskStates(Path(folder))
-        for number, event in enumerate(stream, 1):
+        while batch := list(islice(stream, min(_BATCH, events_of_sample - number % events_of_sample))):
             began_s = time.process_time()
-            state, position = states.get(event.user_id), Position(0, number, event.occurred_at)
-            if (links := link_event(state, event, position, params)) is not None:
-                batch.append(links)
-            labels = _labels(str(event.item_id))
-            if (is_return := returns(state, event)) is not None:
-                visits.append(Visit(position, labels.category, is_return))
-            user_state.fold(state, event, position, subject=labels, params=params)
-            if len(batch) == _BATCH:
-                _learn(rows, embeddings, batch)
-                for record in to_records(visits):
-                    count(rates, positions, record)
-                batch.clear()
-                visits.clear()
+            links, visits = list[LinkEvent](), list[Visit]()
+            for event in batch:
+                number += 1
+                state, position = states.get(event.user_id), Position(0, number, event.occurred_at)
+                if (link := link_event(state, event, position, params)) is not None:
+                    links.append(link)
+                labels = _labels(str(event.item_id))
+                if (is_return := returns(state, event)) is not None:
+                    visits.append(Visit(position, labels.category, is_return))
+                user_state.fold(state, event, position, subject=labels, params=params)
+            _learn(rows, embeddings, links)
+            for record in to_records(visits):
+                count(rates, positions, record)
             spent_s += time.process_time() - began_s
-            if number % (size.events // SAMPLES) == 0:
+            if number % events_of_sample == 0:
                 tell(
                     number,
                     spent_s,
@@ -180,6 +182,7 @@ def main(size: Size) -> None:
         sample = Sample(number, process.memory_info().rss, round(spent_s, 2), sizes)
         print(msgspec.json.encode(sample).decode(), flush=True)
 
+    collect_rarely()
     learn(events(size), size, tell)
 
 

@@ -22,9 +22,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on uvloop; event loops of other threads use uvloop, too."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    collect_rarely()
+    return uvloop.run(main)
+
+
+def collect_rarely() -> None:
+    """Collect garbage at longer intervals, and never look at the objects of now again."""
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)
-    return uvloop.run(main)
 
 
 def on_one_core() -> None:

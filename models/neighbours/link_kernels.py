@@ -64,6 +64,20 @@ def add(
     return len(rows)
 
 
+@_compiled("void(f8[::1], i4[::1], real[:, ::1])")
+def add_arrivals(arrivals: NDArray[np.float64], others: NDArray[np.int32], increments: NDArray[np.float64]) -> None:
+    """Add the increments of links to the linked items, in place.
+
+    Args:
+        arrivals: (items,) sums.
+        others: (m,) linked items.
+        increments: (channels, m) increments of the links.
+    """
+    for channel in range(len(increments)):
+        for pair in range(len(others)):
+            arrivals[others[pair]] += increments[channel, pair]
+
+
 @_compiled("void(i4[::1], real[::1], i8[::1], i4[::1], i4[::1], f4[:, ::1], f4[:, ::1])")
 def accumulate(
     ids: NDArray[np.int32],

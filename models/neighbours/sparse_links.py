@@ -164,10 +164,10 @@ class SparseLinks:
             increments: (channels, m) increments of the links from `rows` to `others`.
         """
         self._reach(max(int(rows.max(initial=0)), int(others.max(initial=0))) + 1)
-        if self._arrivals is not None:
-            np.add.at(self._arrivals, others, increments.sum(axis=0))
-        number = 0
         increments = np.ascontiguousarray(increments, self._sums.dtype)
+        if self._arrivals is not None:
+            self._kernels.add_arrivals(self._arrivals, others, increments)
+        number = 0
         while True:
             number = self._kernels.add(
                 self._ids, self._sums, self._starts, self._lengths, self._rooms, rows, others, increments, number

@@ -132,12 +132,13 @@ class _LinkColumns:
 
     def __init__(self, events: Sequence[LinkEvent], partition_of: Callable[[str], int]) -> None:
         self._source_partition = events[0].position.partition
-        numbers: dict[str, int] = {}
-        items = [numbers.setdefault(event.item_id, len(numbers)) for event in events]
         window = list(chain.from_iterable(event.window for event in events))
-        others = np.array([numbers.setdefault(name, len(numbers)) for name, _, _ in window], np.int64)
+        names = [event.item_id for event in events]
+        names += [name for name, _, _ in window]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        codes = np.fromiter(map(numbers.__getitem__, names), np.int64, len(names))
+        self._items, others = codes[: len(events)], codes[len(events) :]
         times_ms = np.array([at_ms for _, _, at_ms in window], np.int64)
-        self._items = np.array(items, np.int64)
         self._events = np.zeros(len(events), EVENT)
         for name, values in (
             ("offset", [event.position.offset for event in events]),
@@ -165,7 +166,7 @@ class _LinkColumns:
         """The event of each link, and the item before it."""
         self._steps, self._quarters = steps[is_link], quarters[is_link]
         self._names = list(numbers)
-        self._partitions = np.array([partition_of(name) for name in self._names])
+        self._partitions = np.fromiter(map(partition_of, self._names), np.int64, len(self._names))
 
     def records(self) -> Iterator[LinkUpdates]:
         """Yield the records, partition by partition."""
