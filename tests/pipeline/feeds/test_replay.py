@@ -23,6 +23,7 @@ from evaluation.protocols.stream import of_dataset
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.model_status import SERVING
+from infra.settings import Settings
 from loaders.dataset import Dataset
 from loaders.datasets import movielens, world
 from models.blend.personal import PersonalWeights
@@ -38,9 +39,13 @@ FOLDER = Path(os.environ.get("MOVIELENS_DIR", Path(__file__).parents[4] / "share
 
 UNWEIGHED = {"MODEL_PUBLISH_INTERVAL_S": "0", "MODEL_FIT_INTERVAL_S": "0", "MODEL_FULL_FIT_INTERVAL_S": "0"}
 """What is learned live depends on how far the trainer lags; the end state without it, and without fits, does not."""
-WITHOUT_EMBEDDINGS = {"EMBEDDING_DIM": "64"}
-"""Another space than that of the links role: embeddings depend on the order in which partitions are read."""
+WITHOUT_SERENDIPITY = Settings(serendipity_weight=0.0)
+"""Feeds in the order of their scores alone, which tell the ties."""
+FEED = {"SERENDIPITY_WEIGHT": "0", "EMBEDDING_DIM": "64"}
+"""The same, and another space than that of the links role: embeddings depend on the order of partitions."""
 WITHIN_S = 900.0
+MOST_EVENTS = 30_000
+"""Events that are replayed: those of the first weeks."""
 EQUAL = 1e-4
 """Scores closer than this may stand in any order."""
 SAME = 1e-6
@@ -61,7 +66,7 @@ class End:
 async def replaying(addresses: Addresses, home: Path, data: Dataset, *, kills: int = 0) -> AsyncIterator[Pipeline]:
     """Yield a pipeline at which a data set is published; its worker is killed after each of as many parts."""
     async with a_pipeline(addresses, home) as pipeline:
-        worker = await pipeline.start("feed", **WITHOUT_EMBEDDINGS)
+        worker = await pipeline.start("feed", **FEED)
         await pipeline.start("trainer,links", **UNWEIGHED)
         await pipeline.publish(ITEMS, data.items)
         await pipeline.publish(PROFILES, data.profiles)
@@ -72,7 +77,7 @@ async def replaying(addresses: Addresses, home: Path, data: Dataset, *, kills: i
             if kills:
                 await until(lambda before=before: _signalled(pipeline, before), timeout_s=120, what="folding")
                 await pipeline.kill(worker)
-                worker = await pipeline.start("feed", **WITHOUT_EMBEDDINGS)
+                worker = await pipeline.start("feed", **FEED)
         yield pipeline
 
 
@@ -101,7 +106,7 @@ async def _signalled(pipeline: Pipeline, before: int) -> bool:
 
 def evaluated(data: Dataset) -> dict[str, Feed]:
     """Return every user's feed as evaluation has it after the last event."""
-    blend = BlendCandidate(EvalContext(catalogue=data.items, seed=0))
+    blend = BlendCandidate(EvalContext(catalogue=data.items, seed=0, settings=WITHOUT_SERENDIPITY))
     for number, profile in enumerate(data.profiles):
         blend.learner.profile(profile, Position(0, number, 0))
     blend.learn(of_dataset(data).events)
@@ -115,7 +120,9 @@ def evaluated(data: Dataset) -> dict[str, Feed]:
 def data() -> Dataset:
     """The data by (time, event id), as the trainer takes partitions: many events of a user share a second."""
     data = movielens.read(FOLDER) if FOLDER.is_dir() else world.build(seed=7, now_ms=1_700_000_000_000)
-    data = replace(data, interactions=sorted(data.interactions, key=attrgetter("occurred_at", "event_id")))
+    events = sorted(data.interactions, key=attrgetter("occurred_at", "event_id"))[:MOST_EVENTS]
+    item_ids = {event.item_id for event in events}
+    data = replace(data, interactions=events, items=[item for item in data.items if item.item_id in item_ids])
     return data if FOLDER.is_dir() else rated(data)
 
 
