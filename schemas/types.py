@@ -298,6 +298,40 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """End, in ms since the epoch; null for no end before completion."""
     occurred_at: int
     """Time of this definition, in ms since the epoch."""
+    salt: str = ""
+    """Salt of the assignment to arms; empty for the experiment id."""
+    layer: str = ""
+    """Layer whose buckets the experiment shares with others, so that no user is in two of them; empty for a layer of
+    its own."""
+    traffic_from: float = 0.0
+    """First bucket of the layer whose users take part, from 0 to 1."""
+    traffic_to: float = 1.0
+    """End of the buckets whose users take part, itself excluded, from 0 to 1."""
+    targeting: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Accepted values by attribute of users: segment, city, timezone, interest; a user needs one of each, whatever the
+    case. Empty for all users."""
+    winner: str = ""
+    """Arm of a completed experiment whose parameters are the default for all users; empty for none."""
+    promoted_at: int | None = None
+    """Time of the promotion of the winner, in ms since the epoch: of two winners with a parameter in common, the later
+    one has effect."""
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The first ranking of a user under an arm of an experiment. A repeat has the same event id."""
+
+    event_id: str
+    """Id of the exposure, the same whenever it is published for this user, experiment and arm."""
+    user_id: str
+    """User id; the message key."""
+    experiment_id: str
+    """The experiment."""
+    arm: str
+    """Name of the arm."""
+    defined_at: int
+    """Version of the definition under which the user was assigned: its occurred_at, in ms since the epoch."""
+    first_at: int
+    """Time of the first ranking under the arm, in ms since the epoch; of repeats the earliest holds."""
 
 
 class RecentItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):

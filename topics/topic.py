@@ -326,6 +326,14 @@ EXPERIMENTS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+EXPOSURES = Topic(
+    "exposures.v1",
+    types.Exposure,
+    "user_id",
+    "streams.rank",
+    "First rankings of users under the arms of experiments.",
+    retention_ms=90 * DAY_MS,
+)
 AUDITS = Topic(
     "audits.v1",
     types.Audit,
@@ -362,7 +370,7 @@ DEAD_LETTERS = Topic(
 
 GLOBAL_TABLES = (
     *(ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_EMBEDDINGS, ENCODER_VECTORS, ENCODER_VERSIONS, ITEM_WEIGHTS),
-    MODEL_VERSIONS,
+    *(MODEL_VERSIONS, EXPERIMENTS),
 )
 """Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 
