@@ -119,7 +119,7 @@ def render(name: str) -> tuple[Path, str]:
     """Return a document's path and its text with the named section regenerated."""
     file, content = GENERATED[name]
     path = ROOT / file
-    section = re.compile(rf"(<!-- {name} -->\n).*?((?:# | *// )?<!-- /{name} -->)", re.DOTALL)
+    section = re.compile(rf"(<!-- {name} -->\n).*?((?: *# | *// )?<!-- /{name} -->)", re.DOTALL)
     text, count = section.subn(lambda match: f"{match[1]}{content()}\n{match[2]}", path.read_text())
     if count != 1:
         raise ValueError(f"{file} has {count} sections {name} instead of one")

@@ -39,6 +39,10 @@ _CLAIM = frozenset({"layer", "traffic_from", "traffic_to"})
 _CHANGEABLE["paused"] = _CHANGEABLE["running"]
 
 
+MAX_EXPERIMENTS, MAX_RUNNING = 1_000, 50
+"""Largest numbers of experiments: of all, and of those that every ranking looks at."""
+
+
 class ParameterError(ValueError):
     """A parameter of an arm that cannot be used."""
 
@@ -91,7 +95,10 @@ def created(new: Experiment, others: Sequence[Experiment]) -> Experiment:
     old = next((one for one in others if one.experiment_id == new.experiment_id), None)
     if old is not None:
         return changed(old, {name: getattr(new, name) for name in _CHANGEABLE["draft"]}, others)
+    if len(others) >= MAX_EXPERIMENTS:
+        raise ConflictError(f"there are {len(others)} experiments already")
     _check_transition("", new.status)
+    _check_start(new, others)
     _check_layer(new, others)
     return new
 
@@ -115,7 +122,10 @@ def changed(old: Experiment, changes: Mapping[str, Any], others: Sequence[Experi
         raise ConflictError(f"{', '.join(fixed_fields)} cannot change any more: the experiment is {old.status}")
     if old.status != "draft" and _meaning(new) != _meaning(old):
         raise ConflictError(f"only the shares of arms can change: the experiment is {old.status}")
-    if fields & _CLAIM or new.status == "running" != old.status:
+    is_start = new.status == "running" != old.status
+    if is_start:
+        _check_start(new, others)
+    if is_start or fields & _CLAIM:
         _check_layer(new, others)
     return new
 
@@ -167,6 +177,12 @@ def _check_transition(old: str, new: str) -> None:
         legal = ", ".join(sorted(NEXT_STATUSES[old] - {old}))
         start = f"an experiment that is {old}" if old else "a new experiment"
         raise ConflictError(f"{start} cannot become {new}" + (f", only {legal}" if legal else ""))
+
+
+def _check_start(new: Experiment, others: Sequence[Experiment]) -> None:
+    running_count = sum(one.status == "running" for one in others)
+    if new.status == "running" and running_count >= MAX_RUNNING:
+        raise ConflictError(f"{running_count} experiments are running already")
 
 
 def _check_layer(new: Experiment, others: Sequence[Experiment]) -> None:

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from infra.experiments.arm_parameters import ARM_PARAMETERS, UnknownArmParameterError, with_arm_parameters
 from infra.experiments.definition import (
+    MAX_EXPERIMENTS,
+    MAX_RUNNING,
     ConflictError,
     ParameterError,
     changed,
@@ -101,6 +103,17 @@ def test_experiments_of_a_layer_share_no_bucket_until_one_is_completed() -> None
     with pytest.raises(ConflictError, match="layer"):
         after(second, first, traffic_from=0.1)
     assert created(overlapping, [replace(first, status="completed")])
+
+
+def test_there_are_only_so_many_experiments() -> None:
+    many = [an_experiment(experiment_id=f"y{number}", status="running") for number in range(MAX_RUNNING)]
+    with pytest.raises(ConflictError, match="50 experiments are running already"):
+        created(an_experiment(status="running"), many)
+    with pytest.raises(ConflictError, match="50 experiments are running already"):
+        after(an_experiment(), *many, status="running")
+    assert created(an_experiment(), many).status == "draft"
+    with pytest.raises(ConflictError, match="1000 experiments already"):
+        created(an_experiment(), many * (MAX_EXPERIMENTS // MAX_RUNNING))
 
 
 def test_a_promotion_completes_and_a_roll_back_takes_the_winner_away() -> None:
