@@ -14,7 +14,7 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
       feed store ◀──────────────────────────────────── rank          │
                                                         │  ▲         │
                                                         │  └─ combine ◀─ llm-scores ◀─ score role
-     experiments ────────────────────────────────────▶ │                                 ▲
+     experiments ──────────────────────────────────────▶│                                 ▲
                                                         ├──▶ feeds ───────────────────────┘
                                                         └──▶ exposures ──▶ user
 
