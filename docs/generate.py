@@ -92,6 +92,11 @@ def feature_groups() -> str:
     return _table(["group", "label", "meaning", "features"], rows)
 
 
+def ranking_features() -> str:
+    """Return the names of the ranking features as the lines of a Python tuple."""
+    return "\n".join(f'        "{name}",' for name in sorted(FEATURES))
+
+
 def page_groups() -> str:
     """Return the feature groups as the lines of a JavaScript object: label and description by name."""
     return "\n".join(f'  {group.name}: ["{group.label}", "{group.description}"],' for group in ALL_GROUPS)
@@ -104,6 +109,7 @@ GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "decisions": ("docs/adr/README.md", decisions),
     "feature_groups": ("docs/models.md", feature_groups),
     "page_groups": ("portal/card.js", page_groups),
+    "ranking_features": ("domain/ranking_features.py", ranking_features),
     "environment": (".env.example", environment),
     "compose": ("docker-compose.yml", compose),
 }
@@ -113,7 +119,7 @@ def render(name: str) -> tuple[Path, str]:
     """Return a document's path and its text with the named section regenerated."""
     file, content = GENERATED[name]
     path = ROOT / file
-    section = re.compile(rf"(<!-- {name} -->\n).*?((?:# | *// )?<!-- /{name} -->)", re.DOTALL)
+    section = re.compile(rf"(<!-- {name} -->\n).*?((?: *# | *// )?<!-- /{name} -->)", re.DOTALL)
     text, count = section.subn(lambda match: f"{match[1]}{content()}\n{match[2]}", path.read_text())
     if count != 1:
         raise ValueError(f"{file} has {count} sections {name} instead of one")

@@ -41,6 +41,8 @@ PROFILE_FIELDS = ("segment", "categories", "topics", "muted", "timezone", "local
 """Fields of a profile that users state, all at once or one by one."""
 PUSH_FIELDS = PushPreferences.__struct_fields__
 """Push preferences that users state, all at once or one by one."""
+TARGETS = ("segment", "city", "timezone", "interest")
+"""Attributes of users that experiments may target; an interest is a stated category or topic."""
 THRESHOLD_MAX = 1_000.0
 """Highest value threshold of a push."""
 FUTURE_MS = 5 * 60 * 1000

@@ -21,6 +21,7 @@ from schemas.limit import (
     PUSH_FIELDS,
     RATING_MAX,
     RESERVED,
+    TARGETS,
     TEXT_CHARS,
     THRESHOLD_MAX,
     VALUE_MAX,
@@ -45,6 +46,7 @@ from schemas.types import (
     Content,
     ErasureRequest,
     Experiment,
+    Exposure,
     FetchRequest,
     Impression,
     Interaction,
@@ -177,7 +179,33 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
     check_number("starts_at", starts_at, 0, LAST_MS)
     if experiment.ends_at is not None:
         check_number("ends_at", experiment.ends_at, starts_at + 1, LAST_MS)
+    check_lines(experiment, "salt", "layer")
+    check_number("traffic_from", experiment.traffic_from, 0.0, 1.0)
+    check_number("traffic_to", experiment.traffic_to, 0.0, 1.0)
+    if experiment.traffic_from >= experiment.traffic_to:
+        raise OutOfRangeError("traffic_to", "must be above traffic_from")
+    check_names("targeting", experiment.targeting, TARGETS)
+    for name, values in experiment.targeting.items():
+        check_ids(f"targeting[{name}]", values)
+        if not values:
+            raise OutOfRangeError(f"targeting[{name}]", "must have one value or more")
+    _winner(experiment, names)
     check_time("occurred_at", experiment.occurred_at, now_ms)
+
+
+def _winner(experiment: Experiment, names: list[str]) -> None:
+    if experiment.winner and (experiment.winner not in names or experiment.status != "completed"):
+        raise OutOfRangeError("winner", "must be an arm of a completed experiment")
+    if (experiment.promoted_at is not None) != bool(experiment.winner):
+        raise OutOfRangeError("promoted_at", "must be there with a winner, and only then")
+    check_number("promoted_at", experiment.promoted_at or 0, 0, LAST_MS)
+
+
+def _exposure(exposure: Exposure, now_ms: int) -> None:
+    for name in ("event_id", "user_id", "experiment_id", "arm"):
+        check_id(name, getattr(exposure, name))
+    for name in ("defined_at", "first_at"):
+        check_time(name, getattr(exposure, name), now_ms)
 
 
 def _profile(event: Profile | ProfileUpdate, now_ms: int) -> None:
@@ -313,6 +341,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,
+    Exposure: _exposure,
     ErasureRequest: _event,
     **LEARNED_RULES,
 }

@@ -298,6 +298,40 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """End, in ms since the epoch; null for no end before completion."""
     occurred_at: int
     """Time of this definition, in ms since the epoch."""
+    salt: str = ""
+    """Salt of the assignment to arms; empty for the experiment id."""
+    layer: str = ""
+    """Layer whose buckets the experiment shares with others, so that no user is in two of them; empty for a layer of
+    its own."""
+    traffic_from: float = 0.0
+    """First bucket of the layer whose users take part, from 0 to 1."""
+    traffic_to: float = 1.0
+    """End of the buckets whose users take part, itself excluded, from 0 to 1."""
+    targeting: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Accepted values by attribute of users: segment, city, timezone, interest; a user needs one of each, whatever the
+    case. Empty for all users."""
+    winner: str = ""
+    """Arm of a completed experiment whose parameters are the default for all users; empty for none."""
+    promoted_at: int | None = None
+    """Time of the promotion of the winner, in ms since the epoch: of two winners with a parameter in common, the later
+    one has effect."""
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The first ranking of a user under an arm of an experiment. A repeat has the same event id."""
+
+    event_id: str
+    """Id of the exposure, the same whenever it is published for this user, experiment and arm."""
+    user_id: str
+    """User id; the message key."""
+    experiment_id: str
+    """The experiment."""
+    arm: str
+    """Name of the arm."""
+    defined_at: int
+    """Version of the definition under which the user was assigned: its occurred_at, in ms since the epoch."""
+    first_at: int
+    """Time of the first ranking under the arm, in ms since the epoch; of repeats the earliest holds."""
 
 
 class RecentItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -431,6 +465,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     interactions_offset: int = -1
     """Offset of the newest of the user's interactions behind the ranking, in the user's partition of `interactions`; -1
     if none is known."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the experiments that the feed was ranked under, by experiment id."""
+    policy: str = ""
+    """Exploration policy of the places with a propensity; empty without exploration."""
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -873,6 +911,55 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Number of devices reached so far."""
     decided_at: int
     """Time of the decision, in ms since the epoch."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One item shown, with what the user did with it. A later record of the same id replaces the earlier."""
+
+    user_id: str
+    """User id; the message key."""
+    outcome_id: str
+    """Event id of the impression and the place of the item in it, as EVENT_ID:PLACE."""
+    request_id: str | None = None
+    """Feed request that was answered."""
+    item_id: str
+    """Item shown."""
+    place: int
+    """Place of the item in the list, 0 for the first."""
+    surface: str = ""
+    """Surface of the application."""
+    source: str = ""
+    """Feature group with the largest contribution to the item in the feed; empty if the feed is not known."""
+    category: str = ""
+    """Category of the item; empty if it is not known."""
+    model: str = ""
+    """Ranking model of the feed; empty if the feed is not known."""
+    policy: str = ""
+    """Exploration policy of the feed; empty without exploration."""
+    propensity: float | None = None
+    """Probability of showing the item at this place; null without exploration."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the experiments that the feed was ranked under, by experiment id."""
+    features_version: int = -1
+    """Version of the features behind the feed; -1 if the feed is not known."""
+    shown_at: int
+    """Time of the impression by the client's clock, in ms since the epoch."""
+    closed_at: int
+    """End of the time in which an action counts for the impression, in ms since the epoch."""
+    clicks: int = 0
+    """Number of positive actions on the item that count for the impression, of any kind."""
+    likes: int = 0
+    """Number of the actions like, inspired, save and share."""
+    dislikes: int = 0
+    """Number of the actions dislike and hide."""
+    skips: int = 0
+    """Number of the action skip."""
+    conversions: int = 0
+    """Number of purchases."""
+    dwell_ms: int = 0
+    """Time that the user spent on the item, in ms; 0 if it is not known."""
+    is_reported: bool = True
+    """Whether the client reported the impression; false for the server's log of what it served."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

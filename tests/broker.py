@@ -21,11 +21,13 @@ from models.blend.blender import Blender
 from schemas.codec import Codec
 from schemas.types import ErasureRequest
 from streams.agents.agent_context import AgentContext
+from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.signal import INPUT_TOPICS as SIGNAL_TOPICS
 from streams.agents.signal import SignalAgent
 from streams.agents.user import INPUT_TOPICS as USER_TOPICS
 from streams.agents.user import UserAgent
+from streams.core.experiments.experiment_table import ExperimentTable
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
 from streams.core.triggers.active_users import ActiveUsers
@@ -88,6 +90,12 @@ class Broker:
         codec = Codecs().codec(topic.record)
         records = (record for (name, _), log in sorted(self.logs.items()) if name == topic.name for record in log)
         return {(record.key or b"").decode(): codec.decode(record.value) for record in records}
+
+    def values(self, topic: Topic) -> list[Any]:
+        """Return the records of a topic, by partition and offset."""
+        codec = Codecs().codec(topic.record)
+        logs = (log for (name, _), log in sorted(self.logs.items()) if name == topic.name)
+        return [codec.decode(record.value) for log in logs for record in log]
 
     def producer(self, config: dict[str, Any]) -> Any:
         return Producer(self, waits=bool(config.get("delivery.report.only.error")))
@@ -327,7 +335,7 @@ class Worker:
             lambda: T0_MS,
         )
         params = user_params(settings)
-        self.ranker = Ranked()
+        self.ranker, self.exposures = Ranked(), ExposureRecorder(self.publisher, ExperimentTable())
         users = UserAgent(
             context,
             Table(broker, "users"),
@@ -335,6 +343,7 @@ class Worker:
             active_users=ActiveUsers(params.triggers),
             ranker=cast(Any, self.ranker),
             outcomes=OutcomeRecorder(self.publisher, rating_scale=params.rating_scale, now_ms=lambda: T0_MS),
+            exposures=self.exposures,
             eraser=self.eraser,
         )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))

@@ -150,6 +150,14 @@ IMPRESSIONS = Topic(
     "Items shown to users, with the propensity of showing them.",
     90 * DAY_MS,
 )
+OUTCOMES = Topic(
+    "outcomes.v1",
+    types.Outcome,
+    "user_id",
+    "streams.outcomes",
+    "What users did with each item shown; a later record with the same outcome id replaces the earlier one.",
+    retention_ms=90 * DAY_MS,
+)
 ITEM_STATS = Topic(
     "item-stats.v1",
     types.ItemStats,
@@ -318,6 +326,14 @@ EXPERIMENTS = Topic(
     retention_ms=FOREVER,
     is_compacted=True,
 )
+EXPOSURES = Topic(
+    "exposures.v1",
+    types.Exposure,
+    "user_id",
+    "streams.rank",
+    "First rankings of users under the arms of experiments.",
+    retention_ms=90 * DAY_MS,
+)
 AUDITS = Topic(
     "audits.v1",
     types.Audit,
@@ -354,7 +370,7 @@ DEAD_LETTERS = Topic(
 
 GLOBAL_TABLES = (
     *(ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_EMBEDDINGS, ENCODER_VECTORS, ENCODER_VERSIONS, ITEM_WEIGHTS),
-    MODEL_VERSIONS,
+    *(MODEL_VERSIONS, EXPERIMENTS),
 )
 """Compacted topics that every worker of the feed role reads in full, like the GlobalKTables of Kafka Streams."""
 

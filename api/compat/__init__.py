@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from api.compat import collect, context_iq, context_iq_recommendations, personalization, shop, video
+from api.compat import collect, context_iq, context_iq_recommendations, experiments, personalization, shop, video
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
@@ -10,6 +10,7 @@ EndpointGroup = Callable[[ApiContext], Sequence[Endpoint]]
 """Declares endpoints over the context of an app."""
 COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
     personalization.endpoints,
+    lambda context: experiments.ExperimentEndpoints(context).endpoints(),
     shop.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),

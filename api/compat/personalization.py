@@ -1,12 +1,13 @@
-"""The personalization contract: ranking of given candidates, user profiles, experiments, and model evaluation.
+"""The personalization contract: ranking of given candidates, user profiles, and model evaluation.
 
-Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`, `/health`, `/metrics`) belong to the API itself.
+Its experiments are in `api.compat.experiments`. Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`,
+`/health`, `/metrics`) belong to the API itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -17,25 +18,22 @@ from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
 from api.endpoints.visibility import VisibleFeed
-from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
+from api.http.body import Values, check_count, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
 from api.http.error import (
-    BrokerUnavailableError,
-    InvalidError,
     NoFeedError,
     NoProfileError,
     StoreUnavailableError,
     TooLargeError,
 )
-from api.http.query import parse_query, validate_user_id
+from api.http.query import validate_user_id
 from api.http.response import json_response
 from domain.scale import shares_of_strongest
 from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
 from infra.redis.stores.feed_store import contributions
 from infra.redis.stores.model_status import LiveModel
-from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
-from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
-from topics.topic import EXPERIMENTS
+from schemas.limit import ID_CHARS, LINE_CHARS
+from schemas.types import Candidate, RecentItem, Trigger
 
 _MAX_RESULTS = 500
 _BODY_BYTES = 64 << 10
@@ -166,64 +164,6 @@ class ShownUserProfile(msgspec.Struct):
     updated_at: int | None
 
 
-class ArmBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm of an experiment; without shares all arms are equally large."""
-
-    name: Id
-    share: Share | None = None
-    parameters: dict[str, Scalar] | None = None
-
-
-class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /ab/experiments; a repeated `experiment_id` replaces the definition."""
-
-    name: Line
-    arms: Annotated[list[ArmBody], Meta(min_length=2, max_length=50)]
-    experiment_id: Id | None = None
-    description: Annotated[str, Meta(max_length=TEXT_CHARS)] = ""
-    status: Literal["draft", "running", "paused", "completed"] = "draft"
-    metric: Line = ""
-    starts_at: Moment | None = None
-    ends_at: Moment | None = None
-
-    def record(self, now_ms: int) -> Experiment:
-        """Return the record to publish."""
-        shares = [arm.share for arm in self.arms]
-        if None in shares and any(share is not None for share in shares):
-            raise InvalidError("arms", "must all have a share, or none of them")
-        return Experiment(
-            experiment_id=self.experiment_id or new_id(),
-            name=self.name,
-            description=self.description,
-            status=self.status,
-            arms=[
-                Arm(
-                    name=arm.name,
-                    share=1 / len(self.arms) if arm.share is None else arm.share,
-                    parameters=texts(arm.parameters),
-                )
-                for arm in self.arms
-            ],
-            metric=self.metric,
-            starts_at=None if self.starts_at is None else milliseconds(self.starts_at, "starts_at"),
-            ends_at=None if self.ends_at is None else milliseconds(self.ends_at, "ends_at"),
-            occurred_at=now_ms,
-        )
-
-
-class Experiments(msgspec.Struct):
-    """The experiments, newest first."""
-
-    experiments: list[Experiment]
-    count: int
-
-
-class ExperimentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter on experiments."""
-
-    status: Literal["draft", "running", "paused", "completed"] | None = None
-
-
 class JudgedMetric(msgspec.Struct):
     """The validation metrics of a version, on events that it had not learned from."""
 
@@ -250,7 +190,6 @@ class _Shown(msgspec.Struct, gc=False):
 
 
 _personalize = msgspec.json.Decoder(PersonalizeBody)
-_experiment = msgspec.json.Decoder(ExperimentBody)
 _packer = msgspec.msgpack.Encoder()
 _item_labels = msgspec.json.Decoder(_Shown)
 _CANDIDATE = {
@@ -265,10 +204,6 @@ _PERSONALIZE = {
     "candidates": [_CANDIDATE],
     "context": {"device_type": "mobile", "time_of_day": "morning"},
     "diversity_params": {"enable_diversity": True, "topic_diversity_threshold": 0.3, "max_results": 10},
-}
-_EXPERIMENT = {
-    "name": "More new items",
-    "arms": [{"name": "as it is"}, {"name": "new", "parameters": {"fresh": 2}}],
 }
 
 
@@ -298,25 +233,6 @@ class _Personalization:
                 self.profile,
                 answers={200: ShownUserProfile},
                 errors=(NoProfileError, StoreUnavailableError),
-            ),
-            Endpoint(
-                "GET",
-                "/ab/experiments",
-                self.experiments,
-                scope="service",
-                query=ExperimentQuery,
-                answers={200: Experiments},
-                errors=(StoreUnavailableError,),
-            ),
-            Endpoint(
-                "POST",
-                "/ab/experiments",
-                self.define,
-                scope="service",
-                body=ExperimentBody,
-                example=_EXPERIMENT,
-                answers={201: Experiment},
-                errors=(BrokerUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -384,19 +300,6 @@ class _Personalization:
                 updated_at=max(times, default=0) or None,
             )
         )
-
-    async def experiments(self, request: Request) -> Response:
-        """Return the experiment definitions."""
-        status = parse_query(request, ExperimentQuery).status
-        experiments = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
-        return json_response(Experiments(experiments, len(experiments)))
-
-    async def define(self, request: Request) -> Response:
-        """Define an experiment."""
-        now_ms = self._context.clients.now_ms()
-        experiment = (await parse_body(request, _experiment, _BODY_BYTES)).record(now_ms)
-        await self._context.publish(EXPERIMENTS, [experiment])
-        return json_response(experiment, 201)
 
     async def evaluation(self, request: Request) -> Response:
         """Return the metrics of the models."""

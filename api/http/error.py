@@ -19,12 +19,15 @@ ApiError
 ├── NoDevicesError       404 not_registered
 ├── NoProductError       404 unknown_product
 ├── NoMatchError         404 no_match
+├── NoExperimentError    404 unknown_experiment
 ├── SlowRequestError     408 request_timeout
+├── ExperimentConflictError 409 experiment_conflict
 ├── ChangedError         412 changed_meanwhile
 ├── TooLargeError        413 body_too_large
 ├── UrlTooLongError      414 url_too_long
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
+├── UnknownParameterError 422 unknown_parameter with the field
 ├── InvalidBatchError    422 invalid_batch      with `problems`: index, code, message and field of each entry
 ├── TooManyRequestsError 429 too_many_requests  with Retry-After
 ├── StreamsError         429 too_many_streams   with Retry-After

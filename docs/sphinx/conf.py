@@ -59,6 +59,7 @@ NAVIGATION = {
         "docs/analysts",
         "docs/importing",
         "docs/models",
+        "docs/experiments",
         "docs/compat",
         "docs/performance",
         "docs/sizing",

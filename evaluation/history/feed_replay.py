@@ -1,7 +1,7 @@
 """Feeds ranked again from history: events are folded by the pure cores, under the present or other settings.
 
 The features of users and the statistics of items are those of the end of the span. The catalogue, the links between
-items and the weights are the present ones, since their topics hold no history.
+items, the weights and the experiments are the present ones, since their topics hold no history.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from models.blend.blender import Blender
 from schemas.types import Features, Feed
 from streams.core.item.embedding_record import without_embedding
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.pipeline import rank
-from streams.runtime.core_params import rank_params, signal_params, user_params
+from streams.core.ranking.pipeline import rank, stream_time_ms
+from streams.runtime.arm_params import ExperimentParams, with_arms
+from streams.runtime.core_params import signal_params, user_params
 from streams.runtime.decode import Decoder
 from streams.runtime.ranking_inputs import read_global_tables
 from topics.topic import FEATURES
@@ -102,9 +103,10 @@ async def rank_history(
         at_ms: Time of the ranking and of the reading, in ms since the epoch.
         on_progress: Called with the offsets of the global tables passed and to pass.
     """
-    catalog, blender, _ = await read_global_tables(settings, registry, on_progress=on_progress)
+    experiments = ExperimentParams(settings)
+    catalog, blender, _ = await read_global_tables(settings, registry, experiments=experiments, on_progress=on_progress)
     return [
-        _rank(one, fold, catalog, blender, history.users, at_ms=at_ms)
+        _rank(ExperimentParams(one, experiments.table), fold, catalog, blender, history.users, at_ms=at_ms)
         for one, fold in zip(several_settings, history.folds, strict=True)
     ]
 
@@ -129,7 +131,7 @@ def equal_features(fold: HistoryFold, live: Mapping[str, Features], users: Colle
 
 
 def _rank(
-    settings: Settings,
+    experiments: ExperimentParams,
     fold: HistoryFold,
     catalog: CatalogSnapshot,
     blender: Blender,
@@ -143,9 +145,10 @@ def _rank(
         catalog.apply_stats(stats)
     while catalog.is_stale:
         catalog.refresh()
-    params = rank_params(settings)
-    feeds = {
-        user_id: feed_at(rank(fold.features(user_id), catalog, blender, params, now_ms=at_ms), at_ms)
-        for user_id in users
-    }
+    feeds: dict[str, Feed] = {}
+    for user_id in users:
+        features = fold.features(user_id)
+        arm_params = experiments.of(features, at_ms=stream_time_ms(features, catalog))
+        feed = with_arms(rank(features, catalog, blender, arm_params.rank, now_ms=at_ms), arm_params.arms)
+        feeds[user_id] = feed_at(feed, at_ms)
     return Feeds(feeds, time.perf_counter() - began_s)

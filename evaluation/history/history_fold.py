@@ -16,7 +16,17 @@ from infra.kafka.partition import partition_of
 from infra.kafka.readers.append_order import in_append_order
 from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
-from schemas.types import Content, Features, Interaction, ItemStats, Location, Profile, Trigger, UserWeights
+from schemas.types import (
+    Content,
+    Exposure,
+    Features,
+    Interaction,
+    ItemStats,
+    Location,
+    Profile,
+    Trigger,
+    UserWeights,
+)
 from streams.agents.user import INPUT_TOPICS
 from streams.core.item import item_stats
 from streams.core.item.item_stats import ItemSignal, ItemState
@@ -60,6 +70,7 @@ class HistoryFold:
             Profile: user_state.fold_profile,
             Trigger: partial(_with_params, user_state.fold_trigger, user_params),
             Content: user_state.fold_content,
+            Exposure: user_state.fold_exposure,
         }
 
     @property

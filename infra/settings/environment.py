@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field
+from dataclasses import Field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +54,8 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if env is None else env
     problems = [f"{old}: renamed to {new}" for old, new in RENAMED.items() if env.get(old, "").strip()]
-    values: dict[str, Any] = {}
-    for spec in specifications():
-        raw = env.get(variable(spec), "").strip()
-        if raw:
-            try:
-                values[spec.name] = _parse(raw, spec)
-            except ValueError as error:
-                shown_value = repr(raw) if spec.repr else "***"
-                problems.append(f"{variable(spec)}={shown_value}: must be {error} ({spec.metadata['doc']})")
+    values, value_problems = _values(env)
+    problems += value_problems
     settings = Settings(**values)
     url_count = len(settings.jwt_jwks_url_list)
     if url_count > 1 and url_count != len(settings.jwt_issuer_list):
@@ -70,6 +63,22 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def override(settings: Settings, env: Mapping[str, str]) -> Settings:
+    """Return settings with some values from an environment instead.
+
+    Args:
+        settings: The settings.
+        env: Values by variable. An empty value counts as none.
+
+    Raises:
+        SettingsError: some values are invalid; it lists all of them.
+    """
+    values, problems = _values(env)
+    if problems:
+        raise SettingsError(problems)
+    return replace(settings, **values)
 
 
 def to_env(settings: Settings) -> dict[str, str]:
@@ -87,6 +96,21 @@ def _text(value: object) -> str:
     if isinstance(value, Path):
         return str(value.expanduser().resolve())
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _values(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid values of an environment by setting, and the problems of the others."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for spec in specifications():
+        raw = env.get(variable(spec), "").strip()
+        if raw:
+            try:
+                values[spec.name] = _parse(raw, spec)
+            except ValueError as error:
+                shown_value = repr(raw) if spec.repr else "***"
+                problems.append(f"{variable(spec)}={shown_value}: must be {error} ({spec.metadata['doc']})")
+    return values, problems
 
 
 def _parse(raw: str, spec: Field[Any]) -> Any:

@@ -6,16 +6,18 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from time import thread_time
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
 from streams.agents.agent_context import AgentContext
+from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
 from streams.core.coalescing_queue import CoalescingQueue
-from streams.core.params import RankParams
 from streams.core.ranking.pipeline import RankedFeed, build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
+from streams.runtime.arm_params import ArmParams, ExperimentParams, with_arms
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill.store_refill import RefillEntry, rewrite
 from streams.runtime.retry import retry_until_available
@@ -54,9 +56,10 @@ class Ranker:
         context: AgentContext,
         store: FeedStore,
         llm_scores: LlmScoreCache,
-        params: RankParams,
+        experiments: ExperimentParams,
         *,
         outcomes: OutcomeRecorder,
+        exposures: ExposureRecorder,
         fetched_item_timeout_s: float = 5.0,
     ) -> None:
         """Create the ranker.
@@ -65,14 +68,15 @@ class Ranker:
             context: The clients of the role, the catalog snapshot and the blender.
             store: The feed store.
             llm_scores: The newest LLM scores by user; empty without a language model.
-            params: Length and rules of a feed.
+            experiments: Length and rules of a feed, by the arms of its user.
             outcomes: Is shown every feed.
+            exposures: Is told of every feed under an arm.
             fetched_item_timeout_s: Longest time that an item fetched for a user may take from its topic to the catalog
                 snapshot, in seconds.
         """
         self._fetched_item_timeout_s = fetched_item_timeout_s
-        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
-        self._outcomes = outcomes
+        self._context, self._store, self._llm_scores, self._experiments = context, store, llm_scores, experiments
+        self._outcomes, self._exposures = outcomes, exposures
         self._queue: CoalescingQueue[Callable[[], None], str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
         """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
@@ -161,7 +165,8 @@ class Ranker:
         if self._is_erased(features.user_id, features.version):
             return None
         try:
-            return self._ranked(features, self._params)
+            at_ms = stream_time_ms(features, self._context.catalog)
+            return self._ranked(features, self._experiments.of(features, at_ms=at_ms), at_ms=at_ms)
         except Exception as error:
             self._context.dead_letters.put(record, error, stage="rank.score")
             return None
@@ -197,16 +202,21 @@ class Ranker:
         features = Features(
             user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
         )
-        ranked_feed = self._ranked(features, self._params.without_exploration())
+        params = self._experiments.default()
+        params = replace(params, rank=params.rank.without_exploration())
+        ranked_feed = self._ranked(features, params, at_ms=stream_time_ms(features, self._context.catalog))
         self._outcomes.show_newcomers(ranked_feed)
         return ranked_feed.feed
 
-    def _ranked(self, features: Features, params: RankParams) -> RankedFeed:
+    def _ranked(self, features: Features, params: ArmParams, *, at_ms: int) -> RankedFeed:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        candidates = build_candidates(features, catalog, params, at_ms=stream_time_ms(features, catalog))
+        if llm is not None:
+            llm = replace(llm, weights=params.llm_blend)
+        candidates = build_candidates(features, catalog, params.rank, at_ms=at_ms)
         self.removed_counts.update(candidates.removed_counts)
-        return rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, llm=llm)
+        ranked_feed = rank_candidates(candidates, catalog, blender, params.rank, now_ms=now_ms, llm=llm)
+        return replace(ranked_feed, feed=with_arms(ranked_feed.feed, params.arms))
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
@@ -264,6 +274,7 @@ class Ranker:
         )
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
+            self._exposures.record(feed.user_id, feed.arms, first_at=feed.generated_at)
         await self._context.publisher.wait_for_capacity()
         for release in self._queue.acknowledge(pending_acks):
             release()

@@ -13,8 +13,10 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from schemas.types import Features, Feed, Trigger
 from streams.agents.agent_context import AgentContext
-from streams.core.params import RankParams
+from streams.agents.exposures import ExposureRecorder
 from streams.core.ranking.candidate_rerank import rerank_candidates
+from streams.core.ranking.pipeline import stream_time_ms
+from streams.runtime.arm_params import ExperimentParams, with_arms
 from streams.transport import Batch
 from topics.topic import TRIGGERS
 
@@ -34,7 +36,8 @@ class RerankAgent:
         context: AgentContext,
         features: Callable[[int, str], Features],
         store: FeedStore,
-        params: RankParams,
+        experiments: ExperimentParams,
+        exposures: ExposureRecorder,
     ) -> None:
         """Create the agent.
 
@@ -42,9 +45,11 @@ class RerankAgent:
             context: The clients of the role, the catalog snapshot and the blender.
             features: Returns the current features of a user, given partition and user id.
             store: The store of the short-lived answers.
-            params: Length and rules of a list.
+            experiments: The rules of a list, by the arms of its user.
+            exposures: Is told of every list under an arm.
         """
-        self._context, self._features, self._store, self._params = context, features, store, params
+        self._context, self._features, self._store = context, features, store
+        self._experiments, self._exposures = experiments, exposures
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = context.silent_decoder(TRIGGERS, "rerank")
         self.checkpoint = context.checkpoint()
@@ -70,13 +75,10 @@ class RerankAgent:
         self.checkpoint.drop()
 
     def _ranked(self, partition: int, trigger: Trigger) -> Feed:
-        context = self._context
+        context, features = self._context, self._features(partition, trigger.user_id)
+        params = self._experiments.of(features, at_ms=stream_time_ms(features, context.catalog))
         feed = rerank_candidates(
-            trigger,
-            self._features(partition, trigger.user_id),
-            context.catalog,
-            context.blender,
-            self._params,
-            now_ms=context.now_ms(),
+            trigger, features, context.catalog, context.blender, params.rank, now_ms=context.now_ms()
         )
-        return structs.replace(feed, user_id=reranked(trigger))
+        self._exposures.record(trigger.user_id, params.arms, first_at=feed.generated_at)
+        return structs.replace(with_arms(feed, params.arms), user_id=reranked(trigger))

@@ -14,8 +14,19 @@ from typing import Any
 from infra.kafka.folded_header import MOST_POSITIONS, EventPosition, folded_header
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from schemas.types import Content, ErasureRequest, Features, Interaction, Location, Profile, Trigger, UserWeights
+from schemas.types import (
+    Content,
+    ErasureRequest,
+    Exposure,
+    Features,
+    Interaction,
+    Location,
+    Profile,
+    Trigger,
+    UserWeights,
+)
 from streams.agents.agent_context import AgentContext
+from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
@@ -40,6 +51,7 @@ from streams.transport import Batch
 from topics.topic import (
     CONTENT,
     ERASURE_REQUESTS,
+    EXPOSURES,
     FEATURES,
     FEEDS,
     INTERACTIONS,
@@ -59,9 +71,11 @@ _PARTITIONED_ITEMS = 1 << 16
 """Items whose partitions are remembered: a look-up takes a hundredth of the time of the hash."""
 
 INPUT_TOPICS: tuple[Topic, ...] = (
-    *(INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS),
+    *(INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS, EXPOSURES),
     ERASURE_REQUESTS,
 )
+_SILENT = (UserWeights, Exposure)
+"""Records that change a state and not yet the features that follow from it."""
 _TOMBSTONES = (FEATURES, FEEDS, LLM_SCORES, USER_WEIGHTS)
 """Compacted topics on which an erased user is deleted; the profile and the push agent delete from theirs."""
 
@@ -78,6 +92,7 @@ class UserAgent:
         active_users: ActiveUsers,
         ranker: Ranker,
         outcomes: OutcomeRecorder,
+        exposures: ExposureRecorder,
         eraser: UserEraser,
     ) -> None:
         """Create the agent.
@@ -89,10 +104,11 @@ class UserAgent:
             active_users: Notes the changes of active users.
             ranker: Ranks the users by their features.
             outcomes: Records the outcomes of feeds.
+            exposures: Is told which exposures of users were published before.
             eraser: Erases users from the store.
         """
         self._context, self._params, self._active_users = context, params, active_users
-        self._ranker, self._outcomes, self._eraser = ranker, outcomes, eraser
+        self._ranker, self._outcomes, self._exposures, self._eraser = ranker, outcomes, exposures, eraser
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in INPUT_TOPICS
@@ -122,6 +138,7 @@ class UserAgent:
             Trigger: self._fold_trigger,
             Content: partial(user_state.fold_content, evictions=self.evictions),
             UserWeights: user_state.fold_weights,
+            Exposure: user_state.fold_exposure,
         }
 
     async def process(self, event: Any) -> None:
@@ -157,7 +174,9 @@ class UserAgent:
 
     def features(self, partition: int, user_id: str) -> Features:
         """Return the current features of a user, empty ones for a new user; the condition of `peek` applies."""
-        return user_state.snapshot(self.peek(partition, user_id) or UserState(user_id), self._params)
+        state = self.peek(partition, user_id) or UserState(user_id)
+        self._exposures.restore(user_id, state.exposures)
+        return user_state.snapshot(state, self._params)
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""
@@ -211,6 +230,7 @@ class UserAgent:
             users.pop(user_id, None)
         self._active_users.forget(user_id)
         self._outcomes.forget_user(user_id)
+        self._exposures.forget_user(user_id)
         self.rates.forget(user_id)
 
     def _fold(self, partition: int, record: Record, value: Any) -> str | None:
@@ -227,7 +247,8 @@ class UserAgent:
             user_state.forget_profile(state, forgotten_at(record), Position.of(record))
         else:
             self._folds[type(value)](state, value, Position.of(record))
-        if state.version != version or isinstance(value, UserWeights):
+        is_silent = isinstance(value, _SILENT)
+        if state.version != version or is_silent:
             self._states.touch(partition, user_id)
         if state.version != version:
             pending_events = self._pending_events.setdefault(partition, {})
@@ -236,10 +257,12 @@ class UserAgent:
             pending_events[user_id].append(EventPosition(record.topic, partition, record.offset))
             return user_id
         # Appended before the last change: read again, perhaps, and then its feed may never have been written.
-        return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
+        return user_id if 0 < record.timestamp <= version and not is_silent else None
 
     def _follows_from_erased(self, value: Any) -> bool:
         """Return whether a record for a user without a state was caused by an event from before the user's erasure."""
+        if isinstance(value, Exposure):
+            return True  # a user is ranked for an event, which comes first
         if not isinstance(value, Content | Trigger):
             return False
         caused_at = value.requested_at if isinstance(value, Content) else value.occurred_at
@@ -312,8 +335,10 @@ class UserAgent:
         """Return the features of users; a user whose features cannot be made is reported and left out."""
         snapshots: dict[str, Features] = {}
         for user_id in user_ids:
+            state = self._states.get(partition, user_id)
+            self._exposures.restore(user_id, state.exposures)
             try:
-                snapshots[user_id] = user_state.snapshot(self._states.get(partition, user_id), self._params)
+                snapshots[user_id] = user_state.snapshot(state, self._params)
             except Exception as error:
                 self._publisher.reject(FEATURES.name, user_id.encode(), error)
         return snapshots

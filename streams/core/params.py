@@ -167,6 +167,8 @@ class RankParams:
     """Largest share of one category in any window of a feed."""
     serendipity_weight: float
     """Log-odds that an item gains in a feed if the user's history has none of its labels."""
+    feature_weight_factors: Mapping[str, float]
+    """Factors of the weights of ranking features, by name; those of all others are 1."""
     exploration: ExplorationParams | None
     """The exploration of new items; None for none."""
     default_timezone: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import get_args
 
 from infra.error import OperatorError
-from infra.settings import Settings, comma_separated, repeats_by_category, seconds_by_name
+from infra.settings import Settings, comma_separated, factors_by_feature, repeats_by_category, seconds_by_name
 from streams.core.params import (
     ExplorationParams,
     LlmBlendParams,
@@ -60,6 +60,7 @@ def rank_params(settings: Settings) -> RankParams:
         nearby_radius_km=settings.nearby_radius_km,
         diversity_cap=settings.diversity_cap,
         serendipity_weight=settings.serendipity_weight,
+        feature_weight_factors=factors_by_feature(settings.feature_weight_factors),
         exploration=exploration_params(settings) if settings.explores else None,
         default_timezone=settings.default_timezone,
     )

@@ -17,8 +17,8 @@ from models.blend.blender import Blender
 from schemas.types import Features, LlmScores
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.explanation import RankingInputs
-from streams.core.ranking.pipeline import new_blender
-from streams.runtime.core_params import llm_blend_params, rank_params
+from streams.core.ranking.pipeline import new_blender, stream_time_ms
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.state.global_tables import GlobalTables, new_catalog
 from streams.runtime.supervise import run_until
 from topics.topic import FEATURES, LLM_SCORES, Topic
@@ -54,28 +54,39 @@ async def read_ranking_inputs(
             f"Such users are shown the default feed; explain it with the user id {DEFAULT_FEED}.",
         )
     llm_scores = await _newest(reader, registry, LLM_SCORES, user_id, record=LlmScores)
-    catalog, blender, model_version = await read_global_tables(settings, registry, on_progress=on_progress)
+    experiments = ExperimentParams(settings)
+    catalog, blender, model_version = await read_global_tables(
+        settings, registry, experiments=experiments, on_progress=on_progress
+    )
     if features is None:
         features = Features(user_id=DEFAULT_FEED, version=0, watermark=catalog.watermark, event_count=0)
-    params = rank_params(settings)
     if user_id == DEFAULT_FEED:
-        params = params.without_exploration()
-    inputs = RankingInputs(features, catalog, blender, params, llm_blend_params(settings), llm_scores)
+        arm_params = experiments.default()
+        params = arm_params.rank.without_exploration()
+    else:
+        arm_params = experiments.of(features, at_ms=stream_time_ms(features, catalog))
+        params = arm_params.rank
+    inputs = RankingInputs(features, catalog, blender, params, arm_params.llm_blend, llm_scores)
     return inputs, model_version
 
 
 async def read_global_tables(
-    settings: Settings, registry: Registry, *, on_progress: Callable[[int, int], None]
+    settings: Settings,
+    registry: Registry,
+    *,
+    experiments: ExperimentParams,
+    on_progress: Callable[[int, int], None],
 ) -> tuple[CatalogSnapshot, Blender, str]:
     """Return the catalog and the weights as workers have them now, and the version of the weights.
 
     Args:
         settings: The settings of the workers.
         registry: The schema registry.
+        experiments: Takes the definitions of experiments.
         on_progress: Called with the offsets passed and to pass.
     """
     catalog, blender = new_catalog(settings), new_blender()
-    tables = GlobalTables(settings.kafka_bootstrap_servers, catalog, blender, registry, None)
+    tables = GlobalTables(settings.kafka_bootstrap_servers, catalog, blender, registry, None, experiments=experiments)
     await run_until(tables.ready, tables.run(), _report(tables, on_progress))
     while catalog.is_stale:
         catalog.refresh()

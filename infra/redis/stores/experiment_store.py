@@ -12,13 +12,20 @@ from infra.redis.connection import store_errors
 from schemas.types import Experiment
 
 KEY = "experiments"
+_WRITE = """
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if not stored or cjson.decode(stored).occurred_at <= tonumber(ARGV[2]) then
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+"""
+"""Writes a definition (id, time, JSON) unless a newer one is stored: the API writes it as well as the log role."""
 
 
 class ExperimentStore(Protocol):
     """Definitions of experiments. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, experiments: Sequence[Experiment]) -> None:
-        """Replace definitions; the last one of an experiment wins."""
+        """Replace definitions that are not newer; of two with one time the last one wins."""
         ...
 
     async def read(self) -> list[Experiment]:
@@ -34,7 +41,10 @@ class MemoryExperimentStore:
 
     async def write(self, experiments: Sequence[Experiment]) -> None:
         """Replace definitions."""
-        self._experiments |= {one.experiment_id: one for one in experiments}
+        for one in experiments:
+            previous = self._experiments.get(one.experiment_id)
+            if previous is None or previous.occurred_at <= one.occurred_at:
+                self._experiments[one.experiment_id] = one
 
     async def read(self) -> list[Experiment]:
         """Return all definitions."""
@@ -52,7 +62,7 @@ class RedisExperimentStore:
         """Replace definitions."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in experiments:
-            pipeline.hset(KEY, one.experiment_id, msgspec.json.encode(one))
+            pipeline.eval(_WRITE, 1, KEY, one.experiment_id, str(one.occurred_at), msgspec.json.encode(one))
         with store_errors("writing experiments"):
             await pipeline.execute()
 

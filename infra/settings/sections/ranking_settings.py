@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.ranking_features import RANKING_FEATURES
 from infra.settings.setting import (
     BOOLEANS,
     NOT_NEGATIVE,
@@ -51,6 +52,38 @@ def _are_repeats(text: str) -> bool:
     return True
 
 
+MAX_FACTOR = 10.0
+"""Largest factor of the weight of a ranking feature."""
+
+
+def factors_by_feature(text: str) -> dict[str, float]:
+    """Return the factors of the weights of ranking features, by name.
+
+    Raises:
+        ValueError: the text is not a list of `feature=factor`, each of a ranking feature, from 0 to 10.
+
+    >>> factors_by_feature("popular=0, fresh=1.5")
+    {'popular': 0.0, 'fresh': 1.5}
+    """
+    factors: dict[str, float] = {}
+    for entry in comma_separated(text):
+        name, _, factor = (part.strip() for part in entry.partition("="))
+        if name not in RANKING_FEATURES:
+            raise ValueError(f"{name!r} is no ranking feature")
+        factors[name] = float(factor)
+        if not 0 <= factors[name] <= MAX_FACTOR:
+            raise ValueError(f"{factor} is not from 0 to {MAX_FACTOR:g}")
+    return factors
+
+
+def _are_factors(text: str) -> bool:
+    try:
+        factors_by_feature(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class RankingSettings:
     """Feeds and ranking."""
@@ -89,6 +122,11 @@ class RankingSettings:
         0.2,
         "log-odds that an item gains in a feed if the user's history has none of its labels, 0 if it has all of them",
         NOT_NEGATIVE,
+    )
+    feature_weight_factors: str = setting(
+        "",
+        "factors of the learned weights of ranking features, as in popular=0,fresh=1.5; all others have the factor 1",
+        Constraint(_are_factors, "features of docs/models.md with factors from 0 to 10, as in popular=0,fresh=1.5"),
     )
     exploration_policy: str = setting(
         NO_EXPLORATION,

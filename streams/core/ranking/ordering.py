@@ -22,7 +22,7 @@ from streams.core.ranking.ranking_query import RankingQuery
 from streams.core.ranking.stages.calibration import Quota, calibrate, quotas
 from streams.core.ranking.stages.diversity import diversify
 from streams.core.ranking.stages.exploration import contested_places
-from streams.core.ranking.stages.features import FEATURES, weights_in_order
+from streams.core.ranking.stages.features import FEATURES, factors_in_order, weights_in_order
 from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, combine
 from streams.core.ranking.stages.serendipity import unexpectedness
 
@@ -97,7 +97,7 @@ class CandidateScores:
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
-    """Return (features,) weights for a user: the shared ones that serve, and the user's own, in a new array.
+    """Return (features,) weights for a user in a new array: shared ones that serve plus the user's own, times factors.
 
     Args:
         query: The ranking query of the user.
@@ -117,7 +117,8 @@ def weights_in(query: RankingQuery, contexts: Sequence[Context], blender: Blende
     """
     own = query.features.weights
     offset = weights_in_order(own) if own else None
-    return finite(np.array([blender.serving_weights(context, offset) for context in contexts]))
+    weights = finite(np.array([blender.serving_weights(context, offset) for context in contexts]))
+    return weights * factors_in_order(query.weight_factors) if query.weight_factors else weights
 
 
 def finite(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,8 @@ class RankingQuery:
     """The items of the network in service at the time of the query; None without one."""
     vector: Vector | None
     """The user's vector by this network; None without one."""
+    weight_factors: Mapping[str, float]
+    """Factors of the weights of ranking features, by name; those of all others are 1."""
 
     @property
     def has_repeats(self) -> bool:
@@ -113,7 +116,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         features: The features of the user.
         catalog: The catalog snapshot.
         params: Supplies the cold-start threshold, the default time zone, the rule for repeats, the weight of
-            serendipity, and the largest catalog that is scored whole.
+            serendipity, the factors of weights, and the largest catalog that is scored whole.
         at_ms: The stream's time, in ms since the epoch.
     """
     recent = [event for event in features.recent[:_WINDOW] if event.weight > DISLIKED]
@@ -158,6 +161,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
         embedding=catalog.embeddings.user(history),
         encoder=encoder,
         vector=None if encoder is None else encoder.user(history, event_weights.astype(np.float32)),
+        weight_factors=params.feature_weight_factors,
     )
 
 

@@ -20,9 +20,9 @@ from domain.zone import zone_named
 from models import decay
 from models.weight import rating_of, weight_of
 from schemas.record_limit import check_rating
-from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
+from schemas.types import Content, Exposure, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
-from streams.core.dedup import fingerprint, remember_event
+from streams.core.dedup import fingerprint, lru_add, remember_event
 from streams.core.item.item_stats import ItemSignal
 from streams.core.params import UserParams
 from streams.core.position import Position
@@ -49,6 +49,8 @@ _LABEL_BYTES = 32 << 10
 _MUTED_BYTES = 64 << 10
 _FETCHED_BYTES = 64 << 10
 """Byte budget of prefetched items, over all categories."""
+_EXPOSURES = 100
+"""Exposures of a user that are remembered."""
 _KINDS = ("time", "location", "refresh", "rerank")
 """Triggers that request the user's own feed, if they name no candidates; a re-rank fetches nothing."""
 
@@ -104,6 +106,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """The strongest action of that day on each item, by fingerprint, and the number of actions."""
     since: int = 0
     """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
+    exposures: dict[int, None] = msgspec.field(default_factory=dict)
+    """Fingerprints of the ids of the last exposures to arms of experiments."""
 
 
 def fold(
@@ -264,6 +268,11 @@ def fold_content(
 def fold_weights(state: UserState, event: UserWeights, position: Position) -> None:
     """Store the user's personal weights; they take effect from the next event on."""
     state.weights = event.weights
+
+
+def fold_exposure(state: UserState, event: Exposure, position: Position) -> None:
+    """Remember that an exposure was published; the features stay as they are."""
+    lru_add(state.exposures, fingerprint(event.event_id), _EXPOSURES)
 
 
 def touch(state: UserState, position: Position) -> None:

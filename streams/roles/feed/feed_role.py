@@ -14,8 +14,9 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
       feed store ◀──────────────────────────────────── rank          │
                                                         │  ▲         │
                                                         │  └─ combine ◀─ llm-scores ◀─ score role
-                                                        ▼                                 ▲
-                                                      feeds ──────────────────────────────┘
+     experiments ──────────────────────────────────────▶│                                 ▲
+                                                        ├──▶ feeds ───────────────────────┘
+                                                        └──▶ exposures ──▶ user
 
 unusable ──▶ dead-letters
 """
@@ -40,6 +41,7 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings
 from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
 from streams.agents.agent_context import AgentContext
+from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
@@ -47,11 +49,11 @@ from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.online_metrics_writer import OnlineMetricsWriter
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.core_params import (
     fetchers,
     llm_blend_params,
     prefetch_params,
-    rank_params,
     signal_params,
     user_params,
 )
@@ -71,19 +73,20 @@ _REMEMBERED = 8_192
 class _FeedAgents:
     """The agents of the role, registered in the order of the flow."""
 
-    def __init__(self, context: AgentContext, redis: Redis) -> None:
+    def __init__(self, context: AgentContext, redis: Redis, experiments: ExperimentParams) -> None:
         app, settings = context.app, context.settings
         users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
         feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
         reranked_feeds = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-        llm_scores, params = LlmScoreCache(llm_blend_params(settings)), rank_params(settings)
+        llm_scores = LlmScoreCache(llm_blend_params(settings))
         user_settings = user_params(settings)
         self.active_users = ActiveUsers(user_settings.triggers)
         self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
         self.outcomes = outcomes = OutcomeRecorder(
             context.publisher, rating_scale=user_settings.rating_scale, now_ms=context.now_ms
         )
-        self.ranker = rank.Ranker(context, feeds, llm_scores, params, outcomes=outcomes)
+        exposures = ExposureRecorder(context.publisher, experiments.table)
+        self.ranker = rank.Ranker(context, feeds, llm_scores, experiments, outcomes=outcomes, exposures=exposures)
         self.user = user.UserAgent(
             context,
             users,
@@ -91,6 +94,7 @@ class _FeedAgents:
             active_users=self.active_users,
             ranker=self.ranker,
             outcomes=outcomes,
+            exposures=exposures,
             eraser=RedisUserEraser(redis, "feed"),
         )
         self.signal = signal.SignalAgent(context, items, signal_params(settings))
@@ -101,9 +105,8 @@ class _FeedAgents:
         register_agent(app, profile.INPUT_TOPICS, profile.ProfileAgent(context, profiles))
         register_agent(app, user.INPUT_TOPICS, self.user)
         register_agent(app, retrieve.INPUT_TOPICS, retrieve_agent)
-        register_agent(
-            app, rerank.INPUT_TOPICS, rerank.RerankAgent(context, self.user.features, reranked_feeds, params)
-        )
+        rerank_agent = rerank.RerankAgent(context, self.user.features, reranked_feeds, experiments, exposures)
+        register_agent(app, rerank.INPUT_TOPICS, rerank_agent)
         register_agent(app, signal.INPUT_TOPICS, self.signal)
         combine_agent = combine.CombineAgent(context, self.user.features, llm_scores, self.ranker)
         register_agent(app, combine.INPUT_TOPICS, combine_agent)
@@ -163,8 +166,14 @@ async def run(
         role.registry.codec(ITEM_SIGNALS.record).cache_decoded(_REMEMBERED)
         catalog_snapshot = catalog_snapshot or new_catalog(settings)
         app, blender = await new_app(settings, consumer_group("feed"), "worker"), new_blender()
+        experiments = ExperimentParams(settings)
         global_tables = GlobalTables(
-            settings.kafka_bootstrap_servers, catalog_snapshot, blender, role.registry, role.dead_letters
+            settings.kafka_bootstrap_servers,
+            catalog_snapshot,
+            blender,
+            role.registry,
+            role.dead_letters,
+            experiments=experiments,
         )
         context = AgentContext(
             app,
@@ -178,7 +187,7 @@ async def run(
             global_tables,
             now_ms,
         )
-        agents = _FeedAgents(context, role.redis)
+        agents = _FeedAgents(context, role.redis, experiments)
         assigned_partitions = assignment(app)
         refills = Refills(role, RedisProjection(role.redis), assigned_partitions)
         refills.add(ITEMS, agents.catalog.refill)

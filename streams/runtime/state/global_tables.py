@@ -1,7 +1,7 @@
 """Global tables: compacted topics that every worker reads in full into its catalog snapshot and its blender.
 
 They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item embeddings, vectors and
-versions of the encoder, item weights, model versions.
+versions of the encoder, item weights, model versions, experiments.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import ItemWeights, ModelVersion
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.state.model_restore import restore_and_log
 from topics.topic import (
     ENCODER_VECTORS,
     ENCODER_VERSIONS,
+    EXPERIMENTS,
     GLOBAL_TABLES,
     ITEM_EMBEDDINGS,
     ITEM_NEIGHBORS,
@@ -52,6 +54,8 @@ class GlobalTables:
         blender: Blender,
         registry: Registry,
         dead_letters: DeadLetterQueue | None,
+        *,
+        experiments: ExperimentParams,
     ) -> None:
         """Create the reader.
 
@@ -61,6 +65,7 @@ class GlobalTables:
             blender: The blender that takes over the weights of the model in service.
             registry: The schema registry.
             dead_letters: Receives unusable records; None skips them.
+            experiments: Takes the definitions of experiments.
         """
         self._bootstrap_servers = bootstrap_servers
         self._catalog, self._blender, self._dead_letters = catalog, blender, dead_letters
@@ -78,11 +83,13 @@ class GlobalTables:
             ENCODER_VERSIONS.name: catalog.encoder.take_version,
             ITEM_WEIGHTS.name: catalog.apply_weights,
             MODEL_VERSIONS.name: self._restore,
+            EXPERIMENTS.name: experiments.put,
         }
         self._forget: dict[str, Callable[[str], None]] = {
             ITEMS.name: catalog.remove_item,
             ITEM_EMBEDDINGS.name: catalog.remove_embedding,
             ITEM_WEIGHTS.name: lambda item_id: catalog.apply_weights(_no_weights(item_id)),
+            EXPERIMENTS.name: experiments.table.remove,
         }
         """Handlers of deletions, for the topics that have any."""
         self._positions: dict[TopicPartition, int] = {}

@@ -41,7 +41,10 @@ CASES = {
         lambda settings: core_params.user_params(settings).triggers, "trigger_", parsed_fields=frozenset({"schedule"})
     ),
     "signal": Case(core_params.signal_params),
-    "rank": Case(core_params.rank_params, parsed_fields=frozenset({"allow_repeat_items", "exploration"})),
+    "rank": Case(
+        core_params.rank_params,
+        parsed_fields=frozenset({"allow_repeat_items", "exploration", "feature_weight_factors"}),
+    ),
     "exploration": Case(core_params.exploration_params, "exploration_"),
     "llm blend": Case(core_params.llm_blend_params),
     "prefetch": Case(core_params.prefetch_params, parsed_fields=frozenset({"prompt_fields"})),

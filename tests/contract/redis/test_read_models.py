@@ -107,6 +107,8 @@ async def test_experiments_come_newest_first_and_the_last_definition_holds(exper
     await experiments.write([new_experiment])
     assert await experiments.read() == [new, new_experiment]
     await experiments.write([])
+    await experiments.write([an_experiment(experiment_id="b", name="Older", occurred_at=T0_MS)])
+    assert await experiments.read() == [new, new_experiment], "a definition replaces no newer one"
 
 
 async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:

@@ -321,6 +321,11 @@ def weights_in_order(weights: Mapping[str, float]) -> Weights:
     return np.array([weights.get(name, 0.0) for name in FEATURES])
 
 
+def factors_in_order(factors: Mapping[str, float]) -> Weights:
+    """Return (features,) factors of weights from factors by name; 1 for a name without one."""
+    return np.array([factors.get(name, 1.0) for name in FEATURES])
+
+
 def weights_by_name(weights: Weights) -> dict[str, float]:
     """Return the weights by feature name, without negligible ones."""
     return {

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from api.endpoints.metrics import ActiveUserCounter
-from infra.redis.stores.experiment_store import MemoryExperimentStore
 from infra.redis.stores.feed_store import reranked
 from infra.redis.stores.model_status import SERVING, LiveModel, MemoryModelStatusStore, ModelStatus
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
-from schemas.types import Experiment, RecentItem
-from tests.build import T0_MS, a_feed, a_profile, a_version, an_experiment, an_item, features
-from tests.unit.api.builder import NOW_MS, World, published
-from topics.topic import EXPERIMENTS, INTERACTIONS, TRIGGERS
+from schemas.types import RecentItem
+from tests.build import T0_MS, a_feed, a_profile, a_version, an_item, features
+from tests.unit.api.builder import World, published
+from topics.topic import INTERACTIONS, TRIGGERS
 
 ARTICLE = {
     "id": "article1",
@@ -174,59 +173,6 @@ async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     assert (body["total_interactions"], body["interactions"], body["searches"]) == (2, {"click": 2}, ["jazz"])
     assert body["recent"] == [{"item_id": "i1", "weight": 1.0, "at": T0_MS}]
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_user")
-
-
-async def test_an_experiment_is_published_as_defined() -> None:
-    world = World()
-    body = {
-        "name": "More of what is new",
-        "arms": [{"name": "as it is"}, {"name": "new", "parameters": {"fresh": 2}}],
-        "starts_at": "2023-11-14T00:00:00Z",
-    }
-    async with world.http() as http:
-        answer = await http.post("/ab/experiments", json=body)
-    [experiment] = world.publisher.values_of(EXPERIMENTS)
-    assert (answer.status_code, answer.json()["experiment_id"]) == (201, experiment.experiment_id)
-    assert [(arm.name, arm.share, arm.parameters) for arm in experiment.arms] == [
-        ("as it is", 0.5, {}),
-        ("new", 0.5, {"fresh": "2"}),
-    ]
-    assert (experiment.status, experiment.starts_at, experiment.occurred_at) == ("draft", 1_699_920_000_000, NOW_MS)
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"arms": [{"name": "one"}]}, "arms"),
-        ({"arms": [{"name": "one"}, {"name": "one"}]}, "arms"),
-        ({"arms": [{"name": "one", "share": 0.5}, {"name": "two"}]}, "arms"),
-        ({"arms": [{"name": "one", "share": 0.5}, {"name": "two", "share": 0.6}]}, "arms"),
-        ({"name": " "}, "name"),
-        ({"status": "unknown"}, "status"),
-        ({"starts_at": 2, "ends_at": 1}, "ends_at"),
-        ({"starts_at": 2**70}, "starts_at"),
-        ({"starts_at": -1}, "starts_at"),
-    ],
-)
-async def test_an_experiment_that_cannot_be_run_is_refused(body: dict[str, Any], field: str) -> None:
-    world = World()
-    async with world.http() as http:
-        answer = await http.post(
-            "/ab/experiments", json={"name": "x", "arms": [{"name": "one"}, {"name": "two"}], **body}
-        )
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert not world.publisher.records_by_topic
-
-
-async def test_experiments_are_shown_as_they_are_defined() -> None:
-    experiments = MemoryExperimentStore()
-    running: Experiment = an_experiment(experiment_id="x2", status="running", occurred_at=T0_MS + 1)
-    await experiments.write([an_experiment(), running])
-    async with World(clients={"experiments": experiments}).http() as http:
-        body = (await http.get("/ab/experiments")).json()
-        some = (await http.get("/ab/experiments", params={"status": "running"})).json()
-    assert ([one["experiment_id"] for one in body["experiments"]], body["count"]) == (["x2", "x1"], 2)
-    assert [one["experiment_id"] for one in some["experiments"]] == ["x2"]
 
 
 async def test_evaluation_reports_the_metrics_of_the_version_in_service() -> None:

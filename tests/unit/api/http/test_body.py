@@ -67,7 +67,7 @@ async def test_null_is_absent_however_an_interaction_is_sent(path: str, body: An
 
 async def test_null_is_absent_in_the_other_maps_too() -> None:
     world = World()
-    arms = [{"name": "a", "parameters": {"x": None, "y": 1}}, {"name": "b", "parameters": None}]
+    arms = [{"name": "a", "parameters": {"BANDIT_BETA": None, "EPSILON": 1}}, {"name": "b", "parameters": None}]
     async with world.http(api_rerank_timeout_s=0.01) as http:
         profile = await http.post("/profile", json={"user_id": "ann", "attributes": {"age": None, "plan": "pro"}})
         none = await http.post("/profile", json={"user_id": "ann", "attributes": None})
@@ -75,7 +75,7 @@ async def test_null_is_absent_in_the_other_maps_too() -> None:
         await http.post("/personalize", json={"user_id": "ann", "candidates": [{"id": "i1"}], "context": NULLS})
     assert (profile.status_code, none.status_code, experiment.status_code) == (202, 202, 201)
     assert [one.attributes for one in world.publisher.values_of(PROFILE_UPDATES)] == [{"plan": "pro"}, {}]
-    assert [arm.parameters for arm in world.publisher.values_of(EXPERIMENTS)[0].arms] == [{"y": "1"}, {}]
+    assert [arm.parameters for arm in world.publisher.values_of(EXPERIMENTS)[0].arms] == [{"EPSILON": "1"}, {}]
     assert world.publisher.values_of(TRIGGERS)[0].context == KEPT
 
 

@@ -14,7 +14,9 @@ from api.openapi.asyncapi import asyncapi
 from api.openapi.error_codes import error_codes
 from api.openapi.openapi import openapi, refusals
 from api.security.guard import Guard
-from tests.build import a_feed
+from infra.redis.stores.experiment_store import MemoryExperimentStore
+from schemas.types import Arm
+from tests.build import a_feed, an_experiment
 from tests.unit.api.builder import World, a_context
 from topics import TOPICS
 
@@ -55,7 +57,10 @@ def test_every_endpoint_says_what_it_does_takes_and_answers(one: Endpoint) -> No
 
 @pytest.mark.parametrize("one", WITH_EXAMPLES, ids=named)
 async def test_every_example_runs(one: Endpoint) -> None:
-    world = World()
+    experiments = MemoryExperimentStore()
+    arms = [Arm(name="as it is", share=0.5), Arm(name="surprising", share=0.5)]
+    await experiments.write([an_experiment(experiment_id="alex", status="paused", arms=arms)])
+    world = World(clients={"experiments": experiments})
     await world.feeds.write([a_feed(user_id="alex")])
     path = re.sub(r"{\w+(:\w+)?}", "alex", one.path)
     async with world.http(admin_token="sesame", api_rerank_timeout_s=0.05) as http:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.settings import read_settings
-from streams.agents.rank import Ranker
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.stages.llm_blend import LlmScoreCache
-from streams.runtime.core_params import rank_params
+from streams.runtime.arm_params import ExperimentParams
 from tests.build import T0_MS, an_interaction, an_item, features, stats
-from tests.params import LLM_BLEND_PARAMS
-from tests.unit.streams.runtime.test_one_bad_record import World, recorder, records
+from tests.unit.streams.runtime.test_one_bad_record import World, new_ranker, records
 from tests.waiting import until
 from topics.topic import INTERACTIONS
 
@@ -24,10 +20,15 @@ async def test_the_feed_of_a_user_explores_and_the_default_feed_does_not() -> No
         catalog.apply_item(an_item(f"old{n}", created_at=0))
         catalog.apply_stats(stats(f"old{n}", popularity=-n / 10, first_at=1))
         catalog.apply_item(an_item(f"new{n}", created_at=T0_MS))
-    env = {"EXPLORATION_POLICY": "epsilon-greedy", "EXPLORATION_SHARE": "0.5", "EPSILON": "1"}
-    params = replace(rank_params(read_settings(env)), max_recommendations=10)
+    env = {
+        "EXPLORATION_POLICY": "epsilon-greedy",
+        "EXPLORATION_SHARE": "0.5",
+        "EPSILON": "1",
+        "MAX_RECOMMENDATIONS": "10",
+    }
+    experiments = ExperimentParams(read_settings(env))
     world, store, release = World(catalog), MemoryFeedStore(), asyncio.Event()
-    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), params, outcomes=recorder(world))
+    ranker = new_ranker(world, store, experiments)
     [record] = records(INTERACTIONS, an_interaction(user_id="ann"))
     ranker.put(release.set, {"ann": (record, features(user_id="ann"))})
     ranking = asyncio.create_task(ranker.run())

@@ -17,13 +17,14 @@ from msgspec import structs
 from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, MemoryFeedStore
 from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
 from schemas.types import Choice, DeadLetter, Features, Feed, Interaction, Item, RecentItem
 from streams.agents.agent_context import AgentContext
 from streams.agents.combine import CombineAgent
+from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
 from streams.agents.rank import Ranker, Work
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
@@ -31,6 +32,7 @@ from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.trainer_role import Trainer
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.role import Role
 from streams.runtime.state.global_tables import GlobalTables
@@ -52,6 +54,9 @@ from topics.topic import (
     LLM_SCORES,
     PARTITIONS,
 )
+
+EXPERIMENTS = ExperimentParams(Settings())
+"""None."""
 
 
 def letters(broker: Broker) -> Counter[tuple[str, str, bytes]]:
@@ -142,7 +147,7 @@ class Log:
 
 async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     world, view = World(), Cursed()
-    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.dead_letters)
+    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.dead_letters, experiments=EXPERIMENTS)
     items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
     wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
     log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
@@ -197,6 +202,26 @@ def recorder(world: World) -> OutcomeRecorder:
     return OutcomeRecorder(world.publisher, rating_scale=5.0, now_ms=lambda: T0_MS)
 
 
+def new_ranker(
+    world: World,
+    store: FeedStore,
+    experiments: ExperimentParams = EXPERIMENTS,
+    *,
+    llm_scores: LlmScoreCache | None = None,
+    **options: Any,
+) -> Ranker:
+    """Return a ranker of a world."""
+    return Ranker(
+        world.context,
+        store,
+        llm_scores or LlmScoreCache(LLM_BLEND_PARAMS),
+        experiments,
+        outcomes=recorder(world),
+        exposures=ExposureRecorder(world.publisher, experiments.table),
+        **options,
+    )
+
+
 class Picky(MemoryFeedStore):
     """A store that fails at one user's feed."""
 
@@ -212,7 +237,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.apply_item(an_item("muted"))
     view.refresh()
     world, store = World(view), Picky()
-    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS, outcomes=recorder(world))
+    ranker = new_ranker(world, store)
     users, release = ["good", "bad", "better"], asyncio.Event()
     events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
     work: dict[str, Work] = {
@@ -240,7 +265,7 @@ async def test_no_feed_of_an_erased_user_is_written_but_one_of_newer_features_is
     view.apply_item(an_item("i1"))
     view.refresh()
     world, store = World(view), MemoryFeedStore()
-    ranker = Ranker(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS, outcomes=recorder(world))
+    ranker = new_ranker(world, store)
     releases = [asyncio.Event() for _ in range(2)]
     [record] = records(INTERACTIONS, an_interaction())
     ranker.put(releases[0].set, {"erased": (record, features(user_id="erased", version=7))})
@@ -260,7 +285,7 @@ async def test_no_feed_of_an_erased_user_is_written_but_one_of_newer_features_is
 async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other() -> None:
     world = World()
     scores = LlmScoreCache(LLM_BLEND_PARAMS)
-    ranker = Ranker(world.context, Picky(), scores, RANK_PARAMS, outcomes=recorder(world), fetched_item_timeout_s=0.05)
+    ranker = new_ranker(world, Picky(), llm_scores=scores, fetched_item_timeout_s=0.05)
     never = [f"never-{number}" for number in range(1_000)]
     [record] = records(INTERACTIONS, an_interaction())
     release = [asyncio.Event(), asyncio.Event()]

@@ -1,0 +1,113 @@
+"""The experiments that a worker knows, and the arms of users at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from domain.experiment_assignment import arm_of, bucket_of
+from schemas.types import Experiment, Features
+
+
+class ExperimentTable:
+    """The newest definition of each experiment.
+
+    Arms depend on the definitions, the user's features and the time in the stream alone, so that they are the same in
+    every worker and in every replay.
+    """
+
+    def __init__(self) -> None:
+        self._experiments: dict[str, Experiment] = {}
+        self._running: list[Experiment] = []
+        self._shares: dict[str, dict[str, float]] = {}
+        """Shares of the arms of running experiments, by experiment."""
+        self._winners: list[Experiment] = []
+        """Experiments with a promoted arm, in the order of the promotions."""
+
+    def put(self, experiment: Experiment) -> None:
+        """Take a definition, which replaces the one before."""
+        self._experiments[experiment.experiment_id] = experiment
+        self._index()
+
+    def remove(self, experiment_id: str) -> None:
+        """Forget an experiment."""
+        if self._experiments.pop(experiment_id, None) is not None:
+            self._index()
+
+    def defined_at(self, experiment_id: str) -> int:
+        """Return the version of an experiment's definition, in ms since the epoch; 0 for an unknown experiment."""
+        experiment = self._experiments.get(experiment_id)
+        return 0 if experiment is None else experiment.occurred_at
+
+    def arms(self, features: Features, *, at_ms: int) -> dict[str, str]:
+        """Return the arms of a user at a time, by experiment.
+
+        Of experiments that claim the same bucket of a layer, the one with the smallest id has it.
+
+        Args:
+            features: The features of the user.
+            at_ms: The time in the stream, in ms since the epoch.
+        """
+        user_id, arms, layers = features.user_id, dict[str, str](), set[str]()
+        for one in self._running:
+            layer = one.layer or f"\n{one.experiment_id}"  # no layer has such a name
+            bucket = bucket_of(layer, user_id)
+            if (
+                layer not in layers
+                and one.traffic_from <= bucket < one.traffic_to
+                and (one.starts_at is None or one.starts_at <= at_ms)
+                and (one.ends_at is None or at_ms < one.ends_at)
+                and is_targeted(one, features)
+            ):
+                layers.add(layer)
+                arms[one.experiment_id] = arm_of(
+                    one.salt or one.experiment_id, self._shares[one.experiment_id], user_id
+                )
+        return arms
+
+    def parameters(self, arms: Mapping[str, str]) -> dict[str, str]:
+        """Return the parameters of a ranking: those of the promoted arms, then those of the user's own arms.
+
+        Args:
+            arms: The arms of the user, by experiment. Where two set the same parameter, the experiment with the larger
+                id has effect; layers keep such experiments apart.
+        """
+        parameters: dict[str, str] = {}
+        for one in self._winners:
+            parameters |= _parameters_of(one, one.winner)
+        for experiment_id, arm in arms.items():
+            parameters |= _parameters_of(self._experiments[experiment_id], arm)
+        return parameters
+
+    def _index(self) -> None:
+        experiments = sorted(self._experiments.values(), key=lambda one: one.experiment_id)
+        self._running = [one for one in experiments if one.status == "running"]
+        self._shares = {one.experiment_id: {arm.name: arm.share for arm in one.arms} for one in self._running}
+        self._winners = sorted((one for one in experiments if one.winner), key=lambda one: one.promoted_at or 0)
+
+
+def is_targeted(experiment: Experiment, features: Features) -> bool:
+    """Return whether a user has an accepted value of every attribute that an experiment targets.
+
+    Args:
+        experiment: The experiment.
+        features: The features of the user.
+    """
+    return all(
+        not {value.casefold() for value in values}.isdisjoint(_attribute(features, name))
+        for name, values in experiment.targeting.items()
+    )
+
+
+def _attribute(features: Features, name: str) -> set[str]:
+    """Return the values of a user's attribute, in lower case; none for an attribute that is not known."""
+    values = {
+        "segment": [features.segment],
+        "city": [features.city or ""],
+        "timezone": [features.timezone],
+        "interest": features.preferred,
+    }.get(name, [])
+    return {value.casefold() for value in values if value}
+
+
+def _parameters_of(experiment: Experiment, arm_name: str) -> dict[str, str]:
+    return next((arm.parameters for arm in experiment.arms if arm.name == arm_name), {})

@@ -1,0 +1,88 @@
+"""Parameters of rankings under experiments: those of the settings, with those of arms instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from infra.experiments.arm_parameters import with_arm_parameters
+from infra.settings import Settings
+from schemas.types import Experiment, Features, Feed
+from streams.core.experiments.experiment_table import ExperimentTable
+from streams.core.params import LlmBlendParams, RankParams
+from streams.runtime.core_params import llm_blend_params, rank_params
+
+_MAX_COMBINATIONS = 1_000
+"""Combinations of parameters that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmParams:
+    """The parameters of a user's ranking, and the arms behind them."""
+
+    arms: Mapping[str, str]
+    """Names of the user's arms, by experiment."""
+    rank: RankParams
+    llm_blend: LlmBlendParams
+
+
+class ExperimentParams:
+    """The experiments that a worker knows, and the parameters that follow from them.
+
+    Args:
+        settings: The settings of the worker, which hold where no arm says otherwise.
+        table: The experiments; none by default.
+    """
+
+    def __init__(self, settings: Settings, table: ExperimentTable | None = None) -> None:
+        self._settings = settings
+        self.table = table or ExperimentTable()
+        self._combinations: dict[tuple[tuple[str, str], ...], tuple[RankParams, LlmBlendParams]] = {}
+
+    def put(self, experiment: Experiment) -> None:
+        """Take a definition, which replaces the one before.
+
+        Raises:
+            UnknownArmParameterError, SettingsError: an arm has unusable parameters; the experiment is forgotten.
+        """
+        self.table.remove(experiment.experiment_id)
+        for arm in experiment.arms:
+            with_arm_parameters(self._settings, arm.parameters)
+        self.table.put(experiment)
+
+    def of(self, features: Features, *, at_ms: int) -> ArmParams:
+        """Return the parameters of the ranking of a user, with the user's arms.
+
+        Args:
+            features: The features of the user.
+            at_ms: The time in the stream, in ms since the epoch.
+        """
+        arms = self.table.arms(features, at_ms=at_ms)
+        return ArmParams(arms, *self._combined(arms))
+
+    def default(self) -> ArmParams:
+        """Return the parameters of a ranking for nobody in particular: those of the promoted arms."""
+        return ArmParams({}, *self._combined({}))
+
+    def _combined(self, arms: Mapping[str, str]) -> tuple[RankParams, LlmBlendParams]:
+        parameters = self.table.parameters(arms)
+        key = tuple(sorted(parameters.items()))
+        combination = self._combinations.get(key)
+        if combination is None:
+            if len(self._combinations) >= _MAX_COMBINATIONS:
+                self._combinations.clear()
+            settings = with_arm_parameters(self._settings, parameters)
+            combination = self._combinations[key] = rank_params(settings), llm_blend_params(settings)
+        return combination
+
+
+def with_arms(feed: Feed, arms: Mapping[str, str]) -> Feed:
+    """Return a feed that names the arms under which it was ranked.
+
+    Args:
+        feed: The feed.
+        arms: Names of the user's arms, by experiment.
+    """
+    return replace(feed, arms=dict(arms)) if arms else feed
