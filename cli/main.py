@@ -32,6 +32,7 @@ COMMANDS = {
     "collect": "cli.commands.catalog.collect:collect",
     "train": "cli.commands.learning.train:train",
     "models": "cli.commands.learning.models:models",
+    "experiments": "cli.commands.measurement.experiment_results:experiments",
     "provision": "cli.commands.stack.provision:provision",
     "rebuild": "cli.commands.stack.rebuild:rebuild",
     "evaluate": "cli.commands.measurement.evaluate:evaluate",

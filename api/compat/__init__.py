@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from api.compat import collect, context_iq, context_iq_recommendations, personalization, shop, video
+from api.compat.experiment_results import ExperimentResultsEndpoints
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
@@ -11,6 +12,7 @@ EndpointGroup = Callable[[ApiContext], Sequence[Endpoint]]
 COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
     personalization.endpoints,
     shop.endpoints,
+    lambda context: ExperimentResultsEndpoints(context).endpoints(),
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),

@@ -1,0 +1,1 @@
+"""Experiments: what arms may set, and the rules of their definitions."""
