@@ -27,6 +27,7 @@ from infra.postgres.feed_history import FeedHistory, MemoryFeedHistory
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.feed_cache import FeedCache
+from infra.redis.metrics.experiment_results_store import ExperimentResultsStore, MemoryExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
@@ -83,6 +84,8 @@ class Clients:
     """The progress of collections from the external API."""
     experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
     """Definitions of A/B experiments."""
+    experiment_results: ExperimentResultsStore = field(default_factory=MemoryExperimentResultsStore)
+    """Results of A/B experiments."""
     shop_store: ShopStore = field(default_factory=MemoryShopStore)
     """Contents of the shop's home page."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)

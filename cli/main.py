@@ -38,6 +38,7 @@ COMMANDS = {
     "evaluate": "cli.commands.measurement.evaluate:evaluate",
     "evaluate-new-items": "cli.commands.measurement.evaluate_new_items:evaluate_new_items",
     "evaluate-search": "cli.commands.measurement.evaluate_search:evaluate_search",
+    "evaluate-policy": "cli.commands.measurement.evaluate_policy:evaluate_policy",
     "bench": "cli.commands.measurement.bench:bench",
 }
 """The commands, in the order of the help, with their functions or Typer apps."""

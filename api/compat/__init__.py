@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from api.compat import collect, context_iq, context_iq_recommendations, experiments, personalization, shop, video
+from api.compat.experiment_results import ExperimentResultsEndpoints
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
@@ -12,6 +13,7 @@ COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
     personalization.endpoints,
     lambda context: experiments.ExperimentEndpoints(context).endpoints(),
     shop.endpoints,
+    lambda context: ExperimentResultsEndpoints(context).endpoints(),
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),

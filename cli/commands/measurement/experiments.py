@@ -14,6 +14,7 @@ from rich.table import Table
 
 from api.compat.experiments import ExperimentBody
 from api.http.error import InvalidError
+from cli.commands.measurement.experiment_results import results
 from cli.kafka import open_kafka
 from cli.run import run
 from infra import clock
@@ -31,6 +32,7 @@ from schemas.types import Experiment
 from topics.topic import EXPERIMENTS
 
 experiments = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
+experiments.command()(results)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Id = Annotated[str, typer.Argument(help="The id of the experiment.", show_default=False)]
 _COLORS = {"running": "green", "paused": "yellow", "draft": "cyan", "completed": "dim"}

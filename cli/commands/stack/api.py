@@ -30,6 +30,7 @@ from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis import heartbeat
 from infra.redis.connection import connect_fail_fast, store_errors
+from infra.redis.metrics.experiment_results_store import RedisExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import RedisOnlineMetricsStore
 from infra.redis.rate_counter import rate_limit_storage
 from infra.redis.stores.chart_store import RedisChartStore
@@ -106,6 +107,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         catalog_listing=PostgresCatalogListing(database),
         collections=RedisCollectionStore(redis),
         experiments=RedisExperimentStore(redis),
+        experiment_results=RedisExperimentResultsStore(redis),
         shop_store=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         feed_history=PostgresFeedHistory(database),

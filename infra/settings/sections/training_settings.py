@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.experiment_results import guardrail_limits
 from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, one_of, setting
+
+
+def _are_guardrails(text: str) -> bool:
+    try:
+        guardrail_limits(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,11 @@ class TrainingSettings:
         Constraint(lambda share: 0 <= share < 1, "in [0, 1)"),
     )
     model_artifacts_kept: int = setting(10, "number of model versions to keep under MILLRACE_HOME/models", POSITIVE)
+    experiment_guardrails: str = setting(
+        "click_through_rate:-0.2",
+        "lifts of metrics beyond which a running experiment is paused, as METRIC:LIFT separated by commas, or none",
+        Constraint(_are_guardrails, "none, or METRIC:LIFT separated by commas, with metrics of experiment results"),
+    )
     item_item_model: str = setting("ease", "model of the item-to-item weights, by its name in docs/models.md")
     collaborative_factors: int = setting(100, "number of factors per item, if ITEM_ITEM_MODEL is als", POSITIVE)
     collaborative_regularization: float = setting(

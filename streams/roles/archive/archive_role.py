@@ -27,6 +27,7 @@ from schemas.types import Interaction, Item
 from streams.roles.archive.archive_eraser import ArchiveEraser
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.roles.archive.embedding_archive import EmbeddingArchive
+from streams.roles.archive.experiment_judge import new_experiment_judge
 from streams.roles.archive.history_rows import FEED_COLUMNS, IMPRESSION_COLUMNS, feed_rows, impression_rows
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
@@ -182,13 +183,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             erasures=role.erasures,
             on_items=indexer.notify,
         )
-        embeddings = EmbeddingArchive(role, pool)
+        embeddings, judge = EmbeddingArchive(role, pool), new_experiment_judge(role, pool)
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:
             return {
                 **{"written": archive.written_count, "unusable": archive.unusable, "indexed": indexer.indexed_count},
-                "embeddings": embeddings.written_count,
+                **{"embeddings": embeddings.written_count, "paused_experiments": judge.paused_count},
             }
 
         try:
@@ -202,6 +203,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 ),
                 run_sink(role, [ITEM_EMBEDDINGS], embeddings.write, rewind=Rewind(PostgresProjection(pool))),
                 indexer.run(),
+                judge.run(),
                 _drop_old_months(pool, partitions.values()),
                 describe=describe,
             )

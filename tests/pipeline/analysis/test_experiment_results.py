@@ -1,0 +1,211 @@
+"""Results of experiments on a real archive: the sums are those of the outcomes, and a bad arm ends the experiment."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from domain.experiment_results import ArmFigures, ExperimentResults, MetricFigures
+from domain.timestamp import DAY_MS, utc_time
+from infra.address import Addresses
+from infra.experiments.experiment_sums import PostgresExperimentSums, experiment_sums
+from infra.fakes.memory_publisher import MemoryPublisher
+from infra.redis.connection import connect
+from infra.redis.metrics.experiment_results_store import RedisExperimentResultsStore
+from infra.redis.stores.experiment_store import RedisExperimentStore
+from schemas.types import Experiment
+from streams.core.experiment_results.guardrail import Guardrail
+from streams.roles.archive.experiment_judge import ExperimentJudge
+from tests.build import T0_MS, an_experiment
+from tests.pipeline.pipeline import a_pipeline
+from topics.topic import EXPERIMENTS
+
+_TABLE = """
+CREATE TEMP TABLE outcomes (
+    shown_at timestamptz, user_id text, outcome_id text, item_id text, place integer, category text, arms jsonb,
+    clicks integer, dislikes integer, skips integer, conversions integer, dwell_ms bigint
+)
+"""
+"""The columns of the archive's table that results are made of."""
+_INSERT = "INSERT INTO outcomes VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+Row = tuple[Any, ...]
+
+
+@pytest.fixture
+async def archive(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of one connection, with a table of its own."""
+    pool = await asyncpg.create_pool(stack.database_url, min_size=1, max_size=1)
+    await pool.execute(_TABLE)
+    yield pool
+    pool.terminate()
+
+
+def a_row(user: str, list_id: str, place: int, at_ms: int = T0_MS, *, arm: str | None = "blend", **values: Any) -> Row:
+    """Return the row of an outcome."""
+    numbers = {"clicks": 0, "dislikes": 0, "skips": 0, "conversions": 0, "dwell_ms": 0} | values
+    arms = "{}" if arm is None else f'{{"x1": "{arm}", "other": "a"}}'
+    item = f"i{place}"
+    return (utc_time(at_ms), user, f"{list_id}:{place}", item, place, f"c{place % 2}", arms, *numbers.values())
+
+
+async def insert(archive: asyncpg.Pool, rows: Iterable[Row]) -> None:
+    await archive.executemany(_INSERT, list(rows))
+
+
+def sums_of(users: Sequence[Sequence[float]]) -> list[float]:
+    """Return the sums of users' totals, and of their products."""
+    pairs = combinations_with_replacement(range(4), 2)
+    sums = [sum(user[index] for user in users) for index in range(4)]
+    return [*sums, *(sum(user[one] * user[other] for user in users) for one, other in pairs)]
+
+
+async def test_the_sums_are_those_of_the_users_of_each_arm(archive: asyncpg.Pool) -> None:
+    await insert(
+        archive,
+        [
+            a_row("ann", "e0", 0, T0_MS - DAY_MS, arm=None, clicks=1),
+            a_row("ann", "e0", 1, T0_MS - DAY_MS, arm=None),
+            a_row("ann", "e0", 2, T0_MS - 29 * DAY_MS, arm=None, clicks=1),
+            a_row("ann", "a:1", 0, clicks=3, dwell_ms=500),
+            a_row("ann", "a:1", 1, skips=1),
+            a_row("ann", "a:1", 2, clicks=1, conversions=2),
+            a_row("ann", "e2", 0, T0_MS + DAY_MS),
+            a_row("bob", "e3", 0, dislikes=1),
+            a_row("cas", "e4", 1, arm="popular", clicks=1),
+            a_row("dan", "e5", 0),
+            a_row("dan", "e6", 0, arm="popular"),
+            a_row("eve", "e7", 0, arm=None, clicks=1),
+        ],
+    )
+    sums = await experiment_sums(archive, "x1", since_ms=None)
+    assert sums is not None
+    assert sums.since_ms == T0_MS
+    assert sums.users_of_several_arms == 1
+    assert {name: one.users for name, one in sums.arms.items()} == {"blend": 2, "popular": 1}
+    blend = sums.arms["blend"].sums
+    assert blend["click_through_rate"] == sums_of([(2, 4, 1, 2), (0, 1, 0, 0)])
+    assert blend["conversion_rate"] == sums_of([(1, 1, 0, 1), (0, 1, 0, 1)])
+    assert blend["dwell_ms"] == sums_of([(500, 4, 0, 2), (0, 1, 0, 0)])
+    assert blend["skip_rate"] == sums_of([(1, 4, 0, 2), (0, 1, 0, 0)])
+    assert blend["dislike_rate"] == sums_of([(0, 4, 0, 2), (1, 1, 0, 0)])
+    assert blend["items_shown"] == sums_of([(4, 1, 2, 1), (1, 1, 0, 1)])
+    ndcg = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
+    assert blend["ndcg"] == pytest.approx(sums_of([(ndcg, 1, 0, 1), (0, 0, 0, 1)]))
+    assert blend["diversity"] == pytest.approx(sums_of([(1 / 2, 1, 0, 1), (0, 0, 0, 1)]))
+    shares = {"i0": 5 / 8, "i1": 2 / 8, "i2": 1 / 8}
+    bits = {item: -math.log2(share) for item, share in shares.items()}
+    ann = 2 * bits["i0"] + bits["i1"] + bits["i2"]
+    assert blend["novelty"] == pytest.approx(sums_of([(ann, 4, 0, 1), (bits["i0"], 1, 0, 1)]))
+    later = await experiment_sums(archive, "x1", since_ms=T0_MS + DAY_MS)
+    assert later is not None
+    assert later.arms["blend"].sums["click_through_rate"] == sums_of([(0, 1, 3, 5)])
+    assert await experiment_sums(archive, "x2", since_ms=None) is None
+    assert await experiment_sums(archive, "x2", since_ms=T0_MS) is None
+
+
+def shown_lists(*, users: int, rates: dict[str, float]) -> Iterable[Row]:
+    """Yield the outcomes of users, divided among arms, who act on the first places of their lists."""
+    for number in range(users):
+        arm = sorted(rates)[number % len(rates)]
+        for place in range(20):
+            at_ms = T0_MS + number * 1_000
+            yield a_row(f"u{number}", f"e{number}", place, at_ms, arm=arm, clicks=int(place < 20 * rates[arm]))
+
+
+def a_judge(archive: asyncpg.Pool, redis: Redis, publisher: MemoryPublisher) -> ExperimentJudge:
+    return ExperimentJudge(
+        PostgresExperimentSums(archive),
+        RedisExperimentStore(redis),
+        RedisExperimentResultsStore(redis),
+        publisher,
+        guardrails=[Guardrail("click_through_rate", -0.2)],
+        now_ms=lambda: T0_MS + DAY_MS,
+    )
+
+
+async def test_an_arm_beyond_a_guardrail_pauses_the_experiment_at_the_next_turn(
+    archive: asyncpg.Pool, redis: Redis
+) -> None:
+    definitions, results = RedisExperimentStore(redis), RedisExperimentResultsStore(redis)
+    experiment = an_experiment(status="running", metric="click_through_rate")
+    await definitions.write([experiment, an_experiment(experiment_id="x2", status="running")])
+    publisher = MemoryPublisher()
+    judge = a_judge(archive, redis, publisher)
+    await judge.judge()
+    assert await results.read("x1") is None
+    await insert(archive, shown_lists(users=2_000, rates={"blend": 0.4, "popular": 0.4}))
+    await judge.judge()
+    first = await results.read("x1")
+    assert first is not None
+    assert [arm.users for arm in first.arms] == [1_000, 1_000]
+    assert judge.paused_count == 0
+    await archive.execute("""UPDATE outcomes SET clicks = 0 WHERE arms ->> 'x1' = 'popular' AND place % 2 = 0""")
+    await insert(archive, [a_row("zoe", "z", 0, arm="popular", clicks=1), a_row("yan", "y", 1, clicks=0)])
+    await judge.judge()
+    found_results = await results.read("x1")
+    assert found_results is not None
+    assert found_results.arms[1].breaches == ["click_through_rate"]
+    (paused_experiment,) = publisher.values_of(EXPERIMENTS)
+    assert isinstance(paused_experiment, Experiment)
+    assert (paused_experiment.status, paused_experiment.arms) == ("paused", experiment.arms)
+    assert paused_experiment.occurred_at > experiment.occurred_at
+    assert {one.experiment_id: one.status for one in await definitions.read()} == {"x1": "paused", "x2": "running"}
+    await judge.judge()
+    assert judge.paused_count == 1
+
+
+async def test_the_command_shows_results(stack: Addresses, tmp_path: Path) -> None:
+    figures = MetricFigures(value=0.25, low=0.2, high=0.3, lift=-0.31, lift_low=-0.4, lift_high=-0.21, p_value=0.001)
+    results = ExperimentResults(
+        experiment_id="x1",
+        computed_at=T0_MS,
+        since=T0_MS,
+        control="blend",
+        metric="ndcg",
+        arms=[
+            ArmFigures(name="blend", share=0.5, users=1_500, metrics={"ndcg": MetricFigures(value=0.36)}),
+            ArmFigures(name="popular", share=0.5, users=1_000, metrics={"ndcg": figures}, breaches=["ndcg"]),
+        ],
+        users_of_several_arms=3,
+        sample_ratio_p=1e-9,
+        has_sample_ratio_mismatch=True,
+    )
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        connection = connect(pipeline.addresses.redis_url)
+        await RedisExperimentResultsStore(connection).write(results)
+        await connection.aclose()
+        status, out, err = await pipeline.millrace("experiments", "results", "x1")
+        assert status == 0, err
+        for text in (
+            "ndcg (decides)",
+            "-31.0%",
+            "-40.0% to -21.0%",
+            "(guardrail)",
+            "3 users of several arms",
+            "trust none",
+        ):
+            assert text in out
+        status, out, err = await pipeline.millrace("experiments", "results", "x1", "--json")
+        assert json.loads(out)["arms"][1]["metrics"]["ndcg"]["p_value"] == 0.001
+        status, _, err = await pipeline.millrace("experiments", "results", "x9")
+        assert status == 1
+        assert "has no results" in err
+
+
+async def test_results_of_200_000_outcomes_take_a_second_or_two(archive: asyncpg.Pool) -> None:
+    await insert(archive, shown_lists(users=10_000, rates={"blend": 0.4, "popular": 0.3}))
+    began_s = time.perf_counter()
+    sums = await experiment_sums(archive, "x1", since_ms=T0_MS)
+    took_s = time.perf_counter() - began_s
+    print(f"{took_s:.2f} s")
+    assert sums is not None
+    assert took_s < 10, "a turn takes too long to pause an experiment within a minute"
