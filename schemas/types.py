@@ -640,6 +640,9 @@ class ItemSignals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Demographic group of the user at that time; empty when unknown."""
     nths: list[int]
     """Number of the user's interactions before this one."""
+    evidence: list[float] = msgspec.field(default_factory=list)
+    """Evidence of each action for the item (positive) or against it, from -1 to 1: a user counts once a day for
+    each."""
 
 
 class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -671,6 +674,10 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Signal weights by hour of the day (UTC), decayed to the watermark, 24 numbers."""
     weekdays: list[float] = msgspec.field(default_factory=list)
     """Signal weights by day of the week (UTC, from Thursday), decayed to the watermark, 7 numbers."""
+    evidence_for: float | None = None
+    """Sum of the positive evidence of the signals, each user once a day; null before any is counted."""
+    evidence_against: float | None = None
+    """Sum of the negative evidence of the signals, each user once a day; null before any is counted."""
 
 
 class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
