@@ -882,6 +882,31 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the decision, in ms since the epoch."""
 
 
+class PrivacySpending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Spending from the privacy budget of its day; granted while the day is within the stated budget."""
+
+    ledger: str
+    """Name of the ledger; the message key, so that one partition holds its spendings in one order."""
+    spending_id: str
+    """Id of the spending."""
+    principal: str
+    """Account that makes the release."""
+    release: str
+    """Name of the release, such as interactions by item_id."""
+    mechanism: str
+    """Mechanism of the noise."""
+    epsilon: float
+    """Epsilon of the release."""
+    delta: float
+    """Delta of the release."""
+    budget_epsilon: float
+    """Epsilon that all releases of a day may spend, by the settings of the process."""
+    budget_delta: float
+    """Delta that all releases of a day may spend, by the settings of the process."""
+    occurred_at: int
+    """Time of the request by the clock of the process, in ms since the epoch."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user's stated profile; replaces the profile before."""
 
