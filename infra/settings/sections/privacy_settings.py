@@ -22,6 +22,7 @@ class PrivacySettings:
     privacy_k: int = setting(
         10, "smallest number of users of a group in private releases and pseudonymous exports", between(1, 1_000_000)
     )
+    export_pseudonyms: bool = setting(False, "whether exports are pseudonymous unless --exact says otherwise")
     pseudonym_key: str = secret(
         "key of the pseudonyms in exports; empty: a public one in development, and elsewhere no pseudonyms are made",
         Constraint(lambda key: len(key) >= 32, "32 characters or more"),
