@@ -7,6 +7,8 @@ its spending has spent for nothing; none releases anything that is not in the lo
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -20,12 +22,16 @@ from infra.kafka.publisher import PublishError, RecordPublisher
 from infra.kafka.registry import Registry
 from infra.privacy.privacy_budget import OverBudgetError, PrivacyBudget
 from infra.settings import Settings
+from schemas.codec import DecodeError
 from schemas.types import PrivacySpending
 from topics.topic import PARTITIONS, PRIVACY_LEDGER
 
 LEDGER = "releases"
 """The ledger of private releases."""
 _WAIT_MS, _MAX_RECORDS = 500, 1_000
+_READ_S = 60.0
+"""Longest wait for the spendings of a day."""
+_LOG = logging.getLogger(__name__)
 _LedgerEntry = tuple[ConsumerRecord, PrivacySpending]
 
 
@@ -79,8 +85,9 @@ class PrivacyLedger:
         """
         try:
             [offset] = (await publisher.publish(PRIVACY_LEDGER, [spending])).values()
-            return await self._granted(spending, offset)
-        except (PublishError, KafkaError) as error:
+            async with asyncio.timeout(_READ_S):
+                return await self._granted(spending, offset)
+        except (PublishError, KafkaError, TimeoutError) as error:
             raise OperatorError(
                 f"The privacy budget cannot be spent from: {error}", "Start Kafka, then try again."
             ) from error
@@ -136,8 +143,11 @@ class PrivacyLedger:
         while await consumer.position(tp) < end:
             batches = await consumer.getmany(tp, timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
             for record in batches.get(tp, ()):
-                if record.offset < end and record.value is not None:
-                    entries.append((record, await self._registry.decode(codec, record.value)))
+                if record.offset < end:
+                    try:
+                        entries.append((record, await self._registry.decode(codec, record.value)))
+                    except DecodeError as error:  # no spending: its writer would have read it back
+                        _LOG.error("the entry %s of the privacy ledger cannot be read: %s", record.offset, error)
         return entries
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 from typing import Annotated
@@ -36,6 +37,8 @@ releases = typer.Typer(
     help="Release counts of users under differential privacy, and show the budget of the day.\n\n"
     "Example: millrace privacy release interactions --by item_id --from 7d",
 )
+
+_READ_S = 60.0
 
 
 class PrivateRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,8 +170,9 @@ async def _release(settings: Settings, plan: ReleasePlan, *, on_progress: OnRead
 async def _budget(settings: Settings) -> BudgetReport:
     try:
         async with open_registry(settings.schema_registry_url) as registry:
-            return report(await PrivacyLedger(settings, registry).read(clock.now_ms()))
-    except KafkaError as error:
+            async with asyncio.timeout(_READ_S):
+                return report(await PrivacyLedger(settings, registry).read(clock.now_ms()))
+    except (KafkaError, TimeoutError) as error:
         servers = settings.kafka_bootstrap_servers
         raise OperatorError(f"Kafka at {servers} does not answer: {error}", "Start it, then try again.") from error
 

@@ -13,12 +13,12 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.privacy.privacy_ledger import PrivacyLedger
+from infra.privacy.privacy_ledger import LEDGER, PrivacyLedger
 from infra.settings import Settings
 from tests.build import an_interaction
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from tests.pipeline.privacy.spender import EPSILON, OVER
-from topics.topic import INTERACTIONS
+from topics.topic import INTERACTIONS, PRIVACY_LEDGER
 
 SPENDINGS = round(1.0 / EPSILON)
 
@@ -42,6 +42,8 @@ async def test_the_ledger_adds_up_under_two_processes_and_a_kill(pipeline: Pipel
     await pipeline.kill(victim)
     assert await asyncio.wait_for(survivor.wait(), 120) == 0
 
+    pipeline.publisher.produce_bytes(PRIVACY_LEDGER, LEDGER.encode(), b"no record")
+    await pipeline.publisher.flush()
     ledger = PrivacyLedger(pipeline.addresses.apply_to(Settings()), pipeline.registry)
     budget = await ledger.read(clock.now_ms())
     granted_ids = {spending.spending_id for spending in budget.spendings}
