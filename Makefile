@@ -82,7 +82,7 @@ docs-serve: docs ## Build the documentation and serve it on 127.0.0.1 (PORT=8080
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site $(or $(PORT),8080)
 
 lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extras)
-	$(BIN)/uv pip compile pyproject.toml client/pyproject.toml --extra local --extra dev --extra bench --extra evaluate --extra docs \
+	$(BIN)/uv pip compile pyproject.toml client/pyproject.toml --extra local --extra dev --extra bench --extra evaluate --extra privacy --extra docs \
 		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## Remove the environment, the caches and the local stack's data
@@ -103,7 +103,7 @@ $(VENV)/.docs: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/u
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
-	$(call install,local$(comma)dev$(comma)docs$(comma)bench$(comma)evaluate$(comma)analytics$(comma)train$(comma)text)
+	$(call install,local$(comma)dev$(comma)docs$(comma)bench$(comma)evaluate$(comma)analytics$(comma)privacy$(comma)train$(comma)text)
 	@touch $@ $(VENV)/.local $(VENV)/.docs
 
 comma := ,

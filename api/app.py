@@ -3,6 +3,7 @@
 POST /interaction  /interaction/batch  /impression  /location  /profile endpoints.publish
 PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
 DELETE /user/{user_id}   GET /user/{user_id}/erasure  /user/{user_id}/export  privacy.erasure
+GET /privacy/budget                                                           privacy.budget_report
 POST /retrieve  /retrieve/batch                                         endpoints.publish
 GET  /content  /content/stream                                          endpoints.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
@@ -52,6 +53,7 @@ from api.http.error import ApiError
 from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.http.route_index import RouteIndex
+from api.privacy.budget_report import PrivacyBudgetEndpoints
 from api.privacy.erasure import ErasureEndpoints
 from api.security.guard import Guard
 from domain import gazetteer
@@ -132,6 +134,7 @@ def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
         AdminEndpoints(context),
         PushEndpoints(context),
         ErasureEndpoints(context),
+        PrivacyBudgetEndpoints(context),
         HealthEndpoints(context, guard),
         context.metrics,
     )

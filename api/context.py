@@ -26,6 +26,7 @@ from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.feed_history import FeedHistory, MemoryFeedHistory
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
+from infra.privacy.privacy_ledger import BudgetReader, UnspentBudget
 from infra.redis.feed_cache import FeedCache
 from infra.redis.metrics.experiment_results_store import ExperimentResultsStore, MemoryExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
@@ -98,6 +99,8 @@ class Clients:
     """Reports the progress of erasures."""
     user_exporter: UserExporter = field(default_factory=EmptyUserExporter)
     """Exports all that is known of a user."""
+    privacy_budget: BudgetReader = field(default_factory=lambda: UnspentBudget(Settings()))
+    """Reads the privacy budget."""
     page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
     search: ShopSearch = field(default_factory=MemoryShopSearch)

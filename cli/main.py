@@ -25,6 +25,7 @@ COMMANDS = {
     "sql": "cli.commands.analysis.sql:sql",
     "replay": "cli.commands.analysis.replay:replay",
     "erase": "cli.commands.privacy.erase:erase",
+    "privacy": "cli.commands.privacy.releases:releases",
     "dead-letters": "cli.commands.inspection.dead_letters:dead_letters",
     "worker": "cli.commands.stack.worker:worker",
     "api": "cli.commands.stack.api:api",
@@ -48,6 +49,7 @@ EXTRAS = {
     "quixstreams": "bench",
     "torch": "train",
     "matplotlib": "evaluate",
+    "opendp": "privacy",
     **dict.fromkeys(("duckdb", "pyarrow"), "analytics"),
 }
 """The extra that installs an optional package."""

@@ -9,6 +9,7 @@ number of clicks that the feed has less than the best possible one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -120,7 +121,8 @@ class _World:
         signals = []
         for action, weight, at_ms in actions:
             self._signal_count += 1
-            signals.append(ItemSignal(item_id, Position(0, self._signal_count, at_ms), at_ms, action, weight))
+            position, evidence = Position(0, self._signal_count, at_ms), math.copysign(1.0, weight)
+            signals.append(ItemSignal(item_id, position, at_ms, action, weight, evidence=evidence))
         if signals:
             item_stats.fold(self.states[item_id], item_stats.to_record(signals), params=_SIGNAL_PARAMS)
             self.catalog.apply_stats(item_stats.stats(self.states[item_id]))

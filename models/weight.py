@@ -28,6 +28,19 @@ NEGATIVE_ACTIONS = tuple(action for action, weight in ACTION_WEIGHTS.items() if 
 POSITIVE_THRESHOLD = 0.5
 
 
+def signed_counts(counts: Mapping[str, int]) -> tuple[int, int]:
+    """Return the numbers of positive and of negative actions, without ratings.
+
+    Args:
+        counts: Numbers of actions, by action.
+
+    >>> signed_counts({"click": 2, "view": 1, "skip": 4, "rate": 8})
+    (3, 4)
+    """
+    positive = sum(counts.get(action, 0) for action in POSITIVE_ACTIONS)
+    return positive, sum(counts.get(action, 0) for action in NEGATIVE_ACTIONS)
+
+
 def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float:
     """Return the signed weight of an action.
 

@@ -64,6 +64,9 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
     for name in ("source_timestamps", "occurred_at", "actions", "weights", "ratings", "segments", "nths"):
         if len(getattr(signals, name)) != count:
             raise OutOfRangeError(name, f"must have {count} values, as many as source_offsets")
+    if len(signals.evidence) not in (0, count):
+        raise OutOfRangeError("evidence", f"must have {count} values, as many as source_offsets, or none")
+    check_numbers("evidence", signals.evidence, -1.0, 1.0)
     check_number("source_partition", signals.source_partition, 0, _PARTITIONS_MAX)
     check_free_text("segments", max(signals.segments, key=len, default=""), LINE_CHARS)
     for weight in signals.weights:
@@ -89,6 +92,8 @@ def _item_stats(stats: ItemStats, now_ms: int) -> None:
         check_numbers(name, getattr(stats, name), 0, _SUM_MAX)
     check_number("rating_sum", stats.rating_sum, -_SUM_MAX, _SUM_MAX)
     check_number("rating_count", stats.rating_count, 0, _SUM_MAX)
+    for name in ("evidence_for", "evidence_against"):
+        check_number(name, getattr(stats, name) or 0.0, 0, _SUM_MAX)
     check_time("first_at", stats.first_at, now_ms)
     check_time("watermark", stats.watermark, now_ms)
 

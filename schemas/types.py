@@ -678,6 +678,9 @@ class ItemSignals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Demographic group of the user at that time; empty when unknown."""
     nths: list[int]
     """Number of the user's interactions before this one."""
+    evidence: list[float] = msgspec.field(default_factory=list)
+    """Evidence of each action for the item (positive) or against it, from -1 to 1: a user counts once a day for
+    each."""
 
 
 class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -709,6 +712,10 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Signal weights by hour of the day (UTC), decayed to the watermark, 24 numbers."""
     weekdays: list[float] = msgspec.field(default_factory=list)
     """Signal weights by day of the week (UTC, from Thursday), decayed to the watermark, 7 numbers."""
+    evidence_for: float | None = None
+    """Sum of the positive evidence of the signals, each user once a day; null before any is counted."""
+    evidence_against: float | None = None
+    """Sum of the negative evidence of the signals, each user once a day; null before any is counted."""
 
 
 class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -960,6 +967,31 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time that the user spent on the item, in ms; 0 if it is not known."""
     is_reported: bool = True
     """Whether the client reported the impression; false for the server's log of what it served."""
+
+
+class PrivacySpending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Spending from the privacy budget of its day; granted while the day is within the stated budget."""
+
+    ledger: str
+    """Name of the ledger; the message key, so that one partition holds its spendings in one order."""
+    spending_id: str
+    """Id of the spending."""
+    principal: str
+    """Account that makes the release."""
+    release: str
+    """Name of the release, such as interactions by item_id."""
+    mechanism: str
+    """Mechanism of the noise."""
+    epsilon: float
+    """Epsilon of the release."""
+    delta: float
+    """Delta of the release."""
+    budget_epsilon: float
+    """Epsilon that all releases of a day may spend, by the settings of the process."""
+    budget_delta: float
+    """Delta that all releases of a day may spend, by the settings of the process."""
+    occurred_at: int
+    """Time of the request by the clock of the process, in ms since the epoch."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

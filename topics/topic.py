@@ -358,6 +358,14 @@ ERASURES = Topic(
     retention_ms=400 * DAY_MS,  # longer than that of any topic without compaction
     is_compacted=True,
 )
+PRIVACY_LEDGER = Topic(
+    "privacy-ledger.v1",
+    types.PrivacySpending,
+    "ledger",
+    "millrace privacy",
+    "Spendings from the privacy budget of each day; their order decides which are granted.",
+    retention_ms=400 * DAY_MS,
+)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
     types.DeadLetter,

@@ -12,6 +12,7 @@ from infra.settings.sections.event_settings import EventSettings
 from infra.settings.sections.general_settings import GeneralSettings
 from infra.settings.sections.llm_settings import LlmSettings
 from infra.settings.sections.prefetch_settings import PrefetchSettings
+from infra.settings.sections.privacy_settings import PrivacySettings
 from infra.settings.sections.push_settings import PushSettings
 from infra.settings.sections.ranking_settings import RankingSettings
 from infra.settings.sections.security_settings import SecuritySettings
@@ -29,6 +30,7 @@ class Settings(
     WorkerSettings,
     ApiSettings,
     SecuritySettings,
+    PrivacySettings,
     EventSettings,
     RankingSettings,
     TrainingSettings,

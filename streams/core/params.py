@@ -75,6 +75,8 @@ class UserParams:
     queries: int = 10
     day_items: int = 1_000
     """Number of items that a user may count for within a day."""
+    backdated_items: int = 256
+    """Number of items of earlier days that are remembered while a history arrives."""
     affinities: int = 200
     """Maximum number of entries in one affinity map; the weakest are evicted."""
 

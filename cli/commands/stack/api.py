@@ -28,6 +28,7 @@ from infra.postgres.feed_history import PostgresFeedHistory
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import PostgresShopSearch
+from infra.privacy.privacy_ledger import PrivacyLedger
 from infra.redis import heartbeat
 from infra.redis.connection import connect_fail_fast, store_errors
 from infra.redis.metrics.experiment_results_store import RedisExperimentResultsStore
@@ -114,6 +115,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         erasures=erasures,
         erasure_tracker=tracker,
         user_exporter=StackUserExporter(redis, database, settings.kafka_bootstrap_servers, registry, key),
+        privacy_budget=PrivacyLedger(settings, registry),
         page_store=RedisPageStore(redis),
         search=PostgresShopSearch(
             database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock

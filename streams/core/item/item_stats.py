@@ -12,6 +12,7 @@ import msgspec
 
 from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
+from models.weight import signed_counts
 from schemas.types import Action, ItemSignals, ItemStats
 from streams.core.byte_budget import size
 from streams.core.params import SignalParams
@@ -58,6 +59,9 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * HOURS)
     """Weights by hour of the day, decayed to the watermark; the same for `weekdays`."""
     weekdays: list[float] = msgspec.field(default_factory=lambda: [0.0] * WEEKDAYS)
+    evidence_for: float | None = None
+    """Sum of the positive evidence; None before any is counted. The same for `evidence_against`."""
+    evidence_against: float | None = None
 
 
 class ItemSignal(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +80,8 @@ class ItemSignal(msgspec.Struct, frozen=True, gc=False):
     """Number of the user's interactions before this one."""
     limit: str = ""
     """The user's daily limit that removes most or all of the weight; empty for none."""
+    evidence: float = 0.0
+    """Evidence of the action for the item (positive) or against it, from -1 to 1: a user counts once a day for each."""
 
 
 def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
@@ -92,6 +98,7 @@ def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
         ratings=[one.rating for one in signals],
         segments=[one.segment for one in signals],
         nths=[one.user_event_index for one in signals],
+        evidence=[one.evidence for one in signals],
     )
 
 
@@ -121,6 +128,7 @@ def fold(
     if len(indices) < len(rows):
         rows = [rows[index] for index in indices]
     times_ms, actions, weights, ratings, _, _ = zip(*rows, strict=True)
+    _count_evidence(state, [signals.evidence[index] for index in indices] if signals.evidence else ())
     for action in actions:
         state.counts[action] = state.counts.get(action, 0) + 1
     _count_times(state, times_ms, weights)
@@ -139,6 +147,15 @@ def fold(
         if evictions is not None:
             evictions["segments"] += weakest
     return True
+
+
+def _count_evidence(state: ItemState, evidence: Iterable[float]) -> None:
+    """Add to the evidence, which begins with the number of actions so far, as it was before it had sums of its own."""
+    if state.evidence_for is None or state.evidence_against is None:
+        state.evidence_for, state.evidence_against = map(float, signed_counts(state.counts))
+    for value in evidence:
+        state.evidence_for += max(value, 0.0)
+        state.evidence_against += max(-value, 0.0)
 
 
 def _date(state: ItemState, times_ms: Sequence[int]) -> None:
@@ -205,6 +222,8 @@ def stats(state: ItemState) -> ItemStats:
         first_at=state.first_at,
         hours=state.hours,
         weekdays=state.weekdays,
+        evidence_for=state.evidence_for,
+        evidence_against=state.evidence_against,
     )
 
 

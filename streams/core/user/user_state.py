@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -108,6 +109,12 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
     exposures: dict[int, None] = msgspec.field(default_factory=dict)
     """Fingerprints of the ids of the last exposures to arms of experiments."""
+    against: dict[int, float] = msgspec.field(default_factory=dict)
+    """The strongest negative action of that day on each item, by fingerprint; its items are among those of `today`."""
+    arrival_day: int = 0
+    """The day of the append of the first event of `day`, in days since the epoch."""
+    earlier_days: dict[int, int] = msgspec.field(default_factory=dict)
+    """Number of earlier days whose events on an item arrived on `arrival_day`, by fingerprint, the newest last."""
 
 
 def fold(
@@ -171,7 +178,8 @@ def _apply(
         return None
     weight = weight_of(event.action, event.value, params.rating_scale)
     counts = share(state, event.item_id, event.occurred_at)
-    weight_gain, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
+    evidence_share = _day_share(state, event.item_id, event.occurred_at)
+    note = _note_today(state, event.item_id, weight, event.occurred_at, append_ms=position.append_ms, params=params)
     _add_affinities(state, subject, weight * scale, params, evictions)
     index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go in order
     state.recent.insert(index, (event.item_id, weight, event.occurred_at))
@@ -182,11 +190,12 @@ def _apply(
         position,
         event.occurred_at,
         event.action,
-        weight_gain * counts,
-        rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
+        note.weight_gain * counts,
+        rating=rating_of(event.action, event.value, params.rating_scale) if note.is_first else None,
         segment=state.segment,
         user_event_index=state.event_count - 1,
-        limit=limit,
+        limit=note.limit,
+        evidence=0.0 if event.action == "rate" else note.direction * evidence_share,
     )
 
 
@@ -316,9 +325,9 @@ def share(state: UserState, item_id: str, at_ms: int) -> float:
     """Return the weight of an event in shared statistics, which falls with the number of the user's events of that day.
 
     All events of a user's day together count no more than some two hundred, and those on one item no more than three.
+    So do the days of an item whose events arrive on one day: who dates events back gains nothing from it.
     """
-    events, returns = _earlier(state, item_id, at_ms)
-    return (1.0 + events / _FULL_EVENTS) ** -2 * (1.0 + returns / _FULL_RETURNS) ** -2
+    return _day_share(state, item_id, at_ms) * (1.0 + _returns(state, item_id, at_ms) / _FULL_RETURNS) ** -2
 
 
 def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
@@ -328,7 +337,8 @@ def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
     returns count nearly in full, since weights that never see them underrate the items that people come back to. The
     outcomes of a day still count no more than some two hundred together.
     """
-    events, returns = _earlier(state, item_id, at_ms)
+    events = day_events(state, at_ms)
+    returns = _returns(state, item_id, at_ms) + _backdated_days(state, item_id, at_ms)
     return 1.0 / (1.0 + (events / _HALF_EVENTS) ** 2) / (1.0 + (returns / _HALF_RETURNS) ** 2)
 
 
@@ -337,36 +347,78 @@ def day_events(state: UserState, at_ms: int) -> int:
     return 0 if at_ms // DAY_MS > state.day else state.day_events
 
 
-def _earlier(state: UserState, item_id: str, at_ms: int) -> tuple[int, int]:
-    """Return the numbers of the user's events of that day before this one: all of them, and those on the item."""
-    events = day_events(state, at_ms)
-    return events, state.today.get(fingerprint(item_id), _UNTOUCHED)[1] if events else 0
+def _day_share(state: UserState, item_id: str, at_ms: int) -> float:
+    """Return the part of `share` that does not depend on the actions of that day on the item."""
+    events, days = day_events(state, at_ms), _backdated_days(state, item_id, at_ms)
+    return (1.0 + events / _FULL_EVENTS) ** -2 * (1.0 + days / _FULL_RETURNS) ** -2
+
+
+def _returns(state: UserState, item_id: str, at_ms: int) -> int:
+    """Return the number of the user's events of that day on the item before this one."""
+    return state.today.get(fingerprint(item_id), _UNTOUCHED)[1] if day_events(state, at_ms) else 0
+
+
+def _backdated_days(state: UserState, item_id: str, at_ms: int) -> int:
+    """Return the number of earlier days on the item whose events arrived together with an event of a past day."""
+    if at_ms // DAY_MS >= state.arrival_day:
+        return 0
+    item = fingerprint(item_id)
+    is_closing = at_ms // DAY_MS > state.day and item in state.today
+    return state.earlier_days.get(item, 0) + is_closing
+
+
+class _DayNote(NamedTuple):
+    """The effect of an event within the limits of its day."""
+
+    weight_gain: float
+    """The weight that the action adds to the strongest one of the day on the item, in its direction."""
+    direction: int = 0
+    """1 for the first positive action of the day on the item, -1 for the first negative one, 0 for all others."""
+    is_first: bool = False
+    """Whether it is the first on the item, of the day and of all days whose events arrived with it."""
+    limit: str = ""
+    """The limit that removes most or all of its weight: `items_per_day`, `same_item`, `events_per_day`; or empty."""
 
 
 def _note_today(
-    state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams
-) -> tuple[float, bool, str]:
+    state: UserState, item_id: str, weight: float, at_ms: int, *, append_ms: int, params: UserParams
+) -> _DayNote:
     """Count an event in the limits of its day; late events count towards the newest day.
 
-    Within a day, a user counts for an item as its strongest action, and no more.
-
-    Returns:
-        The weight that this action adds to the strongest one; whether it is the first on the item; and the limit that
-        removes most or all of its weight, or an empty string: `items_per_day`, `same_item` or `events_per_day`.
+    Within a day, a user counts for an item as its strongest positive and its strongest negative action, and no more.
     """
+    days = _backdated_days(state, item_id, at_ms)
     if at_ms // DAY_MS > state.day:
-        state.day, state.day_events = at_ms // DAY_MS, 0
-        state.today.clear()
+        _open_day(state, at_ms // DAY_MS, append_ms // DAY_MS, params)
     state.day_events += 1
     item = fingerprint(item_id)
     strongest, earlier = state.today.get(item, _UNTOUCHED)
     if not earlier and len(state.today) >= params.day_items:
-        return min(weight, 0.0), False, "items_per_day" if weight > 0.0 else ""
+        return _DayNote(0.0, limit="items_per_day" if weight else "")
     state.today[item] = max(weight, strongest), earlier + 1
-    weight_gain = max(weight - strongest, 0.0) if weight > 0.0 else weight
-    if earlier >= _FULL_RETURNS or weight_gain == 0.0 < weight:
-        return weight_gain, not earlier, "same_item"
-    return weight_gain, not earlier, "events_per_day" if state.day_events > _FULL_EVENTS else ""
+    weakest = state.against.get(item, 0.0)
+    if weight < weakest:
+        state.against[item] = weight
+    weight_gain = max(weight - strongest, 0.0) if weight > 0.0 else min(weight - weakest, 0.0)
+    direction = (weight > 0.0 == strongest) - (weight < 0.0 == weakest)
+    is_first = not earlier and not days
+    if earlier + days >= _FULL_RETURNS or weight_gain == 0.0 != weight:
+        return _DayNote(weight_gain, direction, is_first, "same_item")
+    return _DayNote(weight_gain, direction, is_first, "events_per_day" if state.day_events > _FULL_EVENTS else "")
+
+
+def _open_day(state: UserState, day: int, arrival_day: int, params: UserParams) -> None:
+    """Begin a day of events; the items of the one before are kept if both are past days that arrived on one day."""
+    if arrival_day != state.arrival_day:
+        state.earlier_days.clear()
+    elif state.day < arrival_day:
+        for item in state.today:
+            state.earlier_days[item] = state.earlier_days.pop(item, 0) + 1
+        for item in list(state.earlier_days)[: -params.backdated_items]:
+            del state.earlier_days[item]
+    state.day, state.arrival_day, state.day_events = day, arrival_day, 0
+    state.today.clear()
+    state.against.clear()
 
 
 def _remember(state: UserState, event_id: int, position: Position, params: UserParams, evictions: Counter[str]) -> None:

@@ -208,3 +208,27 @@ async def test_the_tail_of_a_topic_is_filtered(history: Pipeline) -> None:
         status, _, err = await history.millrace("topics", "tail", "interactions", option, "nonsense")
         assert (status, "Traceback" in err) == (1, False), err
         assert words in err
+
+
+async def test_a_pseudonymous_export_names_nobody(history: Pipeline, tmp_path: Path) -> None:
+    settings = {"EXPORT_PSEUDONYMS": "true", "PSEUDONYM_KEY": "k" * 32}
+    events, path = await usable(history), tmp_path / "events.parquet"
+    code, out, err = await history.millrace("export", "interactions", "--output", str(path), "--json", **settings)
+    assert code == 0, err
+    assert {"query", "context"} <= set(json.loads(out)["left_out"])
+    rows = pq.read_table(path).to_pylist()
+    assert Counter(row["item_id"] for row in rows) == Counter(event.item_id for event in events)
+    users = {event.user_id for event in events}
+    assert len({row["user_id"] for row in rows}) == len(users)
+    assert not {row["user_id"] for row in rows} & users
+
+    path = tmp_path / "training.parquet"
+    code, _, err = await history.millrace("export", "training", "--pseudonymous", "--output", str(path))
+    assert code == 0, err
+    rows = pq.read_table(path).to_pylist()
+    assert not {row["user_id"] for row in rows} & users
+    assert {row["user_segment"] for row in rows} == {""}, "no segment has so many users"
+
+    code, _, err = await history.millrace("export", "interactions", "--user", "u1", **settings)
+    assert code == 1
+    assert "whose pseudonym" in err

@@ -20,7 +20,7 @@ from models.factorization.item_embeddings import DIMENSIONS, EmbeddingConfig, It
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
-from models.weight import NEGATIVE_ACTIONS, POSITIVE_ACTIONS
+from models.weight import signed_counts
 from schemas.limit import OutOfRangeError
 from schemas.text import label
 from schemas.types import (
@@ -228,10 +228,10 @@ class CatalogSnapshot:
         if stats.hours and stats.weekdays:
             self.visit_times.put(index, stats.hours, stats.weekdays)
         self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
-        self.outcome_counts[index] = (
-            stats.rating_count + sum(stats.counts.get(action, 0) for action in POSITIVE_ACTIONS),
-            sum(stats.counts.get(action, 0) for action in NEGATIVE_ACTIONS),
-        )
+        positive, negative = stats.evidence_for, stats.evidence_against
+        if positive is None or negative is None:
+            positive, negative = signed_counts(stats.counts)
+        self.outcome_counts[index] = stats.rating_count + positive, negative
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.is_stale = True

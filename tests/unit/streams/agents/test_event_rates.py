@@ -84,11 +84,12 @@ LIMITS: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "a weaker action": ([("like", "i1"), ("view", "i1")], ["", "same_item"]),
     "a stronger action": ([("click", "i1"), ("like", "i1")], ["", ""]),
     "a stronger action after many": ([("view", "i1")] * 3 + [("like", "i1")], ["", *["same_item"] * 3]),
-    "dislikes": ([("dislike", "i1")] * 4, ["", "", "", "same_item"]),
+    "dislikes": ([("dislike", "i1")] * 4, ["", *["same_item"] * 3]),
+    "a dislike after a like": ([("like", "i1"), ("dislike", "i1"), ("hide", "i1")], ["", "", ""]),
     "an action without weight": ([("unknown", "i1"), ("unknown", "i1")], ["", ""]),
     "more events than a day has": ([("click", f"i{n}") for n in range(202)], [""] * 200 + ["events_per_day"] * 2),
     "more items than a day has": ([("click", f"i{n}") for n in range(4)], ["", "", "", "items_per_day"]),
-    "dislikes of more items": ([("dislike", f"i{n}") for n in range(4)], [""] * 4),
+    "dislikes of more items": ([("dislike", f"i{n}") for n in range(4)], ["", "", "", "items_per_day"]),
 }
 
 

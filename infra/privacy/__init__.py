@@ -1,0 +1,1 @@
+"""Privacy of releases: noise, the budget of each day, pseudonyms."""
