@@ -10,13 +10,13 @@ from api.http.endpoint import Endpoint
 EndpointGroup = Callable[[ApiContext], Sequence[Endpoint]]
 """Declares endpoints over the context of an app."""
 COMPAT_ENDPOINTS: tuple[EndpointGroup, ...] = (
+    lambda context: ExperimentResultsEndpoints(context).endpoints(),
     personalization.endpoints,
     lambda context: experiments.ExperimentEndpoints(context).endpoints(),
     shop.endpoints,
-    lambda context: ExperimentResultsEndpoints(context).endpoints(),
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
     lambda context: context_iq_recommendations.ContextIqRecommendations(context).endpoints(),
 )
-"""The contracts."""
+"""The contracts. Longer paths come first: an id in a path may hold slashes."""

@@ -24,9 +24,9 @@ from streams.core.experiment_results.results import experiment_results, moments_
 from streams.runtime.role import Role
 from topics.topic import EXPERIMENTS
 
-INTERVAL_S = 30.0
+INTERVAL_S = 20.0
 """Time between two rounds, in seconds."""
-_MAX_SHARE = 0.1
+_MAX_SHARE = 0.25
 """Share of the time that rounds may take: after long ones the next one waits longer."""
 _LOG = logging.getLogger(__name__)
 
