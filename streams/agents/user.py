@@ -40,7 +40,7 @@ from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
-from streams.core.user import user_state
+from streams.core.user import day_limits, user_state
 from streams.core.user.stated_profile import forgotten_at
 from streams.core.user.user_state import UserState
 from streams.runtime.dead_letter_queue import Record
@@ -276,7 +276,7 @@ class UserAgent:
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
         subject = self._context.catalog.labels(event.item_id) or ItemLabels.of_event(event)
-        share = user_state.outcome_share(state, event.item_id or "", event.occurred_at)
+        share = day_limits.outcome_share(state, event.item_id or "", event.occurred_at)
         links, is_return = link_event(state, event, position, self._params), returns(state, event)
         signal = user_state.fold(state, event, position, subject=subject, params=self._params, evictions=self.evictions)
         if signal is not None and links is not None:

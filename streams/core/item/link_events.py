@@ -21,7 +21,7 @@ from schemas.types import Interaction, LinkUpdates
 from streams.core.byte_budget import size, total
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.user import user_state
+from streams.core.user import day_limits
 from streams.core.user.user_state import UserState
 
 EVENTS = 1_000
@@ -87,7 +87,7 @@ def link_event(state: UserState, event: Interaction, position: Position, params:
     if event.item_id is None:
         return None
     is_liked = is_positive(weight_of(event.action, event.value, params.rating_scale))
-    share = user_state.share(state, event.item_id, event.occurred_at)
+    share = day_limits.share(state, event.item_id, event.occurred_at)
     window = state.recent[-WINDOW:][::-1]
     return LinkEvent(event.item_id, position, event.occurred_at, share * (1.0 if is_liked else WEAK), window)
 

@@ -37,7 +37,7 @@ from streams.core.ranking.ordering import OWN_ITEMS, Candidates
 from streams.core.ranking.pipeline import build_candidates, new_blender
 from streams.core.ranking.served_feeds import VISIT_MS
 from streams.core.ranking.stages.features import weights_by_name
-from streams.core.user import user_state
+from streams.core.user import day_limits, user_state
 from streams.core.user.user_state import UserState
 
 FIT_EVENTS = 1_000
@@ -218,7 +218,7 @@ class Learner:
 
     def _share(self, event: Interaction) -> float:
         state = self._users.get(event.user_id)
-        return 1.0 if state is None else user_state.outcome_share(state, str(event.item_id), event.occurred_at)
+        return 1.0 if state is None else day_limits.outcome_share(state, str(event.item_id), event.occurred_at)
 
     def _candidates_when_viewed(self, event: Interaction) -> Candidates | None:
         """Return the candidates at the time when the user opened an item that is now acted on.

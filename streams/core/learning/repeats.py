@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 
 from models.weight import is_positive, weight_of
 from schemas.types import Interaction
-from streams.core.user.user_state import UserState, day_events
+from streams.core.user.day_limits import day_events
+from streams.core.user.user_state import UserState
 
 _PRIOR_VISITS = 500.0
 """Visits without a return that a rate starts from."""

@@ -15,7 +15,7 @@ from streams.core.item.item_stats import HORIZON_RATES, ItemSignal, ItemState
 from streams.core.item.link_events import link_event
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
-from streams.core.user import user_state
+from streams.core.user import day_limits, user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction
 from tests.params import SIGNAL_PARAMS, USER_PARAMS
@@ -165,4 +165,4 @@ def test_what_is_remembered_of_a_history_is_bounded() -> None:
         )
         user_state.fold(state, event, Position(0, number, T0_MS), subject=ItemLabels(), params=USER_PARAMS)
     assert len(state.earlier_days) == USER_PARAMS.backdated_items
-    assert math.isclose(user_state.share(state, "new", T0_MS), 1.0)
+    assert math.isclose(day_limits.share(state, "new", T0_MS), 1.0)

@@ -11,7 +11,7 @@ from domain.timestamp import DAY_MS
 from schemas.types import FoundItem, Interaction
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
-from streams.core.user import user_state
+from streams.core.user import day_limits, user_state
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_content, a_ping, a_profile, a_trigger, an_interaction
 from tests.params import USER_PARAMS
@@ -254,7 +254,7 @@ def test_a_user_counts_for_an_item_as_the_strongest_action_of_the_day() -> None:
     assert outputs.weight == weights[0]
 
 
-SHARES = {"links": (user_state.share, 17.0, 201.0, 3.5), "outcomes": (user_state.outcome_share, 19.0, 205.0, 8.5)}
+SHARES = {"links": (day_limits.share, 17.0, 201.0, 3.5), "outcomes": (day_limits.outcome_share, 19.0, 205.0, 8.5)}
 """What events count for others: at least in a usual day, at most in any, and at most on one item."""
 
 
