@@ -431,6 +431,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     interactions_offset: int = -1
     """Offset of the newest of the user's interactions behind the ranking, in the user's partition of `interactions`; -1
     if none is known."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the experiments that the feed was ranked under, by experiment id."""
+    policy: str = ""
+    """Exploration policy of the places with a propensity; empty without exploration."""
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -873,6 +877,55 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Number of devices reached so far."""
     decided_at: int
     """Time of the decision, in ms since the epoch."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One item shown, with what the user did with it. A later record of the same id replaces the earlier."""
+
+    user_id: str
+    """User id; the message key."""
+    outcome_id: str
+    """Event id of the impression and the place of the item in it, as EVENT_ID:PLACE."""
+    request_id: str | None = None
+    """Feed request that was answered."""
+    item_id: str
+    """Item shown."""
+    place: int
+    """Place of the item in the list, 0 for the first."""
+    surface: str = ""
+    """Surface of the application."""
+    source: str = ""
+    """Feature group with the largest contribution to the item in the feed; empty if the feed is not known."""
+    category: str = ""
+    """Category of the item; empty if it is not known."""
+    model: str = ""
+    """Ranking model of the feed; empty if the feed is not known."""
+    policy: str = ""
+    """Exploration policy of the feed; empty without exploration."""
+    propensity: float | None = None
+    """Probability of showing the item at this place; null without exploration."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the experiments that the feed was ranked under, by experiment id."""
+    features_version: int = -1
+    """Version of the features behind the feed; -1 if the feed is not known."""
+    shown_at: int
+    """Time of the impression by the client's clock, in ms since the epoch."""
+    closed_at: int
+    """End of the time in which an action counts for the impression, in ms since the epoch."""
+    clicks: int = 0
+    """Number of positive actions on the item that count for the impression, of any kind."""
+    likes: int = 0
+    """Number of the actions like, inspired, save and share."""
+    dislikes: int = 0
+    """Number of the actions dislike and hide."""
+    skips: int = 0
+    """Number of the action skip."""
+    conversions: int = 0
+    """Number of purchases."""
+    dwell_ms: int = 0
+    """Time that the user spent on the item, in ms; 0 if it is not known."""
+    is_reported: bool = True
+    """Whether the client reported the impression; false for the server's log of what it served."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -150,6 +150,14 @@ IMPRESSIONS = Topic(
     "Items shown to users, with the propensity of showing them.",
     90 * DAY_MS,
 )
+OUTCOMES = Topic(
+    "outcomes.v1",
+    types.Outcome,
+    "user_id",
+    "streams.outcomes",
+    "What users did with each item shown; a later record with the same outcome id replaces the earlier one.",
+    retention_ms=90 * DAY_MS,
+)
 ITEM_STATS = Topic(
     "item-stats.v1",
     types.ItemStats,

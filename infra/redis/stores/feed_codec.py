@@ -63,6 +63,8 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     orders: list[tuple[int, bytes]] = []
     """The later orders: `from_ms`, and the numbers of the items."""
     interactions_offset: int = -1
+    arms: dict[str, str] = {}
+    policy: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -115,6 +117,8 @@ def pack(feed: Feed) -> bytes:
             llm_scores=_llm_scores(others.items, feed),
         ),
         interactions_offset=feed.interactions_offset,
+        arms=feed.arms,
+        policy=feed.policy,
         orders=[(order.from_ms, _codes(order.indices, range(count + len(others.items)))) for order in feed.orders],
     )
     body = _encoder.encode(columns)
@@ -150,6 +154,8 @@ def unpack(user_id: str, data: bytes) -> Feed:
         | (_by_item(columns.others.items, columns.others.llm_scores) if columns.others is not None else {}),
         trailing=columns.trailing,
         interactions_offset=columns.interactions_offset,
+        arms=columns.arms,
+        policy=columns.policy,
         others=None if columns.others is None else _others(columns, columns.others),
         orders=[
             FeedOrder(from_ms=from_ms, indices=list(_column(codes, is_long=total > _BYTE)))

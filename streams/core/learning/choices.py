@@ -12,7 +12,7 @@ from models.blend.feature_matrix import FeatureMatrix
 from models.blend.personal import PersonalWeights
 from schemas.types import Choice, Interaction
 from streams.core.ranking.ordering import Candidates, highest, score
-from streams.core.ranking.served_feeds import Outcome
+from streams.core.ranking.served_feeds import FeedChoice
 from streams.core.ranking.stages.features import FEATURES
 
 _NUMBERS = {name: number for number, name in enumerate(FEATURES)}
@@ -20,7 +20,7 @@ _NAMES = np.array(list(FEATURES))
 _VALUE = np.dtype("<f2")
 
 
-def choice_record(outcome: Outcome, event: Interaction, *, share: float) -> Choice | None:
+def choice_record(outcome: FeedChoice, event: Interaction, *, share: float) -> Choice | None:
     """Return an outcome as a record; None if the feed did not hold the item, so that nothing can be learned from it.
 
     Args:

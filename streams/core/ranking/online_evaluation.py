@@ -13,7 +13,7 @@ import numpy as np
 
 from models.blend.fallback import LISTED, gain
 from schemas.types import Feed
-from streams.core.ranking.served_feeds import Outcome
+from streams.core.ranking.served_feeds import FeedChoice
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class OnlineEvaluation:
         """Count the items of a feed as shown."""
         self._figures[feed.generated_at // self._interval_ms].items.update(feed.items[:LISTED])
 
-    def add(self, outcome: Outcome, *, at_ms: int) -> None:
+    def add(self, outcome: FeedChoice, *, at_ms: int) -> None:
         """Add an outcome.
 
         Args:

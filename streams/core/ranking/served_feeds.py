@@ -58,7 +58,7 @@ class ServedFeed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FeedChoice:
     """The choice of an item from a feed."""
 
     item_id: str
@@ -131,7 +131,7 @@ class ServedFeeds:
         """Forget the users' feeds: after a rebalance another process ranks them."""
         self._users.clear()
 
-    def act(self, user_id: str, item_id: str, *, at_ms: int, is_positive: bool) -> Outcome | None:
+    def act(self, user_id: str, item_id: str, *, at_ms: int, is_positive: bool) -> FeedChoice | None:
         """Note an action of a user; the order of calls is that of the actions.
 
         Args:
@@ -157,7 +157,7 @@ class ServedFeeds:
             visit = _Visit(at_ms, user.feed)
         outcome = None
         if is_positive and visit.feed is not None:
-            outcome, visit.feed = Outcome(item_id, visit.feed, visit.at_ms), None
+            outcome, visit.feed = FeedChoice(item_id, visit.feed, visit.at_ms), None
         user.visits[item_id] = visit
         if len(user.visits) > _VISITS:
             user.visits.popitem(last=False)

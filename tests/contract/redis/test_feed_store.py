@@ -35,7 +35,7 @@ async def read_one(feeds: FeedStore, user_id: str = "u1") -> Any:
 
 
 async def test_feed_comes_back(feeds: FeedStore) -> None:
-    feed = a_feed(propensities=[0.5, 0.25, 0.125])
+    feed = a_feed(propensities=[0.5, 0.25, 0.125], policy="thompson", arms={"homepage": "b"})
     assert await feeds.write([feed]) == 1
     stored_feed = await read_one(feeds)
     assert stored_feed.parts["trending"] == pytest.approx([0.9, 0.0, 0.1], abs=1e-3)

@@ -14,7 +14,7 @@ from streams.core.learning.choices import choice_record, learn_choice, learn_out
 from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.ordering import Candidates, weights_for
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank_candidates
-from streams.core.ranking.served_feeds import Outcome, ServedFeed
+from streams.core.ranking.served_feeds import FeedChoice, ServedFeed
 from streams.core.ranking.stages.features import FEATURES
 from tests.build import T0_MS, a_choice, an_interaction
 from tests.unit.streams.core.ranking.ranking_world import PARAMS, a_fan_of, a_view
@@ -35,7 +35,7 @@ def ranked() -> tuple[Feed, ChoiceSet]:
 def choice_of(item_id: str, *, away_ms: int = 0) -> Choice | None:
     feed, choice_set = ranked()
     at_ms = feed.watermark + away_ms
-    outcome = Outcome(item_id, ServedFeed.of(feed, choice_set), at_ms)
+    outcome = FeedChoice(item_id, ServedFeed.of(feed, choice_set), at_ms)
     return choice_record(outcome, an_interaction(item_id=item_id, occurred_at=at_ms), share=0.5)
 
 

@@ -11,7 +11,7 @@ from domain.timestamp import MINUTE_MS
 from models.blend.fallback import LISTED
 from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.online_evaluation import OnlineEvaluation
-from streams.core.ranking.served_feeds import Outcome, ServedFeed
+from streams.core.ranking.served_feeds import FeedChoice, ServedFeed
 from tests.build import T0_MS, a_feed
 
 ITEMS = [f"i{n}" for n in range(12)]
@@ -26,7 +26,7 @@ def evaluation() -> OnlineEvaluation:
 
 def add(evaluation: OnlineEvaluation, item_id: str, *, minute: int) -> None:
     at_ms = T0_MS + minute * MINUTE_MS
-    evaluation.add(Outcome(item_id, SERVED, at_ms), at_ms=at_ms)
+    evaluation.add(FeedChoice(item_id, SERVED, at_ms), at_ms=at_ms)
 
 
 def test_a_hit_gains_by_its_rank_and_a_miss_nothing(evaluation: OnlineEvaluation) -> None:

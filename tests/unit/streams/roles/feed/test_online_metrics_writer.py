@@ -11,7 +11,7 @@ from infra.redis.connection import StoreError
 from infra.redis.metrics.online_metrics_store import INTERVAL_MS, IntervalFigures, MemoryOnlineMetricsStore
 from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.online_evaluation import OnlineEvaluation
-from streams.core.ranking.served_feeds import Outcome, ServedFeed
+from streams.core.ranking.served_feeds import FeedChoice, ServedFeed
 from streams.roles.feed.online_metrics_writer import OnlineMetricsWriter
 from tests.build import T0_MS, a_feed
 
@@ -33,7 +33,7 @@ async def test_figures_that_the_store_did_not_take_are_written_later() -> None:
     feed = a_feed(user_id="u1", items=["a", "b"], watermark=T0_MS, generated_at=T0_MS)
     choice_set = ChoiceSet.of(feed.items, np.zeros((1, 2), np.float32), [(0, (0,))])
     evaluation.show(feed)
-    evaluation.add(Outcome("a", ServedFeed.of(feed, choice_set), T0_MS), at_ms=T0_MS)
+    evaluation.add(FeedChoice("a", ServedFeed.of(feed, choice_set), T0_MS), at_ms=T0_MS)
     await writer.write()
     store.is_away = False
     for _ in range(2):
