@@ -69,8 +69,8 @@ def export(
     compacted one the newest record of each key. Records that cannot be decoded are left out and counted.
 
     `training` has a row for each interaction with an item: the outcome, and the features of its user and its item as
-    they were before it, folded from the topics by the code of the workers. `outcomes`, of the archive, has each
-    item shown, with the action that followed.
+    they were before it, folded from the topics by the code of the workers. `outcomes` has each item shown, with the
+    actions that followed; a later record of an id replaces an earlier one.
 
     Examples:
 
@@ -78,7 +78,7 @@ def export(
 
     millrace export training --to duckdb --output shop.duckdb
 
-    millrace export outcomes --to csv --user alex --columns occurred_at,item_id,action,position
+    millrace export outcomes --to csv --user alex --columns shown_at,item_id,clicks,place
     """
     suffix = Path(name).name
     path = output or Path(f"{suffix}.{to}")

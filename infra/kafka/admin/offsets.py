@@ -52,6 +52,17 @@ def committed_offsets(admin: Any, group: str) -> dict[Partition, int]:
     Raises:
         KafkaException: the brokers do not answer.
     """
+    return {partition: offset for partition, (offset, _) in commits(admin, group).items()}
+
+
+def commits(admin: Any, group: str) -> dict[Partition, tuple[int, str]]:
+    """Return the committed offsets of a consumer group, each with the text that was committed with it.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+    """
     request = [ConsumerGroupTopicPartitions(group)]
     answer = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group].result()
-    return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
+    return {
+        (tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in answer.topic_partitions if tp.offset >= 0
+    }
