@@ -162,7 +162,7 @@ class OutcomeParams:
     """The highest rating."""
     max_user_events: int = 1_000
     """Shown items and actions of a user; more are left out."""
-    max_events: int = 1_000_000
+    max_events: int = 250_000
     """Shown items and actions of a partition; with more, the oldest outcomes close early."""
 
     @property

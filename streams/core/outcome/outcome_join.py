@@ -72,8 +72,8 @@ class OutcomeJoin:
         """The time up to which all events have been read, in ms since the epoch."""
         self.size = 0
         """Number of entries and actions in memory."""
-        self.late_count = self.refused_count = 0
-        """Events left out because they came too late, and for lack of room."""
+        self.late_count = self.refused_count = self.early_count = 0
+        """Events left out because they came too late, and for lack of room; outcomes closed early for lack of room."""
 
     def show(self, event: Impression, append_ms: int) -> None:
         """Take an impression.
@@ -245,6 +245,7 @@ class OutcomeJoin:
         for entry in list(state.entries.values()):
             if not entry.is_closed and entry.shown_at + window_ms <= at_ms:
                 entry.is_closed = True
+                self.early_count += entry.shown_at + window_ms > self.clock_ms
                 if not entry.is_superseded:
                     yield _unique(entry), entry
             if entry.shown_at + window_ms + lateness_ms <= at_ms:

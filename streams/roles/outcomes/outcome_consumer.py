@@ -25,7 +25,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from confluent_kafka.admin import AdminClient
 
 from infra import clock
-from infra.kafka.admin.offsets import commits
+from infra.kafka.admin.offsets import committed_texts
 from infra.kafka.admin.provision import consumer_group
 from infra.kafka.consumer import kafka_consumer, positions, started
 from infra.redis.metrics.click_rate_store import ClickRateStore
@@ -113,6 +113,7 @@ class OutcomeConsumer:
             "open_events": sum(join.size for join in joins),
             "late": sum(join.late_count for join in joins),
             "refused": sum(join.refused_count for join in joins),
+            "closed_early": sum(join.early_count for join in joins),
         }
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
@@ -148,7 +149,7 @@ class OutcomeConsumer:
     async def _restore(self, numbers: Sequence[int]) -> None:
         """Bring the joins of partitions to where they were at the last commit."""
         admin = AdminClient({"bootstrap.servers": self._role.settings.kafka_bootstrap_servers, "log_level": 0})
-        group_commits = await asyncio.to_thread(commits, admin, consumer_group(self._role.name))
+        group_commits = await asyncio.to_thread(committed_texts, admin, consumer_group(self._role.name))
         clocks_ms: dict[int, int] = {}
         first_ms = clock.now_ms()
         for number in numbers:

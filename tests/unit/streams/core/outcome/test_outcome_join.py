@@ -240,6 +240,7 @@ def test_the_events_of_a_user_and_of_all_are_bounded() -> None:
     take(join, shown(*(f"i{n}" for n in range(5)), at_ms=1, user_id="u2", event_id="shown"))
     outcomes = advance(join, 2_000)
     assert join.size <= 8
+    assert join.early_count == 10
     assert {one.user_id for one in outcomes[:5]} == {"u1"}, "outcomes close early, the oldest first"
 
 
