@@ -79,7 +79,7 @@ def create_app(
         more_endpoints: Additional endpoints, guarded and documented like all others.
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
-    metrics = Metrics(clients.heartbeats)
+    metrics = Metrics(clients.heartbeats, clients.click_rates)
     reranks = asyncio.Semaphore(settings.api_max_listeners)
     context = ApiContext(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)
@@ -88,7 +88,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(gazetteer.load)  # so that no request waits for it
-        works = (context.audits.run(), context.items.follow(), context.feeds.follow())
+        buffers = (context.audits.events, context.impressions.events)
+        works = (*(buffer.run() for buffer in buffers), context.items.follow(), context.feeds.follow())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -96,7 +97,8 @@ def create_app(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            await context.audits.flush()
+            for buffer in buffers:
+                await buffer.flush()
             await clients.close()
 
     api_endpoints = endpoints(context, guard) + [endpoint for group in more_endpoints for endpoint in group(context)]

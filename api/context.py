@@ -11,6 +11,7 @@ from limits.aio.storage import MemoryStorage, Storage
 
 from api.endpoints.metrics import HeartbeatReader, Metrics, no_heartbeats
 from api.endpoints.visibility import VisibilityRules, VisibleFeed, reranked_feed, visible_feed
+from api.feeds.impression_log import ImpressionLog
 from api.http.body import R, validate_record
 from api.http.error import BrokerUnavailableError, NoFeedError, TooLargeError
 from api.security.audit import Audits
@@ -28,8 +29,10 @@ from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.privacy.privacy_ledger import BudgetReader, UnspentBudget
 from infra.redis.feed_cache import FeedCache
+from infra.redis.metrics.click_rate_store import ClickRateStore, MemoryClickRateStore
 from infra.redis.metrics.experiment_results_store import ExperimentResultsStore, MemoryExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import MemoryOnlineMetricsStore, OnlineMetricsStore
+from infra.redis.metrics.served_metrics import ServedMetrics, served_metrics
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
@@ -69,8 +72,11 @@ class Clients:
     interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
     """Users' interactions of the last day."""
     model_status: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
-    online_metrics: OnlineMetricsStore = field(default_factory=MemoryOnlineMetricsStore)
     """The model status that the trainer reports."""
+    online_metrics: OnlineMetricsStore = field(default_factory=MemoryOnlineMetricsStore)
+    """Figures of the feeds that were served, and of the actions after them."""
+    click_rates: ClickRateStore = field(default_factory=MemoryClickRateStore)
+    """Figures of impressions and clicks."""
     prefetch_store: PrefetchStore = field(default_factory=MemoryPrefetchStore)
     """Prefetched content by user."""
     push_store: PushStore = field(default_factory=MemoryPushStore)
@@ -142,13 +148,28 @@ class ApiContext:
     """Decodes the items of `items`."""
     visibility_rules: VisibilityRules = field(init=False)
     audits: Audits = field(init=False)
+    impressions: ImpressionLog = field(init=False)
 
     def __post_init__(self) -> None:
         audits = Audits(
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
         self.audits, self.visibility_rules = audits, VisibilityRules(self.settings)
+        self.impressions = ImpressionLog(
+            self.clients.publisher,
+            self.metrics,
+            share=self.settings.impression_log_share,
+            now_ms=self.clients.now_ms,
+        )
         self.feeds = FeedCache(self.clients.feeds, capacity_bytes=self.cache_bytes(PACKED_SHARE))
+
+    async def served_metrics(self) -> ServedMetrics:
+        """Return the metrics of what was served in the last hour and day.
+
+        Raises:
+            StoreError: a store does not answer.
+        """
+        return await served_metrics(self.clients.online_metrics, self.clients.click_rates)
 
     def cache_bytes(self, share: float) -> int:
         """Return the memory of one of the caches of feeds: a share of API_CACHE_MB, in bytes."""

@@ -20,7 +20,7 @@ from infra.settings import Settings, to_env
 PROCESSES = {
     "worker feed": ("worker", "--roles", "feed"),
     "worker links": ("worker", "--roles", "links"),
-    "worker trainer,archive,log": ("worker", "--roles", "trainer,archive,log"),
+    "worker trainer,archive,log,outcomes": ("worker", "--roles", "trainer,archive,log,outcomes"),
     "worker fetch": ("worker", "--roles", "fetch"),
     "worker push": ("worker", "--roles", "push"),
     "worker shop": ("worker", "--roles", "shop"),

@@ -25,6 +25,7 @@ _ASSETS = (
     "page.css",
     "icon.svg",
     *("main.js", "router.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
+    "impressions.js",
     *("operations.js", "chart.js", "metrics.js"),
     *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
 )

@@ -91,6 +91,9 @@ export async function readHealth() {
 export const publish = (userId, fields) =>
   send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...fields });
 
+export const reportShown = (userId, items) =>
+  send("/impression", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), surface: "portal", items });
+
 export const act = (userId, itemId, action) => publish(userId, { item_id: itemId, action });
 
 // Follow a user's feed. `onFeed` receives each feed, `onState` one of connecting, live, lost, refused.

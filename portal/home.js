@@ -3,6 +3,7 @@
 import { ACTIONS, element, groupColour, groupLabel, groupDescription } from "./card.js";
 import { act, follow, readFeed, readItem, readMoods } from "./client.js";
 import { FeedList } from "./feed.js";
+import { ImpressionReporter } from "./impressions.js";
 import { Filter } from "./filter.js";
 import { go, closeItem, itemPath } from "./router.js";
 import { Sheet } from "./sheet.js";
@@ -14,6 +15,7 @@ const KEYS = { l: "like", s: "save", x: "skip", h: "hide" };
 const DONE_LABELS = { click: "Opened", ...Object.fromEntries(ACTIONS.map((action) => [action.name, action.doneLabel])) };
 
 const feedList = new FeedList($("feed"), 72);
+const impressions = new ImpressionReporter((itemId) => feedList.ranks.get(itemId) - 1);
 const filter = new Filter($("categories"), $("mood"), refilter);
 const sheet = new Sheet($("sheet"), { onAction: send, onClose: onSheetClosed });
 let user = null;
@@ -27,6 +29,7 @@ readMoods().then((words) => filter.setMoods(words), () => {});
 
 export async function start(userId) {
   user = userId;
+  impressions.reset(userId);
   currentFeed = pendingAction = null;
   subscription?.close();
   showState(null);
@@ -99,6 +102,7 @@ function show(feed) {
   const changes = feedList.show(feed);
   currentFeed = feed;
   refilter();
+  impressions.watch(feed, new Set(feedList.cards.values()));
   showItem();
   feedChangedAt = changedAt - (feed.age_ms ?? 0);
   showBanner("");

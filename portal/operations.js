@@ -8,6 +8,8 @@ const $ = (id) => document.getElementById(id);
 const POLL_MS = 2_000;
 const SLOTS = 60;
 const MAX_SHOWN = 6;
+const MAX_LABELS = 3;
+const DIMENSIONS = [["place", "Place"], ["source", "Source:"], ["arm", "Arm"], ["model", "Model"], ["category", "Category:"]];
 const series = { rate: [], waiting: [], age: [], spent: [] };
 let timer = 0;
 let user = null;
@@ -80,7 +82,23 @@ async function drawModelStatus() {
     ? [["In service", modelStatus.serving], ["Fitted", `${formatDuration(modelStatus.age_s)} ago`], ...Object.entries(modelStatus.metrics).slice(0, 4).map(([name, value]) => [name, value.toFixed(3)])]
     : [["In service", modelStatus ? "no version yet" : "not accessible"]];
   $("model-status").replaceChildren(...rows.map(([name, value]) => pair(name, value)));
+  drawClickRates(modelStatus?.served);
 }
+
+// The rates of the last hour and day, and the labels of the last day with the most impressions.
+function drawClickRates(served) {
+  const rate = ({ impressions, click_through_rate: share }) => [share === null ? "–" : formatShare(share), `${impressions.toLocaleString()} shown`];
+  const lines = served ? [pair("Last hour", ...rate(served.last_hour)), pair("Last day", ...rate(served.last_day))] : [];
+  for (const [dimension, title] of DIMENSIONS) {
+    const labels = (served?.last_day.click_through_rates[dimension] ?? []).filter(({ label }) => label !== "").slice(0, MAX_LABELS);
+    lines.push(...labels.map((one) => pair(`${title} ${nameOf(dimension, one.label)}`, ...rate(one))));
+  }
+  fill("click-rates", lines, "Not accessible.");
+}
+
+const nameOf = (dimension, label) => (dimension === "source" ? groupLabel(label) : dimension === "place" && /^[0-9]+$/.test(label) ? Number(label) + 1 : label);
+
+const formatShare = (share) => share.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
 
 async function drawFlow(userId) {
   const onError = () => null;

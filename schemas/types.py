@@ -526,6 +526,8 @@ class Impression(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Surface of the application."""
     occurred_at: int
     """Time of the event by the client's clock, in ms since the epoch."""
+    is_reported: bool = True
+    """Whether the client reported it; false for the server's log of a feed that it served."""
 
 
 Action = Literal[

@@ -29,7 +29,7 @@ from api.http.error import (
 from api.http.query import validate_user_id
 from api.http.response import json_response
 from domain.scale import shares_of_strongest
-from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
+from infra.redis.metrics.served_metrics import ServedMetrics
 from infra.redis.stores.feed_store import contributions
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS
@@ -309,7 +309,7 @@ class _Personalization:
             for one in model_status.versions
         ]
         serving = next((one for one in history if one.version == model_status.serving), None)
-        feed_metrics = await served_metrics(self._context.clients.online_metrics)
+        feed_metrics = await self._context.served_metrics()
         return json_response(Evaluation(serving, model_status.live, feed_metrics, history))
 
     def _shown(

@@ -132,6 +132,7 @@ class ContentEndpoints:
 
     def _body(self, user_id: str, feed: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None) -> bytes:
         self._context.audits.record_feed(feed.outline, len(visible.items))
+        self._context.impressions.record(user_id, [feed.outline.items[index] for index in visible.indices])
         return feed.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
 
 

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.endpoint import Endpoint
+from domain.timestamp import DAY_MS, HOUR_MS
 from infra.redis import event_rates
 from infra.redis.connection import StoreError
+from infra.redis.metrics.click_rate_store import ClickRateStore, MemoryClickRateStore
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
@@ -57,8 +59,14 @@ async def no_heartbeats() -> Sequence[Mapping[str, Any]]:
 class Metrics:
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, heartbeats: HeartbeatReader = no_heartbeats) -> None:
-        self._heartbeats = heartbeats
+    def __init__(self, heartbeats: HeartbeatReader = no_heartbeats, click_rates: ClickRateStore | None = None) -> None:
+        """Create the metrics.
+
+        Args:
+            heartbeats: Reads the heartbeats of all roles.
+            click_rates: Figures of impressions and clicks; by default there are none.
+        """
+        self._heartbeats, self._click_rates = heartbeats, click_rates or MemoryClickRateStore()
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_http_requests",
@@ -130,6 +138,9 @@ class Metrics:
         self.audits_lost = Counter(
             "millrace_audits_lost", "Audit events lost because the buffer was full.", registry=self.registry
         )
+        self.impressions_lost = Counter(
+            "millrace_impressions_lost", "Logged impressions lost because the buffer was full.", registry=self.registry
+        )
         self.rate_limits_degraded = Gauge(
             "millrace_rate_limits_blind",
             "1 while requests cannot be counted and all pass the rate limits.",
@@ -146,6 +157,16 @@ class Metrics:
             "The highest event rate of a user and of an item, averaged over about a minute.",
             ("of",),
             registry=self.registry,
+        )
+        labels = ("span", "by", "label")
+        self.impressions = Gauge(
+            "millrace_impressions",
+            "Items shown within the last hour or day, by place, source, experiment arm, model and category.",
+            labels,
+            registry=self.registry,
+        )
+        self.clicked_impressions = Gauge(
+            "millrace_clicked_impressions", "Those of them that were clicked.", labels, registry=self.registry
         )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -191,6 +212,8 @@ class Metrics:
         self.roles.clear()
         self.highest_rates.clear()
         with suppress(StoreError):
+            await self._show_click_rates()
+        with suppress(StoreError):
             totals = Tally[tuple[str, str]]()
             heartbeats = await self._heartbeats()
             for heartbeat in heartbeats:
@@ -201,6 +224,21 @@ class Metrics:
             for name, entries in (("user", rates.users), ("item", rates.items)):
                 self.highest_rates.labels(name).set(entries[0].events_per_minute if entries else 0.0)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _show_click_rates(self) -> None:
+        for gauge in (self.impressions, self.clicked_impressions):
+            gauge.clear()
+        for span, span_ms in (("hour", HOUR_MS), ("day", DAY_MS)):
+            rates = await self._click_rates.read(span_ms)
+            counts = {("all", ""): (rates.impressions, rates.clicks)}
+            counts |= {
+                (dimension, one.label): (one.impressions, one.clicks)
+                for dimension, labels in rates.by.items()
+                for one in labels
+            }
+            for names, (impressions, clicks) in counts.items():
+                self.impressions.labels(span, *names).set(impressions)
+                self.clicked_impressions.labels(span, *names).set(clicks)
 
 
 def _numbers(heartbeat: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from api.http.body import parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerUnavailableError, StoreUnavailableError
 from api.http.response import json_response
-from infra.redis.metrics.online_metrics_store import ServedMetrics, served_metrics
+from infra.redis.metrics.served_metrics import ServedMetrics
 from infra.redis.stores.model_status import LiveModel, ModelStatus, Training, Version
 from topics.topic import TRIGGERS
 
@@ -91,7 +91,7 @@ class ModelEndpoints:
     async def show(self, request: Request) -> Response:
         """Return the model versions with metrics and age, the version in service, and the current fit."""
         status = await self._context.clients.model_status.read()
-        metrics = await served_metrics(self._context.clients.online_metrics)
+        metrics = await self._context.served_metrics()
         return json_response(shown(status, metrics, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:

@@ -25,7 +25,7 @@ from infra.redis.connection import StoreError
 from topics import TOPICS
 from topics.topic import ERASURE_REQUESTS
 
-ROLES = ("feed", "push", "log", "archive", "shop", "trainer")
+ROLES = ("feed", "push", "log", "outcomes", "archive", "shop", "trainer")
 """The roles that hold data of users; each commits an erasure request once its part is durably erased."""
 _ITEMS_CHANGELOG = f"{consumer_group('feed')}-items-changelog"
 _SLACK_MS = HOUR_MS

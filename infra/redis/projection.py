@@ -30,6 +30,7 @@ from topics.topic import (
     ITEM_STATS,
     ITEMS,
     NOTIFICATIONS,
+    OUTCOMES,
     PROFILES,
 )
 
@@ -38,10 +39,10 @@ LOOK_S = 1.0
 """Interval of a role's checks for its markers."""
 REDIS_ROLES = {
     **dict.fromkeys((ITEMS, FEEDS), "feed"),
-    **dict.fromkeys((INTERACTIONS, IMPRESSIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
+    **dict.fromkeys((INTERACTIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
     **dict.fromkeys((DEVICES, NOTIFICATIONS), "push"),
 }
-DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, FEEDS, ITEM_EMBEDDINGS), "archive")
+DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, OUTCOMES, FEEDS, ITEM_EMBEDDINGS), "archive")
 """The role that fills each store from a topic."""
 _BEGUN, _COMPLETE = "0", "1"
 _COMPLETE_SCRIPT = """

@@ -13,7 +13,6 @@ import msgspec
 from redis.asyncio import Redis
 
 from infra.redis.connection import store_errors
-from infra.redis.metrics import impression_store
 from infra.redis.stores import (
     collection_store,
     feed_store,
@@ -64,11 +63,6 @@ async def _read_json_set(redis: Redis, key: str, _: str) -> Any:
     return [msgspec.Raw(entry) for entry in entries] or None
 
 
-async def _read_times(redis: Redis, key: str, _: str) -> Any:
-    pairs = cast("list[tuple[bytes, float]]", await redis.zrange(key, 0, -1, withscores=True))
-    return {name.decode(): int(at_ms) for name, at_ms in pairs} or None
-
-
 async def _read_pages(redis: Redis, key: str, _: str) -> Any:
     pages = cast("list[bytes]", await redis.lrange(key, 0, -1))
     return [msgspec.msgpack.decode(page) for page in pages] or None
@@ -82,7 +76,6 @@ KEYS: Mapping[str, Mapping[str, UserKey]] = {
     },
     "log": {
         "interactions of the last day": UserKey(interaction_log.KEY, _read_json_set),
-        "impressions of the last hour": UserKey(impression_store.KEY, _read_times),
         "inferred profile": UserKey(user_profile_store.FOUND, _read_json),
         "stated profile": UserKey(user_profile_store.STATED, _read_json),
         "location": UserKey(user_profile_store.PLACE, _read_text),

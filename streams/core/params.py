@@ -153,6 +153,32 @@ class ExplorationParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeParams:
+    """Parameters of outcomes, and bounds of what is held in memory. The settings have the prefix `outcome_`."""
+
+    window_s: float
+    """Time after an impression in which an action counts for it."""
+    lateness_s: float
+    """Time after an event within which its record must have been appended."""
+    rating_scale: float
+    """The highest rating."""
+    max_user_events: int = 1_000
+    """Shown items and actions of a user; more are left out."""
+    max_events: int = 250_000
+    """Shown items and actions of a partition; with more, the oldest outcomes close early."""
+
+    @property
+    def window_ms(self) -> int:
+        """Return `window_s` in ms."""
+        return round(self.window_s * 1_000)
+
+    @property
+    def lateness_ms(self) -> int:
+        """Return `lateness_s` in ms."""
+        return round(self.lateness_s * 1_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankParams:
     """Parameters of the ranking: candidates, filters, serendipity, diversity and exploration."""
 

@@ -10,6 +10,7 @@ from infra.settings import Settings, comma_separated, factors_by_feature, repeat
 from streams.core.params import (
     ExplorationParams,
     LlmBlendParams,
+    OutcomeParams,
     PrefetchParams,
     PushParams,
     RankParams,
@@ -77,6 +78,15 @@ def exploration_params(settings: Settings) -> ExplorationParams:
         bandit_alpha=settings.bandit_alpha,
         bandit_beta=settings.bandit_beta,
         epsilon=settings.epsilon,
+    )
+
+
+def outcome_params(settings: Settings) -> OutcomeParams:
+    """Return the window and the lateness of outcomes."""
+    return OutcomeParams(
+        window_s=settings.outcome_window_s,
+        lateness_s=settings.outcome_lateness_s,
+        rating_scale=settings.rating_scale,
     )
 
 

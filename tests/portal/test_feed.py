@@ -4,6 +4,7 @@ import re
 
 from tests.portal.browser import Browser
 from tests.portal.served_page import ITEMS, NASTY, Pipeline, needs_browser, order, serving
+from tests.waiting import until
 
 
 @needs_browser
@@ -150,3 +151,20 @@ async def test_another_user_can_be_chosen(page: Browser) -> None:
     )
     await page.until("document.getElementById('heading').textContent === 'Feed of bob'")
     assert await page.js("location.hash") == "#user=bob"
+
+
+@needs_browser
+async def test_only_cards_that_were_visible_for_a_while_are_reported(page: Browser, pipeline: Pipeline) -> None:
+    def shown_places() -> dict[str, int]:
+        return {item.item_id: item.position for one in pipeline.impressions for item in one.items}
+
+    await until(shown_places, timeout_s=20.0, what="the first impression")
+    places = shown_places()
+    assert places["i1"] == 0
+    assert "i30" not in places
+    assert {(one.user_id, one.surface, one.is_reported) for one in pipeline.impressions} == {("ann", "portal", True)}
+    await page.js("document.querySelector('[data-item=i30]').scrollIntoView({behavior: 'instant'})")
+    await until(lambda: "i30" in shown_places(), timeout_s=20.0, what="the impression of the last card")
+    assert shown_places()["i30"] == 29
+    shown_items = [item.item_id for one in pipeline.impressions for item in one.items]
+    assert len(shown_items) == len(set(shown_items)), "each item of a feed is reported once"

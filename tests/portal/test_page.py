@@ -84,6 +84,8 @@ async def test_operations_show_charts_and_the_path_of_one_users_events(page: Bro
     assert [text.partition(":")[0] for text in charts] == ["Events a second", "Lag", "Freshness", "Language model"]
     assert await page.js("document.getElementById('health-text').textContent") == "All servers respond"
     assert await page.js("document.querySelector('#mix .part').textContent") == "trending100 %"
+    rates = await page.js("[...document.querySelectorAll('#click-rates .pair')].map(line => line.textContent)")
+    assert rates == ["Last hour–0 shown", "Last day–0 shown"]
     assert await page.js("document.querySelector('#flow-feed .part').textContent") == "Title of i11.000"
 
 

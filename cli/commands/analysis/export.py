@@ -83,8 +83,8 @@ def export(  # noqa: PLR0913, PLR0917 - each is a flag
     compacted one the newest record of each key. Records that cannot be decoded are left out and counted.
 
     `training` has a row for each interaction with an item: the outcome, and the features of its user and its item as
-    they were before it, folded from the topics by the code of the workers. `outcomes`, of the archive, has each
-    item shown, with the action that followed.
+    they were before it, folded from the topics by the code of the workers. `outcomes` has each item shown, with the
+    actions that followed; a later record of an id replaces an earlier one.
 
     A pseudonymous export has keyed hashes in place of ids, which change every PSEUDONYM_DAYS, and none of the columns
     that could name somebody, such as texts and places. Segments of fewer than PRIVACY_K users become empty, and rows
@@ -98,7 +98,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is a flag
 
     millrace export training --to duckdb --output shop.duckdb
 
-    millrace export outcomes --to csv --user alex --columns occurred_at,item_id,action,position
+    millrace export outcomes --to csv --user alex --columns shown_at,item_id,clicks,place
     """
     suffix = Path(name).name
     path = output or Path(f"{suffix}.{to}")

@@ -31,6 +31,7 @@ from infra.postgres.shop_search import PostgresShopSearch
 from infra.privacy.privacy_ledger import PrivacyLedger
 from infra.redis import heartbeat
 from infra.redis.connection import connect_fail_fast, store_errors
+from infra.redis.metrics.click_rate_store import RedisClickRateStore
 from infra.redis.metrics.experiment_results_store import RedisExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import RedisOnlineMetricsStore
 from infra.redis.rate_counter import rate_limit_storage
@@ -101,6 +102,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         interactions=RedisInteractionLog(redis),
         model_status=RedisModelStatusStore(redis),
         online_metrics=RedisOnlineMetricsStore(redis),
+        click_rates=RedisClickRateStore(redis),
         prefetch_store=RedisPrefetchStore(redis),
         push_store=RedisPushStore(redis),
         user_profiles=RedisUserProfileStore(redis),

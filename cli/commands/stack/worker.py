@@ -32,6 +32,7 @@ ROLES = {
     "fetch": "streams.roles.fetch.fetch_role:run",
     "collect": "streams.roles.collect.collect_role:run",
     "log": "streams.roles.log.log_role:run",
+    "outcomes": "streams.roles.outcomes.outcomes_role:run",
     "push": "streams.roles.push.push_role:run",
     "shop": "streams.roles.shop.shop_role:run",
 }

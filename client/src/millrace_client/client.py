@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx2
+from msgspec import structs
 
 from millrace_client.error import ApiConnectionError, MillraceError, response_error
 from millrace_client.event import Event, Interaction, PublishResult, publish_requests, token_of
@@ -104,7 +105,7 @@ class Millrace:
         response = self._request("GET", "/content", params=feed_query(user_id, limit, after), headers=headers)
         if previous is not None and response.status_code == httpx2.codes.NOT_MODIFIED:
             return previous
-        return feed_decoder.decode(response.content)
+        return structs.replace(feed_decoder.decode(response.content), request_id=response.headers.get("x-request-id"))
 
     def updates(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Generator[Feed]:
         """Yield a user's feed and each newer version of it; reconnect after a break.

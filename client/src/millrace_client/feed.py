@@ -39,9 +39,11 @@ class Feed(msgspec.Struct, frozen=True):
     items: list[FeedItem]
     reflects_after: bool | None = None
     """Whether it reflects the interaction that the request named; None if it named none."""
+    request_id: str | None = None
+    """The request that it answers; None for a feed of a stream."""
 
     def impression(self, *, surface: str = "", count: int | None = None) -> Impression:
-        """Return the event that reports the feed as shown, with positions and propensities.
+        """Return the event that reports the feed as shown, with its request, positions and propensities.
 
         Args:
             surface: Where it was shown, such as `home`.
@@ -57,7 +59,7 @@ class Feed(msgspec.Struct, frozen=True):
             ShownItem(item_id=one.item_id, position=position, propensity=one.propensity)
             for position, one in enumerate(self.items[:count])
         ]
-        return Impression(user_id=self.user_id, items=items, surface=surface)
+        return Impression(user_id=self.user_id, request_id=self.request_id, items=items, surface=surface)
 
 
 feed_decoder = msgspec.json.Decoder(Feed)

@@ -27,10 +27,6 @@ class IntervalFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Outcomes whose item was among the first ten."""
     gain: float = 0.0
     """Sum of 1 / log2(1 + rank) over the hits."""
-    impressions: int = 0
-    """Items reported as shown."""
-    clicks: int = 0
-    """Shown items that were acted on positively within an hour."""
     items: frozenset[str] = frozenset()
     """Items among the first ten of a feed."""
 
@@ -41,18 +37,8 @@ class OnlineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: int
     hit_rate: float | None = msgspec.field(name="hr@10")
     ndcg: float | None = msgspec.field(name="ndcg@10")
-    impressions: int
-    clicks: int
-    click_through_rate: float | None
     items: int
     """Distinct items among the first ten of all feeds ranked; an estimate within 1 %."""
-
-
-class ServedMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Metrics of the feeds that were served."""
-
-    last_hour: OnlineMetrics
-    last_day: OnlineMetrics
 
 
 class OnlineMetricsStore(Protocol):
@@ -69,15 +55,6 @@ class OnlineMetricsStore(Protocol):
             span_ms: Length of the time up to now, in ms; at most a day. It is rounded up to whole intervals.
         """
         ...
-
-
-async def served_metrics(store: OnlineMetricsStore) -> ServedMetrics:
-    """Return the metrics of the last hour and of the last day.
-
-    Raises:
-        StoreError: the store does not answer.
-    """
-    return ServedMetrics(last_hour=await store.read(HOUR_MS), last_day=await store.read(DAY_MS))
 
 
 class MemoryOnlineMetricsStore:
@@ -100,7 +77,7 @@ class MemoryOnlineMetricsStore:
     async def read(self, span_ms: int) -> OnlineMetrics:
         """Return the metrics of a time."""
         additions = [
-            one for number in _interval_numbers(span_ms, self._clock_s()) for one in self._figures.get(number, ())
+            one for number in interval_numbers(span_ms, self._clock_s()) for one in self._figures.get(number, ())
         ]
         totals = {name: sum(getattr(one, name) for one in additions) for name in _SUMS}
         return _metrics(totals, len(frozenset[str]().union(*(one.items for one in additions))))
@@ -134,7 +111,7 @@ class RedisOnlineMetricsStore:
 
     async def read(self, span_ms: int) -> OnlineMetrics:
         """Return the metrics of a time."""
-        numbers = _interval_numbers(span_ms, self._clock_s())
+        numbers = interval_numbers(span_ms, self._clock_s())
         pipeline = self._redis.pipeline(transaction=False)
         for number in numbers:
             pipeline.hgetall(_sums(number))
@@ -145,7 +122,7 @@ class RedisOnlineMetricsStore:
         return _metrics(totals, items)
 
 
-_SUMS = ("outcomes", "hits", "gain", "impressions", "clicks")
+_SUMS = ("outcomes", "hits", "gain")
 
 
 def _sums(number: int) -> str:
@@ -156,13 +133,19 @@ def _items(number: int) -> str:
     return f"{KEY}{number}:items"
 
 
-def _interval_numbers(span_ms: int, now_s: float) -> Sequence[int]:
+def interval_numbers(span_ms: int, now_s: float) -> Sequence[int]:
+    """Return the numbers of the intervals of a time up to now.
+
+    Args:
+        span_ms: Length of the time in ms.
+        now_s: The present time, in seconds since the epoch.
+    """
     newest = int(now_s * 1_000) // INTERVAL_MS
     return range(newest - -(-span_ms // INTERVAL_MS), newest + 1)
 
 
 def _current(figures: Mapping[int, IntervalFigures], now_s: float) -> list[int]:
-    return [number for number in figures if number in _interval_numbers(DAY_MS, now_s)]
+    return [number for number in figures if number in interval_numbers(DAY_MS, now_s)]
 
 
 def _metrics(totals: Mapping[str, float], items: int) -> OnlineMetrics:
@@ -173,8 +156,5 @@ def _metrics(totals: Mapping[str, float], items: int) -> OnlineMetrics:
         outcomes=round(totals["outcomes"]),
         hit_rate=_rate("hits", "outcomes"),
         ndcg=_rate("gain", "outcomes"),
-        impressions=round(totals["impressions"]),
-        clicks=round(totals["clicks"]),
-        click_through_rate=_rate("clicks", "impressions"),
         items=items,
     )

@@ -21,6 +21,15 @@ class EventSettings:
     event_max_age_days: float = setting(
         3_650.0, "maximum age of an event in days; the API refuses older ones", POSITIVE
     )
+    outcome_window_s: float = setting(3_600.0, "seconds after an impression in which an action counts for it", POSITIVE)
+    outcome_lateness_s: float = setting(
+        3_600.0, "seconds after an impression or action within which it must arrive to count for an outcome", POSITIVE
+    )
+    impression_log_share: float = setting(
+        0.0,
+        "share of the feeds that GET /content serves that the API logs as impressions, for clients that report none",
+        between(0, 1),
+    )
     location_resolution: int = setting(
         7, "H3 resolution to which location pings are coarsened (7: about 5 km²)", between(0, 15)
     )

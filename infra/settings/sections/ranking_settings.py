@@ -94,7 +94,9 @@ class RankingSettings:
         30.0, "days for which the archive keeps every feed, and up to a month longer; 0: none is kept", NOT_NEGATIVE
     )
     impression_history_days: float = setting(
-        90.0, "days for which the archive keeps impressions, and up to a month longer; 0: none is kept", NOT_NEGATIVE
+        90.0,
+        "days for which the archive keeps impressions and their outcomes, and up to a month longer; 0: none is kept",
+        NOT_NEGATIVE,
     )
     allow_repeat_items: str = setting(
         LEARNED,

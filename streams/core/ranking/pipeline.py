@@ -198,6 +198,7 @@ def rank_candidates(
         names = [catalog.items.names[index] for index in items.tolist()]
         groups += [_FILL_GROUP] * (len(items) - len(groups))
     count = min(len(items), params.max_recommendations)
+    propensities = _propensities(orders[0], count)
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -209,7 +210,8 @@ def rank_candidates(
         sources=groups,
         reasons=write_reasons(items, [GROUPS[name].reason for name in groups], query, catalog),
         parts={name: values for name, values in zip(GROUPS, contributions.tolist(), strict=True) if any(values)},
-        propensities=_propensities(orders[0], count),
+        propensities=propensities,
+        policy=params.exploration.policy if params.exploration is not None and propensities else "",
         trailing=_trailing(candidates, orders[0].selection, count),
         interactions_offset=query.features.interactions_offset,
     )

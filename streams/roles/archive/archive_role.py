@@ -1,4 +1,4 @@
-"""Archive role: interactions, impressions, feeds, items, item embeddings → PostgreSQL, for analysis and for search.
+"""Archive role: interactions, impressions, outcomes, feeds, items, item embeddings → PostgreSQL, to analyse and search.
 
 A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
 PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
@@ -28,7 +28,14 @@ from streams.roles.archive.archive_eraser import ArchiveEraser
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.roles.archive.embedding_archive import EmbeddingArchive
 from streams.roles.archive.experiment_judge import new_experiment_judge
-from streams.roles.archive.history_rows import FEED_COLUMNS, IMPRESSION_COLUMNS, feed_rows, impression_rows
+from streams.roles.archive.history_rows import (
+    FEED_COLUMNS,
+    IMPRESSION_COLUMNS,
+    OUTCOME_COLUMNS,
+    feed_rows,
+    impression_rows,
+    outcome_row,
+)
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.erasure_sink import with_erasures
@@ -36,11 +43,11 @@ from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import ERASURE_REQUESTS, FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS
+from topics.topic import ERASURE_REQUESTS, FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, OUTCOMES
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
-HISTORY_TABLES = {FEEDS.name: "feed_history", IMPRESSIONS.name: "impressions"}
+HISTORY_TABLES = {FEEDS.name: "feed_history", IMPRESSIONS.name: "impressions", OUTCOMES.name: "outcomes"}
 """The tables in partitions by month, by topic."""
 _RETRY_S = 1.0
 _DROP_S = 3_600.0
@@ -69,12 +76,12 @@ def insert_interactions() -> str:
 
 def upsert_items() -> str:
     """Return the statement that keeps the newest version of an item."""
-    columns = (*_ITEM, *_POSITION)
-    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != "item_id")
-    return (
-        f"{_insert('items', columns)} ON CONFLICT (item_id) DO UPDATE SET {changes}"
-        ' WHERE (items.appended_at, items."offset") < (excluded.appended_at, excluded."offset")'
-    )
+    return _upsert("items", (*_ITEM, *_POSITION), ("item_id",))
+
+
+def upsert_outcomes() -> str:
+    """Return the statement that keeps the newest version of an outcome."""
+    return _upsert("outcomes", (*OUTCOME_COLUMNS, *_POSITION), ("user_id", "outcome_id", "shown_at"))
 
 
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
@@ -213,7 +220,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 def history_partitions(settings: Settings) -> dict[str, MonthPartitions]:
     """Return the partitions of the tables by month, by topic."""
-    days = {FEEDS.name: settings.feed_history_days, IMPRESSIONS.name: settings.impression_history_days}
+    days = dict.fromkeys(HISTORY_TABLES, settings.impression_history_days) | {FEEDS.name: settings.feed_history_days}
     return {topic: MonthPartitions(table, days=days[topic]) for topic, table in HISTORY_TABLES.items()}
 
 
@@ -237,6 +244,15 @@ def _insert(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - all names are ours
 
 
+def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+    """Return the statement that keeps the row of the newest record of a key."""
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in key)
+    return (
+        f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+        f' WHERE ({table}.appended_at, {table}."offset") < (excluded.appended_at, excluded."offset")'
+    )
+
+
 def _key(record: ConsumerRecord) -> str:
     return (record.key or b"").decode(errors="replace")
 
@@ -252,6 +268,11 @@ WRITES: dict[str, tuple[Topic, str, Any]] = {
         IMPRESSIONS,
         f"{_insert('impressions', (*IMPRESSION_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
         lambda record, event: [(*row, *_position(record)) for row in impression_rows(event)],
+    ),
+    OUTCOMES.name: (
+        OUTCOMES,
+        upsert_outcomes(),
+        lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
     ),
     FEEDS.name: (
         FEEDS,

@@ -1,4 +1,4 @@
-"""Rows of the history: feeds as they were served, and each item of an impression. A row begins with its time."""
+"""Rows of the history: feeds as they were served, items shown, and their outcomes. A row begins with its time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Any
 
 from domain.timestamp import utc_time
 from infra.redis.stores.feed_codec import pack
-from schemas.types import Feed, Impression
+from schemas.types import Feed, Impression, Outcome
 
 FEED_COLUMNS = ("generated_at", "user_id", "features_version", "model", "items", "sources", "feed")
 IMPRESSION_COLUMNS = (
     *("occurred_at", "user_id", "event_id", "number", "item_id", "position", "propensity", "surface", "request_id"),
+)
+
+OUTCOME_COLUMNS = (
+    *("shown_at", "user_id", "outcome_id", "request_id", "item_id", "place", "surface", "source", "category", "model"),
+    *("policy", "propensity", "arms", "features_version", "closed_at", "clicks", "likes", "dislikes", "skips"),
+    *("conversions", "dwell_ms", "is_reported"),
 )
 
 
@@ -30,3 +36,9 @@ def impression_rows(event: Impression) -> Iterator[tuple[Any, ...]]:
             *(utc_time(event.occurred_at), event.user_id, event.event_id, number),
             *(item.item_id, item.position, item.propensity, event.surface, event.request_id),
         )
+
+
+def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
+    """Return the row of an outcome."""
+    times = {"shown_at": utc_time(outcome.shown_at), "closed_at": utc_time(outcome.closed_at)}
+    return tuple(times[name] if name in times else getattr(outcome, name) for name in OUTCOME_COLUMNS)

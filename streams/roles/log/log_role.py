@@ -1,10 +1,9 @@
-"""Log role: topics → read models in Redis: interactions, profiles, charts, experiments, clicks of impressions."""
+"""Log role: topics → read models in Redis: interactions, profiles, charts, experiments."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +14,6 @@ from redis.asyncio import Redis
 from domain.timestamp import DAY_MS
 from infra.erasure.erasure_index import ErasureIndex
 from infra.kafka.registry import Registry
-from infra.redis.metrics.impression_store import ATTRIBUTION_MS, RedisImpressionStore
-from infra.redis.metrics.online_metrics_store import (
-    INTERVAL_MS,
-    IntervalFigures,
-    OnlineMetricsStore,
-    RedisOnlineMetricsStore,
-)
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
@@ -29,8 +21,7 @@ from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import ItemStore, RedisItemStore
 from infra.redis.stores.user_profile_store import RedisUserProfileStore, UserProfileStore
 from infra.settings import Settings
-from models.weight import is_positive, weight_of
-from schemas.types import Impression, Interaction, ItemStats
+from schemas.types import ItemStats
 from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
 from streams.runtime.erasure_sink import with_erasures
@@ -38,7 +29,7 @@ from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from streams.runtime.user_eraser import RedisUserEraser
 from topics import Topic
-from topics.topic import ERASURE_REQUESTS, EXPERIMENTS, FEATURES, IMPRESSIONS, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+from topics.topic import ERASURE_REQUESTS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
@@ -69,35 +60,6 @@ class ChartProjector:
             item: trend for item, trend in trends.items() if not (item in chart_items and chart_items[item].private)
         }
         await self._charts.write(public, {item: chart_items[item].category for item in public if item in chart_items})
-
-
-class ClickCounter:
-    """Counts impressions, and the positive actions on them within an hour."""
-
-    def __init__(self, impressions: RedisImpressionStore, metrics: OnlineMetricsStore, *, rating_scale: float) -> None:
-        """Create the counter.
-
-        Args:
-            impressions: The impressions that wait for an action.
-            metrics: The store of the counts.
-            rating_scale: The highest rating.
-        """
-        self._impressions, self._metrics, self._rating_scale = impressions, metrics, rating_scale
-
-    async def show(self, events: Sequence[Impression]) -> None:
-        """Count new impressions."""
-        counts = Counter(at_ms // INTERVAL_MS for at_ms in await self._impressions.show(events))
-        await self._metrics.add({number: IntervalFigures(impressions=count) for number, count in counts.items()})
-
-    async def act(self, events: Sequence[Interaction]) -> None:
-        """Count the impressions that users acted on, at the time when they were shown."""
-        actions = [
-            (event.user_id, event.item_id, event.occurred_at)
-            for event in events
-            if event.item_id is not None and is_positive(weight_of(event.action, event.value, self._rating_scale))
-        ]
-        counts = Counter(at_ms // INTERVAL_MS for at_ms in await self._impressions.click(actions))
-        await self._metrics.add({number: IntervalFigures(clicks=count) for number, count in counts.items()})
 
 
 class InteractionLogProjector:
@@ -133,18 +95,11 @@ class InteractionLogProjector:
         self.written_count += len(usable) - refused_count
 
 
-def writes(redis: Redis, *, rating_scale: float) -> dict[Topic, WriteRecords]:
+def writes(redis: Redis) -> dict[Topic, WriteRecords]:
     """Return the write function of each topic."""
     profile_store, interaction_log = RedisUserProfileStore(redis), RedisInteractionLog(redis)
-    clicks = ClickCounter(RedisImpressionStore(redis), RedisOnlineMetricsStore(redis), rating_scale=rating_scale)
-
-    async def write_interactions(events: Sequence[Interaction]) -> None:
-        await interaction_log.write(events)
-        await clicks.act(events)
-
     return {
-        INTERACTIONS: _values(write_interactions),
-        IMPRESSIONS: _values(clicks.show),
+        INTERACTIONS: _values(interaction_log.write),
         FEATURES: _values(profile_store.write_inferred),
         PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
@@ -168,11 +123,10 @@ def _profiles(profile_store: UserProfileStore) -> WriteRecords:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("log", settings) as role:
-        topic_writes = writes(role.redis, rating_scale=settings.rating_scale)
+        topic_writes = writes(role.redis)
         projector = InteractionLogProjector(topic_writes, role.registry, role.dead_letters, erasures=role.erasures)
         eraser = RedisUserEraser(role.redis, role.name)
-        ages_ms = {INTERACTIONS: DAY_MS, IMPRESSIONS: ATTRIBUTION_MS}
-        rewind = Rewind(RedisProjection(role.redis), ages_ms=ages_ms, after={ITEM_STATS: ITEMS})
+        rewind = Rewind(RedisProjection(role.redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS})
         await role.run(
             stop,
             run_sink(

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from infra.erasure.erasure_store import ErasureStore, MemoryErasureStore, RedisErasureStore, StoredErasure
 from infra.redis.connection import StoreError, connect
-from infra.redis.metrics.impression_store import RedisImpressionStore
 from infra.redis.stores.collection_store import RedisCollectionStore
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
@@ -21,7 +20,7 @@ from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore, StoredHome
 from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.redis.user_keys import KEYS, PREFETCHED, erase_keys, read_keys
-from schemas.types import Devices, Impression, PushPreferences, ShownItem
+from schemas.types import Devices, PushPreferences
 from tests.build import a_feed, a_notification, a_profile, an_interaction, features, llm_scores
 
 NOW_MS = 4_000_000_000_000
@@ -65,11 +64,6 @@ async def fill(redis: Redis, user_id: str) -> None:
     await RedisInteractionLog(redis, clock_s=lambda: NOW_MS / 1_000).write(
         [an_interaction(user_id=user_id, occurred_at=NOW_MS)]
     )
-    impression = Impression(
-        event_id="e1", user_id=user_id, items=[ShownItem(item_id="i1", position=0)], surface="home",
-        occurred_at=NOW_MS,
-    )  # fmt: skip
-    await RedisImpressionStore(redis).show([impression])
     profiles = RedisUserProfileStore(redis)
     await profiles.write_inferred([features(user_id=user_id, cell=CELL)])
     await profiles.write_stated([a_profile(user_id=user_id)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from pathlib import Path
 
-from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.address import Addresses
-from infra.redis.metrics.online_metrics_store import OnlineMetrics, RedisOnlineMetricsStore
+from infra.redis.metrics.click_rate_store import RedisClickRateStore
+from infra.redis.metrics.online_metrics_store import RedisOnlineMetricsStore
+from infra.redis.metrics.served_metrics import FeedMetrics, served_metrics
 from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from schemas.types import Feed, Impression, Interaction, ShownItem
 from tests.build import an_interaction, an_item
@@ -39,10 +41,10 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
     stack: Addresses, tmp_path: Path
 ) -> None:
     async with a_pipeline(stack, tmp_path) as pipeline:
-        await pipeline.start("feed,trainer,links,log")
+        await pipeline.start("feed,trainer,links,archive,outcomes")
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(ITEM_COUNT)])
         await pipeline.settle()
-        store = RedisOnlineMetricsStore(pipeline.redis)
+        store, rates = RedisOnlineMetricsStore(pipeline.redis), RedisClickRateStore(pipeline.redis)
         [default_feed] = await RedisFeedStore(pipeline.redis).read([DEFAULT_FEED])
         assert default_feed is not None
         feed = await act(pipeline, default_feed.items[0])  # a hit at rank 1, of a newcomer
@@ -51,21 +53,19 @@ async def test_clicks_are_held_against_the_feed_before_them_and_against_impressi
         impression = Impression(event_id="shown", user_id="ann", items=shown_items, occurred_at=clock.now_ms())
         await pipeline.publish(IMPRESSIONS, [impression, impression])
 
-        async def is_counted() -> OnlineMetrics | None:
-            metrics = await store.read(HOUR_MS)
-            return metrics if metrics.impressions else None
-
-        metrics: OnlineMetrics = await until(is_counted, what="the impressions")
-        assert metrics.impressions == len(shown_items)
         await act(pipeline, feed.items[14])  # a miss beyond the first ten, and not shown
         await act(pipeline, feed.items[0])
 
-        async def is_complete() -> OnlineMetrics | None:
-            metrics = await store.read(HOUR_MS)
+        async def is_complete() -> FeedMetrics | None:
+            metrics = (await served_metrics(store, rates)).last_hour
             return metrics if metrics.outcomes >= 4 and metrics.clicks else None
 
-        metrics = await until(is_complete, what="four outcomes and a click")
-        assert (metrics.outcomes, metrics.clicks, metrics.click_through_rate) == (4, 1, 0.25)
+        metrics: FeedMetrics = await until(is_complete, what="four outcomes and a click")
+        assert (metrics.outcomes, metrics.impressions, metrics.clicks, metrics.click_through_rate) == (4, 4, 1, 0.25)
+        places = {one.label: one.clicks for one in metrics.click_through_rates["place"]}
+        assert places == {"0": 1, "1": 0, "2": 0, "3": 0}
+        sources = {one.label: one.impressions for one in metrics.click_through_rates["source"]}
+        assert sources == Counter(feed.sources[:4])
         assert metrics.hit_rate == 0.75
         assert 10 <= metrics.items <= ITEM_COUNT
 

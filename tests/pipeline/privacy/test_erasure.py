@@ -38,7 +38,7 @@ SETTINGS = {
 }
 NEEDLE = USER.encode()
 COMPACTED = [topic.name for topic in TOPICS if topic.is_compacted] + [topic.name for topic in changelogs()]
-ROLES = ("feed,push", "links,trainer,archive,log,shop,fetch")
+ROLES = ("feed,push", "links,trainer,archive,log,outcomes,shop,fetch")
 WITHIN_S = 60.0
 """Time from the request to the receipt that docs/privacy.md states."""
 

@@ -18,6 +18,13 @@ INSERT INTO impressions
   (occurred_at, user_id, event_id, number, item_id, position, surface, appended_at, topic, partition, "offset")
 VALUES ($3, $2, $1, 0, 'i1', 0, '', $3, 'impressions.v1', 0, 0)
 """
+_OUTCOME = """
+INSERT INTO outcomes
+  (shown_at, user_id, outcome_id, item_id, place, surface, source, category, model, policy, arms, features_version,
+   closed_at, clicks, likes, dislikes, skips, conversions, dwell_ms, is_reported,
+   appended_at, topic, partition, "offset")
+VALUES ($3, $2, $1, 'i1', 0, '', '', '', '', '', '{}', -1, $3, 0, 0, 0, 0, 0, 0, true, $3, 'outcomes.v1', 0, 0)
+"""
 _FEED = """
 INSERT INTO feed_history
   (generated_at, user_id, features_version, model, items, sources, feed, appended_at, topic, partition, "offset")
@@ -28,9 +35,9 @@ VALUES ($3, $2, length($1), '', '{}', '{}', '', $3, 'feeds.v1', 0, 0)
 async def fill(pool: asyncpg.Pool, user_id: str, at_ms: int) -> None:
     """Write a row of a user to each table."""
     async with pool.acquire() as connection:
-        for table in ("impressions", "feed_history"):
+        for table in ("impressions", "outcomes", "feed_history"):
             await MonthPartitions(table, days=1e6).prepare(connection, [utc_time(at_ms)])
-        for statement in (_INTERACTION, _IMPRESSION, _FEED):
+        for statement in (_INTERACTION, _IMPRESSION, _OUTCOME, _FEED):
             await connection.execute(statement, f"e-{at_ms}", user_id, utc_time(at_ms))
 
 

@@ -84,7 +84,7 @@ class World:
         dead_letters = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
         self.pool, self.redis = pool, redis
         self.archive = ArchiveWriter(pool, registry, dead_letters, partitions=history_partitions(Settings()))
-        self.logging = InteractionLogProjector(writes(redis, rating_scale=5.0), registry, dead_letters)
+        self.logging = InteractionLogProjector(writes(redis), registry, dead_letters)
         self.indexing = CatalogIndexer(pool, Subword(), on_reject=self._refuse)
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(

@@ -205,10 +205,10 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
         roles = {role.partition(f" {OPTION}")[0] for role in roles}
-        workers = ("feed", "links", "trainer,archive,log", "fetch", "push", "shop")
+        workers = ("feed", "links", "trainer,archive,log,outcomes", "fetch", "push", "shop")
         assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 
-        everyone = {"feed", "links", "trainer", "archive", "log", "fetch", "push", "shop"}
+        everyone = {"feed", "links", "trainer", "archive", "log", "outcomes", "fetch", "push", "shop"}
         redis = connect(running_settings["redis_url"])
         async with asyncio.timeout(DEADLINE_S):
             while {beat["role"] for beat in await heartbeat.heartbeats(redis)} != everyone:  # noqa: ASYNC110

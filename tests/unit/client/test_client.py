@@ -116,6 +116,9 @@ async def test_a_feed_that_was_shown_is_reported_with_its_propensities(do: Do) -
         await do(url, "publish", feed.impression(surface="home", count=2))
     [impression] = world.publisher.values_of(IMPRESSIONS)
     assert (impression.user_id, impression.surface) == ("ann", "home")
+    assert impression.request_id == feed.request_id is not None, (
+        "it takes the place of the API's own log of the request"
+    )
     assert [(one.item_id, one.position, one.propensity) for one in impression.items] == [
         ("i1", 0, 1.0),
         ("i2", 1, 0.75),

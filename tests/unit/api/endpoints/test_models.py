@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from infra.fakes.memory_publisher import MemoryPublisher
+from infra.redis.metrics.click_rate_store import MemoryClickRateStore
 from infra.redis.metrics.online_metrics_store import INTERVAL_MS, IntervalFigures, MemoryOnlineMetricsStore
 from infra.redis.stores.model_status import SERVING, MemoryModelStatusStore, ModelStatus, Training, Version
 from schemas.limit import RETRAINER
@@ -40,13 +41,16 @@ async def test_a_fit_in_progress_is_shown_with_its_progress() -> None:
 async def test_the_metrics_of_what_was_served_are_shown_by_hour_and_day() -> None:
     metrics = MemoryOnlineMetricsStore(clock_s=lambda: NOW_MS / 1_000)
     await metrics.add({NOW_MS // INTERVAL_MS: IntervalFigures(outcomes=4, hits=2, gain=1.0, items=frozenset("ab"))})
-    await metrics.add({NOW_MS // INTERVAL_MS - 20: IntervalFigures(impressions=10, clicks=1)})
-    async with World(clients={"online_metrics": metrics}).http() as http:
+    rates = MemoryClickRateStore(clock_s=lambda: NOW_MS / 1_000)
+    await rates.write(0, {NOW_MS // INTERVAL_MS - 20: {"all": {"": (10, 1)}, "arm": {"homepage=b": (10, 1)}}})
+    async with World(clients={"online_metrics": metrics, "click_rates": rates}).http() as http:
         for path in ("/metrics/models", "/evaluation/metrics"):
             answer = (await http.get(path)).json()["served"]
             hour, day = answer["last_hour"], answer["last_day"]
             assert (hour["hr@10"], hour["ndcg@10"], hour["items"], hour["click_through_rate"]) == (0.5, 0.25, 2, None)
-            assert (day["outcomes"], day["click_through_rate"]) == (4, 0.1)
+            assert (day["outcomes"], day["impressions"], day["clicks"], day["click_through_rate"]) == (4, 10, 1, 0.1)
+            arm = {"label": "homepage=b", "impressions": 10, "clicks": 1, "click_through_rate": 0.1}
+            assert (hour["click_through_rates"]["arm"], day["click_through_rates"]["arm"]) == ([], [arm])
 
 
 async def test_before_any_trainer_ran_there_are_no_versions() -> None:

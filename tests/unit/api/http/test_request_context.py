@@ -10,7 +10,9 @@ import pytest
 from api.endpoints.health import overall
 from infra.health.pipeline_health import PipelineHealth, RoleHealth
 from infra.redis.connection import StoreError
-from tests.unit.api.builder import World
+from infra.redis.metrics.click_rate_store import MemoryClickRateStore
+from infra.redis.metrics.online_metrics_store import INTERVAL_MS
+from tests.unit.api.builder import NOW_MS, World
 
 
 async def fine() -> None:
@@ -127,6 +129,21 @@ async def test_metrics_report_the_lag_of_each_role() -> None:
         'millrace_role{role="fetch",what="llm.questions.timeout"} 4.0',
         'millrace_role{role="feed",what="stale"} 1.0',
     }
+
+
+async def test_metrics_report_impressions_and_clicks_by_label() -> None:
+    rates = MemoryClickRateStore(clock_s=lambda: NOW_MS / 1_000)
+    figures = {"all": {"": (10, 1)}, "place": {"0": (6, 1), "10+": (4, 0)}, "arm": {"homepage=b": (10, 1)}}
+    await rates.write(0, {NOW_MS // INTERVAL_MS: figures, NOW_MS // INTERVAL_MS - 20: figures})
+    async with World(clients={"click_rates": rates}).http() as http:
+        lines = set((await http.get("/metrics")).text.splitlines())
+    assert {
+        'millrace_impressions{by="all",label="",span="hour"} 10.0',
+        'millrace_impressions{by="all",label="",span="day"} 20.0',
+        'millrace_impressions{by="place",label="10+",span="hour"} 4.0',
+        'millrace_clicked_impressions{by="place",label="0",span="day"} 2.0',
+        'millrace_clicked_impressions{by="arm",label="homepage=b",span="hour"} 1.0',
+    } <= lines
 
 
 async def test_metrics_are_served_without_redis() -> None:

@@ -184,6 +184,7 @@ def test_a_feed_holds_each_item_once_and_new_items_only_in_contested_places(poli
     for version in range(40):
         feed = fed(features(version=version), ranking)
         assert len(set(feed.items)) == len(feed.items) == len(feed.propensities) == FEED_ITEMS
+        assert feed.policy == policy
         for place, (item, propensity) in enumerate(zip(feed.items, feed.propensities, strict=True)):
             if place not in (9, 14, 19):
                 assert (item, propensity) == (greedy.items[place], 1.0)
@@ -195,7 +196,8 @@ def test_a_feed_holds_each_item_once_and_new_items_only_in_contested_places(poli
 
 def test_without_a_policy_nothing_is_explored() -> None:
     assert rank_params(Settings()).exploration is None
-    assert fed(features(), RANK_PARAMS_20).propensities == []
+    feed = fed(features(), RANK_PARAMS_20)
+    assert (feed.propensities, feed.policy) == ([], "")
 
 
 @pytest.mark.parametrize("policy", ALL_POLICIES)
@@ -239,7 +241,8 @@ def test_items_are_new_items_for_as_long_as_the_settings_say() -> None:
 def test_a_new_item_that_hardly_anyone_would_prefer_is_not_explored() -> None:
     assert contests(params(EXPLORATION_MIN_PROBABILITY="0.25"))
     assert contests(params(EXPLORATION_MIN_PROBABILITY="0.6")) == []
-    assert fed(features(), params(EXPLORATION_MIN_PROBABILITY="0.9")).propensities == []
+    feed = fed(features(), params(EXPLORATION_MIN_PROBABILITY="0.9"))
+    assert (feed.propensities, feed.policy) == ([], "")
 
 
 def test_nothing_is_explored_where_the_feed_holds_every_item() -> None:

@@ -1,0 +1,1 @@
+"""The outcomes of impressions: attribution of actions to them, and their click-through rates."""
