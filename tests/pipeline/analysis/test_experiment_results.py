@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -16,43 +16,47 @@ from redis.asyncio import Redis
 
 from domain.experiment_results import ArmFigures, ExperimentResults, MetricFigures
 from domain.timestamp import DAY_MS, utc_time
+from infra import clock
 from infra.address import Addresses
 from infra.experiments.experiment_sums import PostgresExperimentSums, experiment_sums
 from infra.fakes.memory_publisher import MemoryPublisher
+from infra.postgres.month_partitions import MonthPartitions
 from infra.redis.connection import connect
 from infra.redis.metrics.experiment_results_store import RedisExperimentResultsStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
-from schemas.types import Experiment
+from schemas.types import Experiment, Outcome
 from streams.core.experiment_results.guardrail import Guardrail
 from streams.roles.archive.experiment_judge import ExperimentJudge
 from tests.build import T0_MS, an_experiment
-from tests.pipeline.pipeline import a_pipeline
-from topics.topic import EXPERIMENTS
+from tests.pipeline.pipeline import a_pipeline, until
+from topics.topic import EXPERIMENTS, OUTCOMES
 
-_TABLE = """
-CREATE TEMP TABLE outcomes (
-    shown_at timestamptz, user_id text, outcome_id text, item_id text, place integer, category text, arms jsonb,
-    clicks integer, dislikes integer, skips integer, conversions integer, dwell_ms bigint
+_COLUMNS = (
+    *("shown_at", "user_id", "outcome_id", "item_id", "place", "category", "arms"),
+    *("clicks", "dislikes", "skips", "conversions", "dwell_ms"),
 )
+_INSERT = f"""
+INSERT INTO outcomes ({", ".join(_COLUMNS)}, surface, source, model, policy, features_version, closed_at, likes,
+                      is_reported, appended_at, topic, partition, "offset")
+VALUES ({", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))}, '', '', '', '', -1, $1, 0,
+        true, $1, '', 0, 0)
 """
-"""The columns of the archive's table that results are made of."""
-_INSERT = "INSERT INTO outcomes VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 Row = tuple[Any, ...]
 
 
 @pytest.fixture
-async def archive(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
-    """A pool of one connection, with a table of its own."""
-    pool = await asyncpg.create_pool(stack.database_url, min_size=1, max_size=1)
-    await pool.execute(_TABLE)
-    yield pool
-    pool.terminate()
+async def archive(pool: asyncpg.Pool) -> asyncpg.Pool:
+    """The archive, with partitions for the times of the tests."""
+    async with pool.acquire() as connection:
+        days = [utc_time(T0_MS + day * DAY_MS) for day in (-29, 0, 1)]
+        await MonthPartitions("outcomes", days=1e6).prepare(connection, days)
+    return pool
 
 
 def a_row(user: str, list_id: str, place: int, at_ms: int = T0_MS, *, arm: str | None = "blend", **values: Any) -> Row:
     """Return the row of an outcome."""
     numbers = {"clicks": 0, "dislikes": 0, "skips": 0, "conversions": 0, "dwell_ms": 0} | values
-    arms = "{}" if arm is None else f'{{"x1": "{arm}", "other": "a"}}'
+    arms = {} if arm is None else {"x1": arm, "other": "a"}
     item = f"i{place}"
     return (utc_time(at_ms), user, f"{list_id}:{place}", item, place, f"c{place % 2}", arms, *numbers.values())
 
@@ -199,6 +203,42 @@ async def test_the_command_shows_results(stack: Addresses, tmp_path: Path) -> No
         status, _, err = await pipeline.millrace("experiments", "results", "x9")
         assert status == 1
         assert "has no results" in err
+
+
+def an_outcome(user: int, place: int, at_ms: int) -> Outcome:
+    """Return the outcome of an item: of the arm `popular` users click half as much."""
+    arm = ("blend", "popular")[user % 2]
+    return Outcome(
+        user_id=f"u{user}",
+        outcome_id=f"e{user}:{place}",
+        item_id=f"i{place}",
+        place=place,
+        arms={"x1": arm},
+        shown_at=at_ms,
+        closed_at=at_ms + 1,
+        clicks=int(place < (5 if arm == "blend" else 2) + user // 2 % 3),
+    )
+
+
+async def test_outcomes_of_a_bad_arm_pause_the_experiment_within_a_minute(stack: Addresses, tmp_path: Path) -> None:
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await pipeline.start("archive,log")
+        await pipeline.publish(EXPERIMENTS, [an_experiment(status="running", occurred_at=clock.now_ms())])
+        at_ms = clock.now_ms() - 60_000
+        values = [an_outcome(user, place, at_ms) for user in range(600) for place in range(12)]
+        await pipeline.publish(OUTCOMES, values)
+        began_s = time.monotonic()
+
+        async def is_paused() -> bool:
+            return (await pipeline.read(EXPERIMENTS))[-1].status == "paused"
+
+        await until(is_paused, timeout_s=120.0, what="the pause of the experiment")
+        print(f"paused after {time.monotonic() - began_s:.0f} s")
+        status, out, err = await pipeline.millrace("experiments", "results", "x1", "--json")
+        assert status == 0, err
+        results = json.loads(out)
+        assert [arm["users"] for arm in results["arms"]] == [300, 300]
+        assert results["arms"][1]["breaches"] == ["click_through_rate"]
 
 
 async def test_results_of_200_000_outcomes_take_a_second_or_two(archive: asyncpg.Pool) -> None:
