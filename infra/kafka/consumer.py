@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 
 from topics import Topic
 
@@ -63,3 +65,22 @@ async def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         except IllegalStateError:
             continue  # a rebalance has revoked it meanwhile
     return offsets
+
+
+async def group_commits(bootstrap_servers: str, group_id: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return the commits of a consumer group with their metadata, which a consumer does not tell.
+
+    Args:
+        bootstrap_servers: Brokers, as comma-separated host:port.
+        group_id: The group.
+
+    Raises:
+        KafkaError: the brokers do not answer.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        await admin.start()
+        commits: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(group_id)
+    finally:
+        await admin.close()
+    return commits

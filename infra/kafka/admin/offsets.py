@@ -52,19 +52,6 @@ def committed_offsets(admin: Any, group: str) -> dict[Partition, int]:
     Raises:
         KafkaException: the brokers do not answer.
     """
-    return {(tp.topic, tp.partition): tp.offset for tp in _commits(admin, group)}
-
-
-def committed_texts(admin: Any, group: str) -> dict[Partition, tuple[int, str]]:
-    """Return the committed offsets of a consumer group that commits a text with each, with the texts.
-
-    Raises:
-        KafkaException: the brokers do not answer.
-    """
-    return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in _commits(admin, group)}
-
-
-def _commits(admin: Any, group: str) -> list[Any]:
     request = [ConsumerGroupTopicPartitions(group)]
     answer = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group].result()
-    return [tp for tp in answer.topic_partitions if tp.offset >= 0]
+    return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}

@@ -22,12 +22,11 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from infra.kafka.admin.provision import consumer_group
-from infra.kafka.consumer import kafka_consumer, started
+from infra.kafka.consumer import group_commits, kafka_consumer, started
 from infra.settings import Settings
 from models.neighbours.sparse_links import SparseLinks
 from models.vocabulary import Vocabulary
@@ -186,7 +185,7 @@ class LinksConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Continue from the committed offsets; from the beginning where there is none, or no such record any more."""
         starts = await self._consumer.beginning_offsets(list(partitions))
         ends = await self._consumer.end_offsets(list(partitions))
-        commits = await self._commits()
+        commits = await group_commits(self._settings.kafka_bootstrap_servers, consumer_group(self._role.name))
         for tp, partition in partitions.items():
             commit = commits.get(tp)
             if commit is None or commit.offset > ends[tp]:
@@ -198,18 +197,6 @@ class LinksConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(tp, offset)
             partition.rows.start(offset, positions, end=ends[tp])
             self._partitions[tp] = partition
-
-    async def _commits(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Return the commits of the group, which the consumer tells without their metadata."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap_servers)
-        try:
-            await admin.start()
-            commits: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
-                consumer_group(self._role.name)
-            )
-        finally:
-            await admin.close()
-        return commits
 
     async def _apply(self, partition: _Partition, records: list[ConsumerRecord]) -> None:
         """Apply records; an unusable one becomes a dead letter."""

@@ -12,7 +12,6 @@ last commit: the same records under the same ids.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,12 +21,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from confluent_kafka.admin import AdminClient
 
 from infra import clock
-from infra.kafka.admin.offsets import committed_texts
 from infra.kafka.admin.provision import consumer_group
-from infra.kafka.consumer import kafka_consumer, positions, started
+from infra.kafka.consumer import group_commits, kafka_consumer, positions, started
 from infra.redis.metrics.click_rate_store import ClickRateStore
 from infra.redis.metrics.online_metrics_store import INTERVAL_MS
 from schemas.limit import FUTURE_MS
@@ -56,17 +53,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Counts the times at which partitions were revoked."""
+    """Counts the times at which partitions were assigned."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def on_partitions_revoked(self, partitions: Any) -> None:
-        """Count a rebalance."""
-        self.count += 1
+        """Do nothing: the partitions may come back, with what another process has committed meanwhile."""
 
     def on_partitions_assigned(self, partitions: Any) -> None:
-        """Do nothing: the consumer looks at its assignment before each batch."""
+        """Count a rebalance."""
+        self.count += 1
 
 
 class OutcomeConsumer:
@@ -109,6 +106,7 @@ class OutcomeConsumer:
         """Return the figures for the heartbeat."""
         joins = self._joins.values()
         return {
+            "partitions": len(joins),
             "published": self._published_count,
             "open_events": sum(join.size for join in joins),
             "late": sum(join.late_count for join in joins),
@@ -138,24 +136,28 @@ class OutcomeConsumer:
             self._joins.clear()
             self._clocks.clear()
             self._commits.clear()
-        numbers = sorted({tp.partition for tp in consumer.assignment()} - self._joins.keys())
-        if not numbers:
+        assigned_numbers = {tp.partition for tp in consumer.assignment()}
+        for number in self._joins.keys() - assigned_numbers:
+            del self._joins[number], self._clocks[number]
+        new_numbers = sorted(assigned_numbers - self._joins.keys())
+        if not new_numbers:
             return
-        await self._restore(numbers)
-        for number in numbers:
+        await self._restore(new_numbers)
+        for number in new_numbers:
             tps = [TopicPartition(topic.name, number) for topic in EVENTS]
             self._clocks[number] = PartitionClock(tps, max_lead_ms=self._params.window_ms)
 
     async def _restore(self, numbers: Sequence[int]) -> None:
         """Bring the joins of partitions to where they were at the last commit."""
-        admin = AdminClient({"bootstrap.servers": self._role.settings.kafka_bootstrap_servers, "log_level": 0})
-        group_commits = await asyncio.to_thread(committed_texts, admin, consumer_group(self._role.name))
+        servers = self._role.settings.kafka_bootstrap_servers
+        last_commits = await group_commits(servers, consumer_group(self._role.name))
         clocks_ms: dict[int, int] = {}
         first_ms = clock.now_ms()
         for number in numbers:
-            texts = [group_commits.get((topic.name, number), (0, ""))[1] for topic in EVENTS]
+            commits = [last_commits.get(TopicPartition(topic.name, number)) for topic in EVENTS]
+            texts = ["" if commit is None else commit.metadata for commit in commits]
             self._joins[number] = OutcomeJoin(self._params, interval_ms=INTERVAL_MS)
-            if all(texts):
+            if all(text.isdecimal() for text in texts):
                 clocks_ms[number] = min(map(int, texts))
                 open_ms = clocks_ms[number] - self._params.window_ms - self._params.lateness_ms
                 since_ms = max(0, open_ms // INTERVAL_MS * INTERVAL_MS)
@@ -164,7 +166,8 @@ class OutcomeConsumer:
         for topic in EVENTS if clocks_ms else ():
             async with self._role.history(topic, since_ms=first_ms, partitions=clocks_ms) as history:
                 async for record, value in history.records():
-                    if value is not None and record.offset < group_commits[topic.name, record.partition][0]:
+                    tp = TopicPartition(topic.name, record.partition)
+                    if value is not None and record.offset < last_commits[tp].offset:
                         _fold(self._joins[record.partition], topic.name, record, value)
         for number, clock_ms in clocks_ms.items():
             join = self._joins[number]

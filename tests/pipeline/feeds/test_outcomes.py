@@ -1,4 +1,4 @@
-"""Outcomes on real servers: the role is killed in the middle, and its records, figures and rows stay right."""
+"""Outcomes on real servers: a worker is killed and two take over; records, figures and rows stay right."""
 
 from __future__ import annotations
 
@@ -43,9 +43,37 @@ def clicks(name: str, at_ms: int, item_id: str, users: list[str]) -> list[Intera
     ]
 
 
-async def outcomes(pipeline: Pipeline) -> dict[str, Outcome]:
-    """Return the last record of each outcome."""
-    return {one.outcome_id: one for one in await pipeline.read(OUTCOMES)}
+CLICKED = {
+    *(f"first-{user}:0" for user in USERS[:10]),
+    *(f"first-{user}:1" for user in USERS[:5]),
+    *("first-user-0:2", *(f"second-{user}:0" for user in USERS[:3])),
+}
+"""Outcomes with clicks after the second impressions."""
+CLICKED_LATER = {f"second-{user}:1" for user in USERS[5:8]}
+
+
+async def outcomes_once(pipeline: Pipeline, count: int, clicked_ids: set[str]) -> dict[str, Outcome]:
+    """Return the last record of each outcome, once there is a number of them and some of these are clicked."""
+
+    async def are_complete() -> dict[str, Outcome] | None:
+        records = {one.outcome_id: one for one in await pipeline.read(OUTCOMES)}
+        is_complete = (
+            len(records) == count and {one.outcome_id for one in records.values() if one.clicks} == clicked_ids
+        )
+        return records if is_complete else None
+
+    records: dict[str, Outcome] = await until(are_complete, timeout_s=WITHIN_S, what=f"{count} outcomes")
+    return records
+
+
+async def rows_once(connection: asyncpg.Connection, counts: dict[str, int]) -> None:
+    """Wait until the archive has as many rows."""
+
+    async def are_there() -> bool:
+        rows = {source: await connection.fetchval(f"SELECT count(*) FROM {source}") for source in counts}
+        return rows == counts
+
+    await until(are_there, timeout_s=WITHIN_S, what=f"rows: {counts}")
 
 
 async def test_a_killed_role_leaves_the_same_outcomes_as_one_that_ran_on(stack: Addresses, tmp_path: Path) -> None:
@@ -57,78 +85,54 @@ async def test_a_killed_role_leaves_the_same_outcomes_as_one_that_ran_on(stack: 
         await pipeline.publish(FEEDS, [a_feed(user_id=user, **feed) for user in USERS[:-1]])
         connection: asyncpg.Connection = await connect(stack.database_url)
         await pipeline.start("archive")
+        await rows_once(connection, {"feed_history": len(USERS) - 1, "items": len(ITEM_IDS)})
 
-        async def count_of(table: str, where: str = "true") -> int:
-            return int(await connection.fetchval(f"SELECT count(*) FROM {table} WHERE {where}"))
-
-        async def is_archived() -> bool:
-            return await count_of("feed_history") == len(USERS) - 1 and await count_of("items") == len(ITEM_IDS)
-
-        await until(is_archived, timeout_s=WITHIN_S, what="the feeds in the archive")
         role = await pipeline.start("outcomes", **SETTINGS)
         await pipeline.publish(IMPRESSIONS, impressions("first", start_ms))
         await pipeline.publish(INTERACTIONS, clicks("soon", start_ms + 1_000, "i1", USERS[:10]))
-
-        async def are_published() -> bool:
-            return len(await outcomes(pipeline)) == 3 * len(USERS)
-
-        await until(are_published, timeout_s=WITHIN_S, what="the outcomes of the first impressions")
+        await outcomes_once(pipeline, 3 * len(USERS), {f"first-{user}:0" for user in USERS[:10]})
         await pipeline.kill(role)
+
         late = clicks("late", start_ms + 2_000, "i2", USERS[:5])
         await pipeline.publish(INTERACTIONS, [*late, *late])
         second_ms = clock.now_ms()
         second = impressions("second", second_ms)
         await pipeline.publish(IMPRESSIONS, [*second[:10], *second])
         await pipeline.publish(IMPRESSIONS, impressions("log", second_ms - 500, request="second", is_reported=False))
-        purchase = [an_interaction(event_id="named", user_id=USERS[0], item_id="i3", action="purchase",
-                                request_id="first-user-0", occurred_at=start_ms + 3_000)]  # fmt: skip
-        await pipeline.publish(INTERACTIONS, [*clicks("again", second_ms + 1_000, "i1", USERS[:3]), *purchase])
-        role = await pipeline.start("outcomes", **SETTINGS)
+        purchase: dict[str, Any] = {"action": "purchase", "request_id": "first-user-0", "occurred_at": start_ms + 3_000}
+        await pipeline.publish(INTERACTIONS, [an_interaction(user_id=USERS[0], item_id="i3", **purchase)])
+        await pipeline.publish(INTERACTIONS, clicks("again", second_ms + 1_000, "i1", USERS[:3]))
+        workers = [await pipeline.start("outcomes", **SETTINGS) for _ in range(2)]
+        await outcomes_once(pipeline, 6 * len(USERS), CLICKED)
 
-        def clicked(impression: str) -> dict[str, list[str]]:
-            return {
-                item_id: [one.user_id for one in records.values() if one.item_id == item_id and one.clicks
-                          and one.outcome_id.startswith(impression)]
-                for item_id in ITEM_IDS
-            }  # fmt: skip
+        async def are_shared() -> bool:
+            return [one["partitions"] for one in await pipeline.roles() if one["role"] == "outcomes"] == [4, 4]
 
-        async def are_complete() -> dict[str, Outcome] | None:
-            records = await outcomes(pipeline)
-            anew = [one for one in records.values() if one.outcome_id.startswith("first") and one.clicks]
-
-            return records if len(records) == 6 * len(USERS) and len(anew) == 16 else None
-
-        records: dict[str, Outcome] = await until(
-            are_complete, timeout_s=WITHIN_S, what="the outcomes of all impressions"
-        )
-        assert {name: sorted(users) for name, users in clicked("first").items()} == {
-            "i1": sorted(USERS[:10]),
-            "i2": sorted(USERS[:5]),
-            "i3": [USERS[0]],
-        }
-        assert {name: sorted(users) for name, users in clicked("second").items()} == {
-            "i1": sorted(USERS[:3]),
-            "i2": [],
-            "i3": [],
-        }
+        await until(are_shared, timeout_s=WITHIN_S, what="two workers with half of the partitions each")
+        await pipeline.publish(IMPRESSIONS, impressions("third", clock.now_ms()))
+        await pipeline.publish(INTERACTIONS, clicks("later", second_ms + 2_000, "i2", USERS[5:8]))
+        records = await outcomes_once(pipeline, 9 * len(USERS), CLICKED | CLICKED_LATER)
+        assert all(one.is_reported and one.clicks <= 1 for one in records.values())
         one = records["first-user-0:2"]
         assert (one.conversions, one.place, one.surface, one.closed_at) == (1, 2, "home", start_ms + 1_000 * WINDOW_S)
         assert (one.source, one.category, one.model) == ("trending", "music", "blend-1")
         assert (one.policy, one.propensity, one.arms) == ("thompson", 0.25, {"homepage": "b"})
         unknown = records[f"first-{USERS[-1]}:0"]
         assert (unknown.source, unknown.category, unknown.features_version) == ("", "music", -1), "no feed is known"
-
-        async def are_counted() -> ClickRates | None:
-            rates = await RedisClickRateStore(pipeline.redis).read(HOUR_MS)
-            return rates if (rates.impressions, rates.clicks) == (len(records), 19) else None
-
-        rates: ClickRates = await until(are_counted, timeout_s=WITHIN_S, what="the click rates")
-        [arm] = rates.by["arm"]
-        assert (arm.label, arm.impressions) == ("homepage=b", 6 * (len(USERS) - 1))
-        assert await pipeline.stop(role) == 0
-
-        async def are_rows_complete() -> bool:
-            return await count_of("outcomes") == len(records) and await count_of("outcomes", "clicks > 0") == 19
-
-        await until(are_rows_complete, timeout_s=WITHIN_S, what="the rows of all outcomes")
+        await check_rates(pipeline, impressions=len(records), clicks=len(CLICKED | CLICKED_LATER))
+        assert [await pipeline.stop(worker) for worker in workers] == [0, 0]
+        clicked_rows = len(CLICKED | CLICKED_LATER)
+        await rows_once(connection, {"outcomes": len(records), "outcomes WHERE clicks > 0": clicked_rows})
         await connection.close()
+
+
+async def check_rates(pipeline: Pipeline, **expected: int) -> None:
+    """Wait for the click rates of the last hour, which count each outcome once."""
+
+    async def are_counted() -> ClickRates | None:
+        rates = await RedisClickRateStore(pipeline.redis).read(HOUR_MS)
+        return rates if {"impressions": rates.impressions, "clicks": rates.clicks} == expected else None
+
+    rates: ClickRates = await until(are_counted, timeout_s=WITHIN_S, what=f"click rates: {expected}")
+    [arm] = rates.by["arm"]
+    assert (arm.label, arm.impressions) == ("homepage=b", 9 * (len(USERS) - 1))
