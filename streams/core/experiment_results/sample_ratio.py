@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import gammaln
-from scipy.stats import chi2
+from scipy.special import chdtrc, gammaln
 
 ALARM = 0.01
 """Sequential p-value from which on there is an alarm."""
@@ -32,7 +31,7 @@ def chi_squared_p(counts: Sequence[int], shares: Sequence[float]) -> float:
     if len(users) < 2 or not users.sum():
         return 1.0
     statistic = ((users - expected) ** 2 / expected).sum()
-    return float(chi2.sf(statistic, len(users) - 1))
+    return float(chdtrc(len(users) - 1, statistic))
 
 
 def sequential_p(counts: Sequence[int], shares: Sequence[float]) -> float:
