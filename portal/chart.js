@@ -1,4 +1,4 @@
-// Line charts of the last minutes, as SVG.
+// Charts: lines of the last minutes and intervals around zero, as SVG, and bars.
 
 import { element } from "./card.js";
 
@@ -34,6 +34,23 @@ export function chart({ title, note, values, slots, show }) {
   }
   figure.append(caption, drawing, element("p", "quiet", note));
   return figure;
+}
+
+// Return an interval as a bar around zero, on a scale from -limit to limit; the text beside it says the same.
+// An end beyond the scale, or without a bound (null), is an arrow.
+export function intervalChart({ low, middle, high, limit }) {
+  const [width, height] = [200, 20];
+  const drawing = node("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true", class: "interval" });
+  drawing.append(node("line", { x1: width / 2, x2: width / 2, y1: 0, y2: height, class: "zero" }));
+  if (middle === null) return drawing;
+  const x = (value) => (width / 2) * (1 + Math.min(1, Math.max(-1, value / limit)));
+  const [left, right] = [x(low ?? -Infinity), x(high ?? Infinity)];
+  const start = Math.min(left, width - 6);
+  drawing.append(node("rect", { x: start, width: Math.max(6, right - start), y: 5, height: 10, class: "reach" }));
+  if (Math.abs(middle) <= limit) drawing.append(node("line", { x1: x(middle), x2: x(middle), y1: 2, y2: 18, class: "middle" }));
+  if ((low ?? -Infinity) < -limit) drawing.append(node("polygon", { points: "5,3 0,10 5,17", class: "beyond" }));
+  if ((high ?? Infinity) > limit) drawing.append(node("polygon", { points: `${width - 5},3 ${width},10 ${width - 5},17`, class: "beyond" }));
+  return drawing;
 }
 
 // Return a row of a list: a name, a bar proportional to its share, and a value.

@@ -81,6 +81,10 @@ export const readHistory = (userId) => request(`/interaction/${encodeURIComponen
 
 export const readModelStatus = () => request("/metrics/models");
 
+export const readExperiments = (limit) => request(`/ab/experiments?limit=${limit}`);
+
+export const readExperimentResults = (experimentId) => request(`/ab/experiments/${encodeURIComponent(experimentId)}/results`);
+
 export const readMetrics = async () => new Metrics(await (await fetchOk("/metrics")).text());
 
 export async function readHealth() {

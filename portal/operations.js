@@ -1,8 +1,10 @@
-// The operations view: system health, and the path of a user's events to their feed. It polls every two seconds.
+// The operations view: system health, experiments, and the path of a user's events to their feed. It polls every two seconds.
 
 import { element, groupColour, groupLabel } from "./card.js";
 import { bar, chart } from "./chart.js";
 import { readModelStatus, readFeed, readHealth, readHistory, readMetrics, readProfile } from "./client.js";
+import { drawExperiments } from "./experiments.js";
+import { formatDollars, formatDuration, formatShare } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 2_000;
@@ -25,7 +27,7 @@ export function visit(_, userId) {
 async function poll() {
   clearTimeout(timer);
   if ($("view-operations").hidden) return;
-  if (document.visibilityState === "visible") await Promise.all([drawMetrics(), drawHealth(), drawModelStatus(), drawFlow(user)]);
+  if (document.visibilityState === "visible") await Promise.all([drawMetrics(), drawHealth(), drawModelStatus(), drawExperiments(), drawFlow(user)]);
   clearTimeout(timer);
   timer = setTimeout(poll, POLL_MS);
 }
@@ -51,16 +53,6 @@ async function drawMetrics() {
 function record(name, value) {
   series[name].push(value);
   if (series[name].length > SLOTS) series[name].shift();
-}
-
-function formatDollars(value) {
-  return value.toLocaleString("en", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 4 });
-}
-
-function formatDuration(seconds) {
-  if (seconds === Infinity) return "over a week";
-  if (seconds < 1) return `${Math.round(1_000 * seconds)} ms`;
-  return seconds < 120 ? `${Math.round(seconds)} s` : seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
 }
 
 async function drawHealth() {
@@ -97,8 +89,6 @@ function drawClickRates(served) {
 }
 
 const nameOf = (dimension, label) => (dimension === "source" ? groupLabel(label) : dimension === "place" && /^[0-9]+$/.test(label) ? Number(label) + 1 : label);
-
-const formatShare = (share) => share.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 });
 
 async function drawFlow(userId) {
   const onError = () => null;

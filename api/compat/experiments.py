@@ -21,7 +21,7 @@ from api.http.error import (
     InvalidError,
     StoreUnavailableError,
 )
-from api.http.query import parse_query
+from api.http.query import LimitQuery, parse_query
 from api.http.response import json_response
 from infra.experiments import definition
 from infra.experiments.definition import ConflictError, ParameterError
@@ -131,8 +131,8 @@ class Experiments(msgspec.Struct):
     count: int
 
 
-class ExperimentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter on experiments."""
+class ExperimentQuery(LimitQuery, frozen=True, kw_only=True):
+    """A filter on experiments, with a limit."""
 
     status: Status | None = None
 
@@ -218,8 +218,10 @@ class ExperimentEndpoints:
 
     async def show_all(self, request: Request) -> Response:
         """Return the experiments with their status, arms, shares and winners, newest first."""
-        status = parse_query(request, ExperimentQuery).status
-        experiments = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
+        query = parse_query(request, ExperimentQuery)
+        experiments = [
+            one for one in await self._context.clients.experiments.read() if query.status in (None, one.status)
+        ][: query.limit]
         return json_response(Experiments(experiments, len(experiments)))
 
     async def show(self, request: Request) -> Response:

@@ -15,6 +15,8 @@ import portal
 from api.app import create_app
 from api.context import Clients
 from infra import clock
+from infra.redis.metrics.experiment_results_store import MemoryExperimentResultsStore
+from infra.redis.stores.experiment_store import MemoryExperimentStore
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.push_store import MemoryPushStore
@@ -37,6 +39,8 @@ class Pipeline:
         self.feeds = MemoryFeedStore()
         self.pushes = MemoryPushStore()
         self.portraits = MemoryUserProfileStore()
+        self.experiments = MemoryExperimentStore()
+        self.experiment_results = MemoryExperimentResultsStore()
         self.items_by_user: dict[str, list[str]] = {}
         self.events: list[Any] = []
         self.impressions: list[Any] = []
@@ -106,6 +110,8 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
             items=items,
             push_store=pipeline.pushes,
             user_profiles=pipeline.portraits,
+            experiments=pipeline.experiments,
+            experiment_results=pipeline.experiment_results,
         ),
         more_routes=portal.routes(people, ["Claude"]),
     )

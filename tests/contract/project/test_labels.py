@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.experiment_results import METRICS
 from models.registry import MODELS, RATING_MODELS
 from streams.core.ranking.stages.features import ALL_GROUPS
 
@@ -17,6 +18,11 @@ def test_the_page_has_the_labels_of_the_feature_groups() -> None:
     table = (ROOT / "portal" / "card.js").read_text().partition("const FEATURE_GROUPS = {")[2].partition("};")[0]
     labels = re.findall(r'^ *(\w+): \["(.*)", "(.*)"\],$', table, re.MULTILINE)
     assert labels == [(group.name, group.label, group.description) for group in ALL_GROUPS]
+
+
+def test_the_page_has_the_labels_of_the_metrics_of_experiments() -> None:
+    table = (ROOT / "portal" / "lifts.js").read_text().partition("const METRICS = {")[2].partition("};")[0]
+    assert re.findall(r'^ *(\w+): \["', table, re.MULTILINE) == list(METRICS)
 
 
 @pytest.mark.parametrize("name", [*(group.name for group in ALL_GROUPS), *MODELS, *RATING_MODELS])

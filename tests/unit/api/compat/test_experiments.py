@@ -72,7 +72,9 @@ async def test_experiments_are_shown_as_they_are_defined() -> None:
     async with World(clients={"experiments": experiments}).http() as http:
         body = (await http.get("/ab/experiments")).json()
         some = (await http.get("/ab/experiments", params={"status": "running"})).json()
+        newest = (await http.get("/ab/experiments", params={"limit": 1})).json()
     assert ([one["experiment_id"] for one in body["experiments"]], body["count"]) == (["x2", "x1"], 2)
+    assert ([one["experiment_id"] for one in newest["experiments"]], newest["count"]) == (["x2"], 1)
     assert [one["experiment_id"] for one in some["experiments"]] == ["x2"]
 
 
