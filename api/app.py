@@ -4,6 +4,9 @@ POST /interaction  /interaction/batch  /impression  /location  /profile endpoint
 PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
 DELETE /user/{user_id}   GET /user/{user_id}/erasure  /user/{user_id}/export  privacy.erasure
 GET /privacy/budget                                                           privacy.budget_report
+POST /aggregations   GET /aggregations/{aggregation_id}  …/sum                privacy.secure_aggregation
+GET, POST /aggregations/{aggregation_id}/keys  …/shares                       privacy.secure_aggregation
+GET …/survivors   POST …/values  …/reveals                                    privacy.secure_aggregation
 POST /retrieve  /retrieve/batch                                         endpoints.publish
 GET  /content  /content/stream                                          endpoints.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
@@ -55,6 +58,7 @@ from api.http.request_context import RequestContextMiddleware
 from api.http.route_index import RouteIndex
 from api.privacy.budget_report import PrivacyBudgetEndpoints
 from api.privacy.erasure import ErasureEndpoints
+from api.privacy.secure_aggregation import SecureAggregationEndpoints
 from api.security.guard import Guard
 from domain import gazetteer
 from infra.redis.connection import StoreError
@@ -137,6 +141,7 @@ def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
         PushEndpoints(context),
         ErasureEndpoints(context),
         PrivacyBudgetEndpoints(context),
+        SecureAggregationEndpoints(context),
         HealthEndpoints(context, guard),
         context.metrics,
     )

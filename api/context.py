@@ -27,6 +27,7 @@ from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.feed_history import FeedHistory, MemoryFeedHistory
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
+from infra.privacy.aggregation_store import AggregationStore, MemoryAggregationStore
 from infra.privacy.privacy_ledger import BudgetReader, UnspentBudget
 from infra.redis.feed_cache import FeedCache
 from infra.redis.metrics.click_rate_store import ClickRateStore, MemoryClickRateStore
@@ -107,6 +108,8 @@ class Clients:
     """Exports all that is known of a user."""
     privacy_budget: BudgetReader = field(default_factory=lambda: UnspentBudget(Settings()))
     """Reads the privacy budget."""
+    aggregations: AggregationStore = field(default_factory=MemoryAggregationStore)
+    """Secure aggregations of clients' counters."""
     page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
     search: ShopSearch = field(default_factory=MemoryShopSearch)

@@ -28,6 +28,7 @@ from infra.postgres.feed_history import PostgresFeedHistory
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import PostgresShopSearch
+from infra.privacy.aggregation_store import RedisAggregationStore
 from infra.privacy.privacy_ledger import PrivacyLedger
 from infra.redis import heartbeat
 from infra.redis.connection import connect_fail_fast, store_errors
@@ -118,6 +119,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         erasure_tracker=tracker,
         user_exporter=StackUserExporter(redis, database, settings.kafka_bootstrap_servers, registry, key),
         privacy_budget=PrivacyLedger(settings, registry),
+        aggregations=RedisAggregationStore(redis),
         page_store=RedisPageStore(redis),
         search=PostgresShopSearch(
             database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock

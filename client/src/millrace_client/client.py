@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,6 +143,37 @@ class Millrace:
                 error = refusal
             failures += 1
             time.sleep(self._retry.pause_s(failures, error))
+
+    def contribute(
+        self, aggregation_id: str, user_id: str, values: Sequence[int], *, threshold: int, poll_s: float = 1.0
+    ) -> None:
+        """Take part in a secure aggregation to its end: the API learns the sum of all clients, and not these counters.
+
+        It needs the package cryptography: `pip install 'millrace-client[aggregation]'`.
+
+        Args:
+            aggregation_id: The id of the aggregation.
+            user_id: The user as whom to take part.
+            values: The counters, from 0 to 2³² - 1.
+            threshold: Number of clients that each round needs, as the app knows it: the API is not trusted with it.
+            poll_s: The pause between two looks at the state of the aggregation, in seconds.
+
+        Raises:
+            millrace_client.secure_aggregation.AggregationError: the aggregation went on or ended without this client,
+                or could not go on without a risk to its counters.
+            MillraceError
+        """
+        from millrace_client.contribution import contribution  # needs cryptography
+
+        requests = contribution(aggregation_id, user_id, values, threshold=threshold, poll_s=poll_s)
+        with suppress(StopIteration):
+            request = next(requests)
+            while True:
+                if request.pause_s:
+                    time.sleep(request.pause_s)
+                headers = {} if request.body is None else {"Content-Type": "application/json"}
+                response = self._request(request.method, request.path, content=request.body, headers=headers)
+                request = requests.send(response.content)
 
     def close(self) -> None:
         """Close the connections."""

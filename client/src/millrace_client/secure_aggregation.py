@@ -7,7 +7,8 @@ that is curious, but follows it):
 
     keys ──▶ shares of secrets, encrypted for each other client ──▶ masked counters ──▶ shares that are needed
 
-It needs the package cryptography: `pip install 'millrace-client[aggregation]'`.
+It needs the package cryptography: `pip install 'millrace-client[aggregation]'`. The method `contribute` of the clients
+takes part through the API; a `Contributor` alone sends nothing.
 
     contributor = Contributor("clicks-2026-11-30", "phone-17", [3, 0, 1], threshold=67)
     keys = contributor.public_keys()

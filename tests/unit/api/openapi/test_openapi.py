@@ -14,10 +14,11 @@ from api.openapi.asyncapi import asyncapi
 from api.openapi.error_codes import error_codes
 from api.openapi.openapi import openapi, refusals
 from api.security.guard import Guard
+from infra.privacy.aggregation_store import STATES, AggregationTerms, MemoryAggregationStore, RoundMessage
 from infra.redis.stores.experiment_store import MemoryExperimentStore
 from schemas.types import Arm
 from tests.build import a_feed, an_experiment
-from tests.unit.api.builder import World, a_context
+from tests.unit.api.builder import NOW_MS, World, a_context
 from topics import TOPICS
 
 CONTEXT = a_context()
@@ -55,12 +56,23 @@ def test_every_endpoint_says_what_it_does_takes_and_answers(one: Endpoint) -> No
     assert one.method == "GET" or one.body is None or not one.body_required or one.example is not None
 
 
+async def aggregations_before(message: str) -> MemoryAggregationStore:
+    """Return an aggregation of two clients whose round of this name is in progress, or its first one."""
+    store = MemoryAggregationStore()
+    await store.create("alex", AggregationTerms(counters=3, threshold=2, max_clients=2, round_ms=60_000), NOW_MS)
+    for number in range(1, STATES.index(message) if message in STATES else 1):  # type: ignore[arg-type]
+        for user_id in ("alex", "ben"):
+            await store.add("alex", RoundMessage(round=number, user_id=user_id, content=b""), NOW_MS)
+    return store
+
+
 @pytest.mark.parametrize("one", WITH_EXAMPLES, ids=named)
 async def test_every_example_runs(one: Endpoint) -> None:
     experiments = MemoryExperimentStore()
     arms = [Arm(name="as it is", share=0.5), Arm(name="surprising", share=0.5)]
     await experiments.write([an_experiment(experiment_id="alex", status="paused", arms=arms)])
-    world = World(clients={"experiments": experiments})
+    aggregations = await aggregations_before(one.path.rpartition("/")[2])
+    world = World(clients={"experiments": experiments, "aggregations": aggregations})
     await world.feeds.write([a_feed(user_id="alex")])
     path = re.sub(r"{\w+(:\w+)?}", "alex", one.path)
     async with world.http(admin_token="sesame", api_rerank_timeout_s=0.05) as http:
