@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from domain.timestamp import DAY_MS
+from infra import clock
 from infra.address import Addresses
 from models.neighbours.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, ItemNeighbors, LinkUpdates
@@ -42,10 +43,10 @@ def events() -> list[Interaction]:
 
 
 def learned(interactions: list[Interaction]) -> Learner:
-    """Return what one learner learns that is never interrupted."""
-    learner = Learner(LEARNER_PARAMS, refits_item_weights=False)
+    """Return what one learner learns that is never interrupted, of events that all arrive today."""
+    learner, today_ms = Learner(LEARNER_PARAMS, refits_item_weights=False), clock.now_ms()
     for number, event in enumerate(interactions):
-        learner.learn(event, Position(0, number, number + 1), learn_weights=False)
+        learner.learn(event, Position(0, number, today_ms), learn_weights=False)
     return learner
 
 
