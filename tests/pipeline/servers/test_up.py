@@ -26,7 +26,7 @@ from infra.settings import Settings, masked, to_env
 from infra.watchdog import OPTION
 from tests import waiting
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 @pytest.fixture
