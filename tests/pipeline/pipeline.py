@@ -261,7 +261,7 @@ def local_ms(text: str, zone: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
-until = partial(waiting.until, timeout_s=60.0, look_every_s=0.05)
+until = partial(waiting.until, timeout_s=120.0, look_every_s=0.05)
 """Waits for what other processes do."""
 
 

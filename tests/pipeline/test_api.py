@@ -32,7 +32,7 @@ from tests.build import a_feed, an_item
 from topics import Topic
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @asynccontextmanager

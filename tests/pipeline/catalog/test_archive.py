@@ -21,7 +21,7 @@ from streams.roles.archive import archive_role as archive
 from tests.build import an_interaction, an_item
 from topics.topic import INTERACTIONS, ITEMS
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 class Place(NamedTuple):

@@ -33,7 +33,7 @@ from topics.topic import EXPERIMENTS, INTERACTIONS, ITEMS, PROFILES, PUSH_REQUES
 
 USERS = [f"user-{number}" for number in range(12)]
 THINGS = [f"item-{number}" for number in range(30)]
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests import waiting
 
 WAITS = "import time\nwhile True: time.sleep(1)"
 DEAF = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n{WAITS}"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def python(code: str, **options: Any) -> Callable[[], Command]:

@@ -35,7 +35,7 @@ from tests.sample import a_sample
 from topics import Topic
 from topics.topic import AUDITS, FEEDS, INTERACTIONS, PROFILES
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def an_audit(user_id: str) -> Audit:

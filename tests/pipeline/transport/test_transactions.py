@@ -37,7 +37,7 @@ from topics.topic import (
     TRIGGERS,
 )
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 def one_each() -> list[str]:
