@@ -90,6 +90,10 @@ async def health_of(url: str) -> dict[str, Any]:
     return body
 
 
+def role_state(health: dict[str, Any], role: str) -> str:
+    return str(health["pipeline"]["roles"][role]["state"])
+
+
 until = partial(waiting.until, timeout_s=DEADLINE_S, look_every_s=0.02)
 
 
@@ -221,11 +225,10 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
 
         [pusher] = [child for child in children if "push" in child.cmdline() and "cli.main" in child.cmdline()]
         pusher.suspend()
-        async with asyncio.timeout(DEADLINE_S):
-            while (await health_of(running_settings["api_url"]))["status"] == "ok":  # noqa: ASYNC110
+        async with asyncio.timeout(DEADLINE_S):  # others may be late on a busy machine, too
+            while role_state(health := await health_of(running_settings["api_url"]), "push") == "up":  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        health = await health_of(running_settings["api_url"])
-        assert (health["status"], health["pipeline"]["roles"]["push"]["state"]) == ("degraded", "late")
+        assert (health["status"], role_state(health, "push")) == ("degraded", "late")
         code, status = await status_of(whole)
         assert code == 2
         assert "push has been silent" in status["pipeline"]["problems"][0]
