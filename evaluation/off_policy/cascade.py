@@ -17,7 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.off_policy.estimators import MAX_WEIGHT, FeedbackError, PolicyEstimate, Rounds, by_user
+from evaluation.off_policy.estimators import (
+    MAX_WEIGHT,
+    FeedbackError,
+    PolicyEstimate,
+    Rounds,
+    by_user,
+    check_finite,
+    check_probabilities,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,8 @@ class ListFeedback:
             column = getattr(self, name)
             if column.shape != self.rewards.shape or len(column) != len(self.users):
                 raise FeedbackError(f"{name}: must have a value for each place of each list")
-            if not np.isfinite(column).all():
-                raise FeedbackError(f"{name}: must be finite")
-        if not ((self.propensities > 0) & (self.propensities <= 1)).all():
-            raise FeedbackError("propensities: must be above 0 and at most 1")
-        if not ((self.targets >= 0) & (self.targets <= 1)).all():
-            raise FeedbackError("targets: must be from 0 to 1")
+            check_finite(name, column)
+        check_probabilities(self.propensities, self.targets)
 
 
 def cascade_doubly_robust(feedback: ListFeedback, *, max_weight: float = MAX_WEIGHT) -> PolicyEstimate:

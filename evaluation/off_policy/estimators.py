@@ -35,6 +35,20 @@ class FeedbackError(ValueError):
     """Feedback from which nothing can be estimated."""
 
 
+def check_finite(name: str, column: Rounds) -> None:
+    """Raise `FeedbackError` if a column has values that are not finite."""
+    if not np.isfinite(column).all():
+        raise FeedbackError(f"{name}: must be finite")
+
+
+def check_probabilities(propensities: Rounds, targets: Rounds) -> None:
+    """Raise `FeedbackError` if propensities or target probabilities are out of range."""
+    if not ((propensities > 0) & (propensities <= 1)).all():
+        raise FeedbackError("propensities: must be above 0 and at most 1")
+    if not ((targets >= 0) & (targets <= 1)).all():
+        raise FeedbackError("targets: must be from 0 to 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """Rounds of logged feedback.
@@ -62,12 +76,8 @@ class Feedback:
             column = getattr(self, name)
             if column.shape != self.users.shape:
                 raise FeedbackError(f"{name}: {len(column)} values for {len(self.users)} rounds")
-            if not np.isfinite(column).all():
-                raise FeedbackError(f"{name}: must be finite")
-        if not ((self.propensities > 0) & (self.propensities <= 1)).all():
-            raise FeedbackError("propensities: must be above 0 and at most 1")
-        if not ((self.targets >= 0) & (self.targets <= 1)).all():
-            raise FeedbackError("targets: must be from 0 to 1")
+            check_finite(name, column)
+        check_probabilities(self.propensities, self.targets)
 
 
 @dataclass(frozen=True, slots=True)
