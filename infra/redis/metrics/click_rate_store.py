@@ -13,12 +13,10 @@ from typing import Any, Protocol
 import msgspec
 from redis.asyncio import Redis
 
-from domain.timestamp import DAY_MS, HOUR_MS
 from infra.redis.connection import store_errors
-from infra.redis.metrics.online_metrics_store import interval_numbers
+from infra.redis.metrics.online_metrics_store import KEPT_MS, current_numbers, interval_numbers
 
 KEY = "click_rates:"
-_KEPT_MS = DAY_MS + HOUR_MS
 MAX_LABELS = 20
 """Labels of a dimension in an answer; the others are added up."""
 OTHER = "other"
@@ -86,7 +84,7 @@ class MemoryClickRateStore:
 
     async def write(self, partition: int, figures: Mapping[int, Figures]) -> None:
         """Write figures."""
-        self._figures |= {(number, partition): one for number, one in figures.items()}
+        self._figures |= {(number, partition): figures[number] for number in current_numbers(figures, self._clock_s())}
 
     async def read(self, span_ms: int) -> ClickRates:
         """Return the rates of a time."""
@@ -111,12 +109,10 @@ class RedisClickRateStore:
     async def write(self, partition: int, figures: Mapping[int, Figures]) -> None:
         """Write figures."""
         self._answers.clear()
-        numbers = interval_numbers(DAY_MS, self._clock_s())
         pipeline = self._redis.pipeline(transaction=False)
-        for number, one in figures.items():
-            if number in numbers:
-                pipeline.hset(f"{KEY}{number}", str(partition), msgspec.msgpack.encode(one))
-                pipeline.pexpire(f"{KEY}{number}", _KEPT_MS)
+        for number in current_numbers(figures, self._clock_s()):
+            pipeline.hset(f"{KEY}{number}", str(partition), msgspec.msgpack.encode(figures[number]))
+            pipeline.pexpire(f"{KEY}{number}", KEPT_MS)
         with store_errors("writing click rates"):
             await pipeline.execute()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,7 +15,8 @@ from infra.redis.connection import store_errors
 KEY = "online_metrics:"
 INTERVAL_MS = 10 * MINUTE_MS
 """Length of an interval."""
-_KEPT_MS = DAY_MS + HOUR_MS
+KEPT_MS = DAY_MS + HOUR_MS
+"""Time for which the figures of an interval are kept, in ms."""
 
 
 class IntervalFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ class MemoryOnlineMetricsStore:
 
     async def add(self, figures: Mapping[int, IntervalFigures]) -> None:
         """Add figures."""
-        for number in _current(figures, self._clock_s()):
+        for number in current_numbers(figures, self._clock_s()):
             self._figures.setdefault(number, []).append(figures[number])
 
     async def read(self, span_ms: int) -> OnlineMetrics:
@@ -98,14 +99,14 @@ class RedisOnlineMetricsStore:
     async def add(self, figures: Mapping[int, IntervalFigures]) -> None:
         """Add figures, all or none of an interval."""
         pipeline = self._redis.pipeline(transaction=True)
-        for number in _current(figures, self._clock_s()):
+        for number in current_numbers(figures, self._clock_s()):
             for name in _SUMS:
                 if value := getattr(figures[number], name):
                     pipeline.hincrbyfloat(_sums(number), name, value)
-            pipeline.pexpire(_sums(number), _KEPT_MS)
+            pipeline.pexpire(_sums(number), KEPT_MS)
             if figures[number].items:
                 pipeline.pfadd(_items(number), *figures[number].items)
-                pipeline.pexpire(_items(number), _KEPT_MS)
+                pipeline.pexpire(_items(number), KEPT_MS)
         with store_errors("adding to the online metrics"):
             await pipeline.execute()
 
@@ -144,8 +145,15 @@ def interval_numbers(span_ms: int, now_s: float) -> Sequence[int]:
     return range(newest - -(-span_ms // INTERVAL_MS), newest + 1)
 
 
-def _current(figures: Mapping[int, IntervalFigures], now_s: float) -> list[int]:
-    return [number for number in figures if number in interval_numbers(DAY_MS, now_s)]
+def current_numbers(numbers: Iterable[int], now_s: float) -> list[int]:
+    """Return those numbers of intervals that are of the last day.
+
+    Args:
+        numbers: Numbers of intervals.
+        now_s: The present time, in seconds since the epoch.
+    """
+    present_numbers = interval_numbers(DAY_MS, now_s)
+    return [number for number in numbers if number in present_numbers]
 
 
 def _metrics(totals: Mapping[str, float], items: int) -> OnlineMetrics:
