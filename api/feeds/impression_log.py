@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Callable, Sequence
 
 from api.endpoints.metrics import Metrics
-from api.feeds.publish_buffer import PublishBuffer
 from api.http.body import new_id
+from api.publish_buffer import PublishBuffer
 from api.security.principal import REQUEST_CONTEXT, RequestContext
 from infra.kafka.publisher import RecordPublisher
 from schemas.types import Impression, ShownItem

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from api.endpoints.metrics import Metrics
-from api.feeds.publish_buffer import PublishBuffer
 from api.http.body import new_id
+from api.publish_buffer import PublishBuffer
 from api.security.principal import REQUEST_CONTEXT, RequestContext
 from infra.kafka.publisher import RecordPublisher
 from infra.redis.stores.feed_codec import version
