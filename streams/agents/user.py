@@ -174,9 +174,7 @@ class UserAgent:
 
     def features(self, partition: int, user_id: str) -> Features:
         """Return the current features of a user, empty ones for a new user; the condition of `peek` applies."""
-        state = self.peek(partition, user_id) or UserState(user_id)
-        self._exposures.restore(user_id, state.exposures)
-        return user_state.snapshot(state, self._params)
+        return self._snapshot(self.peek(partition, user_id) or UserState(user_id))
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""
@@ -336,12 +334,16 @@ class UserAgent:
         snapshots: dict[str, Features] = {}
         for user_id in user_ids:
             state = self._states.get(partition, user_id)
-            self._exposures.restore(user_id, state.exposures)
             try:
-                snapshots[user_id] = user_state.snapshot(state, self._params)
+                snapshots[user_id] = self._snapshot(state)
             except Exception as error:
                 self._publisher.reject(FEATURES.name, user_id.encode(), error)
         return snapshots
+
+    def _snapshot(self, state: UserState) -> Features:
+        """Return the features of a user who is about to be ranked, perhaps under arms that were published before."""
+        self._exposures.restore(state.user_id, state.exposures)
+        return user_state.snapshot(state, self._params)
 
     def _emit_all(self) -> None:
         for partition in list(self._waiting_batches):
