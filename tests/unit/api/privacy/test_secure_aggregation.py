@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from api.privacy.secure_aggregation import CREATION_LIMIT, MAX_THRESHOLD
+from api.privacy.aggregation_message import MAX_THRESHOLD
+from api.privacy.secure_aggregation import CREATION_LIMIT
 from infra.privacy.aggregation_store import MAX_OPEN, AggregationTerms, MemoryAggregationStore
 from millrace_client.secure_aggregation import Contributor, PublicKeys
 from tests.unit.api.builder import NOW_MS, World
