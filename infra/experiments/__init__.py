@@ -1,1 +1,1 @@
-"""Experiments: what arms may set, and the rules of their definitions."""
+"""Experiments: the settings that arms may set, and the rules of their definitions."""

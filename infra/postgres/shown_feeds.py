@@ -45,7 +45,7 @@ class ShownFeeds:
         self._pool = pool
 
     async def feeds(self, lists: Sequence[ShownList]) -> list[Feed | None]:
-        """Return the feed of each shown_list: the user's own, or else the default feed; None if neither held an item.
+        """Return the feed of each list: the user's own, or else the default feed; None if neither held an item.
 
         Raises:
             StoreError: PostgreSQL does not answer.
@@ -66,7 +66,7 @@ class ShownFeeds:
         return {row["item_id"]: row["category"] for row in rows}
 
     async def _newest(self, lookups: Mapping[int, tuple[str, ShownList]]) -> dict[int, Feed]:
-        """Return feeds by number, given the owner and the shown_list of each; numbers without a feed are missing."""
+        """Return feeds by number, given the owner and the list of each; numbers without a feed are missing."""
         if not lookups:
             return {}
         columns: tuple[list[Any], ...] = (

@@ -1,1 +1,1 @@
-"""Experiments: which arms a user has at a time, and the parameters that follow from them."""
+"""Experiments: the arms of a user at a time, and the parameters that follow from them."""
