@@ -111,8 +111,10 @@ def _name(tp: TopicPartition) -> str:
     return partition_name(tp.topic, tp.partition)
 
 
-async def run_sink(role: Role, topics: Iterable[Topic], write: Write, *, rewind: Rewind | None = None) -> None:
-    """Read topics as the consumer group of a role until cancelled.
+async def run_sink(
+    role: Role, topics: Iterable[Topic], write: Write, *, group: str = "", rewind: Rewind | None = None
+) -> None:
+    """Read topics as a consumer group until cancelled.
 
     A batch interrupted half-way is read again: its offsets are not committed.
 
@@ -120,12 +122,12 @@ async def run_sink(role: Role, topics: Iterable[Topic], write: Write, *, rewind:
         role: The role that reads.
         topics: The topics to read.
         write: Writes a batch.
+        group: Names the consumer group; "" is that of the role. Two sinks in a group would rebalance each other.
         rewind: Reads the partitions again that the store has lost.
     """
     names = (topic.name for topic in topics)
-    consumer = kafka_consumer(
-        role.settings.kafka_bootstrap_servers, *names, group_id=consumer_group(role.name), auto_offset_reset="earliest"
-    )
+    servers, group_id = role.settings.kafka_bootstrap_servers, consumer_group(group or role.name)
+    consumer = kafka_consumer(servers, *names, group_id=group_id, auto_offset_reset="earliest")
     committed_positions: dict[TopicPartition, int] = {}
     async with started(consumer):
         while True:

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+
+_CLEANUP_S = 10.0
+
+
+async def cancel(tasks: Collection[asyncio.Future[None]], *, cleanup_s: float = _CLEANUP_S) -> None:
+    """Cancel tasks until all have ended.
+
+    A cancellation can be lost: `asyncio.wait_for` of Python 3.11 returns normally when its own future completes in the
+    same turn of the loop (https://github.com/python/cpython/issues/86296). So it is repeated.
+
+    Args:
+        tasks: The tasks.
+        cleanup_s: Time after which tasks that still run are cancelled again, in seconds.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=cleanup_s)
 
 
 @asynccontextmanager
@@ -21,9 +39,7 @@ async def run_alongside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, No
         yield
     finally:
         errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         for error in errors:
             if error is not None:
                 raise error

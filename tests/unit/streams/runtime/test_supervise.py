@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from streams.runtime.supervise import run_alongside, run_until
+from streams.runtime.supervise import cancel, run_alongside, run_until
 
 
 async def forever(end_log: list[str], name: str) -> None:
@@ -43,3 +44,17 @@ async def test_the_body_hears_that_what_is_beside_it_has_failed() -> None:
         async with run_alongside(stop, fail()):
             await asyncio.wait_for(stop.wait(), 5)
     assert stop.is_set()
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    end_log = list[str]()
+
+    async def lose_one() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await forever(end_log, "ended")
+
+    task = asyncio.ensure_future(lose_one())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cancel([task], cleanup_s=0.01), 5)
+    assert end_log == ["ended"]
