@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.factorization import embedding_kernels
 from models.growth import padded
 from models.vocabulary import Vocabulary
 
@@ -118,6 +117,8 @@ class ItemEmbeddings:
         config, new = self.config, min(self.waiting, len(self._items))
         if not new:
             return
+        from models.factorization import embedding_kernels  # with numba, which costs 80 MB: most roles only read
+
         draw = np.random.default_rng(self._count)
         buffer_size = min(self._count, config.replay_capacity)
         back = (buffer_size * draw.random(config.replayed_examples * new) ** 2).astype(np.int64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -57,6 +59,18 @@ def test_the_local_stack_runs_every_role_in_one_process() -> None:
     processes |= application.ENCODER_PROCESSES
     roles = [role for command, *flags in processes.values() if command == "worker" for role in flags[-1].split(",")]
     assert sorted(roles) == sorted(worker.ROLES)
+
+
+def test_roles_that_learn_nothing_do_without_the_compiler() -> None:
+    names = sorted(set(worker.ROLES) - {"links", "trainer"})
+    script = f"""
+import sys
+sys.modules["numba"] = None
+from cli.commands.stack.worker import _load
+for name in {names}:
+    _load(name)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 async def run(*roles: Any, stop: asyncio.Event | None = None, stop_timeout_s: float = 20.0) -> None:
