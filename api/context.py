@@ -10,7 +10,7 @@ import msgspec
 from limits.aio.storage import MemoryStorage, Storage
 
 from api.endpoints.metrics import HeartbeatReader, Metrics, no_heartbeats
-from api.endpoints.visibility import VisibilityRules, VisibleFeed, reranked_feed, visible_feed
+from api.endpoints.visibility import ItemVisibility, VisibilityRules, VisibleFeed, reranked_feed, visible_feed
 from api.feeds.impression_log import ImpressionLog
 from api.http.body import R, validate_record
 from api.http.error import BrokerUnavailableError, NoFeedError, TooLargeError
@@ -38,7 +38,7 @@ from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.redis.stores.feed_codec import generated_at, unpack
-from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, feed_at
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore, shown_feed
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
 from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore
@@ -48,6 +48,7 @@ from infra.redis.stores.push_store import MemoryPushStore, PushStore
 from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfileStore
 from infra.settings import Settings
+from infra.settings.surface import Surface, parse_surfaces
 from infra.user_export import EmptyUserExporter, UserExporter
 from schemas.types import Feed, Item
 from topics import Topic
@@ -150,6 +151,8 @@ class ApiContext:
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
     """Decodes the items of `items`."""
     visibility_rules: VisibilityRules = field(init=False)
+    surfaces: Mapping[str, Surface] = field(init=False)
+    """The surfaces by name."""
     audits: Audits = field(init=False)
     impressions: ImpressionLog = field(init=False)
 
@@ -158,6 +161,7 @@ class ApiContext:
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
         self.audits, self.visibility_rules = audits, VisibilityRules(self.settings)
+        self.surfaces = parse_surfaces(self.settings.surfaces)
         self.impressions = ImpressionLog(
             self.clients.publisher,
             self.metrics,
@@ -165,6 +169,12 @@ class ApiContext:
             now_ms=self.clients.now_ms,
         )
         self.feeds = FeedCache(self.clients.feeds, capacity_bytes=self.cache_bytes(PACKED_SHARE))
+
+    @property
+    def default_surface(self) -> str:
+        """Return the surface of feeds whose readers name none; empty for all kinds."""
+        name = self.settings.default_surface
+        return name if name in self.surfaces else ""
 
     async def served_metrics(self) -> ServedMetrics:
         """Return the metrics of what was served in the last hour and day.
@@ -258,20 +268,20 @@ class ApiContext:
             user_id = request_context.principal.subject
         return await self.clients.user_profiles.location(user_id)
 
-    async def feed_of(self, user_id: str, *, at_ms: int | None = None) -> Feed:
+    async def feed_of(self, user_id: str, *, at_ms: int | None = None, surface: str = "") -> Feed:
         """Return a user's feed in the order for the time since their last event, or the non-personalized feed.
 
         Args:
             user_id: The user.
             at_ms: The time of the reading, in ms since the epoch; now by default.
+            surface: The surface that shows the feed; a feed without orders of it is returned for all kinds.
 
         Raises:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
         """
         owner, data = await self.stored_feed(user_id)
-        feed = unpack(owner, data)
-        return feed if owner == DEFAULT_FEED else feed_at(feed, self.clients.now_ms() if at_ms is None else at_ms)
+        return shown_feed(unpack(owner, data), self.clients.now_ms() if at_ms is None else at_ms, surface=surface)
 
     async def stored_feed(self, user_id: str) -> tuple[str, bytes]:
         """Return a user's packed feed, or the non-personalized one, and whose feed it is.
@@ -303,13 +313,26 @@ class ApiContext:
         self.audits.record_feed(feed, len(visible.items))
         return visible
 
-    async def visible_feed(self, feed: Feed, limit: int, excluded_ids: Collection[str] = ()) -> VisibleFeed:
-        """Return the first visible items of a feed, up to `limit`, without some.
+    async def visible_feed(
+        self,
+        feed: Feed,
+        limit: int,
+        excluded_ids: Collection[str] = (),
+        *,
+        accepts: Callable[[ItemVisibility], bool] | None = None,
+    ) -> VisibleFeed:
+        """Return the first visible items of a feed.
+
+        Args:
+            feed: The feed.
+            limit: Largest number of items.
+            excluded_ids: Items to leave out.
+            accepts: Whether an item counts; None if all do.
 
         Raises:
             StoreError: the store did not answer.
         """
-        count = limit + len(excluded_ids)
+        count = limit + len(excluded_ids) if accepts is None else len(feed.items)
         visibilities = self.visibility_rules.visible_in_feed(
             feed.items[:count], await self.item_documents(feed.items[:count]), start=0
         )
@@ -318,6 +341,8 @@ class ApiContext:
             visibilities += self.visibility_rules.visible_in_feed(rest, await self.item_documents(rest), start=count)
         if excluded_ids:
             visibilities = [one for one in visibilities if feed.items[one[0]] not in excluded_ids]
+        if accepts is not None:
+            visibilities = [one for one in visibilities if accepts(one[2])]
         return visible_feed(feed, visibilities[:limit])
 
     def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:

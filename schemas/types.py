@@ -419,12 +419,14 @@ class FeedItems(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class FeedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The order of a feed for a reader who returns after some time."""
+    """The order of a feed for a surface, and for a reader who returns after some time."""
 
     from_ms: int
     """Time since `watermark` from which the order is shown, in ms."""
     indices: list[int]
     """Numbers of its items, best first: 0 is the first of `items`, and those of `others` follow."""
+    surface: str = ""
+    """The surface whose kinds of items the order holds; empty for all kinds."""
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -461,7 +463,8 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     others: FeedItems | None = None
     """Further items of `orders`; null if there are none."""
     orders: list[FeedOrder] = msgspec.field(default_factory=list)
-    """Later orders by `from_ms`; `items` is the first order. An order equal to the one before is left out."""
+    """Later orders by `from_ms`; `items` is the first order. An order equal to the one before is left out. Orders of
+    surfaces follow, from 0 ms on; a surface that shows all kinds of the catalogue, or none, has none."""
     interactions_offset: int = -1
     """Offset of the newest of the user's interactions behind the ranking, in the user's partition of `interactions`; -1
     if none is known."""

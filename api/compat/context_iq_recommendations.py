@@ -138,7 +138,7 @@ class ContextIqRecommendations:
     async def recommendations(self, request: Request) -> Response:
         """Return a user's recommendations with their scores."""
         query = parse_query(request, RecommendationQuery)
-        feed = await self._context.feed_of(query.user_id)
+        feed = await self._context.feed_of(query.user_id, surface=self._context.default_surface)
         contents = await self._scored(feed, query.limit)
         return json_response(
             ScoredContents(query.user_id, contents, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
@@ -147,7 +147,7 @@ class ContextIqRecommendations:
     async def explain(self, request: Request) -> Response:
         """Explain why an item is recommended to a user."""
         query = parse_query(request, ExplanationQuery)
-        feed = await self._context.feed_of(query.user_id)
+        feed = await self._context.feed_of(query.user_id, surface=self._context.default_surface)
         contents = await self._scored(feed, len(feed.items))
         for rank, one in enumerate(contents, start=1):
             if one.content_id == query.content_id:
@@ -175,7 +175,7 @@ class ContextIqRecommendations:
         now_ms = self._context.clients.now_ms()
         for user_id, stored_feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
             if stored_feed is not None:
-                feed = feed_at(stored_feed, now_ms)
+                feed = feed_at(stored_feed, now_ms, surface=self._context.default_surface)
                 reasons = dict(zip(feed.items, feed.reasons, strict=True))
                 for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
                     cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)

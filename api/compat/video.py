@@ -44,6 +44,8 @@ from schemas.types import Feed, Item, Trigger
 from topics.topic import INTERACTIONS
 
 _BODY_BYTES = 16 << 10
+_SURFACE = "video"
+"""The surface of the video engine, where SURFACES has it."""
 _NUMBER_DIGITS = 16
 
 Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's name.", examples=["user123"])]
@@ -302,7 +304,7 @@ class VideoEndpoints:
     async def _own_entries(self, username: str, catalog_filter: CatalogFilter, at_ms: int) -> list[PageEntry]:
         """Return the matching entries of a user's feed as it is shown at a time, or of the non-personalized feed."""
         try:
-            feed = await self._context.feed_of(username, at_ms=at_ms)
+            feed = await self._context.feed_of(username, at_ms=at_ms, surface=_SURFACE)
         except NoFeedError:
             return []
         return await self._entries(feed, catalog_filter)

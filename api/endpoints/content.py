@@ -14,12 +14,12 @@ from api.context import RENDERED_SHARE, ApiContext
 from api.endpoints.visibility import VisibleFeed
 from api.feeds.compression import compressed
 from api.feeds.feed_content import ContentAnswer
-from api.feeds.read_query import FeedReadQuery
+from api.feeds.read_query import FeedReadQuery, SurfaceQuery
 from api.feeds.rendered_feed import RenderedFeed, RenderedFeeds, selected
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
-from api.http.query import FeedQuery, parse_query
+from api.http.query import parse_query
 from infra.redis.connection import StoreError
 
 _POLL_S = 15.0
@@ -48,7 +48,7 @@ class ContentEndpoints:
                 "GET",
                 "/content/stream",
                 self.stream,
-                query=FeedQuery,
+                query=SurfaceQuery,
                 answers={200: "text/event-stream"},
                 errors=(TooManyListenersError, StreamsError),
             ),
@@ -57,11 +57,12 @@ class ContentEndpoints:
     async def read(self, request: Request) -> Response:
         """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
         query = parse_query(request, FeedReadQuery)
-        offset, names = query.after_offset(), query.field_names()
-        feed = await self._rendered_feed(query.user_id)
+        offset, names, surface = query.after_offset(), query.field_names(), query.surface_of(self._context)
+        feed = await self._rendered_feed(query.user_id, surface)
         if offset > feed.outline.interactions_offset:
             feed = await self._awaited_feed(query.user_id, offset, feed)
-        visible = await feed.visible(self._context, query.limit, query.excluded_ids)
+        shows = self._context.surfaces[surface].shows if query.surface and surface and not feed.has_surface else None
+        visible = await feed.visible(self._context, query.limit, query.excluded_ids, accepts=query.condition(shows))
         headers = {"ETag": f'W/"{visible.version}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
         reflects = None if query.after is None else feed.outline.interactions_offset >= offset
         if reflects is not False and _matches(request.headers.get("if-none-match"), headers["ETag"]):
@@ -74,13 +75,15 @@ class ContentEndpoints:
 
     async def stream(self, request: Request) -> Response:
         """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
-        query = parse_query(request, FeedQuery)
-        user_id, limit = query.user_id, query.limit
+        query = parse_query(request, SurfaceQuery)
+        user_id, limit, surface = query.user_id, query.limit, query.surface_of(self._context)
         self._listeners.check_limits(user_id)
-        events = self.events(user_id, limit, request.headers.get("last-event-id"))
+        events = self.events(user_id, limit, request.headers.get("last-event-id"), surface=surface)
         return FeedStream(self._listeners, user_id, events)
 
-    async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
+    async def events(
+        self, user_id: str, limit: int, last: str | None, *, surface: str = ""
+    ) -> AsyncIterator[ServerSentEvent]:
         """Yield the current feed whenever its version differs from the last one sent."""
         context = self._context
         async with context.clients.feeds.listen(user_id) as change:
@@ -89,7 +92,7 @@ class ContentEndpoints:
                     change.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         context.feeds.forget([user_id])  # the cache may hear of the change later than we do
-                        feed = await self._rendered_feed(user_id)
+                        feed = await self._rendered_feed(user_id, surface)
                         visible = await feed.visible(context, limit)
                         watch(feed.outline.items)
                         if visible.version != last:
@@ -100,9 +103,9 @@ class ContentEndpoints:
                         async with asyncio.timeout(_POLL_S):
                             await change.wait()
 
-    async def _rendered_feed(self, user_id: str) -> RenderedFeed:
+    async def _rendered_feed(self, user_id: str, surface: str) -> RenderedFeed:
         owner, data = await self._context.stored_feed(user_id)
-        return self._feeds.at(owner, data, self._context.clients.now_ms())
+        return self._feeds.at(owner, data, self._context.clients.now_ms(), surface=surface)
 
     async def _awaited_feed(self, user_id: str, offset: int, feed: RenderedFeed) -> RenderedFeed:
         """Return the feed that reflects an interaction, or the present one if there is none within a moment.
@@ -125,14 +128,15 @@ class ContentEndpoints:
                     [data] = await context.clients.feeds.read_packed([user_id])
                     if data is not None:
                         context.feeds.forget([user_id])  # so that no later read is older than this answer
-                        feed = self._feeds.at(user_id, data, context.clients.now_ms())
+                        feed = self._feeds.at(user_id, data, context.clients.now_ms(), surface=feed.surface)
                     if feed.outline.interactions_offset < offset:
                         await change.wait()
         return feed
 
     def _body(self, user_id: str, feed: RenderedFeed, visible: VisibleFeed, *, reflects: bool | None = None) -> bytes:
         self._context.audits.record_feed(feed.outline, len(visible.items))
-        self._context.impressions.record(user_id, [feed.outline.items[index] for index in visible.indices])
+        shown_ids = [feed.outline.items[index] for index in visible.indices]
+        self._context.impressions.record(user_id, shown_ids, surface=feed.surface)
         return feed.body(user_id, visible, self._context.clients.now_ms(), reflects=reflects)
 
 

@@ -171,7 +171,7 @@ class ResultEndpoints:
     async def show(self, request: Request) -> Response:
         """Return a user's feed grouped by category, without duplicates; the limit applies to each category."""
         user_id, limit = validate_user_id(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
-        feed = await self._context.feed_of(user_id)
+        feed = await self._context.feed_of(user_id, surface=self._context.default_surface)
         fields = self._content(user_id, await self._context.serve_feed(feed, len(feed.items)))
         categories = by_category(fields.pop("items"), self._reader, limit=limit)
         return json_response(Results(**fields, categories=categories))

@@ -44,6 +44,8 @@ class _VisibilityFields(msgspec.Struct, gc=False):
     private: bool = False
     cell: str | None = None
     city: str | None = None
+    kind: str = ""
+    category: str = ""
 
 
 class ItemVisibility(NamedTuple):
@@ -54,6 +56,8 @@ class ItemVisibility(NamedTuple):
     is_sold_out: bool
     cell: str | None
     city: str | None
+    kind: str
+    category: str
 
 
 _visibility_fields = msgspec.json.Decoder(_VisibilityFields)
@@ -109,7 +113,9 @@ class VisibilityRules:
 
 def _item_visibility(data: msgspec.Raw) -> ItemVisibility:
     facts = _visibility_fields.decode(data)
-    return ItemVisibility(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
+    return ItemVisibility(
+        _digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city, facts.kind, facts.category
+    )
 
 
 def visible_feed(feed: Feed, visibilities: Sequence[tuple[int, msgspec.Raw, ItemVisibility]]) -> VisibleFeed:

@@ -44,12 +44,13 @@ class ImpressionLog:
             publisher, IMPRESSIONS, metrics, on_loss=metrics.impressions_lost.inc
         )
 
-    def record(self, user_id: str, item_ids: Sequence[str]) -> None:
+    def record(self, user_id: str, item_ids: Sequence[str], *, surface: str = "") -> None:
         """Log that the current request served items to a user, best first.
 
         Args:
             user_id: The user who was served.
             item_ids: The items of the answer.
+            surface: The surface that shows them; empty for all kinds.
         """
         request_id = (REQUEST_CONTEXT.get() or RequestContext("")).request_id
         if not item_ids or zlib.crc32(request_id.encode()) >= self._share * _HASHES:
@@ -59,6 +60,7 @@ class ImpressionLog:
                 event_id=new_id(),
                 user_id=user_id,
                 request_id=request_id or None,
+                surface=surface,
                 items=[ShownItem(item_id=item_id, position=place) for place, item_id in enumerate(item_ids)],
                 occurred_at=self._now_ms(),
                 is_reported=False,

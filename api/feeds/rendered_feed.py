@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from operator import add
 from typing import NamedTuple
@@ -19,10 +19,10 @@ from cachetools import LRUCache
 from msgspec import structs
 
 from api.context import ApiContext
-from api.endpoints.visibility import VisibleFeed
+from api.endpoints.visibility import ItemVisibility, VisibleFeed
 from api.feeds.feed_content import content, joined
 from infra.redis.stores.feed_codec import unpack
-from infra.redis.stores.feed_store import DEFAULT_FEED, feed_at
+from infra.redis.stores.feed_store import DEFAULT_FEED, has_surface, shown_feed
 from schemas.types import Feed
 
 _OVERHEAD_BYTES = 600
@@ -47,15 +47,18 @@ class Sight(NamedTuple):
 class RenderedFeed:
     """A feed in one of its orders."""
 
-    def __init__(self, data: bytes, whole: Feed, now_ms: int) -> None:
+    def __init__(self, data: bytes, whole: Feed, now_ms: int, *, surface: str = "") -> None:
         """Encode the entries of the order for a time.
 
         Args:
             data: The packed feed.
             whole: The same, unpacked.
             now_ms: The time, in ms since the epoch.
+            surface: The surface that shows the feed; empty for all kinds.
         """
-        feed = whole if whole.user_id == DEFAULT_FEED else feed_at(whole, now_ms)
+        feed = shown_feed(whole, now_ms, surface=surface)
+        self.surface, self.has_surface = surface, has_surface(whole, surface)
+        """The surface, and whether the feed has orders of it; else it is shown in that of all kinds."""
         starts = [] if whole.user_id == DEFAULT_FEED else [whole.watermark + one.from_ms for one in whole.orders]
         self.data = data
         self.from_ms = max((start for start in starts if start <= now_ms), default=-math.inf)
@@ -69,19 +72,27 @@ class RenderedFeed:
         self.sight: Sight | None = None
         self.size = len(data) + _OVERHEAD_BYTES + sum(map(len, self.entries)) + _ENTRY_BYTES * len(ids)
 
-    async def visible(self, context: ApiContext, limit: int, excluded_ids: Collection[str] = ()) -> VisibleFeed:
+    async def visible(
+        self,
+        context: ApiContext,
+        limit: int,
+        excluded_ids: Collection[str] = (),
+        *,
+        accepts: Callable[[ItemVisibility], bool] | None = None,
+    ) -> VisibleFeed:
         """Return the first visible entries, as `ApiContext.visible_feed`; looked at again once an item has changed.
 
         Args:
             context: The app's clients and caches.
             limit: Largest number of entries.
             excluded_ids: Items to leave out.
+            accepts: Whether an item counts; None if all do.
 
         Raises:
             StoreError: the store did not answer.
         """
-        if excluded_ids:
-            return await context.visible_feed(self.outline, limit, excluded_ids)
+        if excluded_ids or accepts is not None:
+            return await context.visible_feed(self.outline, limit, excluded_ids, accepts=accepts)
         sight, generation = self.sight, context.items.generation()
         if sight is not None and sight.limit == limit and sight.generation == generation:
             ids = self.outline.items
@@ -108,24 +119,25 @@ class RenderedFeed:
 
 
 class RenderedFeeds:
-    """Rendered feeds by user, the least recently read evicted first."""
+    """Rendered feeds by user and surface, the least recently read evicted first."""
 
     def __init__(self, *, capacity_bytes: int) -> None:
-        self._feeds: LRUCache[str, RenderedFeed] = LRUCache(capacity_bytes, getsizeof=lambda one: one.size)
+        self._feeds: LRUCache[tuple[str, str], RenderedFeed] = LRUCache(capacity_bytes, getsizeof=lambda one: one.size)
 
-    def at(self, owner: str, data: bytes, now_ms: int) -> RenderedFeed:
+    def at(self, owner: str, data: bytes, now_ms: int, *, surface: str = "") -> RenderedFeed:
         """Return a feed in the order for a time.
 
         Args:
             owner: The user of the feed, or that of the default feed.
             data: The packed feed as it is whole.
             now_ms: The time, in ms since the epoch.
+            surface: The surface that shows the feed; empty for all kinds.
         """
-        feed = self._feeds.get(owner)
+        feed = self._feeds.get((owner, surface))
         if feed is None or feed.data != data or not feed.from_ms <= now_ms < feed.until_ms:
-            feed = RenderedFeed(data, unpack(owner, data), now_ms)
+            feed = RenderedFeed(data, unpack(owner, data), now_ms, surface=surface)
             with suppress(ValueError):  # larger than the whole cache
-                self._feeds[owner] = feed
+                self._feeds[owner, surface] = feed
         return feed
 
 

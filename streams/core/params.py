@@ -6,7 +6,7 @@ default is that of the setting. Fields with a default are bounds that no setting
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from domain.timestamp import DAY_MS, HOUR_MS
@@ -199,6 +199,8 @@ class RankParams:
     """Factors of the weights of ranking features, by name; those of all others are 1."""
     exploration: ExplorationParams | None
     """The exploration of new items; None for none."""
+    surfaces: Mapping[str, Callable[[str], bool]]
+    """Whether each surface shows items of a kind, by name."""
     default_timezone: str
     """Time zone of users who have not stated theirs."""
     diversity_window: int = 10

@@ -7,6 +7,7 @@ from typing import get_args
 
 from infra.error import OperatorError
 from infra.settings import Settings, comma_separated, factors_by_feature, repeats_by_category, seconds_by_name
+from infra.settings.surface import parse_surfaces
 from streams.core.params import (
     ExplorationParams,
     LlmBlendParams,
@@ -63,6 +64,7 @@ def rank_params(settings: Settings) -> RankParams:
         serendipity_weight=settings.serendipity_weight,
         feature_weight_factors=factors_by_feature(settings.feature_weight_factors),
         exploration=exploration_params(settings) if settings.explores else None,
+        surfaces={name: surface.shows for name, surface in parse_surfaces(settings.surfaces).items()},
         default_timezone=settings.default_timezone,
     )
 

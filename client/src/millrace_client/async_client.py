@@ -87,7 +87,13 @@ class AsyncMillrace:
         return token_of(response.content)
 
     async def feed(
-        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None, after: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int | None = None,
+        previous: Feed | None = None,
+        after: str | None = None,
+        surface: str | None = None,
     ) -> Feed:
         """Return a user's feed.
 
@@ -97,19 +103,22 @@ class AsyncMillrace:
             previous: A feed read before; without `after`, it is returned if there is no newer version.
             after: The token of an interaction of the user: the API waits a moment for the feed that reflects it, and
                 `Feed.reflects_after` says whether it does.
+            surface: The surface whose kinds of items are wanted, or "all"; by default that of the deployment.
 
         Raises:
             MillraceError
         """
         # With `after` the same feed may be the answer, and say something else of it.
         headers = {"If-None-Match": f'W/"{previous.version}"'} if previous and not after else {}
-        response = await self._request("GET", "/content", params=feed_query(user_id, limit, after), headers=headers)
+        response = await self._request(
+            "GET", "/content", params=feed_query(user_id, limit, after, surface), headers=headers
+        )
         if previous is not None and response.status_code == httpx2.codes.NOT_MODIFIED:
             return previous
         return structs.replace(feed_decoder.decode(response.content), request_id=response.headers.get("x-request-id"))
 
     async def updates(
-        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None
+        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None, surface: str | None = None
     ) -> AsyncGenerator[Feed]:
         """Yield a user's feed and each newer version of it; reconnect after a break.
 
@@ -117,6 +126,7 @@ class AsyncMillrace:
             user_id: The user.
             limit: Maximum number of items (1 to 1,000); by default all.
             previous: A feed read before; the first feed is yielded only if it is newer.
+            surface: The surface whose kinds of items are wanted, or "all"; by default that of the deployment.
 
         Raises:
             MillraceError: as many attempts as `Retry` allows have failed in a row.
@@ -126,7 +136,7 @@ class AsyncMillrace:
             try:
                 async with self._http.sse(
                     "/content/stream",
-                    params=feed_query(user_id, limit),
+                    params=feed_query(user_id, limit, surface=surface),
                     headers={"Last-Event-ID": version} if version else {},
                     timeout=self._stream_timeout,
                     max_event_size=None,

@@ -65,16 +65,19 @@ class Feed(msgspec.Struct, frozen=True):
 feed_decoder = msgspec.json.Decoder(Feed)
 
 
-def feed_query(user_id: str, limit: int | None, after: str | None = None) -> dict[str, str | int]:
+def feed_query(
+    user_id: str, limit: int | None, after: str | None = None, surface: str | None = None
+) -> dict[str, str | int]:
     """Return the query parameters for reading a feed.
 
     Args:
         user_id: The user.
         limit: Maximum number of items (1 to 1,000); None for all.
         after: The token of an interaction that the feed should reflect.
+        surface: The surface whose kinds of items are wanted; None for that of the deployment.
 
     >>> feed_query("ann", 5), feed_query("ann", None)
     ({'user_id': 'ann', 'limit': 5}, {'user_id': 'ann'})
     """
-    parameters = {"user_id": user_id, "limit": limit, "after": after}
+    parameters = {"user_id": user_id, "limit": limit, "after": after, "surface": surface}
     return {name: value for name, value in parameters.items() if value is not None}

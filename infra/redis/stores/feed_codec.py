@@ -65,6 +65,8 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     interactions_offset: int = -1
     arms: dict[str, str] = {}
     policy: str = ""
+    surfaces: dict[str, list[tuple[int, bytes]]] = {}
+    """The orders of surfaces, by name."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -89,6 +91,10 @@ def generated_at(data: bytes) -> int:
 def pack(feed: Feed) -> bytes:
     """Return the encoded feed without its user id, which is part of the key."""
     others, count = feed.others or _NO_ITEMS, len(feed.items)
+    orders: dict[str, list[tuple[int, bytes]]] = {"": []}
+    for order in feed.orders:
+        codes = _codes(order.indices, range(count + len(others.items)))
+        orders.setdefault(order.surface, []).append((order.from_ms, codes))
     sources, source_codes = _table([*feed.sources, *others.sources])
     reasons, reason_codes = _table([*feed.reasons, *others.reasons])
     columns = _Columns(
@@ -119,7 +125,8 @@ def pack(feed: Feed) -> bytes:
         interactions_offset=feed.interactions_offset,
         arms=feed.arms,
         policy=feed.policy,
-        orders=[(order.from_ms, _codes(order.indices, range(count + len(others.items)))) for order in feed.orders],
+        orders=orders.pop(""),
+        surfaces=orders,
     )
     body = _encoder.encode(columns)
     return version_order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
@@ -158,8 +165,9 @@ def unpack(user_id: str, data: bytes) -> Feed:
         policy=columns.policy,
         others=None if columns.others is None else _others(columns, columns.others),
         orders=[
-            FeedOrder(from_ms=from_ms, indices=list(_column(codes, is_long=total > _BYTE)))
-            for from_ms, codes in columns.orders
+            FeedOrder(from_ms=from_ms, indices=list(_column(codes, is_long=total > _BYTE)), surface=surface)
+            for surface, orders in ({"": columns.orders} | columns.surfaces).items()
+            for from_ms, codes in orders
         ],
     )
 

@@ -250,12 +250,23 @@ def contributions(feed: Feed, index: int) -> dict[str, float]:
     return {group: values[index] for group, values in feed.parts.items() if values[index]}
 
 
-def feed_at(feed: Feed, at_ms: int) -> Feed:
+def has_surface(feed: Feed, surface: str) -> bool:
+    """Return whether a feed has orders of a surface.
+
+    Args:
+        feed: A stored feed.
+        surface: The surface.
+    """
+    return any(order.surface == surface for order in feed.orders)
+
+
+def feed_at(feed: Feed, at_ms: int, *, surface: str = "") -> Feed:
     """Return a feed as it is shown at a time: its columns in the last order whose `from_ms` has passed.
 
     Args:
         feed: A stored feed.
         at_ms: The time at which the feed is read, in ms since the epoch.
+        surface: The surface whose orders count, if the feed has any; empty for the feed of all kinds.
 
     >>> feed = Feed(user_id="ann", features_version=1, generated_at=0, watermark=0, model="m", items=["a", "b"],
     ...             scores=[0.9, 0.8], sources=["popular"] * 2, reasons=["Popular"] * 2,
@@ -263,9 +274,21 @@ def feed_at(feed: Feed, at_ms: int) -> Feed:
     >>> feed_at(feed, 59_999).items, feed_at(feed, 60_000).items
     (['a', 'b'], ['b', 'a'])
     """
-    away_ms = at_ms - feed.watermark
-    orders = [order for order in feed.orders if order.from_ms <= away_ms]
+    away_ms = max(at_ms - feed.watermark, 0)
+    name = surface if has_surface(feed, surface) else ""
+    orders = [order for order in feed.orders if order.surface == name and order.from_ms <= away_ms]
     return _in_order(feed, orders[-1], feed.others) if orders else feed
+
+
+def shown_feed(feed: Feed, at_ms: int, *, surface: str = "") -> Feed:
+    """Return a stored feed as it is shown at a time, as `feed_at`; the default feed has no reader who could come back.
+
+    Args:
+        feed: A user's stored feed, or the default feed.
+        at_ms: The time at which the feed is read, in ms since the epoch.
+        surface: The surface whose orders count, if the feed has any; empty for the feed of all kinds.
+    """
+    return feed_at(feed, feed.watermark if feed.user_id == DEFAULT_FEED else at_ms, surface=surface)
 
 
 def _by_place(propensities: list[float], count: int) -> list[float]:
@@ -300,7 +323,9 @@ def _in_order(feed: Feed, order: FeedOrder, others: FeedItems | None) -> Feed:
             name: column(values, others.parts.get(name, none) if others else ()) for name, values in feed.parts.items()
         },
         ml_scores=column(feed.ml_scores, others.ml_scores if others else ()) if feed.ml_scores else none,
-        propensities=_by_place(feed.propensities, len(order.indices)),
+        propensities=none if order.surface else _by_place(feed.propensities, len(order.indices)),
+        policy="" if order.surface else feed.policy,
+        trailing=0 if order.surface else feed.trailing,
         others=None,
         orders=[],
     )

@@ -16,6 +16,7 @@ from infra.settings.setting import (
     one_of,
     setting,
 )
+from infra.settings.surface import ALL, parse_surfaces
 
 HIDE = "hide"
 NO_EXPLORATION = "none"
@@ -47,6 +48,14 @@ def repeats_by_category(text: str) -> tuple[dict[str, bool], bool | None]:
 def _are_repeats(text: str) -> bool:
     try:
         repeats_by_category(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_surfaces(text: str) -> bool:
+    try:
+        parse_surfaces(text)
     except ValueError:
         return False
     return True
@@ -89,6 +98,14 @@ class RankingSettings:
     """Feeds and ranking."""
 
     max_recommendations: int = setting(50, "number of items in a feed", POSITIVE)
+    surfaces: str = setting(
+        "content=*,video=video,shop=product",
+        "feeds of their own for kinds of items, by name; kinds are separated by |, and * stands for all others",
+        Constraint(_are_surfaces, "surfaces with kinds, as in content=*,shop=product|bundle"),
+    )
+    default_surface: str = setting(
+        "content", f"surface of GET /content, unless the request names one; {ALL} shows all kinds"
+    )
     feed_ttl_days: float = setting(30.0, "days after which a feed without updates expires; 0: never", NOT_NEGATIVE)
     feed_history_days: float = setting(
         30.0, "days for which the archive keeps every feed, and up to a month longer; 0: none is kept", NOT_NEGATIVE

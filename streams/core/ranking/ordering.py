@@ -80,6 +80,8 @@ class Ordering:
     """(n,) indices of its candidates, best first."""
     combined_scores: CombinedScores | None
     """(n,) their scores combined with the language model's, if it has scored any candidate."""
+    surface: str = ""
+    """The surface whose kinds of items it holds; empty for all kinds."""
     propensities: NDArray[np.float64] | None = None
     """(n,) the probability of what each place holds, the same in all orders of a feed; None without exploration."""
 

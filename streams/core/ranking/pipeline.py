@@ -12,14 +12,14 @@
     reasons             the sentence at each item
 
 The stages from the weighted sum to diversity are run for each order of a feed (`streams.core.ranking.ordering`), and
-exploration once for all of them.
+exploration once for all of them. Surfaces have orders of their own (`streams.core.ranking.surface_orders`).
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +39,7 @@ from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, featur
 from streams.core.ranking.stages.filters import apply_filters, is_removed, trailing
 from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, joined
 from streams.core.ranking.stages.reasons import leading_groups, write_reasons
+from streams.core.ranking.surface_orders import shown_items, surface_orders
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
@@ -181,7 +182,7 @@ def rank_candidates(
         params: The parameters of the ranking.
         now_ms: The time of generation, in ms since the epoch.
         llm: The language model's scores for the user, if there are any.
-        is_read_later: Whether readers may come back later, so that the feed needs orders for them.
+        is_read_later: Whether it is read on surfaces and by readers who come back, and needs orders for them.
     """
     query = candidates.query
     feed_selection = select_for_feed(candidates, catalog, blender, params, llm=llm, is_read_later=is_read_later)
@@ -193,11 +194,11 @@ def rank_candidates(
     if len(items):
         baseline = _by_group(weights, candidates.mean_features()[:, None])[:, numbers]
         groups = leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
-    if len(items) < params.max_recommendations:
-        items, contributions = _fill(items, contributions, query, catalog, params)
-        names = [catalog.items.names[index] for index in items.tolist()]
-        groups += [_FILL_GROUP] * (len(items) - len(groups))
-    count = min(len(items), params.max_recommendations)
+    items, fills = _filled(items, candidates, orders, catalog, params)
+    names += [catalog.items.names[index] for index in items[len(names) :].tolist()]
+    groups += [_FILL_GROUP] * (len(items) - len(groups))
+    contributions = np.pad(contributions, ((0, 0), (0, len(items) - contributions.shape[1])))
+    count = min(len(orders[0].selection) + len(fills[""]), params.max_recommendations)
     propensities = _propensities(orders[0], count)
     feed = Feed(
         user_id=query.features.user_id,
@@ -219,7 +220,7 @@ def rank_candidates(
     if llm is not None and combined_scores is not None:
         feed = blended(feed, combined_scores, np.arange(len(selection)), llm.scores)
     if len(orders) > 1:
-        feed = _with_later_orders(feed, orders[1:], selection, count=count)
+        feed = _with_orders(feed, orders[1:], selection, fills, count=count)
     return RankedFeed(feed, feed_selection.choice_set)
 
 
@@ -240,11 +241,13 @@ def select_for_feed(
         blender: The shared weights.
         params: The parameters of the ranking.
         llm: The language model's scores for the user, if there are any.
-        is_read_later: Whether readers may come back later, so that the feed needs orders for them.
+        is_read_later: Whether it is read on surfaces and by readers who come back, and needs orders for them.
     """
     query = candidates.query
     contexts = order_contexts(query) if is_read_later else [(0, query.context)]
     orders = orderings(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
+    if is_read_later:
+        orders += surface_orders(candidates, contexts, blender, catalog=catalog, params=params, llm=llm)
     indices, numbers = _union(orders, len(candidates.items))
     columns = candidates.features.column(indices)
     names = [catalog.items.names[index] for index in candidates.items[indices].tolist()]
@@ -279,19 +282,30 @@ def _combined_scores(
     return joined(terms) if terms else None
 
 
-def _with_later_orders(feed: Feed, orders: Sequence[Ordering], selection: NDArray[np.intp], *, count: int) -> Feed:
-    """Return a feed with later orders, given one whose columns hold the items of all orders.
+def _with_orders(
+    feed: Feed,
+    orders: Sequence[Ordering],
+    selection: NDArray[np.intp],
+    fills: Mapping[str, Sequence[int]],
+    *,
+    count: int,
+) -> Feed:
+    """Return a feed with its other orders, given one whose columns hold the items of all orders.
 
     Args:
         feed: The feed of all items.
-        orders: The later orders.
-        selection: (n,) the candidate of each item; items beyond them fill up every order.
+        orders: The orders after the first.
+        selection: (n,) the candidate of each item; items beyond them fill up orders.
+        fills: The numbers of the items that fill up the orders of each surface.
         count: Number of items of the first order.
     """
     index_of = {candidate: index for index, candidate in enumerate(selection.tolist())}
-    fill = range(len(selection), count)
     later = [
-        FeedOrder(from_ms=one.from_ms, indices=[*map(index_of.__getitem__, one.selection.tolist()), *fill])
+        FeedOrder(
+            from_ms=one.from_ms,
+            indices=[*map(index_of.__getitem__, one.selection.tolist()), *fills[one.surface]],
+            surface=one.surface,
+        )
         for one in orders
     ]
     if len(feed.items) == count:
@@ -360,19 +374,62 @@ def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.floa
     return np.asarray(_FEATURES_BY_GROUP @ finite(weights * features))
 
 
+def _filled(
+    items: Indices,
+    candidates: Candidates,
+    orders: Sequence[Ordering],
+    catalog: CatalogSnapshot,
+    params: RankParams,
+) -> tuple[Indices, Mapping[str, Sequence[int]]]:
+    """Return the items of all orders with those that fill up short ones, and the numbers of the latter by surface.
+
+    Args:
+        items: (n,) the items of all orders.
+        candidates: The candidates.
+        orders: The orders; a surface without any has no entry.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
+    fills: dict[str, Sequence[int]] = {}
+    numbers = {item: number for number, item in enumerate(items.tolist())}
+    masks: Mapping[str, NDArray[np.bool_]] | None = None
+    for one in orders:
+        if one.surface in fills:
+            continue
+        fills[one.surface] = ()
+        if len(one.selection) < params.max_recommendations:
+            own_items = candidates.items[one.selection]
+            if one.surface and masks is None:
+                masks = shown_items(catalog, params)
+            is_shown = masks[one.surface] if one.surface and masks else None
+            fill = _fill(own_items, candidates.query, catalog, params, is_shown=is_shown)
+            fills[one.surface] = [numbers.setdefault(item, len(numbers)) for item in fill.tolist()]
+    return np.array([*numbers], np.int32), fills
+
+
 def _fill(
     items: Indices,
-    contributions: NDArray[np.float64],
     query: RankingQuery,
     catalog: CatalogSnapshot,
     params: RankParams,
-) -> tuple[Indices, NDArray[np.float64]]:
-    """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
+    *,
+    is_shown: NDArray[np.bool_] | None = None,
+) -> Indices:
+    """Return items to fill up a feed: unseen ones by popularity, then seen ones, not disliked, longest ago first.
+
+    Args:
+        items: The items of the feed.
+        query: The ranking query of its user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+        is_shown: (items,) whether each item of the catalog may fill up the feed; None if all may.
+    """
     missing_count = params.max_recommendations - len(items)
     seen_items = catalog.items.encode_known(query.features.seen)
     dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     out = np.concatenate([items, dislikes])
     rest, fill = catalog.columns.by_popularity(), NO_ITEMS
+    rest = rest if is_shown is None else rest[is_shown[rest]]
     for start in range(0, len(rest), _FILLED_AT_ONCE):
         chunk = rest[start : start + _FILLED_AT_ONCE]
         chunk = chunk[~np.isin(chunk, np.concatenate([out, seen_items]))]
@@ -382,10 +439,9 @@ def _fill(
     else:
         seen_items = seen_items[seen_items < catalog.columns.count]
         seen_items = seen_items[catalog.is_listed[seen_items] & ~np.isin(seen_items, out)]
+        seen_items = seen_items if is_shown is None else seen_items[is_shown[seen_items]]
         fill = np.concatenate([fill, _kept(seen_items, query, catalog, params)])
-    fill = fill[:missing_count]
-    zeros = np.zeros((len(contributions), len(fill)))
-    return np.concatenate([items, fill]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)
+    return fill[:missing_count]
 
 
 def _kept(items: Indices, query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:

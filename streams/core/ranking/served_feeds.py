@@ -43,7 +43,8 @@ class ServedFeed:
             choice_set: The set of its items.
         """
         items = [*feed.items, *(feed.others.items if feed.others else ())]
-        later = ((one.from_ms, tuple(items[index] for index in one.indices[:LISTED])) for one in feed.orders)
+        orders = (one for one in feed.orders if not one.surface)
+        later = ((one.from_ms, tuple(items[index] for index in one.indices[:LISTED])) for one in orders)
         return cls(feed.watermark, feed.generated_at, ((0, tuple(feed.items[:LISTED])), *later), choice_set)
 
     def rank(self, item_id: str, at_ms: int) -> int:

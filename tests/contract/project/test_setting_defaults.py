@@ -43,7 +43,7 @@ CASES = {
     "signal": Case(core_params.signal_params),
     "rank": Case(
         core_params.rank_params,
-        parsed_fields=frozenset({"allow_repeat_items", "exploration", "feature_weight_factors"}),
+        parsed_fields=frozenset({"allow_repeat_items", "exploration", "feature_weight_factors", "surfaces"}),
     ),
     "exploration": Case(core_params.exploration_params, "exploration_"),
     "llm blend": Case(core_params.llm_blend_params),

@@ -133,11 +133,12 @@ class CatalogSnapshot:
         """
         self._leaders, self._exact_items = chart_items, exact_items
         self.items = Vocabulary()
-        self.categories, self.topics = Vocabulary(), Vocabulary()
+        self.categories, self.topics, self.kinds = Vocabulary(), Vocabulary(), Vocabulary()
         self.titles: list[str] = []
         self.labels_by_item: dict[str, ItemLabels] = {}
         self.geo_index = GeoIndex()
         self.category = np.full(_GROWTH, MISSING, np.int32)
+        self.kind = np.full(_GROWTH, MISSING, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), MISSING, np.int32)
         self.item_types = np.zeros(_GROWTH, np.intp)
         """Item types: items with the same category and topics have the same type."""
@@ -184,7 +185,7 @@ class CatalogSnapshot:
         """Add or update an item of the catalog."""
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
-        self.category[index] = self.categories.add(item.category)
+        self.category[index], self.kind[index] = self.categories.add(item.category), self.kinds.add(item.kind)
         self.item_topics[index] = topics + [MISSING] * (TOPICS_PER_ITEM - len(topics))
         self.item_types[index] = self.item_type_index.add(int(self.category[index]), topics)
         self.created_at[index] = item.created_at
@@ -303,7 +304,7 @@ class CatalogSnapshot:
 
     def refresh_columns(self) -> None:
         """Recompute the item features that do not depend on the user."""
-        if len(self.categories) + len(self.topics) > self._compact_at:
+        if len(self.categories) + len(self.topics) + len(self.kinds) > self._compact_at:
             self._compact()
         self.columns = self._columns()
 
@@ -384,14 +385,10 @@ class CatalogSnapshot:
         )
 
     def _compact(self) -> None:
-        """Drop the categories and topics without an item in the catalog, and renumber the others."""
-        old_vocabularies, self.categories, self.topics, self.item_type_index = (
-            (self.categories, self.topics),
-            Vocabulary(),
-            Vocabulary(),
-            ItemTypeIndex(),
-        )
-        categories, topics = (vocabulary.names for vocabulary in old_vocabularies)
+        """Drop the categories, topics and kinds without an item in the catalog, and renumber the others."""
+        categories, topics, kinds = (one.names for one in (self.categories, self.topics, self.kinds))
+        self.categories, self.topics, self.kinds = Vocabulary(), Vocabulary(), Vocabulary()
+        self.item_type_index = ItemTypeIndex()
         count = len(self.items)
         for index in range(count):
             is_listed = bool(self.is_listed[index])
@@ -399,9 +396,10 @@ class CatalogSnapshot:
             old = self.item_topics[index][self.item_topics[index] != MISSING].tolist() if is_listed else []
             new = [self.topics.add(topics[number]) for number in old]
             self.category[index] = category
+            self.kind[index] = self.kinds.add(kinds[self.kind[index]]) if is_listed else MISSING
             self.item_topics[index] = new + [MISSING] * (TOPICS_PER_ITEM - len(new))
             self.item_types[index] = self.item_type_index.add(category, new)
-        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
+        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics) + len(self.kinds)))
         self._listing = None
 
     def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
@@ -444,7 +442,7 @@ class CatalogSnapshot:
         return column
 
     def _grow(self) -> None:
-        for name in ("category", "item_topics"):
+        for name in ("category", "item_topics", "kind"):
             setattr(self, name, _doubled(getattr(self, name), MISSING))
         for name in (
             *("item_types", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),

@@ -110,6 +110,10 @@ class ListedItems:
         """Items with an event time, and their time spans."""
         self.spans = catalog.spans[self.timed_items]
         self.item_types = catalog.item_types[:count].copy()
+        self.kinds = catalog.kind[:count].copy()
+        listed_kinds = np.unique(self.kinds[self.listed_items]).tolist()
+        self.listed_kinds = {number: catalog.kinds.names[number] for number in listed_kinds}
+        """The kinds of the listed items, by number."""
         has_category = ~np.isin(catalog.category[:count], (MISSING, catalog.categories.get("")))
         label_counts = has_category + np.count_nonzero(catalog.item_topics[:count] != MISSING, axis=1)
         self.label_weights = np.where(label_counts > 0, 1.0 / np.maximum(label_counts, 1), 0.0)

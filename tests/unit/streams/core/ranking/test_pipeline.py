@@ -42,7 +42,7 @@ def test_a_feed_names_the_newest_interaction_behind_it_and_still_does_in_the_sto
     assert ranked_feed.interactions_offset == 1_017
     assert unpack(ranked_feed.user_id, pack(ranked_feed)).interactions_offset == 1_017
     older = msgpack.encode(
-        msgpack.decode(pack(structs.replace(ranked_feed, reasons=[""] * len(ranked_feed.items)))[VERSION_CHARS:])[:-3]
+        msgpack.decode(pack(structs.replace(ranked_feed, reasons=[""] * len(ranked_feed.items)))[VERSION_CHARS:])[:-4]
     )
     assert unpack("ann", pack(ranked_feed)[:VERSION_CHARS] + older).interactions_offset == -1, (
         "one from before the field"

@@ -1,0 +1,68 @@
+"""The orders of surfaces: a feed holds, for each surface, its best items of the kinds that the surface shows.
+
+A surface that shows all kinds of the catalogue, or none, needs no orders of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.blend.blender import Blender, Context
+from streams.core.params import RankParams
+from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.ordering import Candidates, Ordering, orderings
+from streams.core.ranking.stages.llm_blend import LlmRatings
+
+
+def shown_items(catalog: CatalogSnapshot, params: RankParams) -> Mapping[str, NDArray[np.bool_]]:
+    """Return (items,) whether each item of the catalog is of a shown kind, by surface.
+
+    Args:
+        catalog: The catalog snapshot.
+        params: Supplies the surfaces.
+    """
+    listing = catalog.columns.listing
+    masks = {}
+    for name, shows in params.surfaces.items():
+        kinds = [number for number, kind in listing.listed_kinds.items() if shows(kind)]
+        if 0 < len(kinds) < len(listing.listed_kinds):
+            masks[name] = np.isin(listing.kinds, kinds)
+    return masks
+
+
+def surface_orders(
+    candidates: Candidates,
+    contexts: Sequence[tuple[int, Context]],
+    blender: Blender,
+    *,
+    catalog: CatalogSnapshot,
+    params: RankParams,
+    llm: LlmRatings | None,
+) -> list[Ordering]:
+    """Return the orders of each surface, which choose among the candidates of its kinds, without exploration.
+
+    Args:
+        candidates: The candidates of all kinds.
+        contexts: The context of each order, with the time since the last event from which it is shown, in ms.
+        blender: The shared weights.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+        llm: The language model's scores for the user, if there are any.
+    """
+    orders = list[Ordering]()
+    for name, is_shown in shown_items(catalog, params).items():
+        members = np.flatnonzero(is_shown[candidates.items])
+        own = orderings(
+            candidates.subset(members),
+            contexts,
+            blender,
+            catalog=catalog,
+            params=params.without_exploration(),
+            llm=llm,
+        )
+        orders += [replace(one, surface=name, selection=members[one.selection]) for one in own]
+    return orders
