@@ -29,6 +29,17 @@ def rerank_trigger(user_id: str, at_ms: int) -> Trigger:
     )
 
 
+def new_item_trigger(user_id: str, item_id: str, at_ms: int) -> Trigger:
+    """Return the trigger that has a user ranked again for a new item at a time, in ms since the epoch."""
+    return Trigger(
+        event_id=deterministic_id("new-item", user_id, item_id),
+        user_id=user_id,
+        kind="rerank",
+        reason="new-item",
+        occurred_at=at_ms,
+    )
+
+
 def geofence_trigger(ping: Location, reason: str) -> Trigger:
     """Return the trigger of a move to a ping's cell."""
     return Trigger(

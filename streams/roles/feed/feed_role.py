@@ -73,14 +73,16 @@ _REMEMBERED = 8_192
 class _FeedAgents:
     """The agents of the role, registered in the order of the flow."""
 
-    def __init__(self, context: AgentContext, redis: Redis, experiments: ExperimentParams) -> None:
+    def __init__(
+        self, context: AgentContext, redis: Redis, experiments: ExperimentParams, active_users: ActiveUsers
+    ) -> None:
         app, settings = context.app, context.settings
         users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
         feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
         reranked_feeds = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
         llm_scores = LlmScoreCache(llm_blend_params(settings))
         user_settings = user_params(settings)
-        self.active_users = ActiveUsers(user_settings.triggers)
+        self.active_users = active_users
         self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
         self.outcomes = outcomes = OutcomeRecorder(
             context.publisher, rating_scale=user_settings.rating_scale, now_ms=context.now_ms
@@ -166,7 +168,7 @@ async def run(
         role.registry.codec(ITEM_SIGNALS.record).cache_decoded(_REMEMBERED)
         catalog_snapshot = catalog_snapshot or new_catalog(settings)
         app, blender = await new_app(settings, consumer_group("feed"), "worker"), new_blender()
-        experiments = ExperimentParams(settings)
+        experiments, active_users = ExperimentParams(settings), ActiveUsers(user_params(settings).triggers)
         global_tables = GlobalTables(
             settings.kafka_bootstrap_servers,
             catalog_snapshot,
@@ -174,6 +176,7 @@ async def run(
             role.registry,
             role.dead_letters,
             experiments=experiments,
+            on_new_item=lambda item: active_users.arrive(item, now_ms=now_ms()),
         )
         context = AgentContext(
             app,
@@ -187,7 +190,7 @@ async def run(
             global_tables,
             now_ms,
         )
-        agents = _FeedAgents(context, role.redis, experiments)
+        agents = _FeedAgents(context, role.redis, experiments, active_users)
         assigned_partitions = assignment(app)
         refills = Refills(role, RedisProjection(role.redis), assigned_partitions)
         refills.add(ITEMS, agents.catalog.refill)

@@ -1,4 +1,4 @@
-"""Publisher of scheduled triggers: each worker publishes those of the users in its own table."""
+"""Publisher of scheduled triggers, and of those for new items: each worker publishes those of its own users."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from topics.topic import TRIGGERS
 
 _ROWS = 500
 """Rows read per turn of the event loop: some 2 ms."""
+_NEW_ITEM_TRIGGERS = 1_000
+"""Largest number of users ranked for new items per tick."""
 _TRIGGERS = 1_000
 """Triggers published at once; the next ones wait until the broker has acknowledged these."""
 
@@ -85,6 +87,10 @@ class ScheduledTriggerPublisher:
     async def _publish_due(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.max_delay_ms), upto_ms
-        triggers = chain(self._active_users.due(after_ms, upto_ms), self._active_users.due_rankings(after_ms, upto_ms))
+        triggers = chain(
+            self._active_users.due(after_ms, upto_ms),
+            self._active_users.due_rankings(after_ms, upto_ms),
+            self._active_users.due_new_items(upto_ms, _NEW_ITEM_TRIGGERS),
+        )
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

@@ -17,7 +17,7 @@ from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.kafka.registry import Registry
 from infra.settings import Settings
 from models.blend.blender import Blender
-from schemas.types import ItemWeights, ModelVersion
+from schemas.types import Item, ItemWeights, ModelVersion
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
@@ -56,6 +56,7 @@ class GlobalTables:
         dead_letters: DeadLetterQueue | None,
         *,
         experiments: ExperimentParams,
+        on_new_item: Callable[[Item], object] = lambda _: None,
     ) -> None:
         """Create the reader.
 
@@ -66,6 +67,7 @@ class GlobalTables:
             registry: The schema registry.
             dead_letters: Receives unusable records; None skips them.
             experiments: Takes the definitions of experiments.
+            on_new_item: Called with each item that enters the catalog once the snapshot has caught up.
         """
         self._bootstrap_servers = bootstrap_servers
         self._catalog, self._blender, self._dead_letters = catalog, blender, dead_letters
@@ -74,8 +76,9 @@ class GlobalTables:
             topic.name: Decoder(topic, registry, None if topic is ITEMS else dead_letters, stage="broadcast")
             for topic in GLOBAL_TABLES
         }
+        self._on_new_item = on_new_item
         self._apply: dict[str, Callable[[Any], object]] = {
-            ITEMS.name: catalog.apply_item,
+            ITEMS.name: self._apply_item,
             ITEM_STATS.name: catalog.apply_stats,
             ITEM_NEIGHBORS.name: catalog.apply_neighbors,
             ITEM_EMBEDDINGS.name: catalog.apply_embedding,
@@ -144,6 +147,12 @@ class GlobalTables:
                         self._dead_letters.put(record, error, stage="broadcast.apply")
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
+
+    def _apply_item(self, item: Item) -> None:
+        is_new = self.ready.is_set() and self._catalog.labels(item.item_id) is None
+        self._catalog.apply_item(item)
+        if is_new:
+            self._on_new_item(item)
 
     def _restore(self, version: ModelVersion) -> None:
         if restore_and_log(self._blender, version):

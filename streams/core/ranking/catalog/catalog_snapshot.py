@@ -164,8 +164,9 @@ class CatalogSnapshot:
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.visit_times = VisitTimes()
         self.rating_sums, self.rating_counts, self.first_at = np.zeros(_GROWTH), np.zeros(_GROWTH), np.zeros(_GROWTH)
-        self.outcome_counts = np.zeros((_GROWTH, 2))
-        """Number of actions that speak for each item, views and ratings included, and of those against it."""
+        self.own_ratings, self.outcome_counts = np.zeros((_GROWTH, 2)), np.zeros((_GROWTH, 2))
+        """Mean rating and number of ratings by the catalogue itself; number of actions that speak for each item, views
+        and ratings included, and of those against it."""
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
         self.encoder = EncoderSpaces(encoder)
@@ -190,6 +191,7 @@ class CatalogSnapshot:
         self.item_types[index] = self.item_type_index.add(int(self.category[index]), topics)
         self.created_at[index] = item.created_at
         self.spans[index] = validity_window(item.attributes.get(STARTS))
+        self.own_ratings[index] = item.rating or 0.0, (item.reviews or 0) if item.rating is not None else 0
         self.titles[index] = item.title
         self.geo_index.put(index, item.cell, item.city)
         self.labels_by_item[item.item_id] = ItemLabels.of(item)
@@ -446,7 +448,7 @@ class CatalogSnapshot:
             setattr(self, name, _doubled(getattr(self, name), MISSING))
         for name in (
             *("item_types", "created_at", "spans", "tie_breakers", "is_listed", "private", "sold_out"),
-            *("rating_sums", "rating_counts", "outcome_counts", "first_at"),
+            *("rating_sums", "rating_counts", "own_ratings", "outcome_counts", "first_at"),
         ):
             setattr(self, name, _doubled(getattr(self, name), 0))
         self.cohorts = _doubled(self.cohorts, -np.inf)

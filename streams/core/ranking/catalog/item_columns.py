@@ -229,10 +229,18 @@ def _reference_logs(logs: Scores) -> NDArray[np.float64]:
 
 
 def _rated(catalog: CatalogSnapshot, count: int) -> Column:
-    """Return the deviation of mean ratings from the global mean, shrunk towards 0 for items with few ratings."""
+    """Return the deviation of mean ratings from the global mean, shrunk towards a prior for items with few ratings.
+
+    The prior of an item is the rating that the catalogue brings along, relative to those of other items, and shrunk
+    likewise; without one it is the global mean.
+    """
     counts, sums = catalog.rating_counts[:count], catalog.rating_sums[:count]
     mean = sums.sum() / max(counts.sum(), 1.0)
-    return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
+    own_means, own_counts = catalog.own_ratings[:count].T
+    rated_means = own_means[own_counts > 0]
+    deviations = (own_means - (rated_means.mean() if len(rated_means) else 0.0)) * own_counts
+    priors = mean + deviations / (own_counts + _PRIOR_RATINGS)
+    return np.asarray((sums + _PRIOR_RATINGS * priors) / (counts + _PRIOR_RATINGS) - mean, np.float32)
 
 
 def _fresh(catalog: CatalogSnapshot, count: int) -> Column:

@@ -6,16 +6,19 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.timestamp import DAY_MS, HOUR_MS
+from schemas.types import Item
 from streams.core.params import TriggerParams
 from streams.core.position import Position
-from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
+from streams.core.triggers.active_users import USERS_PER_INTEREST, ActiveUser, ActiveUsers, active_user
 from streams.core.triggers.schedule import parse
 from streams.core.user import user_state
 from streams.core.user.user_state import UserState
+from tests.build import an_item
 from tests.params import TRIGGER_PARAMS, USER_PARAMS
 
 PARAMS = replace(
@@ -171,3 +174,77 @@ def test_however_often_it_looks_absent_users_are_ranked_once_each_day(steps: lis
         at_ms += step
     assert len(due_users) == len(set(due_users))
     assert set(due_users) == {trigger.event_id for trigger in build().due_rankings(NOON_MS, at_ms)}
+
+
+def fans(*interests: str, city: str = "", reranked_at: int = -1) -> ActiveUser:
+    return ActiveUser("", NOON_MS, -1, reranked_at, interests, city)
+
+
+def ranked_for(active_users: ActiveUsers, now_ms: int = NOON_MS, most: int = 100) -> list[str]:
+    return [trigger.user_id for trigger in active_users.due_new_items(now_ms, most)]
+
+
+def test_a_new_item_has_those_ranked_whom_it_fits() -> None:
+    active_users = users_with(
+        ann=fans("jazz", "folk"), bea=fans("cooking", city="lisbon"), cem=fans("music", city="porto"), dee=fans("opera")
+    )
+    active_users.arrive(an_item("new", topics=["jazz", "opera"], city="Porto", created_at=NOON_MS), now_ms=NOON_MS)
+    active_users.arrive(an_item("plain", topics=[], category="music", created_at=NOON_MS), now_ms=NOON_MS)
+    triggers = {trigger.user_id: trigger for trigger in active_users.due_new_items(NOON_MS, 100)}
+    assert sorted(triggers) == ["ann", "cem", "dee"]
+    ann = triggers["ann"]
+    assert (ann.kind, ann.reason, ann.occurred_at) == ("rerank", "new-item", NOON_MS)
+    assert ranked_for(active_users) == [], "once"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        an_item("elsewhere", topics=["jazz"], city="Braga", created_at=NOON_MS),
+        an_item("old", topics=["jazz"], created_at=NOON_MS - DAY_MS - 1),
+        an_item("of one user", topics=["jazz"], private=True, created_at=NOON_MS),
+        an_item("other", topics=["cooking"], category="jazz", created_at=NOON_MS),
+    ],
+    ids=lambda item: item.item_id,
+)
+def test_an_item_that_fits_nobody_has_nobody_ranked(item: Item) -> None:
+    active_users = users_with(ann=fans("jazz", city="porto"))
+    active_users.arrive(item, now_ms=NOON_MS)
+    assert ranked_for(active_users) == []
+
+
+def test_who_was_just_ranked_for_an_item_is_ranked_for_the_next_one_after_the_window() -> None:
+    active_users = users_with(ann=fans("jazz"))
+    for number in range(2):
+        active_users.arrive(an_item(f"new {number}", topics=["jazz"], created_at=NOON_MS), now_ms=NOON_MS)
+        if not number:
+            assert ranked_for(active_users) == ["ann"]
+            active_users.put("ann", fans("jazz", reranked_at=NOON_MS))
+    assert ranked_for(active_users) == []
+    assert ranked_for(active_users, NOON_MS + PARAMS.window_ms) == ["ann"]
+
+
+def test_of_many_fans_those_who_acted_last_are_ranked_so_many_at_a_time() -> None:
+    active_users = users_with(**{f"u{number}": fans("jazz") for number in range(USERS_PER_INTEREST + 10)})
+    active_users.put("u0", fans("jazz"))
+    active_users.arrive(an_item("new", topics=["jazz"], category="", created_at=NOON_MS), now_ms=NOON_MS)
+    first, second = ranked_for(active_users, most=1_500), ranked_for(active_users, most=1_500)
+    assert (len(first), len(second)) == (1_500, USERS_PER_INTEREST - 1_500)
+    assert first[0] == "u0"
+    assert "u1" not in first + second
+
+
+def test_who_is_forgotten_or_has_other_interests_now_is_not_ranked() -> None:
+    active_users = users_with(ann=fans("jazz"), bea=fans("jazz"), cem=fans("jazz"))
+    active_users.forget("ann")
+    active_users.put("bea", fans("opera"))
+    item = an_item("new", topics=["jazz"], created_at=NOON_MS)
+    active_users.arrive(item, now_ms=NOON_MS)
+    active_users.forget("cem")
+    assert ranked_for(active_users) == []
+
+
+def test_the_strongest_interests_are_those_stated_and_those_of_most_actions() -> None:
+    state = UserState("ann", preferred=["opera"], topics={"jazz": 3.0, "folk": 1.0, "polka": -2.0}, city="Porto")
+    state.categories = {"music": 2.0, "films": 0.5}
+    assert active_user(state)[4:] == (("opera", "jazz", "music", "folk"), "porto")

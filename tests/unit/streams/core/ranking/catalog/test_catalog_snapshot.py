@@ -10,6 +10,7 @@ from schemas.types import ItemEmbedding, RecentItem
 from streams.core.item.embedding_record import STORED, item_embedding, with_embedding
 from streams.core.item.item_stats import COHORTS, HOURS, WEEKDAYS
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import GLOBAL_FEATURES
 from tests.build import T0_MS, an_item, features, stats
 
 
@@ -88,3 +89,21 @@ def test_actions_for_and_against_an_item_are_counted() -> None:
     catalog.forget_stats()
     catalog.refresh()
     assert catalog.columns.outcome_ratio == math.inf
+
+
+def test_the_rating_that_the_catalogue_brings_along_is_the_prior_of_those_of_users() -> None:
+    snapshot = CatalogSnapshot()
+    ratings = {"good": (5.0, 500), "rare": (5.0, 1), "bad": (2.0, 500), "unrated": (None, None)}
+    for item_id, (rating, reviews) in ratings.items():
+        snapshot.apply_item(an_item(item_id, rating=rating, reviews=reviews))
+    snapshot.refresh()
+    good, rare, bad, other = rated(snapshot)
+    assert good > rare > other == 0.0 > bad
+    snapshot.apply_stats(stats("good", rating_sum=200.0, rating_count=100))
+    snapshot.apply_stats(stats("unrated", rating_sum=400.0, rating_count=100))
+    snapshot.refresh()
+    assert rated(snapshot)[0] < 0.0 < rated(snapshot)[3], "what users say counts in the end"
+
+
+def rated(snapshot: CatalogSnapshot) -> list[float]:
+    return snapshot.columns.features[GLOBAL_FEATURES.index("rated")].tolist()
