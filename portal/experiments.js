@@ -112,11 +112,13 @@ function summaryOf(experiment, results) {
   if (experiment.winner) parts.push(chip(`promoted: ${experiment.winner}`, "var(--part-5)"));
   if (results?.has_sample_ratio_mismatch) parts.push(element("span", "breach", "sample ratio mismatch"));
   if (results?.arms.some(({ breaches }) => breaches.length)) parts.push(element("span", "breach", "guardrail breached"));
+  const count = pausesOf(experiment).length;
+  if (count) parts.push(element("span", "breach", count === 1 ? "arm paused" : `${count} arms paused`));
   return parts;
 }
 
 function bodyOf(experiment, results) {
-  const parts = [element("p", "quiet", factsOf(experiment, results).join(" · ")), ...alarmsOf(results), armTable(experiment, results)];
+  const parts = [element("p", "quiet", factsOf(experiment, results).join(" · ")), ...alarmsOf(experiment, results), armTable(experiment, results)];
   if (experiment.description) parts.unshift(element("p", "", experiment.description));
   if (experiment.arms.length > MAX_ARMS) parts.push(element("p", "quiet", `${experiment.arms.length - MAX_ARMS} more arms: millrace experiments results ${quoted(experiment.experiment_id)}`));
   if (results) parts.push(...liftLists(results, results.arms.slice(0, MAX_ARMS), experiment.metric));
@@ -136,10 +138,17 @@ function factsOf(experiment, results) {
   return facts;
 }
 
+const formatMoment = (ms) => new Date(ms).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
 const formatTime = (ms) => new Date(ms).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
 
-function alarmsOf(results) {
-  const alarms = [];
+// Return the pauses that last, by arm.
+function pausesOf({ status, arms }) {
+  if (status !== "running" && status !== "paused") return [];
+  return arms.map(({ name, pauses }) => [name, pauses.at(-1)]).filter(([, pause]) => pause && pause.resumed_at === null);
+}
+
+function alarmsOf(experiment, results) {
+  const alarms = pausesOf(experiment).map(([name, { paused_at: at, reason }]) => `${name} is paused since ${formatMoment(at)}${reason ? `: ${reason}` : ""}. The first arm ranks its users.`);
   if (results?.has_sample_ratio_mismatch) {
     alarms.push(`Sample ratio mismatch: the users are not divided as the shares say (p = ${results.sample_ratio_p.toPrecision(2)}). Trust none of these figures.`);
   }
@@ -180,9 +189,12 @@ function impressionsOf(arm) {
 // The page changes nothing: it shows the commands that the status allows.
 function commandsOf({ experiment_id: id, status, arms, winner }) {
   const arm = arms.length === 2 ? quoted(arms[1].name) : "ARM";
+  const resumptions = pausesOf({ status, arms }).map(([name]) => `start ${quoted(id)} --arm ${quoted(name)}`);
   const verbs = { draft: ["start"], running: ["pause", "complete", "promote"], paused: ["start", "complete", "promote"], completed: [winner ? "rollback" : "promote"] }[status] ?? [];
   const commands = element("p", "commands");
-  commands.append(...verbs.map((verb) => element("code", "command", `millrace experiments ${verb} ${quoted(id)}${verb === "promote" ? ` ${arm}` : ""}`)));
+  const texts = verbs.map((verb) => `${verb} ${quoted(id)}${verb === "promote" ? ` ${arm}` : ""}`);
+  if (status === "paused" && resumptions.length === arms.length - 1) texts.shift(); // it starts with an arm
+  commands.append(...[...resumptions, ...texts].map((text) => element("code", "command", `millrace experiments ${text}`)));
   return verbs.length ? [commands] : [];
 }
 

@@ -12,6 +12,7 @@ import h3
 from domain.cell import is_cell
 from domain.timestamp import DAY_MS
 from domain.zone import zone_named
+from schemas.arm_pause import MAX_PAUSES, is_paused
 from schemas.learned_limit import RULES as LEARNED_RULES
 from schemas.limit import (
     LAST_MS,
@@ -42,6 +43,7 @@ from schemas.limit import (
     check_time,
 )
 from schemas.types import (
+    Arm,
     Candidate,
     Content,
     ErasureRequest,
@@ -173,6 +175,9 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
     for arm in experiment.arms:
         check_number(f"arms[{arm.name}].share", arm.share, 0.0, 1.0)
         check_map(f"arms[{arm.name}].parameters", arm.parameters)
+        _pauses(arm)
+    if is_paused(experiment.arms[0]):
+        raise OutOfRangeError("arms", "must not be paused in the first one, which stands in for the others")
     if not math.isclose(sum(arm.share for arm in experiment.arms), 1.0, abs_tol=_SHARES_WITHIN):
         raise OutOfRangeError("arms", "must have shares that add up to 1")
     starts_at = experiment.starts_at or 0
@@ -191,6 +196,17 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
             raise OutOfRangeError(f"targeting[{name}]", "must have one value or more")
     _winner(experiment, names)
     check_time("occurred_at", experiment.occurred_at, now_ms)
+
+
+def _pauses(arm: Arm) -> None:
+    field = f"arms[{arm.name}].pauses"
+    check_number(field, len(arm.pauses), 0, MAX_PAUSES)
+    ended_at = 0
+    for pause in arm.pauses:
+        check_number(f"{field}.paused_at", pause.paused_at, ended_at, LAST_MS)
+        ended_at = LAST_MS if pause.resumed_at is None else pause.resumed_at
+        check_number(f"{field}.resumed_at", ended_at, pause.paused_at, LAST_MS)
+        check_free_text(f"{field}.reason", pause.reason, TEXT_CHARS)
 
 
 def _winner(experiment: Experiment, names: list[str]) -> None:

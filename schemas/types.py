@@ -266,6 +266,17 @@ ExperimentStatus = Literal[
 ]
 
 
+class ArmPause(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A time in which the users of an arm are ranked by the first arm."""
+
+    paused_at: int
+    """Beginning of the pause, in ms since the epoch."""
+    resumed_at: int | None = None
+    """End of the pause, in ms since the epoch; null while it lasts."""
+    reason: str = ""
+    """Reason, for people."""
+
+
 class Arm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One arm of an experiment."""
 
@@ -275,6 +286,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Share of the users assigned to the arm, from 0 to 1."""
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     """Parameters of the arm, by name."""
+    pauses: list[ArmPause] = msgspec.field(default_factory=list)
+    """Pauses of the arm, in the order of time."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -158,6 +158,14 @@ OUTCOMES = Topic(
     "What users did with each item shown; a later record with the same outcome id replaces the earlier one.",
     retention_ms=90 * DAY_MS,
 )
+EARLY_OUTCOMES = Topic(
+    "early-outcomes.v1",
+    types.Outcome,
+    "user_id",
+    "streams.outcomes",
+    "What users did within seconds with the items shown to them in experiments, before the outcomes close.",
+    retention_ms=90 * DAY_MS,
+)
 ITEM_STATS = Topic(
     "item-stats.v1",
     types.ItemStats,

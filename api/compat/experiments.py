@@ -106,11 +106,15 @@ class ExperimentChangeBody(msgspec.Struct, frozen=True, kw_only=True):
     traffic_from: Share | UnsetType = UNSET
     traffic_to: Share | UnsetType = UNSET
     targeting: Targeting | UnsetType = UNSET
+    paused_arms: Annotated[list[Id], Meta(max_length=50)] | UnsetType = UNSET
+    """Names of the arms that are paused from now on; the others are resumed."""
 
     def changes(self, now_ms: int) -> dict[str, Any]:
         """Return the new values by field of the record."""
         values: dict[str, Any] = {
-            name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET
+            name: value
+            for name in self.__struct_fields__
+            if name != "paused_arms" and (value := getattr(self, name)) is not UNSET
         }
         values |= {name: _time(values[name], name) for name in ("starts_at", "ends_at") if name in values}
         if self.arms is not UNSET:
@@ -239,11 +243,16 @@ class ExperimentEndpoints:
         return await self._publish(experiment, status=201)
 
     async def change(self, request: Request) -> Response:
-        """Change an experiment: its status, and as far as the status allows the other fields."""
+        """Change an experiment: its status, its paused arms, and as far as the status allows the other fields."""
         body = await parse_body(request, _change, _BODY_BYTES)
         experiments, old = await self._read(request)
         with _refusals():
-            new = definition.changed(old, body.changes(self._context.clients.now_ms()), experiments)
+            new = definition.changed(
+                old,
+                body.changes(self._context.clients.now_ms()),
+                experiments,
+                paused_arms=None if body.paused_arms is UNSET else body.paused_arms,
+            )
             if new.arms != old.arms or new.status == "running":
                 definition.check_parameters(new.arms, self._context.settings)
         return await self._publish(new)

@@ -1,4 +1,4 @@
-"""Parameters of arms: the ranking settings that an arm may set, under the names and with the checks of the settings."""
+"""Parameters of arms: the settings that an arm may set, under the names and with the checks of the settings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ ARM_PARAMETERS = (
     "FEATURE_WEIGHT_FACTORS",
     "LLM_SCORE_WEIGHT",
     "ML_SCORE_WEIGHT",
+    "PUSH_DAILY_CAP",
+    "PUSH_ITEM_MAX_AGE_HOURS",
+    "PUSH_MAX_DELAY_HOURS",
+    "PUSH_VALUE_THRESHOLD",
     "SERENDIPITY_WEIGHT",
 )
-"""Settings that an arm may set: those that only the ranking of a feed reads."""
+"""Settings that an arm may set: those that only the ranking of a feed and the decisions on pushes read."""
 
 
 class UnknownArmParameterError(ValueError):

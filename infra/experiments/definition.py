@@ -5,17 +5,19 @@
       └──────────────────────────────────┘
 
 A draft may change in all its fields. While users are assigned, only the shares, the traffic, the end and the labels
-may, so that arms keep their meaning. Functions return a new definition, whose `occurred_at` is its version.
+may, and arms may be paused and resumed, so that arms keep their meaning. Functions return a new definition, whose
+`occurred_at` is its version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from infra.experiments.arm_parameters import UnknownArmParameterError, with_arm_parameters
+from infra.experiments.arm_pauses import ArmPauseError, has_comparison, with_paused_arms
 from infra.settings import Settings, SettingsError
 from schemas.types import Arm, Experiment
 
@@ -103,19 +105,27 @@ def created(new: Experiment, others: Sequence[Experiment]) -> Experiment:
     return new
 
 
-def changed(old: Experiment, changes: Mapping[str, Any], others: Sequence[Experiment]) -> Experiment:
+def changed(
+    old: Experiment,
+    changes: Mapping[str, Any],
+    others: Sequence[Experiment],
+    *,
+    paused_arms: Collection[str] | None = None,
+) -> Experiment:
     """Return an experiment with changes, `occurred_at` among them.
 
     Args:
         old: The present definition.
-        changes: New values by field; equal ones change nothing.
+        changes: New values by field; equal ones change nothing. Arms keep their pauses.
         others: The present definitions.
+        paused_arms: The arms that are paused from now on, while the others are resumed; None changes no pause.
 
     Raises:
-        ConflictError: the status does not allow it, or the layer is taken.
+        ConflictError: the status does not allow it, the layer is taken, or arms cannot be paused.
     """
     new = replace(old, **{**changes, "occurred_at": _version(old, changes["occurred_at"])})
     _check_transition(old.status, new.status)
+    new = _with_pauses(old, new, paused_arms)
     fields = {name for name in changes if getattr(new, name) != getattr(old, name)}
     fixed_fields = sorted(fields - _CHANGEABLE[old.status])
     if fixed_fields:
@@ -166,6 +176,22 @@ def rolled_back(old: Experiment, *, now_ms: int) -> Experiment:
 def _version(old: Experiment, now_ms: int) -> int:
     """Return the version of a definition, in ms since the epoch: later than the one before, whatever the clock says."""
     return max(now_ms, old.occurred_at + 1)
+
+
+def _with_pauses(old: Experiment, new: Experiment, paused_arms: Collection[str] | None) -> Experiment:
+    """Return an experiment whose arms have the pauses of the definition before, and those that change now."""
+    pauses = {arm.name: arm.pauses for arm in old.arms}
+    new = replace(new, arms=[replace(arm, pauses=pauses.get(arm.name, [])) for arm in new.arms])
+    if paused_arms is not None:
+        if old.status not in ("running", "paused"):
+            raise ConflictError(f"arms can neither be paused nor resumed: the experiment is {old.status}")
+        try:
+            new = with_paused_arms(new, paused_arms, now_ms=new.occurred_at)
+        except ArmPauseError as error:
+            raise ConflictError(str(error)) from error
+    if new.status == "running" and not has_comparison(new):
+        raise ConflictError("all arms but the first are paused: resume one, or pause the experiment")
+    return new
 
 
 def _meaning(experiment: Experiment) -> dict[str, dict[str, str]]:

@@ -21,6 +21,7 @@ from infra.redis.connection import StoreError, store_errors
 from topics import Topic
 from topics.topic import (
     DEVICES,
+    EARLY_OUTCOMES,
     EXPERIMENTS,
     FEATURES,
     FEEDS,
@@ -42,7 +43,9 @@ REDIS_ROLES = {
     **dict.fromkeys((INTERACTIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
     **dict.fromkeys((DEVICES, NOTIFICATIONS), "push"),
 }
-DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS, IMPRESSIONS, OUTCOMES, FEEDS, ITEM_EMBEDDINGS), "archive")
+DATABASE_ROLES = dict.fromkeys(
+    (INTERACTIONS, ITEMS, IMPRESSIONS, OUTCOMES, EARLY_OUTCOMES, FEEDS, ITEM_EMBEDDINGS), "archive"
+)
 """The role that fills each store from a topic."""
 _BEGUN, _COMPLETE = "0", "1"
 _COMPLETE_SCRIPT = """

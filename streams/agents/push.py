@@ -16,15 +16,15 @@ from domain.stock import is_sold_out
 from infra.redis.stores.item_store import ItemCache
 from schemas.types import ErasureRequest, Feed, Notification, PushRequest
 from streams.core.dedup import lru_add
-from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import delivery
-from streams.core.push.candidates import PushItem, fold_feed, fold_request
+from streams.core.push.candidates import PushItem, fold_feed, fold_request, is_newer
 from streams.core.push.delay_queue import DelayQueue
 from streams.core.push.delivery import Delivery, SendResult
 from streams.core.push.push_state import PushState, due_at, expire_excess, registration, snapshot
 from streams.core.push.token_owner import OWNER
 from streams.core.push.value import top_items
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
 from streams.runtime.retry import retry_until_available
@@ -66,7 +66,7 @@ class PushAgent:
         context: The clients of the role.
         table: The table `pushes`: one state per user.
         items: The item store, which tells whether an item exists and is in stock.
-        params: Thresholds, caps and hold times.
+        experiments: Thresholds, caps and hold times, by the arms of the user.
         sender: The FCM client; None when FCM is not configured.
         eraser: Erases users from the store.
         now_ms: The clock, in ms since the epoch.
@@ -77,13 +77,13 @@ class PushAgent:
         context: RoleContext,
         table: Any,
         items: ItemCache,
-        params: PushParams,
+        experiments: ExperimentParams,
         *,
         sender: Sender | None,
         eraser: UserEraser,
         now_ms: Callable[[], int],
     ) -> None:
-        self._context, self._items, self._params = context, items, params
+        self._context, self._items, self._experiments = context, items, experiments
         self._sender, self._eraser, self._now_ms = sender, eraser, now_ms
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in INPUT_TOPICS}
@@ -188,12 +188,14 @@ class PushAgent:
     def _fold(
         self, state: PushState, value: Feed | PushRequest, record: Record, items: Mapping[str, PushItem]
     ) -> list[Notification]:
-        params, now_ms = self._params, self._now_ms()
+        now_ms = self._now_ms()
         self._states.touch(record.partition, state.user_id)
         if state.is_new:
             state.since = record.timestamp
         if isinstance(value, Feed):
-            return fold_feed(state, value, items, params=params, now_ms=now_ms)
+            if is_newer(state, value):
+                state.arms = self._experiments.table.followed(state.arms, value.arms)
+            return fold_feed(state, value, items, params=self._experiments.push(state.arms), now_ms=now_ms)
         position = Position.of(record)
         version, tokens = state.version, set(state.devices)
         decisions = fold_request(
@@ -201,7 +203,7 @@ class PushAgent:
             value,
             position,
             item=items.get(value.item_id or ""),
-            params=params,
+            params=self._experiments.push(state.arms),
             now_ms=now_ms,
             evictions=self.evictions,
         )
@@ -224,7 +226,8 @@ class PushAgent:
         for state, record in changed_states.values():
             try:
                 self._crowd_out(state)
-                release = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
+                params = self._experiments.push(state.arms)
+                release = delivery.release(state, params=params, now_ms=now_ms, unavailable_items=unavailable)
             except Exception as error:
                 self._context.dead_letters.put(record, error, stage="push.release")
                 continue
@@ -250,7 +253,8 @@ class PushAgent:
         now_ms = self._now_ms()
         for (state, due_delivery), answer in zip(due, answers, strict=True):
             version, tokens = state.version, set(state.devices)
-            self._publish(delivery.record_delivery(state, due_delivery, answer, params=self._params, now_ms=now_ms))
+            params = self._experiments.push(state.arms)
+            self._publish(delivery.record_delivery(state, due_delivery, answer, params=params, now_ms=now_ms))
             self._states.touch(event.value.partition, state.user_id)
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))

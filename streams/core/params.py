@@ -158,6 +158,8 @@ class OutcomeParams:
 
     window_s: float
     """Time after an impression in which an action counts for it."""
+    early_window_s: float
+    """Time after an impression in which an action counts for its early outcome."""
     lateness_s: float
     """Time after an event within which its record must have been appended."""
     rating_scale: float
@@ -171,6 +173,11 @@ class OutcomeParams:
     def window_ms(self) -> int:
         """Return `window_s` in ms."""
         return round(self.window_s * 1_000)
+
+    @property
+    def early_window_ms(self) -> int:
+        """Return the time in which an action counts for the early outcome in ms: that of the outcome at most."""
+        return min(round(self.early_window_s * 1_000), self.window_ms)
 
     @property
     def lateness_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""Parameters of rankings under experiments: those of the settings, with those of arms instead."""
+"""Parameters of rankings and pushes under experiments: those of the settings, with those of arms instead."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from infra.experiments.arm_parameters import with_arm_parameters
 from infra.settings import Settings
 from schemas.types import Experiment, Features, Feed
 from streams.core.experiments.experiment_table import ExperimentTable
-from streams.core.params import LlmBlendParams, RankParams
-from streams.runtime.core_params import llm_blend_params, rank_params
+from streams.core.params import LlmBlendParams, PushParams, RankParams
+from streams.runtime.core_params import llm_blend_params, push_params, rank_params
 
 _MAX_COMBINATIONS = 1_000
 """Combinations of parameters that are kept."""
@@ -23,7 +23,7 @@ class ArmParams:
     """The parameters of a user's ranking, and the arms behind them."""
 
     arms: Mapping[str, str]
-    """Names of the user's arms, by experiment."""
+    """Names of the user's arms, by experiment; those of paused arms are missing."""
     rank: RankParams
     llm_blend: LlmBlendParams
 
@@ -39,7 +39,7 @@ class ExperimentParams:
     def __init__(self, settings: Settings, table: ExperimentTable | None = None) -> None:
         self._settings = settings
         self.table = table or ExperimentTable()
-        self._combinations: dict[tuple[tuple[str, str], ...], tuple[RankParams, LlmBlendParams]] = {}
+        self._combinations: dict[tuple[tuple[str, str], ...], tuple[RankParams, LlmBlendParams, PushParams]] = {}
 
     def put(self, experiment: Experiment) -> None:
         """Take a definition, which replaces the one before.
@@ -60,13 +60,23 @@ class ExperimentParams:
             at_ms: The time in the stream, in ms since the epoch.
         """
         arms = self.table.arms(features, at_ms=at_ms)
-        return ArmParams(arms, *self._combined(arms))
+        rank, llm_blend, _ = self._combined(arms)
+        return ArmParams(self.table.active(arms), rank, llm_blend)
 
     def default(self) -> ArmParams:
         """Return the parameters of a ranking for nobody in particular: those of the promoted arms."""
-        return ArmParams({}, *self._combined({}))
+        rank, llm_blend, _ = self._combined({})
+        return ArmParams({}, rank, llm_blend)
 
-    def _combined(self, arms: Mapping[str, str]) -> tuple[RankParams, LlmBlendParams]:
+    def push(self, arms: Mapping[str, str]) -> PushParams:
+        """Return the parameters of the pushes to a user.
+
+        Args:
+            arms: The arms of the user, by experiment, as feeds have named them.
+        """
+        return self._combined(arms)[-1]
+
+    def _combined(self, arms: Mapping[str, str]) -> tuple[RankParams, LlmBlendParams, PushParams]:
         parameters = self.table.parameters(arms)
         key = tuple(sorted(parameters.items()))
         combination = self._combinations.get(key)
@@ -74,7 +84,8 @@ class ExperimentParams:
             if len(self._combinations) >= _MAX_COMBINATIONS:
                 self._combinations.clear()
             settings = with_arm_parameters(self._settings, parameters)
-            combination = self._combinations[key] = rank_params(settings), llm_blend_params(settings)
+            combination = rank_params(settings), llm_blend_params(settings), push_params(settings)
+            self._combinations[key] = combination
         return combination
 
 

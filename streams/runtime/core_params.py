@@ -87,6 +87,7 @@ def outcome_params(settings: Settings) -> OutcomeParams:
     """Return the window and the lateness of outcomes."""
     return OutcomeParams(
         window_s=settings.outcome_window_s,
+        early_window_s=settings.outcome_early_window_s,
         lateness_s=settings.outcome_lateness_s,
         rating_scale=settings.rating_scale,
     )

@@ -11,7 +11,7 @@ import pytest
 from domain.experiment_results import ArmFigures, ExperimentResults, MetricFigures
 from infra import clock
 from infra.settings import Settings
-from schemas.types import Arm, Experiment
+from schemas.types import Arm, ArmPause, Experiment
 from tests.build import a_profile, an_experiment
 from tests.portal.browser import Browser
 from tests.portal.served_page import NASTY, Pipeline, needs_browser, serving
@@ -148,6 +148,33 @@ async def test_alarms_are_named_and_old_figures_too(pipeline: Pipeline, chromium
         assert await chromium.js(texts(".lift-verdict")) == ["worseguardrail breached"]
         assert "7 users of several arms count in none" in (await chromium.js(texts(".experiment-body > .quiet")))[0]
         assert (await chromium.js(texts(".experiment-age.old")))[0].endswith("is an archive role up?")
+
+
+@needs_browser
+async def test_a_paused_arm_is_named_with_the_time_and_the_reason(pipeline: Pipeline, chromium: Browser) -> None:
+    reason = "guardrail: click_through_rate -100% against the first arm, beyond -20% (300 and 310 users)"
+    pauses = [ArmPause(paused_at=1_700_000_000_000, reason=reason)]
+    arms = [*ARMS, Arm(name="bad one", share=0.0, pauses=pauses)]
+    await pipeline.experiments.write([running(arms=arms)])
+    async with serving(pipeline) as url:
+        await open_experiments(chromium, url)
+        assert await chromium.js(texts("summary .breach")) == ["arm paused"]
+        [banner] = await chromium.js(texts(".banner"))
+        assert banner.startswith("bad one is paused since Nov 1")
+        assert banner.endswith(f": {reason}. The first arm ranks its users.")
+        assert (await chromium.js(texts("code.command")))[0] == "millrace experiments start surprise --arm 'bad one'"
+        both = [ARMS[0], Arm(name="surprising", share=0.5, pauses=pauses)]
+        await pipeline.experiments.write([running(arms=both, status="paused", occurred_at=clock.now_ms())])
+        await chromium.until("document.querySelector('#experiments .chip').textContent === 'paused'")
+        assert await chromium.js(texts("code.command")) == [
+            "millrace experiments start surprise --arm surprising",
+            "millrace experiments complete surprise",
+            "millrace experiments promote surprise surprising",
+        ]
+        arms = [ARMS[0], Arm(name="surprising", share=0.5, pauses=pauses)]
+        await pipeline.experiments.write([running(arms=arms, status="completed", occurred_at=clock.now_ms() + 1)])
+        await chromium.until("document.querySelector('#experiments .chip').textContent === 'completed'")
+        assert await chromium.js(texts(".banner")) == []
 
 
 @needs_browser

@@ -17,6 +17,7 @@ from api.http.error import InvalidError
 from cli.commands.measurement.experiment_results import results
 from cli.kafka import open_kafka
 from cli.run import run
+from domain.timestamp import utc_time
 from infra import clock
 from infra.address import resolve_addresses
 from infra.error import OperatorError
@@ -27,14 +28,16 @@ from infra.kafka.readers.topic_tail import last
 from infra.kafka.registry import Registry, open_registry
 from infra.settings import Settings, read_settings
 from schemas import record_limit
+from schemas.arm_pause import active_until, is_paused
 from schemas.limit import OutOfRangeError
-from schemas.types import Experiment
+from schemas.types import Arm, Experiment
 from topics.topic import EXPERIMENTS
 
 experiments = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
 experiments.command()(results)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Id = Annotated[str, typer.Argument(help="The id of the experiment.", show_default=False)]
+_Arm = Annotated[str | None, typer.Option("--arm", help="Only this arm.", show_default=False)]
 _COLORS = {"running": "green", "paused": "yellow", "draft": "cyan", "completed": "dim"}
 Change = Callable[[list[Experiment]], Experiment]
 """Returns a definition to publish, given the present ones."""
@@ -94,15 +97,25 @@ def create(
 
 
 @experiments.command()
-def start(experiment_id: _Id, as_json: _Json = False) -> None:
-    """Start an experiment, or go on with it after a pause: the next ranking of each user follows its arm."""
-    _set_status(experiment_id, "running", as_json=as_json)
+def start(experiment_id: _Id, arm: _Arm = None, as_json: _Json = False) -> None:
+    """Start an experiment, or go on with it after a pause: the next ranking of each user follows its arm.
+
+    Examples:
+
+    millrace experiments start surprise
+
+    millrace experiments start surprise --arm surprising
+    """
+    _set_status(experiment_id, "running", as_json=as_json, resumed_arm=arm)
 
 
 @experiments.command()
-def pause(experiment_id: _Id, as_json: _Json = False) -> None:
-    """Pause an experiment: users go back to the default with their next ranking, and keep their arms for later."""
-    _set_status(experiment_id, "paused", as_json=as_json)
+def pause(experiment_id: _Id, arm: _Arm = None, as_json: _Json = False) -> None:
+    """Pause an experiment: users go back to the default with their next ranking, and keep their arms for later.
+
+    With --arm the experiment goes on, and the first arm ranks the users of the paused one.
+    """
+    _set_status(experiment_id, None if arm else "paused", as_json=as_json, paused_arm=arm)
 
 
 @experiments.command()
@@ -144,14 +157,33 @@ def rollback(experiment_id: _Id, as_json: _Json = False) -> None:
     )
 
 
-def _set_status(experiment_id: str, status: str, *, as_json: bool) -> None:
+def _set_status(
+    experiment_id: str,
+    status: str | None,
+    *,
+    as_json: bool,
+    paused_arm: str | None = None,
+    resumed_arm: str | None = None,
+) -> None:
+    """Publish an experiment with another status, which None keeps, and with an arm paused or resumed."""
     settings = resolve_addresses(read_settings())
 
     def changed(present_definitions: list[Experiment]) -> Experiment:
         old = _named(experiment_id, present_definitions)
+        for name in (paused_arm, resumed_arm):
+            if name is not None and name not in {arm.name for arm in old.arms}:
+                raise ConflictError(f"the experiment has no arm {name!r}")
         if status == "running":
             definition.check_parameters(old.arms, settings)
-        return definition.changed(old, {"status": status, "occurred_at": clock.now_ms()}, present_definitions)
+        names = {arm.name for arm in old.arms if is_paused(arm) and arm.name != resumed_arm}
+        if paused_arm is not None:
+            names.add(paused_arm)
+        return definition.changed(
+            old,
+            {"status": status or old.status, "occurred_at": clock.now_ms()},
+            present_definitions,
+            paused_arms=names if paused_arm or resumed_arm else None,
+        )
 
     _report(run(_publish(settings, changed)), as_json=as_json)
 
@@ -216,9 +248,19 @@ def _show(present_definitions: list[Experiment], console: Console) -> None:
             escape(one.experiment_id),
             escape(one.name),
             f"[{_COLORS.get(one.status, 'default')}]{one.status}[/]",
-            escape("\n".join(f"{arm.name} {arm.share:.0%}" for arm in one.arms)),
+            "\n".join(_arm_text(arm) for arm in one.arms),
             escape(one.layer),
             f"{one.traffic_from:g} to {one.traffic_to:g}",
             escape(one.winner),
         )
     console.print(table)
+
+
+def _arm_text(arm: Arm) -> str:
+    """Return an arm with its share and, where it is paused, since when and why."""
+    text, paused_at = escape(f"{arm.name} {arm.share:.0%}"), active_until(arm)
+    if paused_at is None:
+        return text
+    reason = arm.pauses[-1].reason
+    since = f"paused {utc_time(paused_at):%Y-%m-%d %H:%M:%S} UTC" + (f": {reason}" if reason else "")
+    return f"{text} [yellow]({escape(since)})[/]"

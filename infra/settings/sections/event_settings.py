@@ -22,6 +22,11 @@ class EventSettings:
         3_650.0, "maximum age of an event in days; the API refuses older ones", POSITIVE
     )
     outcome_window_s: float = setting(3_600.0, "seconds after an impression in which an action counts for it", POSITIVE)
+    outcome_early_window_s: float = setting(
+        15.0,
+        "seconds after an impression in which an action counts for the guardrails of experiments",
+        POSITIVE,
+    )
     outcome_lateness_s: float = setting(
         3_600.0, "seconds after an impression or action within which it must arrive to count for an outcome", POSITIVE
     )

@@ -49,7 +49,7 @@ class TrainingSettings:
     model_artifacts_kept: int = setting(10, "number of model versions to keep under MILLRACE_HOME/models", POSITIVE)
     experiment_guardrails: str = setting(
         "click_through_rate:-0.2",
-        "lifts of metrics beyond which a running experiment is paused, as METRIC:LIFT separated by commas, or none",
+        "lifts of metrics beyond which an arm of an experiment is paused, as METRIC:LIFT separated by commas, or none",
         Constraint(_are_guardrails, "none, or METRIC:LIFT separated by commas, with metrics of experiment results"),
     )
     item_item_model: str = setting("ease", "model of the item-to-item weights, by its name in docs/models.md")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from domain.experiment_assignment import arm_of, bucket_of
-from schemas.types import Experiment, Features
+from schemas.arm_pause import is_paused
+from schemas.types import Arm, Experiment, Features
 
 
 class ExperimentTable:
@@ -39,7 +40,7 @@ class ExperimentTable:
         return 0 if experiment is None else experiment.occurred_at
 
     def arms(self, features: Features, *, at_ms: int) -> dict[str, str]:
-        """Return the arms of a user at a time, by experiment.
+        """Return the arms of a user at a time, by experiment, whether they are paused or not.
 
         Of experiments that claim the same bucket of a layer, the one with the smallest id has it.
 
@@ -64,8 +65,38 @@ class ExperimentTable:
                 )
         return arms
 
+    def active(self, arms: Mapping[str, str]) -> dict[str, str]:
+        """Return the arms that are not paused: those that a ranking counts for.
+
+        Args:
+            arms: The arms of the user, by experiment.
+        """
+        return {
+            experiment_id: name
+            for experiment_id, name in arms.items()
+            if (arm := self._arm(experiment_id, name)) is not None and not is_paused(arm)
+        }
+
+    def followed(self, arms: Mapping[str, str], feed_arms: Mapping[str, str]) -> dict[str, str]:
+        """Return the arms of a user by the feeds: a feed names no paused arm, but its user stays in it.
+
+        Args:
+            arms: The arms of the user before the feed, by experiment.
+            feed_arms: The arms that the feed names.
+        """
+        paused_arms = {
+            experiment_id: name
+            for experiment_id, name in arms.items()
+            if any(one.experiment_id == experiment_id for one in self._running)
+            and (arm := self._arm(experiment_id, name)) is not None
+            and is_paused(arm)
+        }
+        return paused_arms | dict(feed_arms)
+
     def parameters(self, arms: Mapping[str, str]) -> dict[str, str]:
         """Return the parameters of a ranking: those of the promoted arms, then those of the user's own arms.
+
+        The first arm stands in for a paused one. Unknown experiments and arms set nothing.
 
         Args:
             arms: The arms of the user, by experiment. Where two set the same parameter, the experiment with the larger
@@ -73,10 +104,19 @@ class ExperimentTable:
         """
         parameters: dict[str, str] = {}
         for one in self._winners:
-            parameters |= _parameters_of(one, one.winner)
-        for experiment_id, arm in arms.items():
-            parameters |= _parameters_of(self._experiments[experiment_id], arm)
+            winner = self._arm(one.experiment_id, one.winner)
+            parameters |= {} if winner is None else winner.parameters
+        for experiment_id, name in arms.items():
+            arm = self._arm(experiment_id, name)
+            if arm is not None and is_paused(arm):
+                arm = self._experiments[experiment_id].arms[0]
+            parameters |= {} if arm is None else arm.parameters
         return parameters
+
+    def _arm(self, experiment_id: str, name: str) -> Arm | None:
+        experiment = self._experiments.get(experiment_id)
+        arms = [] if experiment is None else experiment.arms
+        return next((arm for arm in arms if arm.name == name), None)
 
     def _index(self) -> None:
         experiments = sorted(self._experiments.values(), key=lambda one: one.experiment_id)
@@ -107,7 +147,3 @@ def _attribute(features: Features, name: str) -> set[str]:
         "interest": features.preferred,
     }.get(name, [])
     return {value.casefold() for value in values if value}
-
-
-def _parameters_of(experiment: Experiment, arm_name: str) -> dict[str, str]:
-    return next((arm.parameters for arm in experiment.arms if arm.name == arm_name), {})

@@ -109,11 +109,12 @@ class ShownEntry:
     is_click: bool = False
     """Whether the click figures hold it as clicked."""
 
-    def record(self, window_ms: int) -> Outcome:
+    def record(self, window_ms: int, counts: ActionCounts | None = None) -> Outcome:
         """Return the outcome as a record.
 
         Args:
             window_ms: Time after the impression in which actions count.
+            counts: Counts of the actions within that time; those of the entry by default.
         """
         provenance = self.provenance or Provenance()
         return Outcome(
@@ -133,7 +134,7 @@ class ShownEntry:
             shown_at=self.shown_at,
             closed_at=self.shown_at + window_ms,
             is_reported=self.is_reported,
-            **self.counts._asdict(),
+            **(self.counts if counts is None else counts)._asdict(),
         )
 
 

@@ -2,11 +2,15 @@
 
     show, act    take the events, in any order, and repeats of them
     advance      moves the clock: outcomes whose window has passed are closed, and closed ones that changed are returned
+    take_early   returns what is known of the impressions whose early window has passed
     resolve      adds the provenance of entries: the feed that was shown, which the caller looks up
 
 An event that was appended later than the lateness after it happened is left out. So every event that counts for an
 outcome has been read once the clock has passed the window and the lateness; the outcome is forgotten then. Which events
 count depends on the events alone, so reading them again gives the same outcomes.
+
+An early outcome is what is known once the early window has passed, of the actions within it. It is never corrected, so
+that all impressions were observed for the same time, whenever they were shown.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any
 from schemas.types import Impression, Interaction, ShownItem
 from streams.core.outcome.attribution import (
     NO_ACTIONS,
+    ActionCounts,
     ItemAction,
     Provenance,
     ShownEntry,
@@ -67,6 +72,11 @@ class OutcomeJoin:
         self._dirty: dict[tuple[str, str], None] = {}
         """Items of users with events that were not attributed yet."""
         self._pending: dict[str, ShownEntry] = {}
+        self._early_due: list[tuple[int, str, str, str]] = []
+        """A heap of times at which the early outcome of an entry is due, in ms since the epoch, with the user, the
+        item and the outcome id."""
+        self._early: list[tuple[ShownEntry, ActionCounts]] = []
+        """Entries whose early window has passed, with the counts of the actions within it, until they are taken."""
         self.figures = ClickFigures(interval_ms, since_ms=since_ms)
         self.clock_ms = 0
         """The time up to which all events have been read, in ms since the epoch."""
@@ -108,6 +118,8 @@ class OutcomeJoin:
             closed_at = entry.shown_at + self._params.window_ms
             for at_ms in (closed_at, closed_at + self._params.lateness_ms):
                 heapq.heappush(self._due, (at_ms, event.user_id, item.item_id))
+            early_ms = entry.shown_at + self._params.early_window_ms
+            heapq.heappush(self._early_due, (early_ms, event.user_id, item.item_id, outcome_id))
             self._dirty[event.user_id, item.item_id] = None
         if not user.items:
             del self._users[event.user_id]
@@ -142,10 +154,16 @@ class OutcomeJoin:
             outcomes |= self._attribute(user_id, item_id)
         self._dirty.clear()
         self.clock_ms = max(self.clock_ms, clock_ms)
+        self._early += self._pop_early()
         while self._due and (self._due[0][0] <= self.clock_ms or self.size > self._params.max_events):
             at_ms, user_id, item_id = heapq.heappop(self._due)
             outcomes |= self._close(user_id, item_id, max(at_ms, self.clock_ms))
         return list(outcomes.values())
+
+    def take_early(self) -> list[tuple[ShownEntry, ActionCounts]]:
+        """Return the entries whose early window has passed since the last time, with the actions within it."""
+        entries, self._early = self._early, []
+        return entries
 
     def unresolved(self, appended_before_ms: int) -> list[ShownEntry]:
         """Return the entries without a provenance that were appended before a time, oldest first.
@@ -224,6 +242,22 @@ class OutcomeJoin:
             self.figures.count(entry)
             if entry.is_closed and not entry.is_superseded and entry.counts != before:
                 yield _unique(entry), entry
+
+    def _pop_early(self) -> Iterator[tuple[ShownEntry, ActionCounts]]:
+        while self._early_due and self._early_due[0][0] <= self.clock_ms:
+            _, user_id, item_id, outcome_id = heapq.heappop(self._early_due)
+            user = self._users.get(user_id)
+            state = None if user is None else user.items.get(item_id)
+            entry = None if state is None else state.entries.get(outcome_id)
+            if state is not None and entry is not None and not entry.is_superseded:
+                yield entry, self._early_counts(entry, state)
+
+    def _early_counts(self, entry: ShownEntry, state: _ItemState) -> ActionCounts:
+        """Return the counts of the actions for an impression that happened in its early window."""
+        last_ms = entry.shown_at + self._params.early_window_ms
+        actions = [action for action in state.actions.values() if action.at_ms <= last_ms]
+        counting = [one for one in state.entries.values() if not one.is_superseded]
+        return attributed(counting, actions, window_ms=self._params.window_ms)[entry.outcome_id]
 
     def _is_reported_later(self, entry: ShownEntry, user: _UserState, entries: list[ShownEntry]) -> bool:
         """Return whether the client has reported what the server assumed, before the outcome closed."""

@@ -96,10 +96,9 @@ def fold_feed(
     Returns:
         The decisions.
     """
-    version = (feed.features_version, feed.generated_at)
-    if version <= state.feed:
+    if not is_newer(state, feed):
         return []
-    state.feed = version
+    state.feed = _version(feed)
     decisions = list(_outdated(state, set(feed.items), now_ms))
     usual = []
     for item_id, lead, reason in top_items(feed):
@@ -125,6 +124,20 @@ def fold_feed(
     ):  # before the first event all scores are nearly equal, and any lead is a multiple of that
         state.baseline.fold(max(usual))
     return decisions
+
+
+def is_newer(state: PushState, feed: Feed) -> bool:
+    """Return whether a feed is newer than the last one that was folded.
+
+    Args:
+        state: The push state of the user.
+        feed: The feed.
+    """
+    return _version(feed) > state.feed
+
+
+def _version(feed: Feed) -> tuple[int, int]:
+    return feed.features_version, feed.generated_at
 
 
 def _outdated(state: PushState, feed_items: Collection[str], now_ms: int) -> Iterator[Notification]:

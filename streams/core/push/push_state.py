@@ -72,6 +72,8 @@ class PushState(msgspec.Struct, array_like=True):
     """Number of `event_ids` per hour; see `streams.core.dedup`."""
     since: int = 0
     """Append time of the first record folded, in ms since the epoch; 0 if it was not noted."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the user by experiment, as the newest feed and, for paused arms, earlier ones have named them."""
 
     @property
     def is_new(self) -> bool:

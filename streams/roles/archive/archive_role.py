@@ -1,5 +1,7 @@
 """Archive role: interactions, impressions, outcomes, feeds, items, item embeddings → PostgreSQL, to analyse and search.
 
+It judges experiments by the outcomes, and pauses arms that breach guardrails.
+
 A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
 PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
 """
@@ -27,7 +29,7 @@ from schemas.types import Interaction, Item
 from streams.roles.archive.archive_eraser import ArchiveEraser
 from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.roles.archive.embedding_archive import EmbeddingArchive
-from streams.roles.archive.experiment_judge import new_experiment_judge
+from streams.roles.archive.experiment_judge import new_experiment_judges
 from streams.roles.archive.history_rows import (
     FEED_COLUMNS,
     IMPRESSION_COLUMNS,
@@ -43,11 +45,25 @@ from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import ERASURE_REQUESTS, FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, OUTCOMES
+from topics.topic import (
+    EARLY_OUTCOMES,
+    ERASURE_REQUESTS,
+    FEEDS,
+    IMPRESSIONS,
+    INTERACTIONS,
+    ITEM_EMBEDDINGS,
+    ITEMS,
+    OUTCOMES,
+)
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
-HISTORY_TABLES = {FEEDS.name: "feed_history", IMPRESSIONS.name: "impressions", OUTCOMES.name: "outcomes"}
+HISTORY_TABLES = {
+    FEEDS.name: "feed_history",
+    IMPRESSIONS.name: "impressions",
+    OUTCOMES.name: "outcomes",
+    EARLY_OUTCOMES.name: "early_outcomes",
+}
 """The tables in partitions by month, by topic."""
 _RETRY_S = 1.0
 _DROP_S = 3_600.0
@@ -79,9 +95,9 @@ def upsert_items() -> str:
     return _upsert("items", (*_ITEM, *_POSITION), ("item_id",))
 
 
-def upsert_outcomes() -> str:
-    """Return the statement that keeps the newest version of an outcome."""
-    return _upsert("outcomes", (*OUTCOME_COLUMNS, *_POSITION), ("user_id", "outcome_id", "shown_at"))
+def upsert_outcomes(table: str) -> str:
+    """Return the statement that keeps the newest version of an outcome in a table."""
+    return _upsert(table, (*OUTCOME_COLUMNS, *_POSITION), ("user_id", "outcome_id", "shown_at"))
 
 
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
@@ -170,7 +186,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("archive", settings) as role:
         pool = await retry_until_available(
-            lambda: open_pool(settings.database_url, connections=3),
+            lambda: open_pool(settings.database_url, connections=4),
             _WAITS,
             outages=CONNECTION_ERRORS,
             pause_s=_RETRY_S,
@@ -190,13 +206,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             erasures=role.erasures,
             on_items=indexer.notify,
         )
-        embeddings, judge = EmbeddingArchive(role, pool), new_experiment_judge(role, pool)
+        embeddings = EmbeddingArchive(role, pool)
+        judge, guard, pauser = new_experiment_judges(role, pool)
         topics = [topic for topic, *_ in WRITES.values()]
 
         def describe() -> dict[str, Any]:
             return {
                 **{"written": archive.written_count, "unusable": archive.unusable, "indexed": indexer.indexed_count},
-                **{"embeddings": embeddings.written_count, "paused_experiments": judge.paused_count},
+                **{"embeddings": embeddings.written_count, "paused_arms": pauser.paused_count},
             }
 
         try:
@@ -217,6 +234,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 ),
                 indexer.run(),
                 judge.run(),
+                guard.run(),
                 _drop_old_months(pool, partitions.values()),
                 describe=describe,
             )
@@ -275,11 +293,14 @@ WRITES: dict[str, tuple[Topic, str, Any]] = {
         f"{_insert('impressions', (*IMPRESSION_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
         lambda record, event: [(*row, *_position(record)) for row in impression_rows(event)],
     ),
-    OUTCOMES.name: (
-        OUTCOMES,
-        upsert_outcomes(),
-        lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
-    ),
+    **{
+        topic.name: (
+            topic,
+            upsert_outcomes(HISTORY_TABLES[topic.name]),
+            lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
+        )
+        for topic in (OUTCOMES, EARLY_OUTCOMES)
+    },
     FEEDS.name: (
         FEEDS,
         f"{_insert('feed_history', (*FEED_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",

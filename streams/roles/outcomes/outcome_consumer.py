@@ -2,6 +2,7 @@
 
     poll      records of both topics → the join of their partition; one topic waits while the other lags behind
     advance   the clock of a partition → outcomes that close or have changed → the topic outcomes
+              and early outcomes of experiments → the topic early-outcomes
     write     click figures → Redis
     commit    offsets, each with the clock of its partition
 
@@ -37,7 +38,7 @@ from streams.runtime.core_params import outcome_params
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role
 from streams.runtime.user_eraser import UserEraser
-from topics.topic import ERASURE_REQUESTS, IMPRESSIONS, INTERACTIONS, OUTCOMES
+from topics.topic import EARLY_OUTCOMES, ERASURE_REQUESTS, IMPRESSIONS, INTERACTIONS, OUTCOMES
 
 EVENTS = (IMPRESSIONS, INTERACTIONS)
 _MAX_RECORDS = 2_000
@@ -173,6 +174,7 @@ class OutcomeConsumer:
             join = self._joins[number]
             await self._resolve(join, join.unresolved(clock_ms))
             join.advance(clock_ms)  # these outcomes were published before the commit
+            join.take_early()
         _LOG.info(
             "%d partitions were restored with %d events", len(numbers), sum(self._joins[one].size for one in numbers)
         )
@@ -190,14 +192,23 @@ class OutcomeConsumer:
             await self._eraser.erase(request, {})
 
     async def _publish(self, join: OutcomeJoin, clock_ms: int) -> None:
-        """Move the clock of a join, and publish the outcomes that close or have changed."""
+        """Move the clock of a join, and publish the outcomes that close or have changed, and early ones."""
         await self._resolve(join, join.unresolved(clock_ms - _SETTLE_MS))
         entries = join.advance(clock_ms)
-        await self._resolve(join, [entry for entry in entries if entry.provenance is None])
+        early_entries = join.take_early()
+        await self._resolve(
+            join, [entry for entry in (*entries, *(one for one, _ in early_entries)) if entry.provenance is None]
+        )
         for entry in entries:
-            if not self._role.erasures.covers(entry.user_id.encode(), entry.append_ms):
+            if not self._is_erased(entry):
                 self._role.publisher.produce(OUTCOMES, entry.record(self._params.window_ms))
                 self._published_count += 1
+        for entry, counts in early_entries:
+            if entry.provenance is not None and entry.provenance.arms and not self._is_erased(entry):
+                self._role.publisher.produce(EARLY_OUTCOMES, entry.record(self._params.early_window_ms, counts))
+
+    def _is_erased(self, entry: ShownEntry) -> bool:
+        return self._role.erasures.covers(entry.user_id.encode(), entry.append_ms)
 
     async def _resolve(self, join: OutcomeJoin, entries: Sequence[ShownEntry]) -> None:
         for entry, provenance in zip(entries, await self._lookup.read(entries), strict=True):

@@ -2,6 +2,7 @@
 
 push-requests ──▶ push ──▶ FCM
 feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
+experiments ────▶  │ │
                    │ ├──▶ devices ─────────▶
                    │ ├──▶ push-tokens ──▶ token ──▶ push-requests, for the previous user of a device
                    └─┴──▶ push-requests, when delayed notifications are due
@@ -17,14 +18,17 @@ from typing import Any
 from infra import clock, fcm
 from infra.kafka.admin.provision import PUSH_TABLES, consumer_group
 from infra.redis.projection import RedisProjection
+from infra.redis.stores.experiment_store import RedisExperimentStore
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
 from infra.redis.stores.push_store import MAX_AGE_MS, RedisPushStore
 from infra.settings import Settings
 from streams.agents import inbox, push, token
-from streams.runtime.core_params import push_params
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, register_agent
 from streams.runtime.refill.store_refill import Refills
+from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
+from streams.runtime.state.experiment_follower import ExperimentFollower
 from streams.runtime.user_eraser import RedisUserEraser
 from streams.transport import run as run_app
 from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
@@ -49,11 +53,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         context = RoleContext(app, settings, role.registry, role.publisher, role.dead_letters, role.erasures)
         pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
         items = ItemCache(RedisItemStore(role.redis))
+        experiments = ExperimentParams(settings)
+        follower = ExperimentFollower(RedisExperimentStore(role.redis), experiments)
+        await retry_until_available(follower.refresh, "pushes wait for the definitions of experiments")
         push_agent = push.PushAgent(
             context,
             pushes,
             items,
-            push_params(settings),
+            experiments,
             sender=sender,
             eraser=RedisUserEraser(role.redis, "push"),
             now_ms=now_ms,
@@ -73,5 +80,6 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
                 "trimmed": dict(push_agent.evictions),
             }
 
-        async with role.alongside(stop, push_agent.run(), items.follow(), refills.run(), describe=describe):
+        tasks = push_agent.run(), items.follow(), follower.run(), refills.run()
+        async with role.alongside(stop, *tasks, describe=describe):
             await run_app(app, stop)

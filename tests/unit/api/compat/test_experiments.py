@@ -118,6 +118,29 @@ async def test_an_experiment_goes_from_draft_to_promotion_and_back() -> None:
     assert versions == sorted(set(versions))
 
 
+async def test_arms_are_paused_and_resumed_while_the_experiment_goes_on() -> None:
+    world, one = World(), "/ab/experiments/x1"
+    definition = {"experiment_id": "x1", "name": "x", "status": "running"}
+    definition |= {"arms": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}
+    async with world.http() as http:
+        await http.post("/ab/experiments", json=definition)
+        first = (await http.patch(one, json={"paused_arms": ["b"]})).json()
+        shares = [{"name": name, "share": share} for name, share in (("a", 0.5), ("b", 0.25), ("c", 0.25))]
+        second = (await http.patch(one, json={"arms": shares})).json()
+        both = await http.patch(one, json={"paused_arms": ["b", "c"]})
+        third = (await http.patch(one, json={"paused_arms": []})).json()
+    assert first["status"] == "running"
+    assert [arm["pauses"] for arm in first["arms"]] == [
+        [],
+        [{"paused_at": first["occurred_at"], "resumed_at": None, "reason": ""}],
+        [],
+    ]
+    assert [arm["share"] for arm in second["arms"]] == [0.5, 0.25, 0.25]
+    assert second["arms"][1]["pauses"] == first["arms"][1]["pauses"]
+    assert (both.status_code, both.json()["error"]["code"]) == (409, "experiment_conflict")
+    assert third["arms"][1]["pauses"][0]["resumed_at"] == third["occurred_at"]
+
+
 async def test_changes_that_a_status_or_a_layer_does_not_allow_are_refused() -> None:
     experiments = MemoryExperimentStore()
     running: Experiment = an_experiment(experiment_id="x1", status="running", layer="feed", traffic_to=0.5)

@@ -13,11 +13,11 @@ from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Notification, PushRequest
 from streams.agents.push import INPUT_TOPICS, PushAgent
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import RoleContext
 from tests.broker import App, Broker, Codecs, CountingEraser, Reader, Table
 from tests.build import T0_MS, a_push_request
-from tests.params import PUSH_PARAMS
 from topics.topic import DEAD_LETTERS, DEVICES, NOTIFICATIONS, PARTITIONS, PUSH_REQUESTS
 
 USERS, PUSHES = 3, 3
@@ -60,7 +60,7 @@ async def a_life(broker: Broker, phones: Phones) -> bool:
         context,
         RecoverableTable(broker, "pushes"),
         ItemCache(MemoryItemStore()),
-        replace(PUSH_PARAMS, daily_cap=100),
+        ExperimentParams(replace(Settings(), push_daily_cap=100)),
         sender=phones,
         eraser=CountingEraser(),
         now_ms=lambda: T0_MS,

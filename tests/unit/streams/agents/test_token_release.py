@@ -13,11 +13,11 @@ from schemas.types import Erasure, ErasureRequest, PushRequest
 from streams.agents.push import INPUT_TOPICS, PushAgent
 from streams.agents.token import INPUT_TOPICS as TOKEN_TOPICS
 from streams.agents.token import TokenAgent
+from streams.runtime.arm_params import ExperimentParams
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.faust_role import RoleContext
 from tests.broker import App, Broker, Codecs, CountingEraser, Reader, Table
 from tests.build import T0_MS, a_push_request
-from tests.params import PUSH_PARAMS
 from topics.topic import DEVICES, ERASURE_REQUESTS, PARTITIONS, PUSH_REQUESTS
 
 KEY = ErasureKey(b"a secret")
@@ -38,7 +38,8 @@ class World:
         dead_letters = DeadLetterQueue(publisher, now_ms=lambda: T0_MS)
         context = RoleContext(app, Settings(), registry, publisher, dead_letters, self.erasures)
         push = PushAgent(
-            context, RecoverableTable(self.broker, "pushes"), ItemCache(MemoryItemStore()), PUSH_PARAMS,
+            context, RecoverableTable(self.broker, "pushes"), ItemCache(MemoryItemStore()),
+            ExperimentParams(Settings()),
             sender=None, eraser=self.eraser, now_ms=lambda: T0_MS,
         )  # fmt: skip
         token = TokenAgent(context, Table(self.broker, "tokens"))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from streams.core.experiment_results.guardrail import Guardrail
-from streams.core.experiment_results.lift import MIN_USERS, Lift, lift, p_value, radius, value_interval
+from streams.core.experiment_results.lift import MIN_USERS, lift, p_value, radius, value_interval
 from streams.core.experiment_results.user_moments import Numbers, RatioEstimate, UserMoments, ratio
 
 CHUNK = 100
@@ -110,7 +109,6 @@ def test_a_lift_is_relative_with_an_interval_around_it() -> None:
 def test_without_evidence_there_is_no_interval(arm: RatioEstimate) -> None:
     assert lift(arm, an_estimate(0.1, 0.001)) is None
     assert value_interval(arm) is None
-    assert not Guardrail("ctr", -0.05).is_breached(None)
 
 
 def test_an_interval_of_a_value_holds_it() -> None:
@@ -118,14 +116,3 @@ def test_an_interval_of_a_value_holds_it() -> None:
     assert interval is not None
     assert interval.low < 0.1 < interval.high
     assert math.sqrt(interval.low * interval.high) == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(
-    ("limit", "value", "is_breached"),
-    [(-0.05, 0.05, True), (-0.05, 0.096, False), (-0.05, 0.2, False), (0.05, 0.2, True), (0.05, 0.104, False)],
-)
-def test_a_guardrail_is_breached_where_the_whole_interval_is_beyond_it(
-    limit: float, value: float, is_breached: bool
-) -> None:
-    result: Lift | None = lift(an_estimate(value, 0.0005), an_estimate(0.1, 0.0005))
-    assert Guardrail("ctr", limit).is_breached(result) is is_breached

@@ -9,9 +9,10 @@ import pytest
 
 from domain.experiment_results import METRICS, ArmFigures, ExperimentResults, guardrail_limits
 from infra.settings import SettingsError, read_settings
-from schemas.types import Arm
+from schemas.types import Arm, ArmPause
 from streams.core.experiment_results.guardrail import Guardrail
 from streams.core.experiment_results.results import experiment_results, moments_of_sums
+from streams.core.experiment_results.sample_ratio import Division
 from streams.core.experiment_results.user_moments import Numbers, UserMoments, ratio
 from tests.build import T0_MS, an_experiment
 
@@ -110,6 +111,38 @@ def test_without_the_control_arm_nothing_is_compared() -> None:
 
 def test_users_that_are_not_divided_as_defined_give_an_alarm() -> None:
     assert results(("a", 0.2, 2_000), ("b", 0.2, 1_500)).has_sample_ratio_mismatch
+
+
+def test_a_paused_arm_keeps_its_figures_whatever_the_others_do_without_it() -> None:
+    def moments(**rates: tuple[float, int]) -> dict[str, dict[str, UserMoments]]:
+        return {
+            name: {CTR: UserMoments.of_totals(users(rate, count, seed=seed))}
+            for seed, (name, (rate, count)) in enumerate(rates.items())
+        }
+
+    pauses = [ArmPause(paused_at=T0_MS, reason="guardrail")]
+    arms = [Arm(name="a", share=0.4), Arm(name="b", share=0.3, pauses=pauses), Arm(name="c", share=0.3)]
+    until = moments(a=(0.2, 2_000), b=(0.2, 1_500), c=(0.2, 1_500))
+    whole = moments(a=(0.3, 8_000), b=(0.2, 1_600), c=(0.3, 6_000))
+    division = Division((2_000, 1_500, 1_500), (6_000, 100, 4_500))
+    guardrails = [Guardrail(CTR, -0.2)]
+    found_results = experiment_results(
+        an_experiment(arms=arms),
+        whole,
+        guardrails=guardrails,
+        since_ms=1,
+        now_ms=2,
+        active_times={"b": until},
+        division=division,
+    )
+    assert [one.users for one in found_results.arms] == [8_000, 1_500, 6_000]
+    assert not found_results.arms[1].breaches
+    assert (found_results.arms[1].metrics[CTR].lift or 1) == pytest.approx(0, abs=0.05)
+    assert found_results.arms[0].metrics[CTR].value == pytest.approx(0.3, rel=0.05)
+    assert found_results.sample_ratio_p == 1.0
+    without = experiment_results(an_experiment(arms=arms), whole, guardrails=guardrails, since_ms=1, now_ms=2)
+    assert without.arms[1].breaches == [CTR]
+    assert without.has_sample_ratio_mismatch
 
 
 def test_guardrails_are_metrics_with_lifts() -> None:

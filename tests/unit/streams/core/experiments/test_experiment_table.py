@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from schemas.types import Arm, Experiment, Features
+from schemas.types import Arm, ArmPause, Experiment, Features
 from streams.core.experiments.experiment_table import ExperimentTable
 from streams.core.experiments.exposure import ExposureLog, exposure_of
 from tests.build import T0_MS, an_experiment, features
@@ -40,6 +40,23 @@ def test_only_running_experiments_have_users(status: str) -> None:
     experiments.put(a_running())
     experiments.remove("x1")
     assert not members(experiments, "x1")
+
+
+def test_the_first_arm_ranks_the_users_of_a_paused_one_and_nobody_else_moves() -> None:
+    arms = [Arm(name=name, share=1 / 3, parameters={"EPSILON": f"0.{number}"}) for number, name in enumerate("abc")]
+    pause = ArmPause(paused_at=T0_MS, reason="guardrail")
+    experiments = table(a_running(arms=arms))
+    before = {one.user_id: experiments.arms(one, at_ms=T0_MS) for one in USERS}
+    assert all(experiments.active(one) == one for one in before.values())
+    experiments.put(a_running(arms=[arms[0], replace(arms[1], pauses=[pause]), arms[2]]))
+    assert {one.user_id: experiments.arms(one, at_ms=T0_MS) for one in USERS} == before
+    for name, active_arms, epsilon in (("a", {"x1": "a"}, "0.0"), ("b", {}, "0.0"), ("c", {"x1": "c"}, "0.2")):
+        assert experiments.active({"x1": name}) == active_arms
+        assert experiments.parameters({"x1": name}) == {"EPSILON": epsilon}
+    pause = replace(pause, resumed_at=T0_MS + 1)
+    experiments.put(a_running(arms=[arms[0], replace(arms[1], pauses=[pause]), arms[2]]))
+    assert experiments.active({"x1": "b"}) == {"x1": "b"}
+    assert experiments.parameters({"x1": "b"}) == {"EPSILON": "0.1"}
 
 
 def test_start_and_end_are_times_of_the_stream() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from tests.build import T0_MS, an_interaction
 WINDOW_S, LATENESS_S = 3_600, 600
 WINDOW_MS, LATENESS_MS = 1_000 * WINDOW_S, 1_000 * LATENESS_S
 INTERVAL_MS = 600_000
-PARAMS = OutcomeParams(window_s=WINDOW_S, lateness_s=LATENESS_S, rating_scale=5.0)
+EARLY_S = 15
+PARAMS = OutcomeParams(window_s=WINDOW_S, early_window_s=EARLY_S, lateness_s=LATENESS_S, rating_scale=5.0)
 FEED = Provenance(source="trending", category="music", model="blend-5", arms={"homepage": "b"})
 Event = tuple[Impression | Interaction, int]
 """An event with its append time in ms since the epoch."""
@@ -39,8 +41,7 @@ def acted(action: str, item_id: str, at_ms: int, after_ms: int = 0, **overrides:
 
 
 def a_join(**overrides: Any) -> OutcomeJoin:
-    params = OutcomeParams(window_s=WINDOW_S, lateness_s=LATENESS_S, rating_scale=5.0, **overrides)
-    return OutcomeJoin(params, interval_ms=INTERVAL_MS)
+    return OutcomeJoin(replace(PARAMS, **overrides), interval_ms=INTERVAL_MS)
 
 
 def take(join: OutcomeJoin, *events: Event) -> None:
@@ -206,6 +207,43 @@ def test_a_join_that_is_restored_from_the_log_goes_on_as_if_it_had_never_stopped
         assert sorted(map(repr, advance(steady, step_ms))) == sorted(map(repr, advance(successor, step_ms)))
         assert steady.take_figures() == successor.take_figures()
     assert steady.size == successor.size == 0
+
+
+def early(join: OutcomeJoin, at_ms: int) -> dict[str, int]:
+    """Move the clock to a time after T0, and return the clicks of early outcomes by id."""
+    advance(join, at_ms)
+    return {entry.outcome_id: counts.clicks for entry, counts in join.take_early()}
+
+
+def test_an_early_outcome_comes_once_and_tells_of_the_actions_in_its_window() -> None:
+    join = a_join()
+    take(join, shown("a", "b", "c"), acted("click", "a", 1_000), acted("click", "b", 1_000 * EARLY_S + 1))
+    assert early(join, 1_000 * EARLY_S - 1) == {}
+    take(join, acted("click", "c", 1_000 * EARLY_S))
+    assert early(join, 60_000) == {"shown-0:0": 1, "shown-0:1": 0, "shown-0:2": 1}
+    take(join, acted("click", "a", 2_000))
+    assert early(join, 120_000) == {}
+    assert [one.clicks for one in advance(join, WINDOW_MS)] == [2, 1, 1]
+
+
+def test_early_outcomes_are_those_of_impressions_that_count() -> None:
+    join = a_join()
+    log = shown("a", event_id="log", request_id="r", is_reported=False)
+    take(join, log, shown("a", at_ms=500, request_id="r"), acted("click", "a", 1_000))
+    take(join, shown("a", user_id="u2", event_id="gone"))
+    join.forget_user("u2")
+    assert early(join, 20_000) == {"shown-500:0": 1}
+
+
+def test_after_a_long_gap_early_outcomes_are_as_they_would_have_been() -> None:
+    join = a_join()
+    take(join, shown("a"), acted("click", "a", 1_000), acted("click", "a", 100_000))
+    assert early(join, 3 * WINDOW_MS) == {"shown-0:0": 1}
+    assert join.size == 0
+
+
+def test_the_early_window_is_no_longer_than_the_window() -> None:
+    assert replace(PARAMS, early_window_s=2 * WINDOW_S).early_window_ms == WINDOW_MS
 
 
 def test_the_click_figures_follow_each_outcome_once() -> None:
