@@ -1,6 +1,7 @@
 """The documents' endpoints on the whole pipeline: what is published becomes what is read."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ async def test_what_the_documents_publish_becomes_what_they_read(
         return answer.json() if answer.is_success else None
 
     await personalizes(post, get)
+    await caches(post, get)
     await collects(post, get)
     status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
     assert status == 0, output
@@ -108,6 +110,26 @@ async def personalizes(post: Post, get: Get) -> None:
     assert "new1" not in await personalized(
         candidates=candidates, diversity_params=diversity | {"enable_diversity": False}
     )
+
+
+async def caches(post: Post, get: Get) -> None:
+    """Hold Context IQ's `cached` against what it promises."""
+    recommendations, profile = "/api/v1/recommendations?user_id=zoe", "/api/v1/user-profile/zoe"
+    stranger = await until(lambda: get(recommendations), what="everyone's feed")
+    assert (stranger["cached"], await get(profile)) == (False, None)
+
+    async def contained(count: int) -> bool | None:
+        answer, summary = await get(recommendations), await get(profile)
+        scores = [one["combined_score"] for one in answer["recommendations"]]
+        assert scores == sorted(scores, reverse=True)
+        if summary is None or not summary["cached"] or not answer["cached"]:
+            return None
+        assert summary["total_interactions"] == count, "cached is false until the interaction counts"
+        return True
+
+    for count, interaction in enumerate(("view", "like", "save"), start=1):
+        await post("/api/v1/interact", {"user_id": "zoe", "content_id": f"i{count}", "interaction_type": interaction})
+        await until(partial(contained, count), what="what contains the interaction")
 
 
 async def collects(post: Post, get: Get) -> None:
