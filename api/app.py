@@ -84,6 +84,8 @@ def create_app(
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.heartbeats, clients.click_rates)
+    for database in clients.databases:
+        database.on_query = metrics.record_query
     reranks = asyncio.Semaphore(settings.api_max_listeners)
     context = ApiContext(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)

@@ -25,10 +25,12 @@ from infra.health.pipeline_health import PipelineHealth
 from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeError
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.feed_history import FeedHistory, MemoryFeedHistory
+from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.privacy.aggregation_store import AggregationStore, MemoryAggregationStore
 from infra.privacy.privacy_ledger import BudgetReader, UnspentBudget
+from infra.redis.connection import StoreError
 from infra.redis.feed_cache import FeedCache
 from infra.redis.metrics.click_rate_store import ClickRateStore, MemoryClickRateStore
 from infra.redis.metrics.experiment_results_store import ExperimentResultsStore, MemoryExperimentResultsStore
@@ -115,6 +117,8 @@ class Clients:
     """Entries shown on earlier pages of lists."""
     search: ShopSearch = field(default_factory=MemoryShopSearch)
     """Full-text search of the catalog."""
+    databases: Sequence[LazyPool] = ()
+    """The connections to PostgreSQL behind these clients, whose queries are measured."""
     health_checks: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Health checks by dependency: kafka, registry, redis, database."""
     pipeline: Callable[[], Awaitable[PipelineHealth | None]] = _unknown
@@ -267,6 +271,16 @@ class ApiContext:
                 return UNKNOWN_LOCATION
             user_id = request_context.principal.subject
         return await self.clients.user_profiles.location(user_id)
+
+    async def published_offset(self, user_id: str) -> int:
+        """Return the offset of the newest interaction that clients published for a user lately.
+
+        It is -1 if there is none, or while Redis is unavailable.
+        """
+        try:
+            return await self.clients.interactions.read_offset(user_id)
+        except StoreError:
+            return -1
 
     async def feed_of(self, user_id: str, *, at_ms: int | None = None, surface: str = "") -> Feed:
         """Return a user's feed in the order for the time since their last event, or the non-personalized feed.

@@ -11,6 +11,9 @@ FRESHNESS_P99_MS = 1_000
 READ_P99_MS = 10
 INTERACTIONS_PER_S, INTERACTION_P99_MS = 5_000, 20
 COMPAT_P95_MS, COMPAT_PER_MINUTE = 150, 10_000
+OPERATIONS_MS = {"health": 10, "interact": 50, "cached": 200, "cold": 800}
+"""Times of operations in Context IQ's document."""
+HIT_RATE, TRAINING_S = 0.8, 5
 BYTES_PER_USER = 2_048
 PREFETCH_RATIO = 1.2
 RANKING_MS = 1
@@ -86,6 +89,31 @@ def _compat(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
         yield Figure(f"{name} while events flow in: p50 / p95 / p99", _percentiles(latency), limit)
         times = 60 * latency["rps"] / COMPAT_PER_MINUTE
         yield Figure("  requests", _per_s(latency["rps"], "requests"), f"{times:.0f} times 10,000 a minute")
+
+
+def _context_iq(result: Mapping[str, Any]) -> Iterator[Figure]:
+    names = {
+        "health": "GET /api/v1/health",
+        "interact": "POST /api/v1/interact",
+        "cached": "GET /api/v1/recommendations, cached",
+        "cold": "GET /api/v1/recommendations, cold",
+    }
+    for operation, name in names.items():
+        latency = result[operation]
+        limit = _at_most(latency["p95_ms"], OPERATIONS_MS[operation], "ms at p95")
+        yield Figure(f"{name}, one request after another: p50 / p95 / p99", _percentiles(latency), limit)
+    hit_rate = result["hit_rate"]
+    yield Figure(
+        "  recommendations that are cached, of users who act", f"{hit_rate:.1%}", _at_least(hit_rate, HIT_RATE)
+    )
+
+
+def _training(result: Mapping[str, float]) -> Iterator[Figure]:
+    names = {"fit_s": "a full fit", "network_s": "five epochs of the dot-product network"}
+    for key, name in names.items():
+        if key in result:
+            figure, limit = f"{result[key]:.2f} s", _at_most(result[key], TRAINING_S, "s")
+            yield Figure(f"training on {int(result['events']):,} interactions: {name}", figure, limit)
 
 
 def _redis(result: Mapping[str, float]) -> Iterator[Figure]:
@@ -189,6 +217,8 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "prefetch": _prefetch,
     "read": _read,
     "requests": _requests,
+    "context-iq": _context_iq,
+    "training": _training,
     "compat": _compat,
     "redis": _redis,
     "footprint": _footprint,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import (
-    compat,
     exploration,
     footprint,
     freshness,
@@ -18,14 +17,14 @@ from bench.cases import (
     index,
     prefetch,
     ranking,
-    read,
-    requests,
     restart,
     scale,
     sizing,
     throughput,
+    training,
     workers,
 )
+from bench.cases.http import compat, context_iq, read, requests
 from bench.cases.scale import ScalePlan
 from bench.load import EventLoad, Size
 from bench.rig import OnBenchProgress, Rig, open_rig
@@ -51,6 +50,7 @@ class Plan:
     growth: Size
     workers: Size
     exploration_visits: int
+    training: Size
 
     def describe(self, case: str) -> str:
         """Return the description of a case under this plan; empty for a case without one."""
@@ -81,6 +81,11 @@ class Plan:
             " each is answered once the broker has acknowledged it. Health: one check after another in one process.",
             "compat": f"Compat: as read, while {compat.EVENTS_PER_S} events/s flow in and every role runs that"
             f" writes the data; {self.compat.users:,} users, {self.compat.items:,} items.",
+            "context-iq": f"Context IQ: as compat, one request after another, {self.read_s:g} s an operation, and"
+            f" {context_iq.READERS} readers who act and ask again {context_iq.READING_S:g} s later. Cold"
+            " recommendations are of users whose feeds only the archive has. Health checks ask the servers.",
+            "training": f"Training: {self.training.events:,} interactions of {self.training.users:,} users with"
+            f" {self.training.items:,} items, in this process.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker, links and"
             " trainer running; counted from when an event was due to when its feed was replaced in Redis.",
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
@@ -104,6 +109,7 @@ FULL = Plan(
     growth=Size(events=20_000_000, users=1_000_000, items=1_000_000),
     workers=Size(events=100_000, users=10_000, items=5_000),
     exploration_visits=600,
+    training=Size(events=1_000, users=200, items=500),
 )
 QUICK = Plan(
     Size(events=10_000, users=500, items=500),
@@ -118,12 +124,14 @@ QUICK = Plan(
     growth=Size(events=20_000, users=1_000, items=1_000),
     workers=Size(events=5_000, users=500, items=500),
     exploration_visits=10,
+    training=Size(events=200, users=20, items=50),
 )
 """A smoke test; its figures are meaningless."""
 
 StandaloneRunner = Callable[[Plan, Settings, OnBenchProgress], dict[str, Any]]
 STANDALONE_CASES: dict[str, StandaloneRunner] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
+    "training": lambda plan, settings, tell: training.measure(_load(plan.training), settings, on_progress=tell),
     "sizing": lambda plan, settings, tell: sizing.measure(_load(plan.sizing), settings, on_progress=tell),
     "scale": lambda plan, settings, tell: scale.measure(plan.scale, settings, on_progress=tell),
     "growth": lambda plan, _, tell: growth.measure(plan.growth, on_progress=tell),
@@ -141,6 +149,9 @@ RIG_CASES: dict[str, CaseRunner] = {
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
     "requests": lambda rig, load, plan: requests.measure(rig, load, seconds=plan.read_s),
+    "context-iq": lambda rig, load, plan: context_iq.measure(
+        rig, load.resized(plan.compat, posts=True), seconds=plan.read_s
+    ),
     "compat": lambda rig, load, plan: compat.measure(rig, load.resized(plan.compat, posts=True), seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),

@@ -89,7 +89,7 @@ def print_skipped(report: Report, console: Console) -> None:
 
 
 def _figures(ranking: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
-    accuracy, costs = ("HR@10", "NDCG@10", "MRR", "Recall@10"), ("learn", "rank")
+    accuracy, costs = ("HR@10", "NDCG@10", "MRR", "P@10", "Recall@10"), ("learn", "rank")
     table = Table("model", *accuracy, *METRICS, *costs, f"NDCG against {against}")
     for name, figures in ranking:
         table.add_row(
@@ -97,6 +97,7 @@ def _figures(ranking: Sequence[tuple[str, Any]], *, against: str | None) -> Tabl
             _with_interval(figures, "hr") + _format_deviation(figures, "hr"),
             _with_interval(figures, "ndcg") + _format_deviation(figures, "ndcg"),
             f"{figures['mrr']:.3f}",
+            f"{figures['precision']:.3f}",
             f"{figures['recall']:.3f}",
             f"{figures['coverage']:.3f}",
             f"{figures['novelty']:.1f}",

@@ -6,6 +6,7 @@ Its recommendations are in `context_iq_recommendations`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -30,6 +31,7 @@ from domain.dwell_time import watched_share
 from domain.nearby import geo_location
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
+from infra.redis.connection import StoreError
 from schemas.types import Item
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
@@ -87,7 +89,10 @@ class CategoryCount(msgspec.Struct):
 
 
 class ContextIqProfile(msgspec.Struct):
-    """A summary of a user's interactions; `cached` says whether it comes from the user profile store."""
+    """A summary of a user's interactions.
+
+    `cached` is true for one that was made before the request and contains the user's last interaction.
+    """
 
     user_id: str
     total_interactions: int
@@ -231,7 +236,7 @@ class ContextIqEndpoints:
         return settings.llm_provider == "bedrock" and has_key(settings)
 
     async def interact(self, request: Request) -> Response:
-        """Publish an interaction."""
+        """Publish an interaction; the user's recommendations and profile are not `cached` until they contain it."""
         now_ms = self._context.clients.now_ms()
         body = await parse_body(request, _interact, _BODY_BYTES)
         is_timed_view = body.interaction_type == "view" and body.duration_seconds is not None
@@ -243,7 +248,9 @@ class ContextIqEndpoints:
             value=watched_share(body.duration_seconds or 0.0) if is_timed_view else None,
             context={**(body.metadata or {}), "duration_seconds": body.duration_seconds},
         ).record(now_ms)
-        await self._context.publish(INTERACTIONS, [event])
+        offsets = await self._context.publish(INTERACTIONS, [event])
+        with suppress(StoreError):  # the interaction is published
+            await self._context.clients.interactions.write_offset(event.user_id, max(offsets.values()))
         return json_response(
             InteractAccepted("success", "Interaction recorded and queued for processing", event.event_id)
         )
@@ -251,6 +258,7 @@ class ContextIqEndpoints:
     async def profile(self, request: Request) -> Response:
         """Return a summary of a user's interactions."""
         user_id = validate_user_id(request.path_params["user_id"])
+        published_offset = await self._context.published_offset(user_id)
         inferred_profile, stated_profile = await self._context.clients.user_profiles.read(user_id)
         if inferred_profile is None and stated_profile is None:
             raise NoProfileError(user_id)
@@ -261,7 +269,7 @@ class ContextIqEndpoints:
                 total_interactions=inferred_profile.event_count if inferred_profile is not None else 0,
                 interaction_breakdown=inferred_profile.counts if inferred_profile is not None else {},
                 top_categories=[CategoryCount(*pair) for pair in categories],
-                cached=inferred_profile is not None,
+                cached=inferred_profile is not None and inferred_profile.interactions_offset >= published_offset,
             )
         )
 

@@ -1,10 +1,16 @@
-"""Recommendations of Context IQ: with ML and LLM scores, explained, and exported as CSV."""
+"""Recommendations of Context IQ: with ML and LLM scores, explained, and exported as CSV.
+
+A feed is not in the order of its scores: diversity, exploration and the user's absence change it. These lists hold its
+first items, sorted by score.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -20,12 +26,15 @@ from api.http.query import MAX_LIMIT, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.scale import min_max_scaled
 from domain.timestamp import iso_time
+from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import DEFAULT_FEED, contributions, feed_at
 from schemas.limit import ID_CHARS
 from schemas.types import Feed
 
 DIGITS = 4
 """Decimals of scores."""
+_ML = "ml"
+"""The part of a score that no feature group explains."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of cells that a spreadsheet would treat as formulas."""
 _CSV_COLUMNS = (
@@ -52,10 +61,11 @@ class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExplanationQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A user and a recommended item."""
+    """A user, a recommended item, and the number of recommendations among which it has its rank."""
 
     user_id: UserId
     content_id: ContentId
+    limit: Count = 10
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +87,11 @@ class ScoredContent(msgspec.Struct):
 
 
 class ScoredContents(msgspec.Struct):
-    """Recommendations, best first; `cached` is false for the non-personalized feed."""
+    """Recommendations by `combined_score`, highest first; items out of stock come last if OUT_OF_STOCK is `last`.
+
+    `cached` is true for recommendations that were made for the user before the request, if they reflect the user's last
+    interaction.
+    """
 
     user_id: str
     recommendations: list[ScoredContent]
@@ -86,7 +100,11 @@ class ScoredContents(msgspec.Struct):
 
 
 class Explanation(ScoredContent):
-    """The explanation of a recommendation: rank, reason, and the contribution of each feature group to the ML score."""
+    """The explanation of a recommendation.
+
+    `rank` is its place among the first `limit` recommendations, and its place in the feed if it is not among them.
+    `parts` are the contributions of the feature groups, which add up to `combined_score`.
+    """
 
     user_id: str
     rank: int
@@ -136,22 +154,20 @@ class ContextIqRecommendations:
         ]
 
     async def recommendations(self, request: Request) -> Response:
-        """Return a user's recommendations with their scores."""
+        """Return a user's recommendations with their scores: from Redis, else from the archive, else everyone's."""
         query = parse_query(request, RecommendationQuery)
-        feed = await self._context.feed_of(query.user_id, surface=self._context.default_surface)
-        contents = await self._scored(feed, query.limit)
-        return json_response(
-            ScoredContents(query.user_id, contents, feed.user_id != DEFAULT_FEED, iso_time(feed.generated_at))
-        )
+        published_offset = await self._context.published_offset(query.user_id)
+        feed, in_store = await self._feed(query.user_id)
+        contents = [content for _, content in await self._scored(feed, query.limit)]
+        is_cached = in_store and feed.interactions_offset >= published_offset
+        return json_response(ScoredContents(query.user_id, contents, is_cached, iso_time(feed.generated_at)))
 
     async def explain(self, request: Request) -> Response:
         """Explain why an item is recommended to a user."""
         query = parse_query(request, ExplanationQuery)
-        feed = await self._context.feed_of(query.user_id, surface=self._context.default_surface)
-        contents = await self._scored(feed, len(feed.items))
-        for rank, one in enumerate(contents, start=1):
+        feed, _ = await self._feed(query.user_id)
+        for rank, (index, one) in enumerate(await self._scored(feed, query.limit, with_rest=True), start=1):
             if one.content_id == query.content_id:
-                index = feed.items.index(one.content_id)
                 return json_response(
                     Explanation(
                         **msgspec.structs.asdict(one),
@@ -159,7 +175,7 @@ class ContextIqRecommendations:
                         rank=rank,
                         reason=feed.reasons[index],
                         source=feed.sources[index],
-                        parts=contributions(feed, index),
+                        parts=_parts(feed, index, one.combined_score),
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)
@@ -177,28 +193,72 @@ class ContextIqRecommendations:
             if stored_feed is not None:
                 feed = feed_at(stored_feed, now_ms, surface=self._context.default_surface)
                 reasons = dict(zip(feed.items, feed.reasons, strict=True))
-                for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
+                for rank, (_, one) in enumerate(await self._scored(feed, body.limit), start=1):
                     cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)
                     lines.writerow(map(_cell, (user_id, rank, *cells, reasons[one.content_id])))
         headers = {"Content-Disposition": 'attachment; filename="recommendations.csv"', "Cache-Control": "no-store"}
         return Response(text.getvalue(), headers=headers, media_type="text/csv")
 
-    async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
-        """Return the first visible items of a feed, with their scores."""
-        visible = await self._context.serve_feed(feed, limit)
+    async def _feed(self, user_id: str) -> tuple[Feed, bool]:
+        """Return a user's feed, and whether it is the user's own in the store.
+
+        A user without one gets the last one that the archive has, or the non-personalized feed.
+        """
+        feed = await self._context.feed_of(user_id, surface=self._context.default_surface)
+        if feed.user_id != DEFAULT_FEED:
+            return feed, True
+        clients = self._context.clients
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(self._context.settings.api_store_timeout_s):
+                feed = await clients.feed_history.read(user_id, clients.now_ms()) or feed
+        return feed, False
+
+    async def _scored(self, feed: Feed, limit: int, *, with_rest: bool = False) -> list[tuple[int, ScoredContent]]:
+        """Return the first visible items of a feed by score, with their indices in it.
+
+        Args:
+            feed: The feed.
+            limit: Maximum number of items.
+            with_rest: Whether to add the visible items beyond these, in the order of the feed.
+        """
+        visible = await self._context.serve_feed(feed, max(limit, len(feed.items)) if with_rest else limit)
         ml = feed.ml_scores or min_max_scaled(feed.scores).tolist()
         combined_scores = feed.scores if feed.ml_scores else ml
-        return [
-            ScoredContent(
-                content_id=item.item_id,
-                title=item.title,
-                category=item.category,
-                ml_score=round(ml[index], DIGITS),
-                llm_score=feed.llm_scores.get(item.item_id),
-                combined_score=round(combined_scores[index], DIGITS),
+        contents = [
+            (
+                index,
+                ScoredContent(
+                    content_id=item.item_id,
+                    title=item.title,
+                    category=item.category,
+                    ml_score=round(ml[index], DIGITS),
+                    llm_score=feed.llm_scores.get(item.item_id),
+                    combined_score=round(combined_scores[index], DIGITS),
+                ),
             )
             for index, item in self._context.read_items(visible)
         ]
+        first_trailing = len(feed.items) - feed.trailing
+        by_score = sorted(contents[:limit], key=lambda pair: (pair[0] >= first_trailing, -pair[1].combined_score))
+        return by_score + contents[limit:]
+
+
+def _parts(feed: Feed, index: int, combined_score: float) -> dict[str, float]:
+    """Return the contributions to a combined score by feature group; `ml` has what no group explains.
+
+    Without scores of a language model, they are scaled as the scores of the feed are: a difference between items stays
+    one, and the lowest score of the feed, which becomes 0, is subtracted in `ml`.
+
+    Args:
+        feed: The feed.
+        index: The index of the item in it.
+        combined_score: The score that the contributions add up to.
+    """
+    spread = 0.0 if feed.ml_scores else max(feed.scores) - min(feed.scores)
+    groups = {name: round(value / (spread or 1.0), DIGITS) for name, value in contributions(feed, index).items()}
+    explained_score = sum(value for name, value in groups.items() if name != _ML)
+    parts = groups | {_ML: round(combined_score - explained_score, DIGITS)}
+    return {name: value for name, value in parts.items() if value}
 
 
 def _cell(value: object) -> object:

@@ -134,6 +134,13 @@ class Metrics:
             registry=self.registry,
         )
         active_users.set_function(self.active.count)
+        self.queries = Histogram(
+            "millrace_postgres_query_duration_seconds",
+            "Time of a query to PostgreSQL, with its transaction and without the wait for a connection, by kind.",
+            ("query",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self.listeners = Gauge("millrace_feed_listeners", "Open feed streams.", registry=self.registry)
         self.audits_lost = Counter(
             "millrace_audits_lost", "Audit events lost because the buffer was full.", registry=self.registry
@@ -202,6 +209,15 @@ class Metrics:
             meters = self._ends[key] = (self.requests.labels(method, route, str(status)), self.duration.labels(route))
         meters[0].inc()
         meters[1].observe(seconds)
+
+    def record_query(self, kind: str, seconds: float) -> None:
+        """Count a query to PostgreSQL.
+
+        Args:
+            kind: What the query is for.
+            seconds: The duration.
+        """
+        self.queries.labels(kind).observe(seconds)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint declarations."""

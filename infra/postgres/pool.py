@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -98,6 +99,8 @@ class LazyPool:
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self._url, self._connections = url, connections
+        self.on_query: Callable[[str, float], None] = _ignore_time
+        """Called with the action and the duration, in seconds, of each use of a connection by `read_connection`."""
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
 
@@ -116,12 +119,20 @@ class LazyPool:
     async def read_connection(self, action: str) -> AsyncIterator[Any]:
         """Yield a connection in a read-only transaction.
 
+        Args:
+            action: What is done with it: one of a few texts, since it is the label of a metric.
+
         Raises:
             StoreError: PostgreSQL does not answer.
         """
         try:
-            async with (await self.pool()).acquire() as connection, connection.transaction(readonly=True):
-                yield connection
+            async with (await self.pool()).acquire() as connection:
+                began_s = time.perf_counter()
+                try:
+                    async with connection.transaction(readonly=True):
+                        yield connection
+                finally:
+                    self.on_query(action, time.perf_counter() - began_s)
         except CONNECTION_ERRORS as error:
             raise StoreError(action, error) from error
 
@@ -129,6 +140,10 @@ class LazyPool:
         """Close the connections."""
         if self._pool is not None:
             self._pool.terminate()
+
+
+def _ignore_time(action: str, duration_s: float) -> None:
+    """Do nothing."""
 
 
 def migrations(folder: Path = _MIGRATIONS) -> dict[str, str]:

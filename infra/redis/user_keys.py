@@ -76,6 +76,7 @@ KEYS: Mapping[str, Mapping[str, UserKey]] = {
     },
     "log": {
         "interactions of the last day": UserKey(interaction_log.KEY, _read_json_set),
+        "offset of the last interaction": UserKey(interaction_log.PUBLISHED, _read_text),
         "inferred profile": UserKey(user_profile_store.FOUND, _read_json),
         "stated profile": UserKey(user_profile_store.STATED, _read_json),
         "location": UserKey(user_profile_store.PLACE, _read_text),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,9 +24,12 @@ from api.context import Clients
 from api.http.server import HttpServer
 from infra import clock
 from infra.address import Addresses
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.health import health_check
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
+from infra.postgres.catalog_filter import PostgresCatalogListing
+from infra.postgres.pool import LazyPool
 from infra.redis.connection import connect
 from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
@@ -33,6 +39,7 @@ from topics import Topic
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
 DEADLINE_S = 60
+ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
@@ -120,6 +127,42 @@ async def test_batch_answered_with_202_is_in_the_topic_in_order(
         events = await asyncio.to_thread(records_of, stack, registry, INTERACTIONS, user_id, 500)
     assert [event.item_id for event in events] == [f"i{place}" for place in range(500)]
     assert [event.event_id for event in events] == answer.json()["event_ids"]
+
+
+async def test_metrics_have_the_times_of_queries_by_kind(stack: Addresses, registry: Registry, redis: Redis) -> None:
+    database = LazyPool(stack.database_url)
+    api_clients = clients(
+        stack,
+        registry,
+        redis,
+        catalog_listing=PostgresCatalogListing(database),
+        databases=[database],
+        publisher=MemoryPublisher(),
+        closers=(database.close,),
+    )
+    async with serving(api_clients) as http:
+        for _ in range(2):
+            assert (await http.get("/api/v1/content")).status_code == 200
+        assert (await http.get("/api/v1/user-profile/nobody")).status_code == 404
+        lines = (await http.get("/metrics")).text.splitlines()
+    figures = dict(line.rsplit(" ", 1) for line in lines if line.startswith("millrace_postgres_query_duration_seconds"))
+    kinds = {re.search('query="([^"]*)"', name).group(1) for name in figures if "query=" in name}  # type: ignore[union-attr]
+    name = 'millrace_postgres_query_duration_seconds_{}{{query="listing items"}}'
+    assert kinds == {"listing items"}
+    assert float(figures[name.format("count")]) == 2
+    assert 0 < float(figures[name.format("sum")]) < DEADLINE_S
+
+
+def test_the_kinds_of_queries_are_texts_in_the_code() -> None:
+    sources = (path for package in ("api", "infra", "cli") for path in (ROOT / package).rglob("*.py"))
+    calls = [
+        call
+        for path in sources
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "read_connection"
+    ]
+    assert calls
+    assert [ast.unparse(call) for call in calls if not isinstance(call.args[0], ast.Constant)] == []
 
 
 async def test_broker_away_is_503_in_time_while_feeds_are_read(

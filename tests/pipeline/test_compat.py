@@ -1,6 +1,7 @@
 """The documents' endpoints on the whole pipeline: what is published becomes what is read."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.fakes.fake_socialverse import FakeSocialverse
+from infra.postgres.pool import connect
 from tests.build import an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import ITEMS
@@ -68,6 +70,8 @@ async def test_what_the_documents_publish_becomes_what_they_read(
         return answer.json() if answer.is_success else None
 
     await personalizes(post, get)
+    await caches(post, get)
+    await keeps_recommendations(get, pipeline)
     await collects(post, get)
     status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
     assert status == 0, output
@@ -108,6 +112,43 @@ async def personalizes(post: Post, get: Get) -> None:
     assert "new1" not in await personalized(
         candidates=candidates, diversity_params=diversity | {"enable_diversity": False}
     )
+
+
+async def caches(post: Post, get: Get) -> None:
+    """Hold Context IQ's `cached` against what it promises."""
+    recommendations, profile = "/api/v1/recommendations?user_id=zoe", "/api/v1/user-profile/zoe"
+    stranger = await until(lambda: get(recommendations), what="everyone's feed")
+    assert (stranger["cached"], await get(profile)) == (False, None)
+
+    async def contained(count: int) -> bool | None:
+        answer, summary = await get(recommendations), await get(profile)
+        scores = [one["combined_score"] for one in answer["recommendations"]]
+        assert scores == sorted(scores, reverse=True)
+        if summary is None or not summary["cached"] or not answer["cached"]:
+            return None
+        assert summary["total_interactions"] == count, "cached is false until the interaction counts"
+        return True
+
+    for count, interaction in enumerate(("view", "like", "save"), start=1):
+        await post("/api/v1/interact", {"user_id": "zoe", "content_id": f"i{count}", "interaction_type": interaction})
+        await until(partial(contained, count), what="what contains the interaction")
+
+
+async def keeps_recommendations(get: Get, pipeline: Pipeline) -> None:
+    """Hold the archive's table of recommendations against what the API answers."""
+    connection = await connect(pipeline.addresses.database_url)
+
+    async def scores() -> Any:
+        rows = await connection.fetch("SELECT content_id, combined_score FROM recommendations WHERE user_id = 'zoe'")
+        answer = (await get("/api/v1/recommendations?user_id=zoe&limit=50"))["recommendations"]
+        expected = {one["content_id"]: one["combined_score"] for one in answer}
+        stored_scores = {row["content_id"]: pytest.approx(row["combined_score"], abs=1e-4) for row in rows}
+        return expected and stored_scores == expected
+
+    try:
+        await until(scores, what="the recommendations in the archive")
+    finally:
+        await connection.close()
 
 
 async def collects(post: Post, get: Get) -> None:

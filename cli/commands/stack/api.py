@@ -124,6 +124,7 @@ def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:
         search=PostgresShopSearch(
             database, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
         ),
+        databases=[database],
         health_checks={
             "kafka": health_check.kafka(settings.kafka_bootstrap_servers),
             "registry": health_check.registry(settings.schema_registry_url),

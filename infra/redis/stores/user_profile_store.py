@@ -40,6 +40,8 @@ class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last items, newest first."""
     queries: list[str] = []
     city: str | None = None
+    interactions_offset: int = -1
+    """Offset of the newest interaction behind it, in the user's partition; -1 if none is known."""
 
 
 class UserProfile(NamedTuple):

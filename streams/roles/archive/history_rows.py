@@ -9,7 +9,10 @@ from domain.timestamp import utc_time
 from infra.redis.stores.feed_codec import pack
 from schemas.types import Feed, Impression, Outcome
 
-FEED_COLUMNS = ("generated_at", "user_id", "features_version", "model", "items", "sources", "feed")
+FEED_COLUMNS = (
+    *("generated_at", "user_id", "features_version", "model", "items", "sources", "feed", "scores", "ml_scores"),
+    "llm_scores",
+)
 IMPRESSION_COLUMNS = (
     *("occurred_at", "user_id", "event_id", "number", "item_id", "position", "propensity", "surface", "request_id"),
 )
@@ -26,7 +29,11 @@ def feed_rows(feed: Feed) -> Iterator[tuple[Any, ...]]:
     items, sources = feed.items, feed.sources
     if feed.others is not None:
         items, sources = items + feed.others.items, sources + feed.others.sources
-    yield utc_time(feed.generated_at), feed.user_id, feed.features_version, feed.model, items, sources, pack(feed)
+    llm_scores = [feed.llm_scores.get(item) for item in feed.items] if feed.llm_scores else []
+    yield (
+        *(utc_time(feed.generated_at), feed.user_id, feed.features_version, feed.model, items, sources, pack(feed)),
+        *(feed.scores, feed.ml_scores, llm_scores),
+    )
 
 
 def impression_rows(event: Impression) -> Iterator[tuple[Any, ...]]:

@@ -6,7 +6,13 @@ from redis.asyncio import Redis
 
 from domain.timestamp import HOUR_MS
 from infra.redis.connection import StoreError, connect
-from infra.redis.stores.interaction_log import MAX_EVENTS, InteractionLog, MemoryInteractionLog, RedisInteractionLog
+from infra.redis.stores.interaction_log import (
+    MAX_EVENTS,
+    PUBLISHED_TTL_S,
+    InteractionLog,
+    MemoryInteractionLog,
+    RedisInteractionLog,
+)
 from tests.build import T0_MS, an_interaction
 
 NOW_S = T0_MS / 1_000
@@ -63,6 +69,18 @@ async def test_the_newest_are_kept_of_who_does_much(log: InteractionLog) -> None
     events = [an_interaction(occurred_at=T0_MS - n) for n in range(MAX_EVENTS + 10)]
     await log.write(events)
     assert await log.read("u1") == events[:MAX_EVENTS]
+
+
+async def test_the_offset_of_the_last_publication_is_kept_by_user(log: InteractionLog) -> None:
+    assert await log.read_offset("u1") == -1
+    for offset in (7, 9):
+        await log.write_offset("u1", offset)
+    assert (await log.read_offset("u1"), await log.read_offset("u2"), await log.read("u1")) == (9, -1, [])
+
+
+async def test_an_offset_goes_by_itself(redis: Redis) -> None:
+    await RedisInteractionLog(redis).write_offset("u1", 7)
+    assert 0 < await redis.ttl("published_interaction:u1") <= PUBLISHED_TTL_S
 
 
 async def test_the_key_is_the_documented_one_and_goes_by_itself(redis: Redis) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,6 +26,8 @@ from streams.roles.trainer.learner_params import learner_params
 from streams.runtime import core_params
 from streams.runtime.faust_role import batch_limits
 from streams.transport import faust_app
+
+ROOT = Path(__file__).parents[3]
 
 
 class Case(NamedTuple):
@@ -86,6 +90,18 @@ def test_a_parameter_has_the_value_of_its_setting(case: Case) -> None:
             continue
         settings = replace(Settings(), **{setting: changed(SETTINGS[setting])})
         assert getattr(case.build(settings), field) == getattr(settings, setting) != SETTINGS[setting], field
+
+
+def test_every_parameter_is_read_by_code_that_does_not_build_it() -> None:
+    builders = {ROOT / "streams" / "runtime" / "core_params.py", ROOT / "streams" / "roles/trainer/learner_params.py"}
+    sources = {path for package in ("streams", "models", "infra") for path in (ROOT / package).rglob("*.py")} - builders
+    names = {
+        node.attr
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and not ast.unparse(node.value).endswith("settings")
+    }
+    assert {spec.name for case in CASES.values() for spec in fields(case.build(Settings()))} - names == set()
 
 
 def test_items_out_of_stock_are_hidden_or_ranked_last_as_set() -> None:

@@ -1,4 +1,6 @@
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -99,3 +101,30 @@ def test_no_other_module_reads_the_environment() -> None:
     sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     readers = [path for path in sources if re.search(r"os\.environ\b(?!\.copy)|os\.getenv", path.read_text())]
     assert [str(path.relative_to(ROOT)) for path in readers] == ["infra/settings/environment.py"]
+
+
+def attributes_of_settings(path: Path, owner: str) -> Iterator[str]:
+    """Yield the attributes that a module reads of objects whose name ends in `owner`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(owner):
+            yield node.attr
+
+
+def test_every_setting_is_read_outside_of_the_settings() -> None:
+    packages = ("models", "infra", "loaders", "streams", "api", "portal", "evaluation", "cli")
+    sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    section_files = [path for path in sources if path.is_relative_to(ROOT / "infra" / "settings")]
+    readers = [path for path in sources if path not in section_files]
+    names = {name for path in readers for name in attributes_of_settings(path, "settings")}
+    properties = {
+        node.name: node
+        for path in section_files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and [ast.unparse(one) for one in node.decorator_list] == ["property"]
+    }
+    unread = list(names & set(properties))
+    while unread:  # a setting may be read through a property, or a property of a property
+        own = {one.attr for one in ast.walk(properties[unread.pop()]) if isinstance(one, ast.Attribute)}
+        unread += (own & set(properties)) - names
+        names |= own
+    assert {spec.name for spec in specifications()} - names == set()

@@ -61,9 +61,9 @@ async def test_no_erasure_is_taken_while_redis_is_away() -> None:
 async def fill(redis: Redis, user_id: str) -> None:
     """Write a user to all stores."""
     await RedisFeedStore(redis).write([a_feed(user_id=user_id)])
-    await RedisInteractionLog(redis, clock_s=lambda: NOW_MS / 1_000).write(
-        [an_interaction(user_id=user_id, occurred_at=NOW_MS)]
-    )
+    interactions = RedisInteractionLog(redis, clock_s=lambda: NOW_MS / 1_000)
+    await interactions.write([an_interaction(user_id=user_id, occurred_at=NOW_MS)])
+    await interactions.write_offset(user_id, 7)
     profiles = RedisUserProfileStore(redis)
     await profiles.write_inferred([features(user_id=user_id, cell=CELL)])
     await profiles.write_stated([a_profile(user_id=user_id)])

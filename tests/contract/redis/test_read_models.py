@@ -60,12 +60,15 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
 
 async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserProfileStore) -> None:
     recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
-    await portraits.write_inferred([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
+    await portraits.write_inferred(
+        [features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent, interactions_offset=7)]
+    )
     new_profile = a_profile(categories=["music"])
     await portraits.write_stated([a_profile(), new_profile])
     profile, stated_profile = await portraits.read("u1")
     assert profile is not None
     assert (profile.version, profile.topics, len(profile.recent)) == (2, {"jazz": 1.5}, 20)
+    assert profile.interactions_offset == 7
     assert stated_profile == new_profile
     assert await portraits.read("nobody") == UserProfile(None, None)
 

@@ -11,7 +11,7 @@ import pytest
 from domain.timestamp import DAY_MS, HOUR_MS, utc_time
 from infra import clock
 from infra.postgres.month_partitions import MonthPartitions
-from schemas.types import Feed, Impression, Outcome, ShownItem
+from schemas.types import Feed, FeedItems, Impression, Outcome, ShownItem
 from streams.roles.archive.archive_role import HISTORY_TABLES, WRITES
 from tests.build import a_feed, an_interaction, an_item
 from topics.topic import FEEDS, IMPRESSIONS, INTERACTIONS, ITEMS, OUTCOMES, Topic
@@ -137,6 +137,46 @@ async def test_a_view_answers_its_question(pool: asyncpg.Pool, view: str) -> Non
     assert len(rows) == len(VIEWS[view])
     for row in VIEWS[view]:
         assert any(row == other for other in rows), (row, rows)
+
+
+async def recommendations(pool: asyncpg.Pool, user_id: str) -> list[tuple[Any, ...]]:
+    """Return a user's recommendations by rank: content, title, the three scores and the source."""
+    rows = await pool.fetch("SELECT * FROM recommendations WHERE user_id = $1 ORDER BY rank", user_id)
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    names = ("content_id", "title", "ml_score", "llm_score", "combined_score", "source")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+async def test_recommendations_are_the_newest_feed_of_each_user_with_its_scores(pool: asyncpg.Pool) -> None:
+    old = a_feed(user_id="ann", features_version=1, generated_at=T0)
+    parts = {"trending": [9.0], "popular": [0.0]}
+    others = FeedItems(items=["i4"], scores=[9.0], sources=["popular"], reasons=["x"], parts=parts)
+    feeds = [
+        a_feed(user_id="ann", features_version=2, generated_at=T0 - 1, scores=[6.0, 1.0, 2.0], others=others),
+        a_feed(user_id="ben", generated_at=T0, scores=[2.0, 2.0, 2.0]),
+        a_feed(
+            user_id="eve",
+            generated_at=T0,
+            items=["i1", "i9", "i3"],
+            scores=[0.75, 0.5, 0.0],
+            ml_scores=[1.0, 0.5, 0.0],
+            llm_scores={"i1": 0.375},
+        ),
+    ]
+    await write(pool, ITEMS, [an_item(f"i{n}") for n in range(1, 5)])
+    await write(pool, FEEDS, [old, *feeds])
+    assert await recommendations(pool, "ann") == [
+        ("i1", "Title of i1", 1.0, None, 1.0, "trending"),
+        ("i2", "Title of i2", 0.0, None, 0.0, "popular"),
+        ("i3", "Title of i3", pytest.approx(0.2), None, pytest.approx(0.2), "trending"),
+    ]
+    assert [row[2:5] for row in await recommendations(pool, "ben")] == [(0.5, None, 0.5)] * 3
+    assert await recommendations(pool, "eve") == [
+        ("i1", "Title of i1", 1.0, 0.375, 0.75, "trending"),
+        ("i9", None, 0.5, None, 0.5, "popular"),
+        ("i3", "Title of i3", 0.0, None, 0.0, "trending"),
+    ]
+    assert await recommendations(pool, "nobody") == []
 
 
 async def test_the_newest_record_of_an_outcome_is_kept_whatever_comes_again(pool: asyncpg.Pool) -> None:

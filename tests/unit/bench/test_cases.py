@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import grown
-from bench.cases import exploration, growth, index, ranking, scale, sizing
+from bench.cases import exploration, growth, index, ranking, scale, sizing, training
 from bench.figure import figures as lines_of
 from bench.folded import folded
 from bench.grown import Sample
@@ -42,6 +42,23 @@ def test_the_exploration_benchmark_reports_the_gain_of_each_policy_over_none() -
     for one in figures.values():
         assert one["regret"] == pytest.approx(figures["none"]["regret"] - one["gain"], abs=2e-4)
     assert len(list(lines_of({"exploration": figures}))) == 4
+
+
+def test_the_training_benchmark_times_a_fit_and_the_network() -> None:
+    pytest.importorskip("torch")
+    figures = training.measure(LOAD.resized(Size(events=200, users=20, items=30)), Settings(), on_progress=silent)
+    assert figures["events"] == 200
+    assert min(figures["fit_s"], figures["network_s"]) > 0
+    assert [line.name for line in lines_of({"training": figures})] == [
+        "training on 200 interactions: a full fit",
+        "training on 200 interactions: five epochs of the dot-product network",
+    ]
+
+
+def test_the_figures_of_context_iq_are_held_against_its_document() -> None:
+    latency = {"p50_ms": 5.0, "p95_ms": 60.0, "p99_ms": 70.0}
+    result = dict.fromkeys(("health", "interact", "cached", "cold"), latency) | {"hit_rate": 0.75}
+    assert ["missed" in line.note for line in lines_of({"context-iq": result})] == [True, True, False, False, True]
 
 
 def test_candidates_of_a_large_catalogue_are_nearly_as_good_as_everything() -> None:

@@ -9,7 +9,11 @@ import httpx
 import pytest
 
 from infra.postgres.catalog_filter import MemoryCatalogListing
+from infra.postgres.feed_history import MemoryFeedHistory
+from infra.redis.connection import StoreError
+from infra.redis.stores.interaction_log import MemoryInteractionLog
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfile
+from schemas.types import Feed
 from tests.build import T0_MS, a_feed, a_profile, an_interaction, an_item, features
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
@@ -155,6 +159,99 @@ async def test_ten_are_recommended_by_default_and_everyones_are_not_cached() -> 
     assert (len(body["recommendations"]), body["cached"], body["recommendations"][0]["ml_score"]) == (10, False, 0.5)
 
 
+async def test_an_interaction_makes_what_was_made_before_it_uncached_until_it_is_reflected() -> None:
+    world = await a_world()
+
+    async def cached(http: httpx.AsyncClient, user_id: str) -> tuple[bool, bool]:
+        recommendations = (await http.get("/api/v1/recommendations", params={"user_id": user_id})).json()
+        return recommendations["cached"], (await http.get(f"/api/v1/user-profile/{user_id}")).json()["cached"]
+
+    like = {"user_id": "u1", "content_id": "i1", "interaction_type": "like"}
+    portraits: MemoryUserProfileStore = world.clients["user_profiles"]
+    await portraits.write_inferred([features(user_id="u2", event_count=1)])
+    await world.feeds.write([a_feed(user_id="u2")])
+    async with world.http() as http:
+        before = await cached(http, "u1")
+        await http.post("/api/v1/interact", json=like)
+        after, of_another_user = await cached(http, "u1"), await cached(http, "u2")
+        await portraits.write_inferred([features(counts={"like": 2}, event_count=4, interactions_offset=0)])
+        profile_alone = await cached(http, "u1")
+        await world.feeds.write([a_feed(features_version=9, interactions_offset=0)])
+        both = await cached(http, "u1")
+        await http.post("/api/v1/interact", json=like)
+        again = await cached(http, "u1")
+    assert (before, after, of_another_user) == ((True, True), (False, False), (True, True))
+    assert (profile_alone, both, again) == ((False, True), (True, True), (False, False))
+
+
+async def test_an_interaction_is_accepted_and_recommendations_read_while_redis_is_away() -> None:
+    class Away(MemoryInteractionLog):
+        """A log that does not answer."""
+
+        async def write_offset(self, user_id: str, offset: int) -> None:
+            raise StoreError("writing", ConnectionError())
+
+        async def read_offset(self, user_id: str) -> int:
+            raise StoreError("reading", ConnectionError())
+
+    world = await a_world()
+    world.interactions = Away()
+    async with world.http() as http:
+        answer = await http.post(
+            "/api/v1/interact", json={"user_id": "u1", "content_id": "i1", "interaction_type": "like"}
+        )
+        recommendations = await http.get("/api/v1/recommendations", params={"user_id": "u1"})
+    assert (answer.status_code, len(world.publisher.values_of(INTERACTIONS))) == (200, 1)
+    assert recommendations.json()["cached"] is True
+
+
+async def test_recommendations_that_are_not_in_the_store_come_from_the_archive_and_are_not_cached() -> None:
+    history = MemoryFeedHistory()
+    history.feeds = [a_feed(user_id="ann", items=["i3", "i1"], scores=[2.0, 1.0], **_columns(2))]
+    world = await a_world()
+    await world.feeds.write([a_feed(user_id="~everyone")])
+    world.clients["feed_history"] = history
+    body = (await got("/api/v1/recommendations", world, user_id="ann")).json()
+    assert ([one["content_id"] for one in body["recommendations"]], body["cached"]) == (["i3", "i1"], False)
+
+
+async def test_everyones_are_recommended_while_the_archive_is_away() -> None:
+    class Away(MemoryFeedHistory):
+        """An archive that does not answer."""
+
+        async def read(self, user_id: str, at_ms: int) -> Feed | None:
+            raise StoreError("reading", ConnectionError())
+
+    world = await a_world(user_id="~everyone")
+    world.clients["feed_history"] = Away()
+    body = (await got("/api/v1/recommendations", world, user_id="ann")).json()
+    assert (len(body["recommendations"]), body["cached"]) == (3, False)
+
+
+def _columns(count: int) -> dict[str, Any]:
+    return {"sources": ["popular"] * count, "reasons": ["x"] * count, "parts": {}}
+
+
+async def test_the_first_items_of_a_feed_are_sorted_by_score_and_those_out_of_stock_last() -> None:
+    items = [f"i{n}" for n in range(5)]
+    columns = {"items": items, "scores": [1.0, 3.0, 2.0, 9.0, 4.0], "trailing": 1, **_columns(5)}
+    world = await a_world(**columns)
+    await world.items.write([an_item(item) for item in items])
+
+    async def listed(limit: int) -> list[str]:
+        body = (await got("/api/v1/recommendations", world, user_id="u1", limit=limit)).json()
+        return [one["content_id"] for one in body["recommendations"]]
+
+    async def rank(item: str, limit: int) -> int:
+        params = {"user_id": "u1", "content_id": item, "limit": limit}
+        return int((await got("/api/v1/recommendations/explain", world, **params)).json()["rank"])
+
+    assert await listed(3) == ["i1", "i2", "i0"]
+    assert await listed(5) == ["i3", "i1", "i2", "i0", "i4"]
+    assert [await rank(item, 3) for item in ("i1", "i2", "i0", "i3", "i4")] == [1, 2, 3, 4, 5]
+    assert [await rank(item, 5) for item in ("i3", "i0", "i4")] == [1, 4, 5]
+
+
 @pytest.mark.parametrize("params", [{}, {"user_id": "u1", "limit": 0}, {"user_id": "u1", "limit": 1_001}])
 async def test_bad_parameters_are_refused(params: dict[str, Any]) -> None:
     assert (await got("/api/v1/recommendations", **params)).status_code == 422
@@ -193,9 +290,37 @@ async def test_similar_content_is_found_above_a_threshold() -> None:
 async def test_an_explanation_says_what_adds_up_to_a_recommendation() -> None:
     body = (await got("/api/v1/recommendations/explain", user_id="u1", content_id="i2")).json()
     assert (body["rank"], body["reason"], body["source"]) == (2, "Popular in music", "popular")
-    assert (body["parts"], body["ml_score"], body["combined_score"]) == ({"popular": 0.5}, 0.5, 0.5)
+    assert (body["parts"], body["ml_score"], body["combined_score"]) == ({"popular": 0.625, "ml": -0.125}, 0.5, 0.5)
     missing = await got("/api/v1/recommendations/explain", user_id="u1", content_id="nothing")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_recommended")
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        {"scores": [7.5, 4.25, -2.0], "parts": {"trending": [5.0, 4.25, 0.0], "popular": [2.5, 0.0, -2.0]}},
+        {"scores": [3.0, 3.0, 3.0], "parts": {"popular": [3.0, 2.0, 0.0], "trending": [0.0, 1.0, 3.0]}},
+        {"scores": [1.0, 0.5, 0.0], "parts": {}},
+        {
+            "scores": [0.888, 0.4, 0.1],
+            "ml_scores": [0.87, 0.4, 0.1],
+            "llm_scores": {"i1": 0.92},
+            "parts": {"popular": [0.522, 0.4, 0.1], "llm": [0.368, 0.0, 0.0]},
+        },
+    ],
+    ids=["scaled", "equal", "unexplained", "with a language model"],
+)
+async def test_the_parts_of_an_explanation_add_up_to_its_score(feed: dict[str, Any]) -> None:
+    world = await a_world(**feed)
+    for item in ("i1", "i2", "i3"):
+        body = (await got("/api/v1/recommendations/explain", world, user_id="u1", content_id=item)).json()
+        assert sum(body["parts"].values()) == pytest.approx(body["combined_score"], abs=1e-9)
+
+
+async def test_parts_are_scaled_like_the_scores() -> None:
+    world = await a_world(scores=[8.0, 4.0, -2.0], parts={"trending": [6.0, 4.0, 0.0], "popular": [2.0, 0.0, -2.0]})
+    body = (await got("/api/v1/recommendations/explain", world, user_id="u1", content_id="i1")).json()
+    assert body["parts"] == {"trending": 0.6, "popular": 0.2, "ml": 0.2}
 
 
 async def test_recommendations_of_many_users_are_exported_as_csv() -> None:

@@ -43,6 +43,7 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
         gains = [1 / np.log2(2 + row["top"].index(row["item"])) if row["item"] in row["top"] else 0.0 for row in own]
         assert body["models"][model]["hr"] == pytest.approx(np.mean(hits))
         assert body["models"][model]["ndcg"] == pytest.approx(np.mean(gains))
+        assert body["models"][model]["precision"] == pytest.approx(np.mean(hits) / 10)
 
 
 def test_a_model_without_its_package_is_skipped_with_a_reason(clicks: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.dwell_time import watched_share
 from domain.timestamp import DAY_MS
 from schemas.types import FoundItem, Interaction
 from streams.core.position import Position
@@ -50,6 +51,16 @@ def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
     body = msgspec.json.encode(user_features)
     fold_all([an_interaction(occurred_at=T0_MS + 2, action="like")], state=state, first=2)
     assert msgspec.json.encode(user_features) == body
+
+
+def test_a_long_view_raises_the_affinity_more_than_a_short_one_and_no_more_than_a_click() -> None:
+    def affinity(duration_s: float) -> float:
+        state = fold_all([an_interaction(action="view", value=watched_share(duration_s))])
+        return user_state.snapshot(state, PARAMS).topics["jazz"]
+
+    second, ten_minutes, year = (affinity(duration_s) for duration_s in (1.0, 600.0, 3e7))
+    click = user_state.snapshot(fold_all([an_interaction(action="click")]), PARAMS).topics["jazz"]
+    assert 0 < second < 0.5 * ten_minutes < ten_minutes < year <= click
 
 
 def test_an_affinity_halves_with_its_half_life() -> None:

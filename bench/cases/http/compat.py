@@ -12,7 +12,8 @@ import time
 import httpx
 
 from bench import history
-from bench.cases import freshness, read
+from bench.cases import freshness
+from bench.cases.http import read
 from bench.load import EventLoad
 from bench.rig import BenchError, Rig
 from infra.local.port import HOST, free_ports

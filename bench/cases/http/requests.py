@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import psutil
 
-from bench.cases import read
+from bench.cases.http import read
 from bench.load import EventLoad
 from bench.rig import Rig
 from infra.local.port import HOST, free_ports

@@ -39,7 +39,16 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     return figures
 
 
-async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float, bodies: Sequence[str] = ()) -> dict[str, float]:
+async def ask(
+    rig: Rig,
+    port: int,
+    paths: list[str],
+    *,
+    seconds: float,
+    bodies: Sequence[str] = (),
+    connections: int = CONNECTIONS,
+    status: int | None = None,
+) -> dict[str, float]:
     """Return requests per second and latencies of requests to some paths, in turn.
 
     Args:
@@ -47,17 +56,19 @@ async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float, bodies: 
         port: The port of the server.
         paths: The paths.
         seconds: Duration of the measurement, in seconds.
-        bodies: Events to post, which the server accepts; without any the requests are GETs.
+        bodies: Events to post; without any the requests are GETs.
+        connections: Number of connections, each of which waits for its answer before it asks again.
+        status: The status of every answer; by default 202 where events are posted, and 200.
     """
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
     task = LoadTask(
         port=port,
         paths=paths,
-        connections=CONNECTIONS,
+        connections=connections,
         seconds=seconds,
         warm_up_s=WARM_UP_S,
         bodies=list(bodies),
-        status=202 if bodies else 200,
+        status=status or (202 if bodies else 200),
     )
     figures: dict[str, float] = await rig.run_json("bench.http_load", payload=msgspec.to_builtins(task))
     return figures
