@@ -25,12 +25,20 @@ from infra.redis.user_keys import read_keys
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
 from topics import TOPICS, Topic
-from topics.topic import DEAD_LETTERS, ERASURES, IMPRESSIONS, INTERACTIONS, OUTCOMES, PUSH_TOKENS
+from topics.topic import (
+    DEAD_LETTERS,
+    ERASURES,
+    IMPRESSIONS,
+    INTERACTIONS,
+    OUTCOMES,
+    PUSH_TOKENS,
+    SHADOW_COMPARISONS,
+)
 
 MAX_ROWS = 50_000
 """Largest number of rows of a table, and of records of a topic."""
 _TOPICS_WITHIN_S = 20.0
-_ELSEWHERE = (INTERACTIONS, IMPRESSIONS, OUTCOMES, PUSH_TOKENS)
+_ELSEWHERE = (INTERACTIONS, IMPRESSIONS, OUTCOMES, SHADOW_COMPARISONS, PUSH_TOKENS)
 """Topics whose records are in the tables of the archive, or among the devices."""
 
 

@@ -216,9 +216,16 @@ def _show(present_definitions: list[Experiment], console: Console) -> None:
             escape(one.experiment_id),
             escape(one.name),
             f"[{_COLORS.get(one.status, 'default')}]{one.status}[/]",
-            escape("\n".join(f"{arm.name} {arm.share:.0%}" for arm in one.arms)),
+            escape("\n".join(_arm_labels(one))),
             escape(one.layer),
             f"{one.traffic_from:g} to {one.traffic_to:g}",
             escape(one.winner),
         )
     console.print(table)
+
+
+def _arm_labels(experiment: Experiment) -> list[str]:
+    """Return the arms with their shares; those of a shadow have none."""
+    if experiment.is_shadow:
+        return [experiment.arms[0].name, *(f"{arm.name} (shadow)" for arm in experiment.arms[1:])]
+    return [f"{arm.name} {arm.share:.0%}" for arm in experiment.arms]

@@ -1,4 +1,4 @@
-"""Archive role: interactions, impressions, outcomes, feeds, items, item embeddings → PostgreSQL, to analyse and search.
+"""Archive role: events, outcomes, feeds, comparisons with shadows, items and their embeddings → PostgreSQL.
 
 A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
 PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
@@ -32,10 +32,13 @@ from streams.roles.archive.history_rows import (
     FEED_COLUMNS,
     IMPRESSION_COLUMNS,
     OUTCOME_COLUMNS,
+    SHADOW_COLUMNS,
     feed_rows,
     impression_rows,
     outcome_row,
+    shadow_row,
 )
+from streams.roles.archive.shadow_reporter import new_shadow_reporter
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.erasure_sink import with_erasures
@@ -43,11 +46,25 @@ from streams.runtime.retry import retry_until_available
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import ERASURE_REQUESTS, FEEDS, IMPRESSIONS, INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, OUTCOMES
+from topics.topic import (
+    ERASURE_REQUESTS,
+    FEEDS,
+    IMPRESSIONS,
+    INTERACTIONS,
+    ITEM_EMBEDDINGS,
+    ITEMS,
+    OUTCOMES,
+    SHADOW_COMPARISONS,
+)
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
 """A record and its value; None for the deletion of an item."""
-HISTORY_TABLES = {FEEDS.name: "feed_history", IMPRESSIONS.name: "impressions", OUTCOMES.name: "outcomes"}
+HISTORY_TABLES = {
+    FEEDS.name: "feed_history",
+    IMPRESSIONS.name: "impressions",
+    OUTCOMES.name: "outcomes",
+    SHADOW_COMPARISONS.name: "shadow_comparisons",
+}
 """The tables in partitions by month, by topic."""
 _RETRY_S = 1.0
 _DROP_S = 3_600.0
@@ -217,6 +234,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 ),
                 indexer.run(),
                 judge.run(),
+                new_shadow_reporter(role, pool).run(),
                 _drop_old_months(pool, partitions.values()),
                 describe=describe,
             )
@@ -279,6 +297,11 @@ WRITES: dict[str, tuple[Topic, str, Any]] = {
         OUTCOMES,
         upsert_outcomes(),
         lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
+    ),
+    SHADOW_COMPARISONS.name: (
+        SHADOW_COMPARISONS,
+        f"{_insert('shadow_comparisons', (*SHADOW_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
+        lambda record, comparison: [(*shadow_row(comparison), *_position(record))],
     ),
     FEEDS.name: (
         FEEDS,

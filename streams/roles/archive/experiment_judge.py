@@ -82,7 +82,7 @@ class ExperimentJudge:
         """
         experiments = await self._experiments.read()
         await self._results.keep([one.experiment_id for one in experiments])
-        running = [one for one in experiments if one.status == "running"]
+        running = [one for one in experiments if one.status == "running" and not one.is_shadow]
         ids = {one.experiment_id for one in running}
         self._starts = {name: since_ms for name, since_ms in self._starts.items() if name in ids}
         for experiment in running:
