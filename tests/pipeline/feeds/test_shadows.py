@@ -126,7 +126,7 @@ async def test_a_shadow_is_never_shown_survives_a_crash_and_reports(
             same, other = totals["same"], totals["surprising"]
             assert (same["overlap@10"], same["rank_biased_overlap"], same["first_place_changes"]) == (1.0, 1.0, 0.0)
             assert same["score_difference"] == 0.0
-            assert other["overlap@10"] < 0.5
+            assert other["overlap@10"] < 0.9
             assert (other["first_place_changes"], min(same["rankings"], other["rankings"]) > 5) == (1.0, True)
             shares = {one["label"]: (one["shown_share"], one["shadow_share"]) for one in other["categories"]}
             assert shares["jazz"][0] > shares["jazz"][1]
