@@ -62,6 +62,7 @@ from api.privacy.secure_aggregation import SecureAggregationEndpoints
 from api.security.guard import Guard
 from domain import gazetteer
 from infra.redis.connection import StoreError
+from infra.redis.metrics.experiment_results_store import shadow_results
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings, comma_separated
 
@@ -83,7 +84,11 @@ def create_app(
         more_endpoints: Additional endpoints, guarded and documented like all others.
         more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
-    metrics = Metrics(clients.heartbeats, clients.click_rates)
+    metrics = Metrics(
+        clients.heartbeats,
+        clients.click_rates,
+        lambda: shadow_results(clients.experiments, clients.experiment_results),
+    )
     for database in clients.databases:
         database.on_query = metrics.record_query
     reranks = asyncio.Semaphore(settings.api_max_listeners)

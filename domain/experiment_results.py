@@ -20,6 +20,9 @@ METRICS: Mapping[str, str] = {
 }
 """Metrics of arms, by name."""
 NO_GUARDRAILS = "none"
+MAX_SHADOW_LABELS = 20
+"""Sources and categories that are named; the rest are one."""
+OTHER_SHADOW_LABEL = "(other)"
 
 
 class MetricFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,47 @@ class MetricFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Always-valid p-value of the lift."""
 
 
+class ShadowShares(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of a source or of a category among the first ten items, from 0 to 1."""
+
+    label: str
+    shown_share: float
+    """Among the items shown."""
+    shadow_share: float
+    """Among the items of the shadow."""
+
+
+class ShadowFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Means over the rankings that were compared; null without any. All but the rank-biased overlap see ten items."""
+
+    rankings: int
+    """Rankings that were compared."""
+    overlap: float | None = msgspec.field(name="overlap@10", default=None)
+    """Share of the items that both lists have."""
+    rank_biased_overlap: float | None = None
+    """Rank-biased overlap of the whole lists, with a persistence of 0.9."""
+    first_place_changes: float | None = None
+    """Share of the rankings whose first item is another one."""
+    score_difference: float | None = None
+    """Mean score of the shadow's items, less that of the items shown."""
+    shown_ranking_ms: float | None = None
+    """Duration of the rankings that were shown, in ms."""
+    ranking_ms: float | None = None
+    """Duration of the shadow's rankings, in ms."""
+    sources: list[ShadowShares] = []
+    """By source, the largest first."""
+    categories: list[ShadowShares] = []
+    """By category, the largest first."""
+
+
+class ArmShadow(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of an arm of a shadow."""
+
+    last_hour: ShadowFigures
+    total: ShadowFigures
+    """As far back as the archive keeps comparisons."""
+
+
 class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """An arm of an experiment."""
 
@@ -47,6 +91,8 @@ class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, MetricFigures]
     breaches: list[str] = []
     """Metrics whose guardrails the arm has breached."""
+    shadow: ArmShadow | None = None
+    """Comparisons with what was shown, of an arm of a shadow; it has no users and no metrics."""
 
 
 class ExperimentResults(msgspec.Struct, frozen=True, kw_only=True):

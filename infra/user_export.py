@@ -33,12 +33,13 @@ from topics.topic import (
     INTERACTIONS,
     OUTCOMES,
     PUSH_TOKENS,
+    SHADOW_COMPARISONS,
 )
 
 MAX_ROWS = 50_000
 """Largest number of rows of a table, and of records of a topic."""
 _TOPICS_WITHIN_S = 20.0
-_ELSEWHERE = (INTERACTIONS, IMPRESSIONS, OUTCOMES, EARLY_OUTCOMES, PUSH_TOKENS)
+_ELSEWHERE = (INTERACTIONS, IMPRESSIONS, OUTCOMES, EARLY_OUTCOMES, SHADOW_COMPARISONS, PUSH_TOKENS)
 """Topics whose records are in the tables of the archive, or among the devices."""
 
 

@@ -26,7 +26,7 @@ _ASSETS = (
     "icon.svg",
     *("main.js", "router.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
     "impressions.js",
-    *("operations.js", "experiments.js", "lifts.js", "chart.js", "metrics.js", "format.js"),
+    *("operations.js", "experiments.js", "lifts.js", "shadows.js", "chart.js", "metrics.js", "format.js"),
     *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
 )
 _HEADERS = {

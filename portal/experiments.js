@@ -4,6 +4,7 @@ import { element } from "./card.js";
 import { readExperimentResults, readExperiments } from "./client.js";
 import { formatDuration, formatShare } from "./format.js";
 import { liftLists, metricLabel } from "./lifts.js";
+import { shadowTables } from "./shadows.js";
 
 const $ = (id) => document.getElementById(id);
 const MAX_EXPERIMENTS = 20;
@@ -109,6 +110,7 @@ function chip(text, colour) {
 
 function summaryOf(experiment, results) {
   const parts = [element("h3", "", experiment.name || experiment.experiment_id), chip(experiment.status, COLOURS[experiment.status] ?? "var(--soft)")];
+  if (experiment.is_shadow) parts.push(chip("shadow", "var(--part-8)"));
   if (experiment.winner) parts.push(chip(`promoted: ${experiment.winner}`, "var(--part-5)"));
   if (results?.has_sample_ratio_mismatch) parts.push(element("span", "breach", "sample ratio mismatch"));
   if (results?.arms.some(({ breaches }) => breaches.length)) parts.push(element("span", "breach", "guardrail breached"));
@@ -118,11 +120,13 @@ function summaryOf(experiment, results) {
 }
 
 function bodyOf(experiment, results) {
-  const parts = [element("p", "quiet", factsOf(experiment, results).join(" · ")), ...alarmsOf(experiment, results), armTable(experiment, results)];
+  const tables = experiment.is_shadow ? shadowTables(experiment.arms.slice(0, MAX_ARMS), results) : [armTable(experiment, results)];
+  const parts = [element("p", "quiet", factsOf(experiment, results).join(" · ")), ...alarmsOf(experiment, results), ...tables];
   if (experiment.description) parts.unshift(element("p", "", experiment.description));
   if (experiment.arms.length > MAX_ARMS) parts.push(element("p", "quiet", `${experiment.arms.length - MAX_ARMS} more arms: millrace experiments results ${quoted(experiment.experiment_id)}`));
+  if (experiment.is_shadow && results) return [...parts, ...commandsOf(experiment)];
   if (results) parts.push(...liftLists(results, results.arms.slice(0, MAX_ARMS), experiment.metric));
-  else if (experiment.status !== "draft") parts.push(element("p", "quiet", "No figures yet. They follow the first outcomes while an archive role runs."));
+  else if (experiment.status !== "draft") parts.push(element("p", "quiet", `No figures yet. They follow the first ${experiment.is_shadow ? "comparisons" : "outcomes"} while an archive role runs.`));
   return [...parts, ...commandsOf(experiment)];
 }
 
@@ -187,10 +191,10 @@ function impressionsOf(arm) {
 }
 
 // The page changes nothing: it shows the commands that the status allows.
-function commandsOf({ experiment_id: id, status, arms, winner }) {
+function commandsOf({ experiment_id: id, status, arms, winner, is_shadow: isShadow }) {
   const arm = arms.length === 2 ? quoted(arms[1].name) : "ARM";
   const resumptions = pausesOf({ status, arms }).map(([name]) => `start ${quoted(id)} --arm ${quoted(name)}`);
-  const verbs = { draft: ["start"], running: ["pause", "complete", "promote"], paused: ["start", "complete", "promote"], completed: [winner ? "rollback" : "promote"] }[status] ?? [];
+  const verbs = ({ draft: ["start"], running: ["pause", "complete", "promote"], paused: ["start", "complete", "promote"], completed: [winner ? "rollback" : "promote"] }[status] ?? []).filter((verb) => !isShadow || verb !== "promote");
   const commands = element("p", "commands");
   const texts = verbs.map((verb) => `${verb} ${quoted(id)}${verb === "promote" ? ` ${arm}` : ""}`);
   if (status === "paused" && resumptions.length === arms.length - 1) texts.shift(); // it starts with an arm

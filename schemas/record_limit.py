@@ -39,6 +39,7 @@ from schemas.limit import (
     check_number,
     check_numbers,
     check_optional_ids,
+    check_size,
     check_text,
     check_time,
 )
@@ -61,6 +62,7 @@ from schemas.types import (
     PushRequest,
     PushToken,
     QuietHours,
+    ShadowComparison,
     Trigger,
 )
 
@@ -178,6 +180,10 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
         _pauses(arm)
     if is_paused(experiment.arms[0]):
         raise OutOfRangeError("arms", "must not be paused in the first one, which stands in for the others")
+    if experiment.is_shadow and experiment.arms[0].parameters:
+        raise OutOfRangeError(
+            f"arms[{names[0]}].parameters", "must be empty: the first arm of a shadow is what is shown"
+        )
     if not math.isclose(sum(arm.share for arm in experiment.arms), 1.0, abs_tol=_SHARES_WITHIN):
         raise OutOfRangeError("arms", "must have shares that add up to 1")
     starts_at = experiment.starts_at or 0
@@ -222,6 +228,24 @@ def _exposure(exposure: Exposure, now_ms: int) -> None:
         check_id(name, getattr(exposure, name))
     for name in ("defined_at", "first_at"):
         check_time(name, getattr(exposure, name), now_ms)
+
+
+def _shadow_comparison(comparison: ShadowComparison, now_ms: int) -> None:
+    for name in ("user_id", "experiment_id", "arm"):
+        check_id(name, getattr(comparison, name))
+    for name in ("features_version", "compared_at"):
+        check_time(name, getattr(comparison, name), now_ms)
+    for name in ("overlap", "rank_biased_overlap"):
+        check_number(name, getattr(comparison, name), 0.0, 1.0)
+    check_number("score_difference", comparison.score_difference, -VALUE_MAX, VALUE_MAX)
+    check_ids("items", comparison.items)
+    check_lines(comparison, "policy")
+    for name in ("shown_sources", "sources", "shown_categories", "categories"):
+        counts = getattr(comparison, name)
+        check_size(name, counts)
+        check_numbers(name, counts, 0, LIST_ITEMS)
+    for name in ("shown_ranking_ms", "ranking_ms"):
+        check_number(name, getattr(comparison, name), 0.0, VALUE_MAX)
 
 
 def _profile(event: Profile | ProfileUpdate, now_ms: int) -> None:
@@ -358,6 +382,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     Content: _content,
     Experiment: _experiment,
     Exposure: _exposure,
+    ShadowComparison: _shadow_comparison,
     ErasureRequest: _event,
     **LEARNED_RULES,
 }

@@ -328,6 +328,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     promoted_at: int | None = None
     """Time of the promotion of the winner, in ms since the epoch: of two winners with a parameter in common, the later
     one has effect."""
+    is_shadow: bool = False
+    """Whether the arms but the first are ranked for comparison only, and never shown."""
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -1133,6 +1135,46 @@ class PushToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the registration, in ms since the epoch."""
     appended_at: int
     """Broker's append time of the registration, in ms since the epoch; breaks ties between registrations."""
+
+
+class ShadowComparison(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How a shadow's list differs from the list shown. A repeat has the same user, version, experiment and arm."""
+
+    user_id: str
+    """User id; the message key."""
+    experiment_id: str
+    """The experiment, which is a shadow."""
+    arm: str
+    """Arm under whose parameters the user was ranked a second time."""
+    features_version: int
+    """Version of the features behind both rankings: the append time of the event that changed them last, in ms since
+    the epoch."""
+    compared_at: int
+    """Time of the ranking that was shown, in ms since the epoch."""
+    overlap: float
+    """Share of the first ten items that both lists have, from 0 to 1."""
+    rank_biased_overlap: float
+    """Rank-biased overlap of the whole lists, from 0 to 1."""
+    is_first_changed: bool
+    """Whether the lists begin with different items."""
+    score_difference: float
+    """Mean score of the shadow's first ten items, less that of the first ten shown."""
+    items: list[str]
+    """Items of the shadow's list, best first."""
+    policy: str = ""
+    """Exploration policy of the shadow's list; empty without exploration."""
+    shown_sources: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of the first ten items shown, by source."""
+    sources: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of the shadow's first ten items, by source."""
+    shown_categories: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of the first ten items shown, by category."""
+    categories: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of the shadow's first ten items, by category."""
+    shown_ranking_ms: float
+    """Time that the ranking that was shown took, in ms."""
+    ranking_ms: float
+    """Time that the shadow's ranking took, in ms."""
 
 
 TriggerKind = Literal[

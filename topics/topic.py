@@ -342,6 +342,13 @@ EXPOSURES = Topic(
     "First rankings of users under the arms of experiments.",
     retention_ms=90 * DAY_MS,
 )
+SHADOW_COMPARISONS = Topic(
+    "shadow-comparisons.v1",
+    types.ShadowComparison,
+    "user_id",
+    "streams.rank",
+    "Differences of the lists of shadows, which are never shown, from the lists shown.",
+)
 AUDITS = Topic(
     "audits.v1",
     types.Audit,

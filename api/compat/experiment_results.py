@@ -1,4 +1,4 @@
-"""Results of A/B experiments, as the archive role computes them from the outcomes."""
+"""Results of experiments, as the archive role computes them from outcomes, or for shadows from comparisons."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from domain.experiment_results import ExperimentResults
 
 
 class NoResultsError(ApiError):
-    """The experiment has no results: it is unknown, or none of its feeds has an outcome yet."""
+    """The experiment has no results: it is unknown, or has no outcomes or, as a shadow, no comparisons yet."""
 
     status, code = 404, "no_results"
 
     def __init__(self, experiment_id: str) -> None:
-        super().__init__(f"the experiment {experiment_id!r} has no results: it is unknown, or has no outcomes yet")
+        super().__init__(
+            f"the experiment {experiment_id!r} has no results: it is unknown, or has no outcomes or comparisons yet"
+        )
 
 
 class ExperimentResultsEndpoints:
@@ -43,7 +45,10 @@ class ExperimentResultsEndpoints:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Return the newest results of an experiment: figures by arm with intervals that hold whenever one looks."""
+        """Return the newest results of an experiment: figures by arm with intervals that hold whenever one looks.
+
+        The arms of a shadow have the figures of its lists against those shown instead.
+        """
         experiment_id = request.path_params["experiment_id"]
         results = await self._context.clients.experiment_results.read(experiment_id)
         if results is None:

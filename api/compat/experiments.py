@@ -70,6 +70,8 @@ class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
     traffic_to: Share = 1.0
     targeting: Targeting = {}
     """Accepted values by attribute: segment, city, timezone, interest."""
+    is_shadow: bool = False
+    """Whether the arms but the first are ranked for comparison only, and never shown."""
 
     def record(self, now_ms: int) -> Experiment:
         """Return the record to publish."""
@@ -87,6 +89,7 @@ class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
             traffic_from=self.traffic_from,
             traffic_to=self.traffic_to,
             targeting=self.targeting,
+            is_shadow=self.is_shadow,
             occurred_at=now_ms,
         )
 
@@ -108,6 +111,7 @@ class ExperimentChangeBody(msgspec.Struct, frozen=True, kw_only=True):
     targeting: Targeting | UnsetType = UNSET
     paused_arms: Annotated[list[Id], Meta(max_length=50)] | UnsetType = UNSET
     """Names of the arms that are paused from now on; the others are resumed."""
+    is_shadow: bool | UnsetType = UNSET
 
     def changes(self, now_ms: int) -> dict[str, Any]:
         """Return the new values by field of the record."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.endpoint import Endpoint
+from domain.experiment_results import ExperimentResults
 from domain.timestamp import DAY_MS, HOUR_MS
 from infra.redis import event_rates
 from infra.redis.connection import StoreError
@@ -21,6 +22,12 @@ from infra.redis.metrics.click_rate_store import ClickRateStore, MemoryClickRate
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 _ACTIVE_S, _MAX_ACTIVE = 300.0, 100_000
+_MAX_SHADOW_ARMS = 100
+"""Arms of shadows that are shown."""
+_SHADOW_FIGURES = (
+    *("rankings", "overlap", "rank_biased_overlap", "first_place_changes", "score_difference"),
+    *("shown_ranking_ms", "ranking_ms"),
+)
 _UNMEASURED = frozenset({"role", "pid", "started_at", "reported_at", "ready_at"})
 
 
@@ -56,17 +63,33 @@ async def no_heartbeats() -> Sequence[Mapping[str, Any]]:
     return ()
 
 
+ShadowReader = Callable[[], Awaitable[Sequence[ExperimentResults]]]
+"""Reads the results of all running shadows."""
+
+
+async def no_shadows() -> Sequence[ExperimentResults]:
+    """Return no results."""
+    return ()
+
+
 class Metrics:
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, heartbeats: HeartbeatReader = no_heartbeats, click_rates: ClickRateStore | None = None) -> None:
+    def __init__(
+        self,
+        heartbeats: HeartbeatReader = no_heartbeats,
+        click_rates: ClickRateStore | None = None,
+        shadows: ShadowReader = no_shadows,
+    ) -> None:
         """Create the metrics.
 
         Args:
             heartbeats: Reads the heartbeats of all roles.
             click_rates: Figures of impressions and clicks; by default there are none.
+            shadows: Reads the results of shadows.
         """
         self._heartbeats, self._click_rates = heartbeats, click_rates or MemoryClickRateStore()
+        self._shadows = shadows
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_http_requests",
@@ -175,6 +198,12 @@ class Metrics:
         self.clicked_impressions = Gauge(
             "millrace_clicked_impressions", "Those of them that were clicked.", labels, registry=self.registry
         )
+        self.shadows = Gauge(
+            "millrace_shadow",
+            "Figures of the arms of running shadows within the last hour: rankings, and means over them.",
+            ("experiment", "arm", "what"),
+            registry=self.registry,
+        )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count_item_lookups(self, *, hits: int, misses: int) -> None:
@@ -230,6 +259,8 @@ class Metrics:
         with suppress(StoreError):
             await self._show_click_rates()
         with suppress(StoreError):
+            await self._show_shadows()
+        with suppress(StoreError):
             totals = Tally[tuple[str, str]]()
             heartbeats = await self._heartbeats()
             for heartbeat in heartbeats:
@@ -255,6 +286,20 @@ class Metrics:
             for names, (impressions, clicks) in counts.items():
                 self.impressions.labels(span, *names).set(impressions)
                 self.clicked_impressions.labels(span, *names).set(clicks)
+
+    async def _show_shadows(self) -> None:
+        self.shadows.clear()
+        arms = [
+            (results.experiment_id, arm.name, arm.shadow.last_hour)
+            for results in await self._shadows()
+            for arm in results.arms
+            if arm.shadow is not None
+        ]
+        for experiment_id, arm_name, figures in arms[:_MAX_SHADOW_ARMS]:
+            for name in _SHADOW_FIGURES:
+                value = getattr(figures, name)
+                if value is not None:
+                    self.shadows.labels(experiment_id, arm_name, name).set(value)
 
 
 def _numbers(heartbeat: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

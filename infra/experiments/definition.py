@@ -149,10 +149,12 @@ def promoted(old: Experiment, arm: str, *, now_ms: int) -> Experiment:
         now_ms: The time, in ms since the epoch.
 
     Raises:
-        ConflictError: the experiment has not run, or has no such arm.
+        ConflictError: the experiment has not run, is a shadow, or has no such arm.
     """
     if old.status == "draft":
         raise ConflictError("the experiment has not run: it is a draft")
+    if old.is_shadow:
+        raise ConflictError("the arms of a shadow were never shown: run an experiment of them first")
     if arm not in {one.name for one in old.arms}:
         raise ConflictError(f"the experiment has no arm {arm!r}, only {', '.join(one.name for one in old.arms)}")
     return replace(old, status="completed", winner=arm, promoted_at=now_ms, occurred_at=_version(old, now_ms))
@@ -212,12 +214,13 @@ def _check_start(new: Experiment, others: Sequence[Experiment]) -> None:
 
 
 def _check_layer(new: Experiment, others: Sequence[Experiment]) -> None:
-    """Check that an experiment shares no bucket with another one of its layer that is not completed."""
-    if not new.layer or new.status == "completed":
+    """Check that an experiment shares no bucket with another one of its layer that is not completed; shadows may."""
+    if not new.layer or new.is_shadow or new.status == "completed":
         return
     for one in others:
         if (
             one.experiment_id != new.experiment_id
+            and not one.is_shadow
             and one.layer == new.layer
             and one.status != "completed"
             and one.traffic_from < new.traffic_to

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.timestamp import utc_time
 
-TABLES = ("interactions", "impressions", "outcomes", "early_outcomes", "feed_history")
+TABLES = ("interactions", "impressions", "outcomes", "early_outcomes", "feed_history", "shadow_comparisons")
 """The tables with a column `user_id`."""
 
 

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
-from time import thread_time
+from dataclasses import dataclass, replace
+from time import perf_counter, thread_time
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
-from schemas.types import Features, Feed
+from schemas.types import Features, Feed, ShadowComparison
 from streams.agents.agent_context import AgentContext
 from streams.agents.exposures import ExposureRecorder
 from streams.agents.outcomes import OutcomeRecorder
+from streams.agents.shadows import ShadowRanker
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.ranking.pipeline import RankedFeed, build_candidates, rank_candidates, stream_time_ms
 from streams.core.ranking.stages.llm_blend import LlmScoreCache
@@ -21,7 +22,7 @@ from streams.runtime.arm_params import ArmParams, ExperimentParams, with_arms
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill.store_refill import RefillEntry, rewrite
 from streams.runtime.retry import retry_until_available
-from topics.topic import FEEDS
+from topics.topic import FEEDS, SHADOW_COMPARISONS
 
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
 """Users ranked per turn of the event loop; more while a backlog waits and throughput matters more than latency."""
@@ -40,8 +41,21 @@ _HERE_MS = 2_000
 
 Work = tuple[Record, Features]
 """The features of a user, and the record that changed them last."""
-Ranked = tuple[Record, Feed]
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A user's new feed, the record that changed the features, and the comparison with a shadow, if there is one."""
+
+    record: Record
+    ranked_feed: RankedFeed
+    shadow_comparison: ShadowComparison | None
+
+    @property
+    def feed(self) -> Feed:
+        """Return the feed."""
+        return self.ranked_feed.feed
 
 
 class Ranker:
@@ -77,6 +91,7 @@ class Ranker:
         self._fetched_item_timeout_s = fetched_item_timeout_s
         self._context, self._store, self._llm_scores, self._experiments = context, store, llm_scores, experiments
         self._outcomes, self._exposures = outcomes, exposures
+        self.shadows = ShadowRanker(context.catalog, experiments)
         self._queue: CoalescingQueue[Callable[[], None], str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
         """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
@@ -126,12 +141,11 @@ class Ranker:
                 await self._wait_for_work()
                 continue
             started_s = asyncio.get_running_loop().time()
-            feeds = [(record, self._rank(record, features)) for record, features in work.values()]
-            ranked_feeds = [(record, one) for record, one in feeds if one is not None]
-            await self._start_write([(record, one.feed) for record, one in ranked_feeds], self._complete(work))
-            for _, one in ranked_feeds:
+            rankings = [one for record, features in work.values() if (one := self._rank(record, features)) is not None]
+            await self._start_write(rankings, self._complete(work))
+            for one in rankings:
                 if not self._is_erased(one.feed.user_id, one.feed.features_version):
-                    self._outcomes.show(one)
+                    self._outcomes.show(one.ranked_feed)
             await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[RefillEntry]]) -> None:
@@ -161,12 +175,20 @@ class Ranker:
         self._until_s.clear()
         self._outcomes.forget()
 
-    def _rank(self, record: Record, features: Features) -> RankedFeed | None:
+    def _rank(self, record: Record, features: Features) -> Ranking | None:
         if self._is_erased(features.user_id, features.version):
             return None
         try:
-            at_ms = stream_time_ms(features, self._context.catalog)
-            return self._ranked(features, self._experiments.of(features, at_ms=at_ms), at_ms=at_ms)
+            at_ms, began_s = stream_time_ms(features, self._context.catalog), perf_counter()
+            ranked_feed = self._ranked(features, self._experiments.of(features, at_ms=at_ms), at_ms=at_ms)
+            shadow_comparison = self.shadows.compare(
+                features,
+                ranked_feed.feed,
+                lambda params: self._ranked(features, params, at_ms=at_ms, is_shadow=True),
+                at_ms=at_ms,
+                shown_ranking_ms=(perf_counter() - began_s) * 1_000,
+            )
+            return Ranking(record, ranked_feed, shadow_comparison)
         except Exception as error:
             self._context.dead_letters.put(record, error, stage="rank.score")
             return None
@@ -208,13 +230,14 @@ class Ranker:
         self._outcomes.show_newcomers(ranked_feed)
         return ranked_feed.feed
 
-    def _ranked(self, features: Features, params: ArmParams, *, at_ms: int) -> RankedFeed:
+    def _ranked(self, features: Features, params: ArmParams, *, at_ms: int, is_shadow: bool = False) -> RankedFeed:
         catalog, blender, now_ms = self._context.catalog, self._context.blender, self._context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
         if llm is not None:
             llm = replace(llm, weights=params.llm_blend)
         candidates = build_candidates(features, catalog, params.rank, at_ms=at_ms)
-        self.removed_counts.update(candidates.removed_counts)
+        if not is_shadow:
+            self.removed_counts.update(candidates.removed_counts)
         ranked_feed = rank_candidates(candidates, catalog, blender, params.rank, now_ms=now_ms, llm=llm)
         return replace(ranked_feed, feed=with_arms(ranked_feed.feed, params.arms))
 
@@ -252,11 +275,11 @@ class Ranker:
         except Exception:
             _LOG.exception("the default feed was not written")
 
-    async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
+    async def _start_write(self, rankings: Sequence[Ranking], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""
         await self._finish_write()
-        feeds = [(record, feed) for record, feed in feeds if not self._is_erased(feed.user_id, feed.features_version)]
-        self._writing = asyncio.create_task(self._write(feeds, self._queue.ack_counts(work)))
+        kept_rankings = [one for one in rankings if not self._is_erased(one.feed.user_id, one.feed.features_version)]
+        self._writing = asyncio.create_task(self._write(kept_rankings, self._queue.ack_counts(work)))
         await asyncio.sleep(0)  # starts the write before the next users are ranked
 
     async def _finish_write(self) -> None:
@@ -264,17 +287,19 @@ class Ranker:
             await self._writing
             self._writing = None
 
-    async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
+    async def _write(self, rankings: Sequence[Ranking], pending_acks: dict[str, int]) -> None:
         """Write feeds, however long the store is unavailable, publish them, and acknowledge their work."""
         await self._context.dead_letters.write(
-            feeds,
+            [(one.record, one.feed) for one in rankings],
             lambda some: self._store.write([feed for _, feed in some]),
             stage="rank.write",
             log_message="feeds wait for the store",
         )
-        for _, feed in feeds:
-            self._context.publisher.produce(FEEDS, feed)
-            self._exposures.record(feed.user_id, feed.arms, first_at=feed.generated_at)
+        for one in rankings:
+            self._context.publisher.produce(FEEDS, one.feed)
+            self._exposures.record(one.feed.user_id, one.feed.arms, first_at=one.feed.generated_at)
+            if one.shadow_comparison is not None:
+                self._context.publisher.produce(SHADOW_COMPARISONS, one.shadow_comparison)
         await self._context.publisher.wait_for_capacity()
         for release in self._queue.acknowledge(pending_acks):
             release()

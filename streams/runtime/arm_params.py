@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from domain.experiment_assignment import unit_hash
 from infra.experiments.arm_parameters import with_arm_parameters
 from infra.settings import Settings
 from schemas.types import Experiment, Features, Feed
@@ -24,6 +25,16 @@ class ArmParams:
 
     arms: Mapping[str, str]
     """Names of the user's arms, by experiment; those of paused arms are missing."""
+    rank: RankParams
+    llm_blend: LlmBlendParams
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowParams:
+    """The parameters of a user's ranking under an arm of a shadow."""
+
+    experiment_id: str
+    arm: str
     rank: RankParams
     llm_blend: LlmBlendParams
 
@@ -62,6 +73,27 @@ class ExperimentParams:
         arms = self.table.arms(features, at_ms=at_ms)
         rank, llm_blend, _ = self._combined(arms)
         return ArmParams(self.table.active(arms), rank, llm_blend)
+
+    def shadow_of(self, features: Features, *, at_ms: int) -> ShadowParams | None:
+        """Return the parameters under which a user's ranking is repeated; None for most rankings.
+
+        A hash of the user and of the version of the features says whether, and under which arm of all shadows. So
+        SHADOW_SHARE bounds what shadows cost, however many there are, and the sample is the same in a replay.
+
+        Args:
+            features: The features of the user.
+            at_ms: The time in the stream, in ms since the epoch.
+        """
+        draw, share = unit_hash(f"shadow\n{features.version}", features.user_id), self._settings.shadow_share
+        if draw >= share:
+            return None
+        shadow_arms = self.table.shadow_arms(features, at_ms=at_ms)
+        if not shadow_arms:
+            return None
+        experiment_id, arm = shadow_arms[int(draw / share * len(shadow_arms))]
+        arms = self.table.arms(features, at_ms=at_ms)
+        rank, llm_blend, _ = self._combined({**arms, experiment_id: arm})
+        return ShadowParams(experiment_id, arm, rank, llm_blend)
 
     def default(self) -> ArmParams:
         """Return the parameters of a ranking for nobody in particular: those of the promoted arms."""

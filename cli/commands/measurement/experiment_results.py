@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.age import age
+from cli.commands.measurement.shadow_results import show_shadows
 from cli.console import new_console
 from cli.run import run
 from domain.experiment_results import ArmFigures, ExperimentResults, MetricFigures
@@ -30,6 +31,8 @@ def results(
 ) -> None:
     """Show the figures of each arm, with intervals that hold whenever and however often one looks.
 
+    The arms of a shadow have no users: their lists are compared with those shown, of the last hour and in all.
+
     Users are the unit. A lift is the relative difference from the first arm. Figures are a minute old at most while the
     experiment runs and the archive role is up.
 
@@ -43,10 +46,12 @@ def results(
     if found_results is None:
         raise OperatorError(
             f"The experiment {experiment_id} has no results.",
-            "It is unknown, none of its feeds has an outcome yet, or no archive role runs: see millrace status.",
+            "It is unknown, has no outcomes or comparisons yet, or no archive role runs: see millrace status.",
         )
     if as_json:
         print(msgspec.json.encode(found_results).decode())
+    elif any(arm.shadow for arm in found_results.arms):
+        show_shadows(found_results, new_console())
     else:
         _show(found_results, new_console())
 

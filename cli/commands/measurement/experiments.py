@@ -248,12 +248,20 @@ def _show(present_definitions: list[Experiment], console: Console) -> None:
             escape(one.experiment_id),
             escape(one.name),
             f"[{_COLORS.get(one.status, 'default')}]{one.status}[/]",
-            "\n".join(_arm_text(arm) for arm in one.arms),
+            "\n".join(_arm_texts(one)),
             escape(one.layer),
             f"{one.traffic_from:g} to {one.traffic_to:g}",
             escape(one.winner),
         )
     console.print(table)
+
+
+def _arm_texts(experiment: Experiment) -> list[str]:
+    """Return the arms with their shares; those of a shadow have none."""
+    if experiment.is_shadow:
+        first, *others = (escape(arm.name) for arm in experiment.arms)
+        return [first, *(f"{name} (shadow)" for name in others)]
+    return [_arm_text(arm) for arm in experiment.arms]
 
 
 def _arm_text(arm: Arm) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from domain.experiment_results import ExperimentResults
 from infra.redis.connection import store_errors
+from infra.redis.stores.experiment_store import ExperimentStore
 
 KEY = "experiment_results"
 
@@ -74,3 +75,18 @@ class RedisExperimentResultsStore:
             old_names = [name for name in names if name not in set(experiment_ids)]
             if old_names:
                 await self._redis.hdel(KEY, *old_names)
+
+
+async def shadow_results(experiments: ExperimentStore, results: ExperimentResultsStore) -> Sequence[ExperimentResults]:
+    """Return the results of all running shadows.
+
+    Args:
+        experiments: The definitions.
+        results: The results.
+
+    Raises:
+        StoreError: a store does not answer.
+    """
+    ids = [one.experiment_id for one in await experiments.read() if one.is_shadow and one.status == "running"]
+    stored_results = [await results.read(experiment_id) for experiment_id in ids]
+    return [one for one in stored_results if one is not None]

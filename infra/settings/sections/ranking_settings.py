@@ -112,7 +112,8 @@ class RankingSettings:
     )
     impression_history_days: float = setting(
         90.0,
-        "days for which the archive keeps impressions and their outcomes, and up to a month longer; 0: none is kept",
+        "days for which the archive keeps impressions, their outcomes and comparisons with shadows, and up to a month"
+        " longer; 0: none is kept",
         NOT_NEGATIVE,
     )
     allow_repeat_items: str = setting(
@@ -170,6 +171,11 @@ class RankingSettings:
     )
     epsilon: float = setting(
         0.1, "probability that epsilon-greedy gives a place that may explore to a random new item", between(0, 1)
+    )
+    shadow_share: float = setting(
+        0.05,
+        "maximum share of rankings that workers repeat under an arm of a shadow experiment, to compare the lists",
+        between(0, 1),
     )
     diversity_threshold: float = setting(
         0.3, "default of the minimum share of topics in which the results of POST /personalize differ", between(0, 1)

@@ -19,6 +19,8 @@ class ExperimentTable:
     def __init__(self) -> None:
         self._experiments: dict[str, Experiment] = {}
         self._running: list[Experiment] = []
+        self._shadows: list[Experiment] = []
+        """Experiments that run as shadows."""
         self._shares: dict[str, dict[str, float]] = {}
         """Shares of the arms of running experiments, by experiment."""
         self._winners: list[Experiment] = []
@@ -50,15 +52,8 @@ class ExperimentTable:
         """
         user_id, arms, layers = features.user_id, dict[str, str](), set[str]()
         for one in self._running:
-            layer = one.layer or f"\n{one.experiment_id}"  # no layer has such a name
-            bucket = bucket_of(layer, user_id)
-            if (
-                layer not in layers
-                and one.traffic_from <= bucket < one.traffic_to
-                and (one.starts_at is None or one.starts_at <= at_ms)
-                and (one.ends_at is None or at_ms < one.ends_at)
-                and is_targeted(one, features)
-            ):
+            layer = _layer_of(one)
+            if layer not in layers and _has_part(one, features, at_ms=at_ms):
                 layers.add(layer)
                 arms[one.experiment_id] = arm_of(
                     one.salt or one.experiment_id, self._shares[one.experiment_id], user_id
@@ -93,14 +88,31 @@ class ExperimentTable:
         }
         return paused_arms | dict(feed_arms)
 
+    def shadow_arms(self, features: Features, *, at_ms: int) -> list[tuple[str, str]]:
+        """Return the arms of all shadows that a user takes part in at a time, but for their first ones.
+
+        Args:
+            features: The features of the user.
+            at_ms: The time in the stream, in ms since the epoch.
+
+        Returns:
+            The experiment and the name of each arm.
+        """
+        return [
+            (one.experiment_id, arm.name)
+            for one in self._shadows
+            if _has_part(one, features, at_ms=at_ms)
+            for arm in one.arms[1:]
+        ]
+
     def parameters(self, arms: Mapping[str, str]) -> dict[str, str]:
         """Return the parameters of a ranking: those of the promoted arms, then those of the user's own arms.
 
         The first arm stands in for a paused one. Unknown experiments and arms set nothing.
 
         Args:
-            arms: The arms of the user, by experiment. Where two set the same parameter, the experiment with the larger
-                id has effect; layers keep such experiments apart.
+            arms: The arms of the user, by experiment. Where two set the same parameter, the later one of the mapping
+                has effect, that of the experiment with the larger id; layers keep such experiments apart.
         """
         parameters: dict[str, str] = {}
         for one in self._winners:
@@ -120,9 +132,24 @@ class ExperimentTable:
 
     def _index(self) -> None:
         experiments = sorted(self._experiments.values(), key=lambda one: one.experiment_id)
-        self._running = [one for one in experiments if one.status == "running"]
+        self._running = [one for one in experiments if one.status == "running" and not one.is_shadow]
+        self._shadows = [one for one in experiments if one.status == "running" and one.is_shadow]
         self._shares = {one.experiment_id: {arm.name: arm.share for arm in one.arms} for one in self._running}
         self._winners = sorted((one for one in experiments if one.winner), key=lambda one: one.promoted_at or 0)
+
+
+def _layer_of(experiment: Experiment) -> str:
+    return experiment.layer or f"\n{experiment.experiment_id}"  # no layer has such a name
+
+
+def _has_part(experiment: Experiment, features: Features, *, at_ms: int) -> bool:
+    """Return whether a user takes part in a running experiment at a time."""
+    return (
+        experiment.traffic_from <= bucket_of(_layer_of(experiment), features.user_id) < experiment.traffic_to
+        and (experiment.starts_at is None or experiment.starts_at <= at_ms)
+        and (experiment.ends_at is None or at_ms < experiment.ends_at)
+        and is_targeted(experiment, features)
+    )
 
 
 def is_targeted(experiment: Experiment, features: Features) -> bool:

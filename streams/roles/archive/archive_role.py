@@ -1,4 +1,4 @@
-"""Archive role: interactions, impressions, outcomes, feeds, items, item embeddings → PostgreSQL, to analyse and search.
+"""Archive role: events, outcomes, feeds, comparisons with shadows, items and their embeddings → PostgreSQL.
 
 It judges experiments by the outcomes, and pauses arms that breach guardrails.
 
@@ -34,10 +34,13 @@ from streams.roles.archive.history_rows import (
     FEED_COLUMNS,
     IMPRESSION_COLUMNS,
     OUTCOME_COLUMNS,
+    SHADOW_COLUMNS,
     feed_rows,
     impression_rows,
     outcome_row,
+    shadow_row,
 )
+from streams.roles.archive.shadow_reporter import new_shadow_reporter
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.erasure_sink import with_erasures
@@ -54,6 +57,7 @@ from topics.topic import (
     ITEM_EMBEDDINGS,
     ITEMS,
     OUTCOMES,
+    SHADOW_COMPARISONS,
 )
 
 ArchiveEntry = tuple[ConsumerRecord, Any]
@@ -63,6 +67,7 @@ HISTORY_TABLES = {
     IMPRESSIONS.name: "impressions",
     OUTCOMES.name: "outcomes",
     EARLY_OUTCOMES.name: "early_outcomes",
+    SHADOW_COMPARISONS.name: "shadow_comparisons",
 }
 """The tables in partitions by month, by topic."""
 _RETRY_S = 1.0
@@ -235,6 +240,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 indexer.run(),
                 judge.run(),
                 guard.run(),
+                new_shadow_reporter(role, pool).run(),
                 _drop_old_months(pool, partitions.values()),
                 describe=describe,
             )
@@ -301,6 +307,11 @@ WRITES: dict[str, tuple[Topic, str, Any]] = {
         )
         for topic in (OUTCOMES, EARLY_OUTCOMES)
     },
+    SHADOW_COMPARISONS.name: (
+        SHADOW_COMPARISONS,
+        f"{_insert('shadow_comparisons', (*SHADOW_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
+        lambda record, comparison: [(*shadow_row(comparison), *_position(record))],
+    ),
     FEEDS.name: (
         FEEDS,
         f"{_insert('feed_history', (*FEED_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",

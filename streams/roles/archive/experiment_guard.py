@@ -60,7 +60,7 @@ class ExperimentGuard:
         """
         if not self._guardrails:
             return
-        running = [one for one in await self._experiments.read() if one.status == "running"]
+        running = [one for one in await self._experiments.read() if one.status == "running" and not one.is_shadow]
         ids = {one.experiment_id for one in running}
         self._starts = {name: start_ms for name, start_ms in self._starts.items() if name in ids}
         for experiment in running:

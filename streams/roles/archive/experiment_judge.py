@@ -76,7 +76,7 @@ class ExperimentJudge:
         """
         experiments = await self._experiments.read()
         await self._results.keep([one.experiment_id for one in experiments])
-        open_experiments = [one for one in experiments if self._is_open(one)]
+        open_experiments = [one for one in experiments if self._is_open(one) and not one.is_shadow]
         ids = {one.experiment_id for one in open_experiments}
         self._starts = {name: start_ms for name, start_ms in self._starts.items() if name in ids}
         for experiment in open_experiments:

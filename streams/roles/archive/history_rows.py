@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.timestamp import utc_time
 from infra.redis.stores.feed_codec import pack
-from schemas.types import Feed, Impression, Outcome
+from schemas.types import Feed, Impression, Outcome, ShadowComparison
 
 FEED_COLUMNS = (
     *("generated_at", "user_id", "features_version", "model", "items", "sources", "feed", "scores", "ml_scores"),
@@ -21,6 +21,11 @@ OUTCOME_COLUMNS = (
     *("shown_at", "user_id", "outcome_id", "request_id", "item_id", "place", "surface", "source", "category", "model"),
     *("policy", "propensity", "arms", "features_version", "closed_at", "clicks", "likes", "dislikes", "skips"),
     *("conversions", "dwell_ms", "is_reported"),
+)
+SHADOW_COLUMNS = (
+    *("changed_at", "user_id", "experiment_id", "arm", "features_version", "compared_at", "overlap"),
+    *("rank_biased_overlap", "is_first_changed", "score_difference", "items", "policy", "shown_sources", "sources"),
+    *("shown_categories", "categories", "shown_ranking_ms", "ranking_ms"),
 )
 
 
@@ -49,3 +54,12 @@ def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     """Return the row of an outcome."""
     times = {"shown_at": utc_time(outcome.shown_at), "closed_at": utc_time(outcome.closed_at)}
     return tuple(times[name] if name in times else getattr(outcome, name) for name in OUTCOME_COLUMNS)
+
+
+def shadow_row(comparison: ShadowComparison) -> tuple[Any, ...]:
+    """Return the row of a comparison with a shadow."""
+    times = {
+        "changed_at": utc_time(comparison.features_version),
+        "compared_at": utc_time(comparison.compared_at),
+    }
+    return tuple(times[name] if name in times else getattr(comparison, name) for name in SHADOW_COLUMNS)

@@ -16,7 +16,8 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
                                                         │  └─ combine ◀─ llm-scores ◀─ score role
      experiments ──────────────────────────────────────▶│                                 ▲
                                                         ├──▶ feeds ───────────────────────┘
-                                                        └──▶ exposures ──▶ user
+                                                        ├──▶ exposures ──▶ user
+                                                        └──▶ shadow-comparisons
 
 unusable ──▶ dead-letters
 """
@@ -129,6 +130,10 @@ class _FeedAgents:
             "limited": dict(self.user.limit_counts),
             "served": dict(self.outcomes.evaluation.totals),
             "removed": dict(self.ranker.removed_counts),
+            "shadows": {
+                "comparisons": self.ranker.shadows.comparison_count,
+                "failures": self.ranker.shadows.failure_count,
+            },
             event_rates.KEY: {
                 "users": self.user.rates.highest(event_rates.LISTED),
                 "items": self.signal.rates.highest(event_rates.LISTED),

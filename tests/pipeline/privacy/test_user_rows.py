@@ -31,13 +31,21 @@ INSERT INTO feed_history
 VALUES ($3, $2, length($1), '', '{}', '{}', '', $3, 'feeds.v1', 0, 0)
 """
 
+_SHADOW_COMPARISON = """
+INSERT INTO shadow_comparisons
+  (changed_at, user_id, experiment_id, arm, features_version, compared_at, overlap, rank_biased_overlap,
+   is_first_changed, score_difference, items, policy, shown_sources, sources, shown_categories, categories,
+   shown_ranking_ms, ranking_ms, appended_at, topic, partition, "offset")
+VALUES ($3, $2, $1, '', 0, $3, 1, 1, false, 0, '{}', '', '{}', '{}', '{}', '{}', 1, 1, $3, '', 0, 0)
+"""
+
 
 async def fill(pool: asyncpg.Pool, user_id: str, at_ms: int) -> None:
     """Write a row of a user to each table."""
     async with pool.acquire() as connection:
-        for table in ("impressions", "outcomes", "feed_history"):
+        for table in ("impressions", "outcomes", "feed_history", "shadow_comparisons"):
             await MonthPartitions(table, days=1e6).prepare(connection, [utc_time(at_ms)])
-        for statement in (_INTERACTION, _IMPRESSION, _OUTCOME, _FEED):
+        for statement in (_INTERACTION, _IMPRESSION, _OUTCOME, _FEED, _SHADOW_COMPARISON):
             await connection.execute(statement, f"e-{at_ms}", user_id, utc_time(at_ms))
 
 

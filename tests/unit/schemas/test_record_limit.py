@@ -73,6 +73,21 @@ GOOD: dict[type, dict[str, Any]] = {
         "occurred_at": NOW_MS,
     },
     types.Features: {"user_id": "u", "version": 1, "watermark": 0, "event_count": 0},
+    types.ShadowComparison: {
+        "user_id": "u",
+        "experiment_id": "x",
+        "arm": "a",
+        "features_version": NOW_MS,
+        "compared_at": NOW_MS,
+        "overlap": 0.5,
+        "rank_biased_overlap": 0.5,
+        "is_first_changed": False,
+        "score_difference": 0.0,
+        "items": ["i"],
+        "sources": {"fresh": 10},
+        "shown_ranking_ms": 1.0,
+        "ranking_ms": 1.0,
+    },
 }
 LONG_ID, LONG_LINE, LONG_TEXT = "x" * (ID_CHARS + 1), "x" * (LINE_CHARS + 1), "x" * (TEXT_CHARS + 1)
 SHOWN = types.ShownItem(item_id="i", position=0)
@@ -213,6 +228,10 @@ def test_each_limit_names_its_field(record: type, field: str, value: Any) -> Non
         (a(types.ItemNeighbors, follows=[math.inf]), "follows[0]"),
         (a(types.ItemNeighbors, mass=1e30), "mass"),
         (a(types.ItemWeights, weights=[math.nan]), "weights[0]"),
+        (a(types.ShadowComparison, overlap=1.1), "overlap"),
+        (a(types.ShadowComparison, score_difference=math.nan), "score_difference"),
+        (a(types.ShadowComparison, sources={"fresh": -1}), "sources[fresh]"),
+        (a(types.ShadowComparison, items=[""]), "items"),
         (a(types.ModelVersion, weights=[1e6]), "weights[0]"),
         (a(types.ModelVersion, squares=[-1.0]), "squares[0]"),
     ],

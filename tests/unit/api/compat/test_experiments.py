@@ -50,6 +50,10 @@ async def test_an_experiment_is_published_as_defined() -> None:
         ({"targeting": {"city": []}}, "targeting[city]"),
         ({"layer": "a\nb"}, "layer"),
         (
+            {"is_shadow": True, "arms": [{"name": "one", "parameters": {"EPSILON": 1}}, {"name": "two"}]},
+            "arms[one].parameters",
+        ),
+        (
             {"arms": [{"name": "one"}, {"name": "two", "parameters": {"DIVERSITY_CAP": 2}}]},
             "arms[two].parameters",
         ),
@@ -139,6 +143,23 @@ async def test_arms_are_paused_and_resumed_while_the_experiment_goes_on() -> Non
     assert second["arms"][1]["pauses"] == first["arms"][1]["pauses"]
     assert (both.status_code, both.json()["error"]["code"]) == (409, "experiment_conflict")
     assert third["arms"][1]["pauses"][0]["resumed_at"] == third["occurred_at"]
+
+
+async def test_a_shadow_starts_and_ends_as_experiments_do_and_is_never_promoted() -> None:
+    world, one = World(), "/ab/experiments/x1"
+    arms = [{"name": "as it is"}, {"name": "b", "parameters": {"EPSILON": 0.5}}]
+    async with world.http() as http:
+        await http.post("/ab/experiments", json={"experiment_id": "x1", "name": "x", "arms": arms})
+        draft = (await http.patch(one, json={"is_shadow": True})).json()
+        running = (await http.patch(one, json={"status": "running"})).json()
+        refusals = [
+            await http.patch(one, json={"is_shadow": False}),
+            await http.post(f"{one}/promote", json={"arm": "b"}),
+        ]
+        final_definition = (await http.patch(one, json={"status": "completed"})).json()
+    assert [one["is_shadow"] for one in (draft, running, final_definition)] == [True, True, True]
+    assert [answer.status_code for answer in refusals] == [409, 409]
+    assert final_definition["status"] == "completed"
 
 
 async def test_changes_that_a_status_or_a_layer_does_not_allow_are_refused() -> None:

@@ -8,10 +8,15 @@ import msgspec
 import pytest
 
 from api.endpoints.health import overall
+from domain.experiment_results import ArmShadow, ShadowFigures
 from infra.health.pipeline_health import PipelineHealth, RoleHealth
 from infra.redis.connection import StoreError
 from infra.redis.metrics.click_rate_store import MemoryClickRateStore
+from infra.redis.metrics.experiment_results_store import MemoryExperimentResultsStore
 from infra.redis.metrics.online_metrics_store import INTERVAL_MS
+from infra.redis.stores.experiment_store import MemoryExperimentStore
+from streams.core.experiment_results.shadow_results import shadow_results
+from tests.build import an_experiment
 from tests.unit.api.builder import NOW_MS, World
 
 
@@ -144,6 +149,23 @@ async def test_metrics_report_impressions_and_clicks_by_label() -> None:
         'millrace_clicked_impressions{by="place",label="0",span="day"} 2.0',
         'millrace_clicked_impressions{by="arm",label="homepage=b",span="hour"} 1.0',
     } <= lines
+
+
+async def test_metrics_report_running_shadows_and_only_so_many_arms() -> None:
+    experiments, results = MemoryExperimentStore(), MemoryExperimentResultsStore()
+    figures = ShadowFigures(rankings=4, overlap=0.75, score_difference=-0.5)
+    shadow = ArmShadow(last_hour=figures, total=ShadowFigures(rankings=9, overlap=1.0))
+    for number in range(120):
+        experiment = an_experiment(experiment_id=f"s{number:03}", is_shadow=True, status="running")
+        await experiments.write([experiment])
+        await results.write(shadow_results(experiment, {"popular": shadow}, now_ms=NOW_MS))
+    await experiments.write([an_experiment(experiment_id="s000", is_shadow=True, status="completed")])
+    async with World(clients={"experiments": experiments, "experiment_results": results}).http() as http:
+        lines = [line for line in (await http.get("/metrics")).text.splitlines() if "millrace_shadow{" in line]
+    assert 'millrace_shadow{arm="popular",experiment="s001",what="overlap"} 0.75' in lines
+    assert 'millrace_shadow{arm="popular",experiment="s001",what="score_difference"} -0.5' in lines
+    assert not any("s000" in line or "first_place" in line for line in lines)
+    assert len(lines) == 100 * 3
 
 
 async def test_metrics_are_served_without_redis() -> None:

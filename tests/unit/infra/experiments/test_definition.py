@@ -105,6 +105,23 @@ def test_experiments_of_a_layer_share_no_bucket_until_one_is_completed() -> None
     assert created(overlapping, [replace(first, status="completed")])
 
 
+def test_a_shadow_claims_no_bucket_of_a_layer() -> None:
+    experiment = an_experiment(experiment_id="a", layer="feed", status="running")
+    shadow = an_experiment(experiment_id="b", layer="feed", is_shadow=True)
+    assert created(shadow, [experiment]) == shadow
+    assert created(experiment, [shadow]) == experiment
+    with pytest.raises(ConflictError, match="layer"):
+        after(shadow, experiment, is_shadow=False, status="running")
+
+
+def test_a_shadow_stays_one_and_no_arm_of_it_is_promoted() -> None:
+    shadow = an_experiment(is_shadow=True, status="running")
+    with pytest.raises(ConflictError, match="is_shadow cannot change any more"):
+        after(shadow, is_shadow=False)
+    with pytest.raises(ConflictError, match="never shown"):
+        promoted(shadow, "popular", now_ms=T0_MS)
+
+
 def test_there_are_only_so_many_experiments() -> None:
     many = [an_experiment(experiment_id=f"y{number}", status="running") for number in range(MAX_RUNNING)]
     with pytest.raises(ConflictError, match="50 experiments are running already"):

@@ -24,6 +24,7 @@ from tests.waiting import until
 from topics.topic import EXPOSURES, INTERACTIONS, PARTITIONS
 
 BY_POPULARITY = {"FEATURE_WEIGHT_FACTORS": "affinity=0"}
+_SETTINGS = Settings()
 USERS = [f"u{number}" for number in range(40)]
 
 
@@ -51,12 +52,12 @@ def a_listener(user_id: str) -> Features:
 class Rankings:
     """A ranker over memory stores."""
 
-    def __init__(self, *experiments: Experiment) -> None:
+    def __init__(self, *experiments: Experiment, settings: Settings = _SETTINGS) -> None:
         self.world, self.store = World(a_catalog()), MemoryFeedStore()
-        self.experiments = ExperimentParams(Settings())
+        self.experiments = ExperimentParams(settings)
         for one in experiments:
             self.experiments.put(one)
-        self._ranker = new_ranker(self.world, self.store, self.experiments)
+        self.ranker = new_ranker(self.world, self.store, self.experiments)
         self._version = 0
 
     async def rank(self, users: Sequence[str] = USERS) -> dict[str, Feed]:
@@ -68,8 +69,8 @@ class Rankings:
             user_id: (record, features(user_id=user_id, version=self._version, topics={"jazz": 5.0}, event_count=5))
             for user_id in users
         }
-        self._ranker.put(release.set, work)
-        ranking = asyncio.create_task(self._ranker.run())
+        self.ranker.put(release.set, work)
+        ranking = asyncio.create_task(self.ranker.run())
         await until(release.is_set)
         ranking.cancel()
         await asyncio.gather(ranking, return_exceptions=True)
