@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.timestamp import utc_time
 from infra.redis.stores.feed_codec import pack
-from schemas.types import Feed, Impression, Outcome
+from schemas.types import EarlyOutcome, Feed, Impression, Outcome
 
 FEED_COLUMNS = ("generated_at", "user_id", "features_version", "model", "items", "sources", "feed")
 IMPRESSION_COLUMNS = (
@@ -18,6 +18,10 @@ OUTCOME_COLUMNS = (
     *("shown_at", "user_id", "outcome_id", "request_id", "item_id", "place", "surface", "source", "category", "model"),
     *("policy", "propensity", "arms", "features_version", "closed_at", "clicks", "likes", "dislikes", "skips"),
     *("conversions", "dwell_ms", "is_reported"),
+)
+EARLY_OUTCOME_COLUMNS = (
+    *("shown_at", "user_id", "outcome_id", "item_id", "place", "category", "arms"),
+    *("clicks", "dislikes", "skips", "conversions", "dwell_ms"),
 )
 
 
@@ -42,3 +46,8 @@ def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     """Return the row of an outcome."""
     times = {"shown_at": utc_time(outcome.shown_at), "closed_at": utc_time(outcome.closed_at)}
     return tuple(times[name] if name in times else getattr(outcome, name) for name in OUTCOME_COLUMNS)
+
+
+def early_outcome_row(outcome: EarlyOutcome) -> tuple[Any, ...]:
+    """Return the row of an early outcome."""
+    return (utc_time(outcome.shown_at), *(getattr(outcome, name) for name in EARLY_OUTCOME_COLUMNS[1:]))
