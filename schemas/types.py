@@ -199,6 +199,35 @@ class Devices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time of the last change, in ms since the epoch."""
 
 
+class EarlyOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One item shown in an experiment, with what the user did with it within seconds. A repeat has the same id."""
+
+    user_id: str
+    """User id; the message key."""
+    outcome_id: str
+    """Event id of the impression and the place of the item in it, as EVENT_ID:PLACE."""
+    item_id: str
+    """Item shown."""
+    place: int
+    """Place of the item in the list, 0 for the first."""
+    category: str = ""
+    """Category of the item; empty if it is not known."""
+    arms: dict[str, str] = msgspec.field(default_factory=dict)
+    """Arms of the experiments that the feed was ranked under, by experiment id."""
+    shown_at: int
+    """Time of the impression by the client's clock, in ms since the epoch."""
+    clicks: int = 0
+    """Number of positive actions on the item that count for the impression, of any kind."""
+    dislikes: int = 0
+    """Number of the actions dislike and hide."""
+    skips: int = 0
+    """Number of the action skip."""
+    conversions: int = 0
+    """Number of purchases."""
+    dwell_ms: int = 0
+    """Time that the user spent on the item, in ms; 0 if it is not known."""
+
+
 class EncoderVector(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Vector of an item, by a network that is served through a user encoder."""
 

@@ -160,7 +160,7 @@ OUTCOMES = Topic(
 )
 EARLY_OUTCOMES = Topic(
     "early-outcomes.v1",
-    types.Outcome,
+    types.EarlyOutcome,
     "user_id",
     "streams.outcomes",
     "What users did within seconds with the items shown to them in experiments, before the outcomes close.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from models.weight import is_positive, weight_of
-from schemas.types import Interaction, Outcome
+from schemas.types import EarlyOutcome, Interaction, Outcome
 
 _LIKES = frozenset(("like", "inspired", "save", "share"))
 _DISLIKES = frozenset(("dislike", "hide"))
@@ -109,12 +109,33 @@ class ShownEntry:
     is_click: bool = False
     """Whether the click figures hold it as clicked."""
 
-    def record(self, window_ms: int, counts: ActionCounts | None = None) -> Outcome:
+    def early_record(self, counts: ActionCounts) -> EarlyOutcome:
+        """Return the early outcome as a record.
+
+        Args:
+            counts: Counts of the actions in the early window.
+        """
+        provenance = self.provenance or Provenance()
+        return EarlyOutcome(
+            user_id=self.user_id,
+            outcome_id=self.outcome_id,
+            item_id=self.item_id,
+            place=self.place,
+            category=provenance.category,
+            arms=dict(provenance.arms),
+            shown_at=self.shown_at,
+            clicks=counts.clicks,
+            dislikes=counts.dislikes,
+            skips=counts.skips,
+            conversions=counts.conversions,
+            dwell_ms=counts.dwell_ms,
+        )
+
+    def record(self, window_ms: int) -> Outcome:
         """Return the outcome as a record.
 
         Args:
             window_ms: Time after the impression in which actions count.
-            counts: Counts of the actions within that time; those of the entry by default.
         """
         provenance = self.provenance or Provenance()
         return Outcome(
@@ -134,7 +155,7 @@ class ShownEntry:
             shown_at=self.shown_at,
             closed_at=self.shown_at + window_ms,
             is_reported=self.is_reported,
-            **(self.counts if counts is None else counts)._asdict(),
+            **self.counts._asdict(),
         )
 
 

@@ -31,10 +31,12 @@ from streams.roles.archive.catalog_indexer import CatalogIndexer, item_record
 from streams.roles.archive.embedding_archive import EmbeddingArchive
 from streams.roles.archive.experiment_judge import new_experiment_judges
 from streams.roles.archive.history_rows import (
+    EARLY_OUTCOME_COLUMNS,
     FEED_COLUMNS,
     IMPRESSION_COLUMNS,
     OUTCOME_COLUMNS,
     SHADOW_COLUMNS,
+    early_outcome_row,
     feed_rows,
     impression_rows,
     outcome_row,
@@ -100,9 +102,14 @@ def upsert_items() -> str:
     return _upsert("items", (*_ITEM, *_POSITION), ("item_id",))
 
 
-def upsert_outcomes(table: str) -> str:
-    """Return the statement that keeps the newest version of an outcome in a table."""
-    return _upsert(table, (*OUTCOME_COLUMNS, *_POSITION), ("user_id", "outcome_id", "shown_at"))
+def upsert_outcomes(table: str, columns: Sequence[str]) -> str:
+    """Return the statement that keeps the newest version of an outcome.
+
+    Args:
+        table: The table.
+        columns: Its columns without the position in Kafka.
+    """
+    return _upsert(table, (*columns, *_POSITION), ("user_id", "outcome_id", "shown_at"))
 
 
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
@@ -299,14 +306,16 @@ WRITES: dict[str, tuple[Topic, str, Any]] = {
         f"{_insert('impressions', (*IMPRESSION_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",
         lambda record, event: [(*row, *_position(record)) for row in impression_rows(event)],
     ),
-    **{
-        topic.name: (
-            topic,
-            upsert_outcomes(HISTORY_TABLES[topic.name]),
-            lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
-        )
-        for topic in (OUTCOMES, EARLY_OUTCOMES)
-    },
+    OUTCOMES.name: (
+        OUTCOMES,
+        upsert_outcomes("outcomes", OUTCOME_COLUMNS),
+        lambda record, outcome: [(*outcome_row(outcome), *_position(record))],
+    ),
+    EARLY_OUTCOMES.name: (
+        EARLY_OUTCOMES,
+        upsert_outcomes("early_outcomes", EARLY_OUTCOME_COLUMNS),
+        lambda record, outcome: [(*early_outcome_row(outcome), *_position(record))],
+    ),
     SHADOW_COMPARISONS.name: (
         SHADOW_COMPARISONS,
         f"{_insert('shadow_comparisons', (*SHADOW_COLUMNS, *_POSITION))} ON CONFLICT DO NOTHING",

@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.timestamp import utc_time
 from infra.redis.stores.feed_codec import pack
-from schemas.types import Feed, Impression, Outcome, ShadowComparison
+from schemas.types import EarlyOutcome, Feed, Impression, Outcome, ShadowComparison
 
 FEED_COLUMNS = (
     *("generated_at", "user_id", "features_version", "model", "items", "sources", "feed", "scores", "ml_scores"),
@@ -21,6 +21,10 @@ OUTCOME_COLUMNS = (
     *("shown_at", "user_id", "outcome_id", "request_id", "item_id", "place", "surface", "source", "category", "model"),
     *("policy", "propensity", "arms", "features_version", "closed_at", "clicks", "likes", "dislikes", "skips"),
     *("conversions", "dwell_ms", "is_reported"),
+)
+EARLY_OUTCOME_COLUMNS = (
+    *("shown_at", "user_id", "outcome_id", "item_id", "place", "category", "arms"),
+    *("clicks", "dislikes", "skips", "conversions", "dwell_ms"),
 )
 SHADOW_COLUMNS = (
     *("changed_at", "user_id", "experiment_id", "arm", "features_version", "compared_at", "overlap"),
@@ -63,3 +67,8 @@ def shadow_row(comparison: ShadowComparison) -> tuple[Any, ...]:
         "compared_at": utc_time(comparison.compared_at),
     }
     return tuple(times[name] if name in times else getattr(comparison, name) for name in SHADOW_COLUMNS)
+
+
+def early_outcome_row(outcome: EarlyOutcome) -> tuple[Any, ...]:
+    """Return the row of an early outcome."""
+    return (utc_time(outcome.shown_at), *(getattr(outcome, name) for name in EARLY_OUTCOME_COLUMNS[1:]))

@@ -205,7 +205,7 @@ class OutcomeConsumer:
                 self._published_count += 1
         for entry, counts in early_entries:
             if entry.provenance is not None and entry.provenance.arms and not self._is_erased(entry):
-                self._role.publisher.produce(EARLY_OUTCOMES, entry.record(self._params.early_window_ms, counts))
+                self._role.publisher.produce(EARLY_OUTCOMES, entry.early_record(counts))
 
     def _is_erased(self, entry: ShownEntry) -> bool:
         return self._role.erasures.covers(entry.user_id.encode(), entry.append_ms)

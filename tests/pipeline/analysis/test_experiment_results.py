@@ -39,11 +39,15 @@ _COLUMNS = (
     *("shown_at", "user_id", "outcome_id", "item_id", "place", "category", "arms"),
     *("clicks", "dislikes", "skips", "conversions", "dwell_ms"),
 )
+_POSITION = ("appended_at", "topic", "partition", '"offset"')
+_VALUES = [f"${number}" for number in range(1, len(_COLUMNS) + 1)]
+_EARLY_INSERT = f"""
+INSERT INTO early_outcomes ({", ".join((*_COLUMNS, *_POSITION))}) VALUES ({", ".join(_VALUES)}, $1, '', 0, 0)
+"""
 _INSERT = f"""
-INSERT INTO {{table}} ({", ".join(_COLUMNS)}, surface, source, model, policy, features_version, closed_at, likes,
-                      is_reported, appended_at, topic, partition, "offset")
-VALUES ({", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))}, '', '', '', '', -1, $1, 0,
-        true, $1, '', 0, 0)
+INSERT INTO outcomes ({", ".join((*_COLUMNS, *_POSITION))}, surface, source, model, policy, features_version, closed_at,
+                      likes, is_reported)
+VALUES ({", ".join(_VALUES)}, $1, '', 0, 0, '', '', '', '', -1, $1, 0, true)
 """
 Row = tuple[Any, ...]
 
@@ -66,8 +70,8 @@ def a_row(user: str, list_id: str, place: int, at_ms: int = T0_MS, *, arm: str |
     return (utc_time(at_ms), user, f"{list_id}:{place}", item, place, f"c{place % 2}", arms, *numbers.values())
 
 
-async def insert(archive: asyncpg.Pool, rows: Iterable[Row], table: str = "outcomes") -> None:
-    await archive.executemany(_INSERT.format(table=table), list(rows))
+async def insert(archive: asyncpg.Pool, rows: Iterable[Row], statement: str = _INSERT) -> None:
+    await archive.executemany(statement, list(rows))
 
 
 def sums_of(users: Sequence[Sequence[float]]) -> list[float]:
@@ -180,7 +184,7 @@ async def test_a_harmful_arm_is_paused_by_early_outcomes_and_may_try_again(archi
     guard = ExperimentGuard(sums, definitions, pauser, guardrails=GUARDRAILS)
     await guard.judge()
     rates: dict[str, float | None] = {"as it is": 0.2, "bad": 0.0, "good": 0.2}
-    await insert(archive, shown_lists(users=360, rates=rates), "early_outcomes")
+    await insert(archive, shown_lists(users=360, rates=rates), _EARLY_INSERT)
     await insert(archive, shown_lists(users=3_600, rates=dict.fromkeys(names, 0.2)))
     for _ in range(2):
         await guard.judge()
@@ -207,12 +211,12 @@ async def test_a_harmful_arm_is_paused_by_early_outcomes_and_may_try_again(archi
     await guard.judge()
     assert pauser.paused_count == 1, "only what followed the resumption counts"
     rates = {"as it is": 0.2, "bad": 0.2, "good": 0.0}
-    await insert(archive, shown_lists(users=360, rates=rates, at_ms=T0_MS + 8_000_000), "early_outcomes")
+    await insert(archive, shown_lists(users=360, rates=rates, at_ms=T0_MS + 8_000_000), _EARLY_INSERT)
     await guard.judge()
     last = publisher.values_of(EXPERIMENTS)[-1]
     assert last.status == "running"
     assert [is_paused(arm) for arm in last.arms] == [False, False, True]
-    await insert(archive, shown_lists(users=720, rates=rates | {"bad": 0.0}, at_ms=T0_MS + 9_000_000), "early_outcomes")
+    await insert(archive, shown_lists(users=720, rates=rates | {"bad": 0.0}, at_ms=T0_MS + 9_000_000), _EARLY_INSERT)
     await guard.judge()
     last = publisher.values_of(EXPERIMENTS)[-1]
     assert last.status == "paused", "no other arm is left"

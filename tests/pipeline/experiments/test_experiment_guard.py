@@ -105,7 +105,7 @@ async def test_an_arm_that_nobody_clicks_is_paused_within_a_minute_and_the_other
         assert await pipeline.read(OUTCOMES) == [], "outcomes close after an hour"
         early_outcomes = {one.outcome_id: one for one in await pipeline.read(EARLY_OUTCOMES)}
         assert len(early_outcomes) == SHOWN * len(USERS)
-        assert {one.closed_at - one.shown_at for one in early_outcomes.values()} == {15_000}
+        assert sum(one.clicks for one in early_outcomes.values()) == len(clicks)
 
         await knows_experiments(pipeline, 2)
         again_ms = clock.now_ms()

@@ -25,6 +25,12 @@ INSERT INTO outcomes
    appended_at, topic, partition, "offset")
 VALUES ($3, $2, $1, 'i1', 0, '', '', '', '', '', '{}', -1, $3, 0, 0, 0, 0, 0, 0, true, $3, 'outcomes.v1', 0, 0)
 """
+_EARLY_OUTCOME = """
+INSERT INTO early_outcomes
+  (shown_at, user_id, outcome_id, item_id, place, category, arms, clicks, dislikes, skips, conversions, dwell_ms,
+   appended_at, topic, partition, "offset")
+VALUES ($3, $2, $1, 'i1', 0, '', '{}', 0, 0, 0, 0, 0, $3, 'early-outcomes.v1', 0, 0)
+"""
 _FEED = """
 INSERT INTO feed_history
   (generated_at, user_id, features_version, model, items, sources, feed, appended_at, topic, partition, "offset")
@@ -43,9 +49,9 @@ VALUES ($3, $2, $1, '', 0, $3, 1, 1, false, 0, '{}', '', '{}', '{}', '{}', '{}',
 async def fill(pool: asyncpg.Pool, user_id: str, at_ms: int) -> None:
     """Write a row of a user to each table."""
     async with pool.acquire() as connection:
-        for table in ("impressions", "outcomes", "feed_history", "shadow_comparisons"):
+        for table in ("impressions", "outcomes", "early_outcomes", "feed_history", "shadow_comparisons"):
             await MonthPartitions(table, days=1e6).prepare(connection, [utc_time(at_ms)])
-        for statement in (_INTERACTION, _IMPRESSION, _OUTCOME, _FEED, _SHADOW_COMPARISON):
+        for statement in (_INTERACTION, _IMPRESSION, _OUTCOME, _EARLY_OUTCOME, _FEED, _SHADOW_COMPARISON):
             await connection.execute(statement, f"e-{at_ms}", user_id, utc_time(at_ms))
 
 

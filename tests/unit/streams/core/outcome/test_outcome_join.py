@@ -221,9 +221,14 @@ def test_an_early_outcome_comes_once_and_tells_of_the_actions_in_its_window() ->
     assert early(join, 1_000 * EARLY_S - 1) == {}
     take(join, acted("click", "c", 1_000 * EARLY_S))
     assert early(join, 60_000) == {"shown-0:0": 1, "shown-0:1": 0, "shown-0:2": 1}
-    take(join, acted("click", "a", 2_000))
-    assert early(join, 120_000) == {}
+    take(join, acted("click", "a", 2_000), shown("d", at_ms=60_000), acted("skip", "d", 61_000))
+    advance(join, 120_000)
+    [(entry, counts)] = join.take_early()
+    record = entry.early_record(counts)
+    assert (record.outcome_id, record.item_id, record.shown_at) == ("shown-60000:0", "d", T0_MS + 60_000)
+    assert (record.clicks, record.skips, record.category, record.arms) == (0, 1, "music", {"homepage": "b"})
     assert [one.clicks for one in advance(join, WINDOW_MS)] == [2, 1, 1]
+    assert join.take_early() == []
 
 
 def test_early_outcomes_are_those_of_impressions_that_count() -> None:
