@@ -288,8 +288,9 @@ class VideoEndpoints:
 
         async def rank(shown_ids: Collection[str], at_ms: int) -> PagedRanking:
             if is_new:
-                entries = await self._popular_entries(username, catalog_filter)
-                rest = [entry for entry in entries if entry.item_id not in shown_ids]
+                rest = await self._popular_entries(
+                    username, catalog_filter, shown_ids, count=entry_count - len(shown_ids)
+                )
                 self._context.audits.record_feed(_popular_feed(rest, self._context.clients.now_ms()), len(rest))
                 return PagedRanking(rest, len(shown_ids) + len(rest))
             entries = await self._own_entries(username, catalog_filter, at_ms)
@@ -328,17 +329,27 @@ class VideoEndpoints:
         )
         return [PageEntry(name, 0.0, "New") for name in await self._context.visible_items(newest, user)]
 
-    async def _popular_entries(self, username: str, catalog_filter: CatalogFilter) -> list[PageEntry]:
-        """Return the matching posts that a user has not acted on: trending ones, then the newest."""
-        user = await self._context.location_of(username)
-        entries = await self._trending_entries(catalog_filter, user)
-        with suppress(StoreError):
-            entries += await self._newest_entries(catalog_filter, user)
-        recent_ids, unique = await self._recent_item_ids(username), dict[str, PageEntry]()
-        for entry in entries:
-            if entry.item_id not in recent_ids:
-                unique.setdefault(entry.item_id, entry)
-        return list(unique.values())
+    async def _popular_entries(
+        self, username: str, catalog_filter: CatalogFilter, shown_ids: Collection[str], *, count: int
+    ) -> list[PageEntry]:
+        """Return the matching posts that a user has not acted on: trending ones, and if they are few the newest.
+
+        Args:
+            username: The user.
+            catalog_filter: What the posts must match.
+            shown_ids: Ids of posts to leave out.
+            count: Number of trending posts that suffice.
+        """
+        user, hidden_ids = await self._context.location_of(username), {*shown_ids}
+        hidden_ids |= await self._recent_item_ids(username)
+        trending = await self._trending_entries(catalog_filter, user)
+        entries = [entry for entry in trending if entry.item_id not in hidden_ids]
+        if len(entries) < count:
+            hidden_ids |= {entry.item_id for entry in entries}
+            with suppress(StoreError):
+                newest = await self._newest_entries(catalog_filter, user)
+                entries += [entry for entry in newest if entry.item_id not in hidden_ids]
+        return entries
 
     async def _extended(
         self, entries: list[PageEntry], username: str, catalog_filter: CatalogFilter, shown_ids: Collection[str]
@@ -346,10 +357,10 @@ class VideoEndpoints:
         """Return entries and more posts of the catalog, all ranked by a worker; `entries` if that fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
-            more = [entry.item_id for entry in await self._popular_entries(username, catalog_filter)]
-            names = list(dict.fromkeys([*(entry.item_id for entry in entries), *more]))
-            candidates = [item_id for item_id in names if item_id not in shown_ids][:most]
-            if len(candidates) > len(entries):
+            own_ids = [entry.item_id for entry in entries]
+            more = await self._popular_entries(username, catalog_filter, {*shown_ids, *own_ids}, count=most)
+            candidates = [*own_ids, *(entry.item_id for entry in more)][:most]
+            if more:
                 trigger = Trigger(
                     event_id=new_id(),
                     user_id=username,

@@ -160,14 +160,3 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         second, first = await until(done, what="both events in the archive")
         assert [first[name] for name in columns] == ["product_click", product("audio", 0), None]
         assert [second[name] for name in columns] == ["search_query", None, "running shoes"]
-
-        async def fits() -> int:
-            return int(await pool.fetchval("SELECT count(*) FROM shop_fits"))
-
-        before = await fits()
-        assert (await http.post("/retrain", json={"reason": "a new season"})).status_code == 202
-
-        async def fitted() -> bool:
-            return await fits() == before + 1
-
-        await until(fitted, what="a fit of the shop's models on request")

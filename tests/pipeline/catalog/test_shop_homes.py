@@ -1,26 +1,32 @@
 """Home pages of a shop from a real catalogue: their mix, clicks in quick succession, and the schedule of the fits."""
 
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
+import msgspec
 import pytest
 
 from domain.timestamp import DAY_MS, epoch_ms
+from infra import clock
 from infra.address import Addresses
 from infra.postgres.pool import LazyPool
 from infra.redis.stores.chart_store import MemoryChartStore
-from infra.redis.stores.shop_store import FitRequest, MemoryShopStore
+from infra.redis.stores.shop_store import FitRequest, MemoryShopStore, RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
-from schemas.types import Interaction
+from schemas.limit import RETRAINER
+from schemas.types import Interaction, Trigger
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.shop.shop_role import ShopProjector, fit_if_due
 from tests.build import a_product, a_shop_search, an_interaction
-from topics.topic import INTERACTIONS, ITEMS
+from tests.pipeline.pipeline import a_pipeline, until
+from topics.topic import INTERACTIONS, ITEMS, TRIGGERS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_MS = epoch_ms(NOW)
@@ -49,6 +55,13 @@ async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
     """A catalogue of thirty products of each category, and nothing that anyone did."""
     connections = LazyPool(stack.database_url)
     pool = await connections.pool()
+    await fill(pool)
+    yield pool
+    await pool.execute("TRUNCATE items, shop_fits, interactions CASCADE")
+    await connections.close()
+
+
+async def fill(pool: asyncpg.Pool) -> None:
     await pool.execute("TRUNCATE items, shop_fits, interactions CASCADE")
     products = [
         a_product(product_id(name, number), f"{title} {number}", category=name, topics=[title])
@@ -59,9 +72,6 @@ async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
     indexer = CatalogIndexer(pool, Subword())
     await indexer.step()
     await indexer.rebuild_dictionary()
-    yield pool
-    await pool.execute("TRUNCATE items, shop_fits, interactions CASCADE")
-    await connections.close()
 
 
 @pytest.fixture
@@ -163,3 +173,34 @@ async def test_a_fit_has_what_changed_since_the_last_one_and_homes_follow_it(
     assert {tuple(rule) for rule in rules} == {*together, *(pair[::-1] for pair in together)}
     await shop.write_homes([a_click("ann", 4)], NOW_MS)
     assert (await home_of(shop, "ann"))[0] == product_id("AUDIO", 3), "it is alike, and goes with what was clicked"
+
+
+async def test_the_role_counts_fast_clicks_without_an_archive_and_fits_on_request(
+    stack: Addresses, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await fill(pool)
+        await pipeline.start("shop")
+
+        async def first_fit() -> bool:
+            return len(await fits(pool)) == 1
+
+        await until(first_fit, what="a first fit")
+        now_ms = clock.now_ms()
+        clicks = [a_click("ann", number, event_id=str(uuid.uuid4())) for number in range(3)]
+        for place, click in enumerate(clicks):
+            await pipeline.publish(INTERACTIONS, [msgspec.structs.replace(click, occurred_at=now_ms + 150 * place)])
+        store = RedisShopStore(pipeline.redis)
+
+        async def has_all_clicks() -> bool:
+            home, _ = await store.read("ann", now_ms=now_ms)
+            return home is not None and not {click.item_id for click in clicks} & set(home.personalized)
+
+        await until(has_all_clicks, what="a home with all clicks")
+        trigger = Trigger(event_id="again", user_id=RETRAINER, kind="retrain", occurred_at=now_ms)
+        await pipeline.publish(TRIGGERS, [trigger])
+
+        async def second_fit() -> bool:
+            return len(await fits(pool)) == 2
+
+        await until(second_fit, what="a fit on request")
