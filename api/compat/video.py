@@ -314,7 +314,10 @@ class VideoEndpoints:
     async def _trending_entries(self, catalog_filter: CatalogFilter, user: GeoLocation) -> list[PageEntry]:
         """Return the trending posts that match and are visible, with the decayed weight of what users did with them."""
         now_ms, rate = self._context.clients.now_ms(), self._context.settings.trending_decay_rate
-        trends = await self._context.clients.charts.read(catalog_filter.category, limit=CHART_ITEMS)
+        charts, category = self._context.clients.charts, catalog_filter.category
+        trends = await charts.read(category, limit=CHART_ITEMS)
+        if not trends and category is not None:  # a category in another case has no chart of its own
+            trends = await charts.read(None, limit=CHART_ITEMS)
         items = await self._context.visible_items(list(trends), user)
         return [
             PageEntry(name, round(trend_score(trends[name], now_ms=now_ms, decay_rate=rate), 6), "Trending now")

@@ -227,9 +227,11 @@ async def test_what_trends_is_by_category_and_page() -> None:
     async with world.http() as http:
         everything = (await http.get("/api/v1/trending")).json()
         some = (await http.get("/api/v1/trending", params={"category": "Motivation", "page": 2, "page_size": 1})).json()
+        lower = (await http.get("/api/v1/trending", params={"category": "motivation"})).json()
     assert ids(everything) == [2, 3, 1]
     assert [post["score"] for post in everything["posts"]] == [pytest.approx(score, rel=1e-3) for score in (9, 5, 1)]
     assert (ids(some), some["total"], some["has_next"]) == ([1], 2, False)
+    assert ids(lower) == [3, 1], "a category is named in any case"
 
 
 async def test_what_is_similar_is_alike_enough() -> None:
