@@ -10,6 +10,7 @@ from models.baselines.random import RandomModel
 from models.factorization.als import Als
 from models.factorization.bias import Bias, Mean
 from models.factorization.ease import Ease
+from models.factorization.puresvd import PureSvd
 from models.factorization.svd import Svd
 from models.factorization.tale import Tale
 from models.neighbours.cooccurrence import Cooccurrence
@@ -32,6 +33,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "ease": Ease,
     "tale": Tale,
     "als": Als,
+    "pure-svd": PureSvd,
     "content": ContentModel,
     "bpr": network("models.factorization.bpr", "Bpr"),
     "lightgcn": network("models.neural.lightgcn", "LightGcn"),

@@ -318,8 +318,7 @@ class _Shop:
         now = utc_time(self._context.clients.now_ms())
         events = await self._context.clients.shop_archive.events(user_id, now - timedelta(days=days))
         items = await self._context.catalog_items([*{one.item_id for one in events if one.item_id is not None}])
-        others = {item_id for item_id, item in items.items() if item.kind != PRODUCT}
-        events = [one for one in events if one.item_id not in others]
+        events = [one for one in events if one.item_id is None or _is_product(one.item_id, items.get(one.item_id))]
         return json_response(
             ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )
@@ -342,6 +341,11 @@ class _Shop:
         """Return the items that are products and visible to a user, for display."""
         items = await self._context.visible_items(item_ids, user)
         return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
+
+
+def _is_product(item_id: str, item: Item | None) -> bool:
+    """Return whether an item is a product; one that has left the catalog is judged by the format of its id."""
+    return _PRODUCT_ID.fullmatch(item_id) is not None if item is None else item.kind == PRODUCT
 
 
 def _shop_product(item: Item) -> ShopProduct:

@@ -1,12 +1,12 @@
 """The video engine contract: paged feeds of posts, trending and similar posts, and interactions with posts.
 
-A post is a catalog item whose id is `post-` and the post's number. A feed starts with the posts of the user's own feed
-that match the filters; after its end a worker ranks more of the catalog.
+A post is a catalog item whose id is `post-` and the post's number. A feed consists of the posts of the user's own feed
+that match the filters; if they do not suffice, a worker ranks them together with more of the catalog. Users of fewer
+interactions than `COLD_START_THRESHOLD` see the popular posts, or those of a mood, instead.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -33,11 +33,12 @@ from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, page
 from api.http.query import Name, parse_query, validate_user_id
 from api.http.response import json_response
 from domain.mood import words_of
-from domain.nearby import geo_location
+from domain.nearby import UNKNOWN_LOCATION, GeoLocation, geo_location
 from domain.post import POST_PREFIX, post_item_id
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.connection import StoreError
-from infra.redis.stores.chart_store import CHART_ITEMS
+from infra.redis.stores.chart_store import CHART_ITEMS, trend_score
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
 from schemas.types import Feed, Item, Trigger
@@ -229,10 +230,8 @@ class VideoEndpoints:
     async def trending(self, request: Request) -> Response:
         """Return a page of the trending posts."""
         query = parse_query(request, TrendingQuery)
-        names = await self._context.clients.charts.read(query.category, limit=CHART_ITEMS)
         catalog_filter = CatalogFilter(prefix=POST_PREFIX, category=query.category)
-        items = await self._context.visible_items(names)
-        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.matches(item)]
+        entries = await self._trending_entries(catalog_filter, UNKNOWN_LOCATION)
         return json_response(
             VideoPosts(**await self._page(paged_list(request, query.category), query, _whole(entries)))
         )
@@ -285,19 +284,24 @@ class VideoEndpoints:
         validate_user_id(username)
         entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
-        async def rank(shown_ids: Collection[str], at_ms: int) -> PagedRanking:
-            entries = await self._own_entries(username, catalog_filter, at_ms)
-            own = [entry for entry in entries if entry.item_id not in shown_ids]
-            if len(shown_ids) + len(own) < entry_count:
-                own += await self._fallback_entries(
-                    username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
-                )
-            return PagedRanking(own, len(shown_ids) + len(own))
+        inferred_profile, _ = await self._context.clients.user_profiles.read(username)
+        event_count = 0 if inferred_profile is None else inferred_profile.event_count
+        is_new = event_count < self._context.settings.cold_start_threshold
 
-        page, (inferred_profile, _) = await asyncio.gather(
-            self._page(page_list, query, rank), self._context.clients.user_profiles.read(username)
-        )
-        is_new = inferred_profile is None or inferred_profile.event_count < self._context.settings.cold_start_threshold
+        async def rank(shown_ids: Collection[str], at_ms: int) -> PagedRanking:
+            if is_new:
+                rest = await self._popular_entries(
+                    username, catalog_filter, shown_ids, count=entry_count - len(shown_ids)
+                )
+                self._context.audits.record_feed(_popular_feed(rest, self._context.clients.now_ms()), len(rest))
+                return PagedRanking(rest, len(shown_ids) + len(rest))
+            entries = await self._own_entries(username, catalog_filter, at_ms)
+            rest = [entry for entry in entries if entry.item_id not in shown_ids]
+            if len(shown_ids) + len(rest) < entry_count:
+                rest = await self._extended(rest, username, catalog_filter, shown_ids)
+            return PagedRanking(rest, len(shown_ids) + len(rest))
+
+        page = await self._page(page_list, query, rank)
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
@@ -309,31 +313,68 @@ class VideoEndpoints:
             return []
         return await self._entries(feed, catalog_filter)
 
-    async def _fallback_entries(
-        self, username: str, catalog_filter: CatalogFilter, exclusions: set[str]
+    async def _trending_entries(self, catalog_filter: CatalogFilter, user: GeoLocation) -> list[PageEntry]:
+        """Return the trending posts that match and are visible, with the decayed weight of what users did with them."""
+        now_ms, rate = self._context.clients.now_ms(), self._context.settings.trending_decay_rate
+        charts, category = self._context.clients.charts, catalog_filter.category
+        trends = await charts.read(category, limit=CHART_ITEMS)
+        if not trends and category is not None:  # a category in another case has no chart of its own
+            trends = await charts.read(None, limit=CHART_ITEMS)
+        items = await self._context.visible_items(list(trends), user)
+        return [
+            PageEntry(name, round(trend_score(trends[name], now_ms=now_ms, decay_rate=rate), 6), "Trending now")
+            for name, item in items.items()
+            if catalog_filter.matches(item)
+        ]
+
+    async def _newest_entries(self, catalog_filter: CatalogFilter, user: GeoLocation) -> list[PageEntry]:
+        """Return the newest posts that match and are visible, without a score."""
+        newest = await self._context.clients.catalog_listing.find(
+            catalog_filter, limit=self._context.settings.api_max_candidates
+        )
+        return [PageEntry(name, 0.0, "New") for name in await self._context.visible_items(newest, user)]
+
+    async def _popular_entries(
+        self, username: str, catalog_filter: CatalogFilter, shown_ids: Collection[str], *, count: int
     ) -> list[PageEntry]:
-        """Return more catalog items, ranked by a worker; nothing if the ranking fails or is late."""
+        """Return the matching posts that a user has not acted on: trending ones, and if they are few the newest.
+
+        Args:
+            username: The user.
+            catalog_filter: What the posts must match.
+            shown_ids: Ids of posts to leave out.
+            count: Number of trending posts that suffice.
+        """
+        user, hidden_ids = await self._context.location_of(username), {*shown_ids}
+        hidden_ids |= await self._recent_item_ids(username)
+        trending = await self._trending_entries(catalog_filter, user)
+        entries = [entry for entry in trending if entry.item_id not in hidden_ids]
+        if len(entries) < count:
+            hidden_ids |= {entry.item_id for entry in entries}
+            with suppress(StoreError):
+                newest = await self._newest_entries(catalog_filter, user)
+                entries += [entry for entry in newest if entry.item_id not in hidden_ids]
+        return entries
+
+    async def _extended(
+        self, entries: list[PageEntry], username: str, catalog_filter: CatalogFilter, shown_ids: Collection[str]
+    ) -> list[PageEntry]:
+        """Return entries and more posts of the catalog, all ranked by a worker; `entries` if that fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
-            user = await self._context.location_of(username)
-            trending = await clients.charts.read(catalog_filter.category, limit=CHART_ITEMS)
-            items = await self._context.visible_items(trending, user)
-            trending_ids = [item_id for item_id, item in items.items() if catalog_filter.matches(item)]
-            newest_items = await self._context.visible_items(
-                await clients.catalog_listing.find(catalog_filter, limit=most), user
-            )
-            exclusions = exclusions | await self._recent_item_ids(username)
-            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in exclusions][:most]
-            if names:
+            own_ids = [entry.item_id for entry in entries]
+            more = await self._popular_entries(username, catalog_filter, {*shown_ids, *own_ids}, count=most)
+            candidates = [*own_ids, *(entry.item_id for entry in more)][:most]
+            if more:
                 trigger = Trigger(
                     event_id=new_id(),
                     user_id=username,
                     kind="rerank",
-                    candidates=names,
+                    candidates=candidates,
                     occurred_at=clients.now_ms(),
                 )
                 return await self._entries(await ranked(self._context, trigger), catalog_filter)
-        return []
+        return entries
 
     async def _recent_item_ids(self, username: str) -> set[str]:
         inferred_profile, _ = await self._context.clients.user_profiles.read(validate_user_id(username))
@@ -376,6 +417,21 @@ def _whole(entries: Sequence[PageEntry]) -> Rank:
         return PagedRanking(rest, len(shown_ids) + len(rest))
 
     return rank
+
+
+def _popular_feed(entries: Sequence[PageEntry], now_ms: int) -> Feed:
+    """Return the popular posts as a feed that is nobody's own, for the audit log."""
+    return Feed(
+        user_id=DEFAULT_FEED,
+        features_version=0,
+        generated_at=now_ms,
+        watermark=0,
+        model="trending",
+        items=[entry.item_id for entry in entries],
+        scores=[entry.score for entry in entries],
+        sources=["trending"] * len(entries),
+        reasons=[entry.reason for entry in entries],
+    )
 
 
 def _post(item: Item, entry: PageEntry) -> VideoPost:

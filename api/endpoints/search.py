@@ -101,7 +101,7 @@ class SearchEndpoints:
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
-            item_ids = await context.clients.charts.read(query.category or None, limit=CHART_ITEMS)
+            item_ids = list(await context.clients.charts.read(query.category or None, limit=CHART_ITEMS))
         items = await context.visible_items(item_ids, user)
         return json_response(
             SearchPage(

@@ -4,18 +4,22 @@ A page is cut from the current list, without the entries of earlier pages (`infr
 was shown before is repeated unchanged. Page 1 starts a new session. The pages of one list and owner belong to the
 session of the last page 1, or to the session that the `cursor` names. A cursor also carries the time of page 1: a feed
 has several orders by the time since the user's last event, and all pages of a session are cut from the one of page 1.
+
+The scores of a list never rise from one entry to the next. A ranking puts some entries before others of a higher score,
+for variety or exploration, and a later page comes from a newer ranking.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 from starlette.requests import Request
 
 from api.context import ApiContext
@@ -101,7 +105,8 @@ async def page_of(
     began_ms = _began_ms(cursor if session is None else session.cursor)
     began_ms = context.clients.now_ms() if began_ms is None else began_ms
     ranking = await rank({entry.item_id for entry in previous}, began_ms)
-    entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
+    highest = previous[-1].score if previous else math.inf
+    entries = previous + falling(ranking.entries, highest=highest)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
     if stands_alone or len(entries) > MAX_ENTRIES:
         return Page(entries[start:end], ranking.total, None)
@@ -111,6 +116,28 @@ async def page_of(
         with suppress(StoreError):
             await store.write(page_list.owner, page_session, instead_of=session)
     return Page(entries[start:end], ranking.total, page_session.cursor)
+
+
+def falling(entries: Sequence[PageEntry], *, highest: float = math.inf) -> list[PageEntry]:
+    """Return entries with scores that never rise and are nearest to theirs (isotonic regression by pooling violators).
+
+    Args:
+        entries: The entries, in their order.
+        highest: Upper bound of the scores: that of the entry before.
+
+    >>> [entry.score for entry in falling([PageEntry("a", 9.0), PageEntry("b", 2.0), PageEntry("c", 4.0)])]
+    [9.0, 3.0, 3.0]
+    """
+    pools: list[tuple[float, int]] = []
+    """The sum of the scores and the number of entries in each run of equal scores."""
+    for entry in entries:
+        total, count = entry.score, 1
+        while pools and pools[-1][0] * count < total * pools[-1][1]:
+            last_total, last_count = pools.pop()
+            total, count = total + last_total, count + last_count
+        pools.append((total, count))
+    scores = [min(total / count if count > 1 else total, highest) for total, count in pools for _ in range(count)]
+    return [structs.replace(entry, score=score) for entry, score in zip(entries, scores, strict=True)]
 
 
 def _began_ms(cursor: str | None) -> int | None:

@@ -63,10 +63,10 @@ class CatalogFilter:
     """Words of which the text must contain at least one."""
 
     def matches(self, item: Item) -> bool:
-        """Say whether an item matches; words are compared without stemming."""
+        """Say whether an item matches, by the category in any case; words are compared without stemming."""
         return (
             item.item_id.startswith(self.prefix)
-            and self.category in (None, item.category)
+            and (self.category is None or self.category.lower() == item.category.lower())
             and self.project_code in (None, item.attributes.get("project_code"))
             and (not self.words or self._is_worded(item))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from infra.settings.sections.api_settings import ApiSettings
@@ -46,6 +47,11 @@ class Settings(
     def is_secured(self) -> bool:
         """Say whether bearer tokens are required and rate limits enforced."""
         return not self.is_development if self.api_security == "auto" else self.api_security == "on"
+
+    @property
+    def model_folder(self) -> Path:
+        """Return the folder of the versions of models."""
+        return Path(self.model_path).expanduser() if self.model_path else self.millrace_home.expanduser() / "models"
 
 
 SECTIONS: tuple[type[Any], ...] = Settings.__bases__

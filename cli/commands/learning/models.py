@@ -58,7 +58,7 @@ def rollback(
 ) -> None:
     """Put an earlier version back into service: its ranking weights and item weights. Workers load it at once.
 
-    The version is read from MILLRACE_HOME/models; a running trainer continues learning from it.
+    The version is read from MODEL_PATH; a running trainer continues learning from it.
 
     Examples:
 
@@ -81,7 +81,7 @@ async def _versions(settings: Settings) -> list[Version]:
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(settings)
-    versions = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept).versions()
+    versions = ArtifactStore(settings.model_folder, artifacts_kept=settings.model_artifacts_kept).versions()
     return [with_current_status(version, serving) for version in versions]
 
 
@@ -91,7 +91,7 @@ async def _roll_back(settings: Settings, version: str, reason: str) -> Version:
     from streams.roles.trainer.model_version import record_of
     from streams.roles.trainer.retraining import publish_item_weights
 
-    artifacts = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept)
+    artifacts = ArtifactStore(settings.model_folder, artifacts_kept=settings.model_artifacts_kept)
     serving = await _serving(settings)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")

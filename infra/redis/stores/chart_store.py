@@ -1,17 +1,18 @@
 """Charts of trending items: `chart:trending` and `chart:trending:{category}` in Redis, or memory.
 
 A trend is the logarithm of a decayed sum. All sums decay at the same rate, so the order of items is stable between
-interactions.
+interactions; `trend_score` is the sum at a time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from redis.asyncio import Redis
 
-from domain.timestamp import DAY_S
+from domain.timestamp import DAY_S, HOUR_MS
 from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
@@ -19,6 +20,20 @@ CHART_ITEMS = 1_000
 """Maximum number of items in a chart."""
 _TTL_S = 90 * DAY_S
 """Lifetime of a chart without updates, since there is one for each category that ever existed."""
+
+_MAX_LOG = 700.0
+"""Largest logarithm of a double, rounded down."""
+
+
+def trend_score(trend: float, *, now_ms: int, decay_rate: float) -> float:
+    """Return the decayed sum behind a trend as of a time.
+
+    Args:
+        trend: The trend.
+        now_ms: The time, in ms since the epoch.
+        decay_rate: The share that is left of a sum after an hour (`TRENDING_DECAY_RATE`).
+    """
+    return math.exp(min(trend + math.log(decay_rate) * now_ms / HOUR_MS, _MAX_LOG))
 
 
 class ChartStore(Protocol):
@@ -33,8 +48,8 @@ class ChartStore(Protocol):
         """
         ...
 
-    async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the top items of a chart, highest trend first.
+    async def read(self, category: str | None, *, limit: int) -> dict[str, float]:
+        """Return the trends of the top items of a chart, highest first.
 
         Args:
             category: The category, None for the overall chart.
@@ -63,15 +78,16 @@ class MemoryChartStore:
         for key, chart in _charts(trends, categories).items():
             self._charts[key] = self._charts.get(key, {}) | chart
 
-    async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the top items of a chart.
+    async def read(self, category: str | None, *, limit: int) -> dict[str, float]:
+        """Return the trends of the top items of a chart.
 
         Args:
             category: The category, None for the overall chart.
             limit: Maximum number of items.
         """
         chart = self._charts.get(_key(category), {})
-        return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, CHART_ITEMS)]
+        leading = sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, CHART_ITEMS)]
+        return {item: chart[item] for item in leading}
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
         """Return the trends of items in the charts of categories."""
@@ -100,16 +116,17 @@ class RedisChartStore:
         with store_errors("writing charts"):
             await pipeline.execute()
 
-    async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the top items of a chart.
+    async def read(self, category: str | None, *, limit: int) -> dict[str, float]:
+        """Return the trends of the top items of a chart.
 
         Args:
             category: The category, None for the overall chart.
             limit: Maximum number of items.
         """
         with store_errors("reading a chart"):
-            members = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
-        return [item.decode() for item in members]
+            pairs = await self._redis.zrange(_key(category), 0, limit - 1, withscores=True)
+            members = cast("list[tuple[bytes, float]]", pairs)
+        return {item.decode(): -score for item, score in members}
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
         """Return the trends of items in the charts of categories, read in one pipeline."""

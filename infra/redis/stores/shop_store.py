@@ -1,4 +1,4 @@
-"""Precomputed homes of a shop: `shop:home:{user_id}` for known users, `shop:charts` for all."""
+"""A shop in Redis: `shop:home:{user_id}` for known users, `shop:charts` for all, `shop:fit-request` for the fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from infra.redis.connection import store_errors
 
-HOME, CHARTS = "shop:home:", "shop:charts"
+HOME, CHARTS, FIT_REQUEST = "shop:home:", "shop:charts", "shop:fit-request"
 MAX_PRODUCTS = 60
 """Maximum number of products per list."""
 
@@ -34,8 +34,16 @@ class StoredCharts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     diverse: list[str] = []
 
 
+class FitRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request to fit the shop's models."""
+
+    event_id: str
+    requested_at: int
+    """Time of the request, in ms since the epoch."""
+
+
 class ShopStore(Protocol):
-    """Homes and charts. All methods raise `StoreError` if the store does not answer."""
+    """Homes, charts and the last request for a fit. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, homes: Sequence[StoredHome]) -> None:
         """Replace users' homes; each expires at `stale_at`."""
@@ -54,6 +62,14 @@ class ShopStore(Protocol):
         """
         ...
 
+    async def request_fit(self, request: FitRequest) -> None:
+        """Keep a request for a fit in place of the one before; the same request again changes nothing."""
+        ...
+
+    async def fit_request(self) -> FitRequest | None:
+        """Return the last request for a fit."""
+        ...
+
 
 class MemoryShopStore:
     """Homes and charts in memory."""
@@ -61,6 +77,7 @@ class MemoryShopStore:
     def __init__(self) -> None:
         self._homes: dict[str, StoredHome] = {}
         self._charts = StoredCharts()
+        self._request: FitRequest | None = None
 
     async def write(self, homes: Sequence[StoredHome]) -> None:
         """Replace users' homes."""
@@ -78,6 +95,15 @@ class MemoryShopStore:
             now_ms: Current time in ms since the epoch.
         """
         return _fresh(self._homes.get(user_id), now_ms), self._charts
+
+    async def request_fit(self, request: FitRequest) -> None:
+        """Keep a request for a fit."""
+        if self._request is None or self._request.event_id != request.event_id:
+            self._request = request
+
+    async def fit_request(self) -> FitRequest | None:
+        """Return the last request for a fit."""
+        return self._request
 
 
 class RedisShopStore:
@@ -113,6 +139,19 @@ class RedisShopStore:
             None if home is None else _fresh(msgspec.json.decode(home, type=StoredHome), now_ms),
             StoredCharts() if charts is None else msgspec.json.decode(charts, type=StoredCharts),
         )
+
+    async def request_fit(self, request: FitRequest) -> None:
+        """Keep a request for a fit."""
+        last = await self.fit_request()
+        if last is None or last.event_id != request.event_id:
+            with store_errors("keeping a request for a fit"):
+                await self._redis.set(FIT_REQUEST, msgspec.json.encode(request))
+
+    async def fit_request(self) -> FitRequest | None:
+        """Return the last request for a fit."""
+        with store_errors("reading a request for a fit"):
+            document = cast("bytes | None", await self._redis.get(FIT_REQUEST))
+        return None if document is None else msgspec.json.decode(document, type=FitRequest)
 
 
 def _fresh(home: StoredHome | None, now_ms: int) -> StoredHome | None:

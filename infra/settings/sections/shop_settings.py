@@ -12,10 +12,10 @@ class ShopSettings:
     """Shop."""
 
     shop_clicked_weight: float = setting(
-        0.5, "weight of products similar to clicked ones on a shop's home", NOT_NEGATIVE
+        0.5, "share of a shop's home for products that go with clicked ones", NOT_NEGATIVE
     )
-    shop_searched_weight: float = setting(0.4, "weight of products that match the last searches", NOT_NEGATIVE)
-    shop_diverse_weight: float = setting(0.1, "weight of products from other categories", NOT_NEGATIVE)
+    shop_searched_weight: float = setting(0.4, "share for products that match the last searches", NOT_NEGATIVE)
+    shop_diverse_weight: float = setting(0.1, "share for products from other categories", NOT_NEGATIVE)
     shop_inactive_days: float = setting(
         30.0, "days after the last click or search after which a home is not personal any more", POSITIVE
     )

@@ -46,14 +46,17 @@ class TrainingSettings:
         "share of NDCG@10 by which a new fit may be worse than the version in service",
         Constraint(lambda share: 0 <= share < 1, "in [0, 1)"),
     )
-    model_artifacts_kept: int = setting(10, "number of model versions to keep under MILLRACE_HOME/models", POSITIVE)
+    model_path: str = setting("", "folder of the versions of models; empty: the folder models in MILLRACE_HOME")
+    model_artifacts_kept: int = setting(10, "number of model versions to keep in MODEL_PATH", POSITIVE)
     experiment_guardrails: str = setting(
         "click_through_rate:-0.2",
         "lifts of metrics beyond which an arm of an experiment is paused, as METRIC:LIFT separated by commas, or none",
         Constraint(_are_guardrails, "none, or METRIC:LIFT separated by commas, with metrics of experiment results"),
     )
     item_item_model: str = setting("ease", "model of the item-to-item weights, by its name in docs/models.md")
-    collaborative_factors: int = setting(100, "number of factors per item, if ITEM_ITEM_MODEL is als", POSITIVE)
+    collaborative_factors: int = setting(
+        100, "number of factors per item, if ITEM_ITEM_MODEL is als or pure-svd", POSITIVE
+    )
     collaborative_regularization: float = setting(
         0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", POSITIVE
     )

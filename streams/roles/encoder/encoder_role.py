@@ -75,7 +75,7 @@ class EncoderConsumer:
         self._model = role.settings.encoder
         self._decoder = role.decoder(INTERACTIONS)
         self._learner = EncoderLearner(build, events=role.settings.encoder_events)
-        self._store = EncoderStore(role.settings.millrace_home, self._model)
+        self._store = EncoderStore(role.settings.model_folder, self._model)
         self._offsets: dict[int, int] = {}
         """The next offset of each partition of interactions."""
         self._published_items: set[str] = set()

@@ -33,15 +33,15 @@ class StoredEncoder:
 
 
 class EncoderStore:
-    """The newest versions, under MILLRACE_HOME/models/encoder/MODEL.
+    """The newest versions, in the folder encoder/MODEL of all models.
 
     Args:
-        home: The folder MILLRACE_HOME.
+        folder: The folder of all models (`MODEL_PATH`).
         model: Name of the network.
     """
 
-    def __init__(self, home: Path, model: str) -> None:
-        self._model, self._folder = model, home.expanduser() / "models" / "encoder" / model
+    def __init__(self, folder: Path, model: str) -> None:
+        self._model, self._folder = model, folder / "encoder" / model
 
     def put(self, stored_encoder: StoredEncoder) -> None:
         """Save a version, and delete all but the newest ones."""

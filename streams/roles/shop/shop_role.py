@@ -1,7 +1,8 @@
 """Shop role: interactions, trending scores, the catalogue → home pages and charts in Redis, similarities in PostgreSQL.
 
-A batch consumer without a table. It reads a user's history from the archive, and adds the events of the batch that the
-archive has not stored yet, so that a repeated batch yields the same home pages.
+A batch consumer without a table. It reads a user's history from the archive, and adds the events that it has read and
+the archive has not stored yet, so that a repeated batch yields the same home pages. A request to retrain is kept in
+Redis until the next fit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
@@ -22,20 +23,29 @@ from infra.erasure.erasure_index import ErasureIndex
 from infra.postgres.pool import LazyPool, write_errors
 from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
-from infra.redis.stores.shop_store import MAX_PRODUCTS, RedisShopStore, ShopStore, StoredCharts, StoredHome
+from infra.redis.stores.shop_store import (
+    MAX_PRODUCTS,
+    FitRequest,
+    RedisShopStore,
+    ShopStore,
+    StoredCharts,
+    StoredHome,
+)
 from infra.settings import Settings
 from schemas.limit import PRODUCT
-from schemas.types import Interaction
-from streams.core.shop.home_blend import ItemScores, blend_home, dcg_weights, decay_sums
+from schemas.types import ErasureRequest, Interaction
+from streams.core.shop.home_blend import ItemScores, blend_home, dcg_weights, ranking_by_age
 from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
+from streams.roles.shop.unarchived_events import UnarchivedEvents
 from streams.runtime.core_params import home_mix
+from streams.runtime.decode import Decoder
 from streams.runtime.erasure_sink import with_erasures
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role, open_role
 from streams.runtime.sink import Write, run_sink
 from streams.runtime.user_eraser import RedisUserEraser
-from topics.topic import ERASURE_REQUESTS, INTERACTIONS
+from topics.topic import ERASURE_REQUESTS, INTERACTIONS, TRIGGERS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,6 +96,9 @@ class ShopProjector:
         self._mix = home_mix(settings)
         self.rankings = ProductRankings([], {})
         self._search_results: dict[str, list[str]] = {}
+        self._unarchived_events = UnarchivedEvents()
+        self.is_loaded = asyncio.Event()
+        """Set once the products have been read."""
         self.homes = 0
         """Home pages written since the start."""
 
@@ -100,6 +113,7 @@ class ShopProjector:
         trending = await self._charts.trends(sorted({product.category for product in products}))
         self.rankings = await asyncio.to_thread(ProductRankings, products, trending)
         self._search_results.clear()
+        self.is_loaded.set()
         if rows:
             await self._store.write_charts(await asyncio.to_thread(self._charts_now, now_ms))
 
@@ -114,13 +128,16 @@ class ShopProjector:
         users = list(dict.fromkeys(event.user_id for event in shop_events))
         if not users or not products:
             return
-        since_ms = now_ms - self._inactive_ms
-        rows = await self._pool.fetch(_DONE, users, utc_time(since_ms))
-        events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
-        events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows if not self._is_erased(row)}
-        by_user: dict[str, list[Interaction]] = {}
-        for event in sorted(events_by_id.values(), key=lambda one: (-one.occurred_at, one.event_id)):
-            by_user.setdefault(event.user_id, []).append(event)
+        self._unarchived_events.add(shop_events)
+        try:
+            await self._write_homes_of(users, now_ms)
+        except Exception:
+            for event in shop_events:  # one that cannot be used must not spoil the next home of its user
+                self._unarchived_events.discard(event.user_id, [event.event_id])
+            raise
+
+    async def _write_homes_of(self, users: Sequence[str], now_ms: int) -> None:
+        by_user = await self._recent_events(users, now_ms - self._inactive_ms)
         clicks_by_user = {user_id: self._clicked(user_events) for user_id, user_events in by_user.items()}
         similarities = await self._similarities({item for items in clicks_by_user.values() for item in items})
         homes = [
@@ -129,6 +146,26 @@ class ShopProjector:
         ]
         await self._store.write([home for home in homes if home is not None])
         self.homes += len(homes)
+
+    def erase(self, user_id: str) -> None:
+        """Forget the events of a user that are not in the archive."""
+        self._unarchived_events.erase(user_id)
+
+    async def _recent_events(self, users: Sequence[str], since_ms: int) -> dict[str, list[Interaction]]:
+        """Return the events of users since a time, newest first: those in the archive and those on their way there."""
+        archived_events: dict[str, dict[str, Interaction]] = {user_id: {} for user_id in users}
+        for row in await self._pool.fetch(_DONE, users, utc_time(since_ms)):
+            if not self._is_erased(row):
+                archived_events[row["user_id"]][row["event_id"]] = _event(row)
+        by_user = {}
+        for user_id, events in archived_events.items():
+            self._unarchived_events.discard(user_id, events)
+            recent = [*events.values(), *self._unarchived_events.of(user_id).values()]
+            by_user[user_id] = sorted(
+                (event for event in recent if event.occurred_at > since_ms),
+                key=lambda one: (-one.occurred_at, one.event_id),
+            )
+        return by_user
 
     def _is_erased(self, row: Any) -> bool:
         """Return whether an archived event belongs to an erased user, from whom the archive has yet to delete it."""
@@ -150,9 +187,9 @@ class ShopProjector:
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
         diverse = self.rankings.diverse(clicked_products, rng, MAX_PRODUCTS)
         personal = blend_home(
-            decay_sums(similarities[item] for item in clicked_products),
-            decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
-            dcg_weights(diverse),
+            ranking_by_age(similarities[item] for item in clicked_products),
+            ranking_by_age([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
+            diverse,
             mix=self._mix,
             excluded_products=(*clicked_products, *self.rankings.sold_out),
             limit=MAX_PRODUCTS,
@@ -216,16 +253,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 await _retry(shop.update_products, clock.now_ms())
 
             async def fit() -> None:
-                now = datetime.now(UTC)
-                if await _retry(similarity_fit.is_due, pool, settings.shop_fit_interval_s, now):
-                    await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+                await fit_if_due(pool, store, settings, utc_time(clock.now_ms()))
+
+            async def erase(request: ErasureRequest) -> None:
+                shop.erase(request.user_id)
+                await eraser.erase(request, {})
 
             await role.run(
                 stop,
                 run_sink(
                     role,
-                    [INTERACTIONS, ERASURE_REQUESTS],
-                    with_erasures(role, _home_writer(role, shop), lambda request: eraser.erase(request, {})),
+                    [INTERACTIONS, TRIGGERS, ERASURE_REQUESTS],
+                    with_erasures(role, _shop_writer(role, shop, store), erase),
                 ),
                 _repeat(stock),
                 _repeat(fit),
@@ -235,16 +274,39 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await connections.close()
 
 
-def _home_writer(role: Role, shop: ShopProjector) -> Write:
-    """Return a function that writes the home pages of the users of a batch."""
-    decoder = role.decoder(INTERACTIONS)
+async def fit_if_due(pool: asyncpg.Pool, store: ShopStore, settings: Settings, now: datetime) -> None:
+    """Fit the shop's models if a fit is due by the schedule, by a request, or by changes of the catalogue.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        store: Holds the last request to retrain.
+        settings: The interval of the schedule, and the size of the vocabulary.
+        now: The current time.
+    """
+    request = await _retry(store.fit_request)
+    requested_at = None if request is None else utc_time(request.requested_at)
+    if await _retry(similarity_fit.is_due, pool, settings.shop_fit_interval_s, now, requested_at=requested_at):
+        await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+
+
+def _shop_writer(role: Role, shop: ShopProjector, store: ShopStore) -> Write:
+    """Return a function that writes the home pages of the users of a batch, and notes requests to retrain."""
+    events_decoder = role.decoder(INTERACTIONS)
+    triggers_decoder = Decoder(TRIGGERS, role.registry, None, stage=role.name, erasures=role.erasures)
 
     async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
+        await shop.is_loaded.wait()
         with write_errors("building home pages"):
             await shop.write_homes([event for _, event in some], clock.now_ms())
 
-    async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
-        await role.dead_letters.write(await decoder.decode(records), serve, stage="shop.serve", log_message=_WAITS)
+    async def write(topic: str, records: Sequence[ConsumerRecord]) -> None:
+        if topic == TRIGGERS.name:
+            for record, trigger in await triggers_decoder.decode(records):
+                if trigger.kind == "retrain":
+                    await _retry(store.request_fit, FitRequest(trigger.event_id, record.timestamp))
+            return
+        events = await events_decoder.decode(records)
+        await role.dead_letters.write(events, serve, stage="shop.serve", log_message=_WAITS)
 
     return write
 

@@ -76,19 +76,24 @@ def text_of(row: Any) -> str:
     return spaced("\n".join((row["title"], *row["topics"])))
 
 
-async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
-    """Return whether a fit is due: the first one, after `interval_s`, or after the catalogue changed by over a tenth.
+async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime, *, requested_at: datetime | None = None) -> bool:
+    """Return whether a fit is due: the first one, after `interval_s`, on request, or if the catalogue has changed.
+
+    A catalogue has changed if it has over a tenth more or fewer products.
 
     Args:
         pool: Connections to PostgreSQL.
         interval_s: Time between two fits, in seconds.
         now: The current time.
+        requested_at: Time of the last request for a fit; a later fit has answered it.
     """
     products = await pool.fetchval("SELECT count(*) FROM items WHERE left(kind, 256) = $1", PRODUCT)
     if not products or not await pool.fetchval("SELECT EXISTS (SELECT FROM words)"):
         return False
     last = await pool.fetchrow("SELECT * FROM shop_fits ORDER BY fitted_at DESC LIMIT 1")
     if last is None or now - last["fitted_at"] >= timedelta(seconds=interval_s):
+        return True
+    if requested_at is not None and requested_at > last["fitted_at"]:
         return True
     return bool(abs(products - last["products"]) > last["products"] / 10)
 

@@ -1,4 +1,4 @@
-"""Artifact store: one file per model version, under MILLRACE_HOME/models/MODEL."""
+"""Artifact store: one file per model version, in a folder with the name of the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class ArtifactStore:
     """The newest versions of the model.
 
     Args:
-        home: The folder MILLRACE_HOME.
+        folder: The folder of all models (`MODEL_PATH`).
         artifacts_kept: Number of versions to keep.
     """
 
-    def __init__(self, home: Path, *, artifacts_kept: int) -> None:
-        self._folder = home.expanduser() / "models" / MODEL
+    def __init__(self, folder: Path, *, artifacts_kept: int) -> None:
+        self._folder = folder / MODEL
         self._artifacts_kept = artifacts_kept
 
     def put(self, fitted_version: FittedVersion, *, serving: str | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from infra.error import OperatorError
 from infra.settings import Settings
 from models.factorization.als import Als
+from models.factorization.puresvd import PureSvd
 from models.registry import MODELS
 from models.text.content import ContentModel
 from models.text.tfidf import TfIdf
@@ -31,6 +32,10 @@ def _als(settings: Settings) -> ItemWeightsProvider:
     return ModelItemWeights("als", Als(factors=factors, regularization=regularization))
 
 
+def _pure_svd(settings: Settings) -> ItemWeightsProvider:
+    return ModelItemWeights("pure-svd", PureSvd(factors=settings.collaborative_factors))
+
+
 def _content(settings: Settings) -> ItemWeightsProvider:
     encoder = TfIdf(features=settings.tfidf_max_features, dimensions=settings.content_embedding_dim)
     return ContentItemWeights("content", ContentModel(encoder))
@@ -39,6 +44,7 @@ def _content(settings: Settings) -> ItemWeightsProvider:
 ITEM_WEIGHT_MODELS: Mapping[str, Callable[[Settings], ItemWeightsProvider]] = {
     "ease": lambda settings: EaseItemWeights(),
     "als": _als,
+    "pure-svd": _pure_svd,
     "content": _content,
 } | {name: _unchanged(name) for name in _AS_THEY_ARE}
 

@@ -72,7 +72,7 @@ class Trainer:
         """
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
-        artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
+        artifacts = ArtifactStore(role.settings.model_folder, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts)
         self._group_id = consumer_group(role.name)
         self._erasures = TrainerErasures(role, self.scheduler, group_id=self._group_id)

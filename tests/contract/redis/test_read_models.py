@@ -13,7 +13,14 @@ from infra.redis.connection import StoreError, connect
 from infra.redis.stores.chart_store import CHART_ITEMS, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.shop_store import MemoryShopStore, RedisShopStore, ShopStore, StoredCharts, StoredHome
+from infra.redis.stores.shop_store import (
+    FitRequest,
+    MemoryShopStore,
+    RedisShopStore,
+    ShopStore,
+    StoredCharts,
+    StoredHome,
+)
 from infra.redis.stores.user_profile_store import (
     MemoryUserProfileStore,
     RedisUserProfileStore,
@@ -56,6 +63,15 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
     assert await shop.read("ann", now_ms=home.stale_at) == (None, charts)
     assert await shop.read("old", now_ms=now_ms) == (None, charts)
     await shop.write([])
+
+
+async def test_the_last_request_for_a_fit_is_kept_and_the_same_again_changes_nothing(shop: ShopStore) -> None:
+    assert await shop.fit_request() is None
+    for event_id, at_ms in (("a", 1), ("a", 2)):
+        await shop.request_fit(FitRequest(event_id, at_ms))
+    assert await shop.fit_request() == FitRequest("a", 1)
+    await shop.request_fit(FitRequest("b", 3))
+    assert await shop.fit_request() == FitRequest("b", 3)
 
 
 async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserProfileStore) -> None:
@@ -117,9 +133,9 @@ async def test_experiments_come_newest_first_and_the_last_definition_holds(exper
 async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
     await charts.write({"i1": 1.0, "i2": 3.0, "i3": 2.0}, {"i1": "music", "i2": "music"})
     await charts.write({"i1": 9.0}, {"i1": "music"})
-    assert await charts.read(None, limit=10) == ["i1", "i2", "i3"]
-    assert await charts.read("music", limit=1) == ["i1"]
-    assert await charts.read("other", limit=10) == []
+    assert list(await charts.read(None, limit=10)) == ["i1", "i2", "i3"]
+    assert list(await charts.read("music", limit=1)) == ["i1"]
+    assert list(await charts.read("other", limit=10)) == []
     assert await charts.trends(["music", "other"]) == {"i1": 9.0, "i2": 3.0}
     assert await charts.trends([]) == {}
 
@@ -127,14 +143,14 @@ async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
 async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
     await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(CHART_ITEMS + 5)}, {})
     assert await redis.zcard("chart:trending") == CHART_ITEMS
-    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{CHART_ITEMS + 4}"]
+    assert list(await RedisChartStore(redis).read(None, limit=1)) == [f"i{CHART_ITEMS + 4}"]
 
 
 async def test_what_was_fetched_for_one_user_is_in_no_chart(redis: Redis) -> None:
     items, charts = RedisItemStore(redis), RedisChartStore(redis)
     await items.write([an_item("mine", private=True), an_item("ours")])
     await ChartProjector(charts, items).write([stats("mine", trending=9.0), stats("ours", trending=1.0)])
-    assert await charts.read(None, limit=10) == await charts.read("music", limit=10) == ["ours"]
+    assert list(await charts.read(None, limit=10)) == list(await charts.read("music", limit=10)) == ["ours"]
 
 
 async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis: Redis) -> None:
@@ -143,8 +159,8 @@ async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis:
     await ChartProjector(charts, items).write(
         [stats("i1", trending=1.0), stats("i2", trending=2.0), stats("i3", trending=-float("inf"))]
     )
-    assert await charts.read(None, limit=10) == ["i2", "i1"]
-    assert await charts.read("places", limit=10) == ["i1"]
+    assert list(await charts.read(None, limit=10)) == ["i2", "i1"]
+    assert list(await charts.read("places", limit=10)) == ["i1"]
 
 
 @pytest.mark.parametrize("store", [RedisUserProfileStore, RedisExperimentStore, RedisChartStore])

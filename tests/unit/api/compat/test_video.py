@@ -10,11 +10,13 @@ import pytest
 
 from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.redis.stores.chart_store import MemoryChartStore
-from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
+from infra.redis.stores.feed_store import reranked
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
+from infra.settings import Settings
+from models import decay
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
-from tests.unit.api.builder import World, published
+from tests.unit.api.builder import NOW_MS, World, published
 from topics.topic import INTERACTIONS, TRIGGERS
 
 
@@ -47,11 +49,17 @@ async def a_world(*, feed: list[str] | None = None, charts: dict[str, float] | N
     world = World(clients=clients)
     await world.items.write([*POSTS, an_item("i1")])
     if feed is not None:
-        count = len(feed)
-        columns: dict[str, Any] = {"sources": ["trending"] * count, "reasons": ["Trending now"] * count, "parts": {}}
-        scores = [1.0 - place / 10 for place in range(count)]
-        await world.feeds.write([a_feed(user_id="ann", items=feed, scores=scores, **columns)])
+        await write_feed(world, "ann", {item_id: 1.0 - place / 10 for place, item_id in enumerate(feed)})
     return world
+
+
+async def write_feed(world: World, user_id: str, scores: dict[str, float], *, version: int = 5) -> None:
+    """Write a feed with the scores of its items, in their order."""
+    count = len(scores)
+    columns: dict[str, Any] = {"sources": ["trending"] * count, "reasons": ["Trending now"] * count, "parts": {}}
+    numbers = list(scores.values())
+    feed = a_feed(user_id=user_id, items=list(scores), scores=numbers, features_version=version, **columns)
+    await world.feeds.write([feed])
 
 
 async def answered(world: World, path: str, **params: Any) -> Any:
@@ -72,12 +80,22 @@ def ids(body: Any) -> list[int]:
     return [post["post_id"] for post in body["posts"]]
 
 
-async def test_a_feed_is_the_users_own_posts_and_then_what_a_worker_ranks() -> None:
+async def test_a_feed_that_is_too_short_is_ranked_by_a_worker_with_more_posts() -> None:
     world = await a_world(feed=["i1", "post-3", "gone"])
     body = await answered(world, "/api/v1/feed")
-    assert ids(body) == [3, 1, 2, 4]
+    assert set(ids(body)) == {1, 2, 3, 4}
+    assert ids(body)[-1] == 3, "the worker ranks the other way round"
+    [trigger] = world.publisher.values_of(TRIGGERS)
+    assert (trigger.candidates[0], set(trigger.candidates)) == ("post-3", {post.item_id for post in POSTS})
+
+
+async def test_a_feed_that_suffices_is_the_users_own() -> None:
+    world = await a_world(feed=["i1", "post-3", "post-1", "gone"])
+    async with world.http() as http:
+        body = (await http.get("/api/v1/feed", params={"username": "ann", "page_size": 1})).json()
+    assert world.publisher.values_of(TRIGGERS) == []
     assert (body["status"], body["username"], body["strategy"]) == ("success", "ann", "personal")
-    assert (body["page"], body["page_size"], body["total"], body["has_next"]) == (1, 20, 4, False)
+    assert (body["page"], body["page_size"], body["total"], body["has_next"]) == (1, 1, 2, True)
     assert body["posts"][0] == {
         "post_id": 3,
         "title": "Title of post-3",
@@ -110,12 +128,16 @@ async def test_a_page_holds_as_many_posts_as_is_set() -> None:
     assert (ids(page), page["page_size"], page["has_next"]) == ([1, 2, 3], 3, True)
 
 
-@pytest.mark.parametrize(("threshold", "strategy"), [(5, "personal"), (9, "personal"), (10, "popular")])
-async def test_a_feed_is_called_personal_from_as_many_interactions_as_is_set(threshold: int, strategy: str) -> None:
-    world = await a_world(feed=["post-1"])  # ann has acted nine times
-    async with world.http(cold_start_threshold=threshold, api_rerank_timeout_s=0.02) as http:
-        page = (await http.get("/api/v1/feed", params={"username": "ann"})).json()
-    assert page["strategy"] == strategy
+@pytest.mark.parametrize(
+    ("threshold", "strategy", "first"), [(5, "personal", 1), (9, "personal", 1), (10, "popular", 3)]
+)
+async def test_a_feed_is_personal_from_as_many_interactions_as_is_set(
+    threshold: int, strategy: str, first: int
+) -> None:
+    world = await a_world(feed=["post-1", "post-2", "post-3"], charts={"post-3": 9.0, "post-1": 1.0})
+    async with world.http(cold_start_threshold=threshold) as http:  # ann has acted nine times
+        page = (await http.get("/api/v1/feed", params={"username": "ann", "page_size": 2})).json()
+    assert (page["strategy"], ids(page)[0]) == (strategy, first)
 
 
 @pytest.mark.parametrize(
@@ -140,18 +162,44 @@ async def test_a_category_feed_is_that_of_a_project() -> None:
 
 
 async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() -> None:
-    world = await a_world()
+    world = await a_world(charts={"post-1": 1.0, "post-3": 2.0, "post-4": 3.0})
     portraits = world.clients["user_profiles"]
-    await portraits.write_inferred([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
-    await world.feeds.write([a_feed(user_id=DEFAULT_FEED, items=["post-4", "post-2", "post-1"])])
-    answers = [
-        (await answered(world, "/api/v1/feed", username=name, mood=mood))
-        if mood
-        else (await answered(world, "/api/v1/feed", username=name))
-        for name, mood in (("nobody", ""), ("new", "happy"), ("old", "happy"))
-    ]
-    assert [body["strategy"] for body in answers] == ["popular", "mood", "personal"]
-    assert (ids(answers[0])[:3], ids(answers[1])) == ([4, 2, 1], [2])
+    recent = [RecentItem(item_id="post-4", weight=1.0, at=T0_MS)]
+    await portraits.write_inferred(
+        [features(user_id="new", event_count=4, recent=recent), features(user_id="old", event_count=5)]
+    )
+    for name in ("new", "old"):
+        await write_feed(world, name, {"post-1": 0.9, "post-2": 0.8, "post-3": 0.7, "post-4": 0.6})
+
+    async def shown(username: str, **params: Any) -> tuple[str, list[int]]:
+        page = (await http.get("/api/v1/feed", params={"username": username, "page_size": 3} | params)).json()
+        assert page["posts"] == sorted(page["posts"], key=lambda post: -post["score"])
+        return page["strategy"], ids(page)
+
+    async with world.http(api_rerank_timeout_s=0.02) as http:
+        assert await shown("nobody") == ("popular", [4, 3, 1])
+        assert await shown("nobody", page=2) == ("popular", [2])
+        assert await shown("new") == ("popular", [3, 1, 2]), "what they have acted on is left out"
+        assert await shown("old") == ("personal", [1, 2, 3])
+        assert await shown("new", mood="motivated") == ("mood", [3, 1])
+        assert await shown("old", mood="motivated") == ("personal", [1, 3])
+        assert await shown("new", mood="happy") == ("mood", [2])
+        assert await shown("new", category="Comedy") == ("popular", [2])
+    assert world.publisher.values_of(TRIGGERS) == []
+
+
+async def test_the_scores_of_a_feed_never_rise_on_any_page_though_the_user_acts() -> None:
+    world = await a_world(feed=[])
+    await write_feed(world, "ann", {"post-1": 3.0, "post-2": 7.0, "post-3": 2.0}, version=6)
+    async with world.http(api_rerank_timeout_s=0.02) as http:
+        params = {"username": "ann", "page_size": 2}
+        first = (await http.get("/api/v1/feed", params=params)).json()
+        await write_feed(world, "ann", {"post-4": 40.0, "post-3": 1.0}, version=9)
+        second = (await http.get("/api/v1/feed", params=params | {"page": 2, "cursor": first["cursor"]})).json()
+        again = (await http.get("/api/v1/feed", params=params | {"cursor": first["cursor"]})).json()
+    assert [(post["post_id"], post["score"]) for post in first["posts"]] == [(1, 5.0), (2, 5.0)]
+    assert [(post["post_id"], post["score"]) for post in second["posts"]] == [(4, 5.0), (3, 1.0)]
+    assert again["posts"] == first["posts"]
 
 
 async def test_what_was_acted_on_lately_is_not_ranked_again() -> None:
@@ -172,12 +220,18 @@ async def test_without_a_worker_the_feed_is_what_there_is() -> None:
 
 
 async def test_what_trends_is_by_category_and_page() -> None:
-    world = await a_world(charts={"post-1": 1.0, "post-2": 9.0, "post-3": 5.0, "i1": 7.0})
+    rate = decay.rate_of_hourly(Settings().trending_decay_rate)
+    weights = {"post-1": 1.0, "post-2": 9.0, "post-3": 5.0, "i1": 7.0}
+    trends = {name: decay.add(decay.EMPTY, weight, at_ms=NOW_MS, rate=rate) for name, weight in weights.items()}
+    world = await a_world(charts=trends)
     async with world.http() as http:
         everything = (await http.get("/api/v1/trending")).json()
         some = (await http.get("/api/v1/trending", params={"category": "Motivation", "page": 2, "page_size": 1})).json()
+        lower = (await http.get("/api/v1/trending", params={"category": "motivation"})).json()
     assert ids(everything) == [2, 3, 1]
+    assert [post["score"] for post in everything["posts"]] == [pytest.approx(score, rel=1e-3) for score in (9, 5, 1)]
     assert (ids(some), some["total"], some["has_next"]) == ([1], 2, False)
+    assert ids(lower) == [3, 1], "a category is named in any case"
 
 
 async def test_what_is_similar_is_alike_enough() -> None:

@@ -22,7 +22,7 @@ from infra.redis.stores.shop_store import MemoryShopStore, StoredCharts, StoredH
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
 from schemas.types import Item
-from tests.build import a_feed, a_product, a_profile, an_item
+from tests.build import a_feed, a_product, a_profile, an_item, features
 from tests.unit.api.builder import NOW_MS, World
 from tests.unit.api.security.test_auth import STRICT, a_token, bearer
 
@@ -66,6 +66,7 @@ async def a_world() -> World:
     await world.items.write([*ITEMS, *products])
     await world.items.delete([GONE, f"A00000000{GONE[-1]}"])
     await portraits.write_stated([a_profile(user_id="ann", city="Lisbon")])
+    await portraits.write_inferred([features(user_id=user, event_count=9) for user in USERS])
     await charts.write({item_id: -float(rank) for rank, item_id in enumerate(LISTED)}, {})
     await shop.write(
         [StoredHome(user_id=user, personalized=visible_ids, diverse=visible_ids, stale_at=NOW_MS + 1) for user in USERS]

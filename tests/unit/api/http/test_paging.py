@@ -19,9 +19,10 @@ from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.redis.stores.page_store import MAX_ENTRIES, MAX_SESSIONS, MemoryPageStore, PageEntry, PageSession
+from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
 from schemas.types import FeedOrder
-from tests.build import T0_MS, a_feed, an_item
+from tests.build import T0_MS, a_feed, an_item, features
 from tests.unit.api.builder import World
 from tests.unit.api.compat.test_video import a_post, ids
 from tests.unit.api.security.test_auth import STRICT, a_token, bearer
@@ -164,7 +165,9 @@ POSTS = [a_post(number, category="Comedy" if number % 2 else "Music") for number
 async def a_world(order: Sequence[int]) -> World:
     charts = MemoryChartStore()
     await charts.write({f"post-{number}": float(9 - number) for number in order}, {})
-    world = World(clients={"charts": charts, "page_store": MemoryPageStore()})
+    profiles = MemoryUserProfileStore()
+    await profiles.write_inferred([features(user_id=name, event_count=9) for name in ("ann", "bob")])
+    world = World(clients={"charts": charts, "page_store": MemoryPageStore(), "user_profiles": profiles})
     await world.items.write([*POSTS, *(an_item(f"i{number}", title="jazz") for number in range(9))])
     await ranked_anew(world, order, version=1)
     return world

@@ -11,6 +11,7 @@ from domain.timestamp import HOUR_MS
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.als import Als
 from models.factorization.ease import Ease
+from models.factorization.puresvd import PureSvd
 from models.factorization.tale import Tale
 from models.neighbours.cooccurrence import Cooccurrence
 from models.neighbours.itemknn import ItemKnn
@@ -23,6 +24,7 @@ BUILDERS: dict[str, Callable[[], Model]] = {
     "ease": lambda: Ease(regularization=100.0, refit_every=40),
     "item-knn": lambda: ItemKnn(refit_every=40),
     "als": lambda: Als(factors=2, sweeps=5, refit_every=40),
+    "pure-svd": lambda: PureSvd(factors=2, refit_every=40),
     "user-user": UserUser,
     "session-knn": SessionKnn,
 }
@@ -50,7 +52,9 @@ def test_a_disliked_item_does_not_count_as_much_as_a_liked_one(build: Callable[[
     assert int(model.recommend([query], 1)[0].items[0][1:]) % 2 == 1
 
 
-@pytest.mark.parametrize("build", [Ease, Tale, ItemKnn, Als], ids=["ease", "tale", "item-knn", "als"])
+@pytest.mark.parametrize(
+    "build", [Ease, Tale, ItemKnn, Als, PureSvd], ids=["ease", "tale", "item-knn", "als", "pure-svd"]
+)
 def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_gets_the_fallback(
     build: Callable[[], Model],
 ) -> None:
@@ -98,6 +102,27 @@ def test_als_factors_are_where_the_loss_has_no_slope() -> None:
     scores = model.scores([ModelQuery("new", (("i2", 1.0), ("i0", 1.0)))])[0]
     assert scores == pytest.approx(factors @ user, abs=1e-4)
     assert scores[items].min() > 0.5
+
+
+@pytest.mark.parametrize("factors", [1, 2, 100])
+def test_pure_svd_projects_histories_on_the_largest_singular_vectors(factors: int) -> None:
+    model = PureSvd(factors=factors, refit_every=10_000, position_discount=1.0)
+    events = checkerboard(users=FIRST_REFIT_EVENTS // 4)
+    model.learn(events)
+    matrix = model._event_matrix.matrix().toarray()
+    _, values, vectors = np.linalg.svd(matrix)
+    largest = vectors[: min(factors, len(values) - 1)]
+    history = np.zeros(len(model.items))
+    history[[model.items.get("i0"), model.items.get("i2")]] = 1.0
+    scores = model.scores([ModelQuery("new", (("i2", 1.0), ("i0", 1.0)))])[0]
+    assert scores == pytest.approx(history @ largest.T @ largest, abs=1e-4)
+
+
+@pytest.mark.parametrize(("users", "items"), [(1, 40), (40, 1)])
+def test_pure_svd_fits_one_user_and_one_item(users: int, items: int) -> None:
+    model = PureSvd()
+    model.learn([ModelEvent(f"u{n % users}", f"i{n % items}", T0_MS + n, 1.0) for n in range(FIRST_REFIT_EVENTS)])
+    assert np.isfinite(model.scores([ModelQuery("new", (("i0", 1.0),))])[0][0])
 
 
 def test_sessions_end_after_a_gap_and_the_nearest_place_counts_most() -> None:

@@ -81,5 +81,5 @@ def test_what_is_popular_in_a_users_group_fades_over_as_many_interactions_as_is_
 def test_the_mix_of_a_shops_home_is_as_set(weights: dict[str, float], order: list[str]) -> None:
     none = cast(Any, None)
     shop = ShopProjector(none, none, none, none, set_to(**weights))
-    parts = {"clicked": 1.0}, {"searched": 1.0}, {"diverse": 1.0}
+    parts = ["clicked"], ["searched"], ["diverse"]
     assert blend_home(*parts, mix=shop._mix, limit=9) == order

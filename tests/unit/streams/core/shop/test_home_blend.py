@@ -1,12 +1,12 @@
 """A shop's home: the mix, and the charts."""
 
 import random
+from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.shop.home_blend import HomeMix, blend_home, dcg_weights, decay_sums
+from streams.core.shop.home_blend import HomeMix, blend_home, dcg_weights, ranking_by_age
 from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from tests.params import HOME_MIX
 
@@ -16,27 +16,63 @@ def a_product(item_id: str, category: str = "audio", **number: float) -> RankedP
     return RankedProduct(item_id, category, **fields)  # type: ignore[arg-type]
 
 
+def products(name: str, count: int) -> list[str]:
+    return [f"{name}{number}" for number in range(count)]
+
+
+def counts(home: list[str]) -> dict[str, int]:
+    return dict(Counter(item[0] for item in home))
+
+
+CLICKED, SEARCHED, DIVERSE = products("c", 60), products("s", 60), products("d", 60)
+
+
 def test_a_home_is_half_clicked_four_tenths_searched_and_a_tenth_diverse() -> None:
-    parts = {"clicked": 1.0}, {"searched": 1.0}, {"diverse": 1.0}
-    assert blend_home(*parts, mix=HOME_MIX, limit=9) == ["clicked", "searched", "diverse"]
-    assert blend_home({"a": 0.7}, {"b": 1.0}, {"b": 0.0, "a": 0.6}, mix=HOME_MIX, limit=9) == ["a", "b"], (
-        "0.41 and 0.40"
-    )
-    assert blend_home(*parts, mix=HomeMix(clicked_weight=0.0, searched_weight=0.1, diverse_weight=0.9), limit=9) == [
-        "diverse",
-        "searched",
-    ]
+    home = blend_home(CLICKED, SEARCHED, DIVERSE, mix=HOME_MIX, limit=20)
+    assert counts(home) == {"c": 10, "s": 8, "d": 2}
+    assert home[:10] == ["c0", "s0", "c1", "s1", "c2", "d0", "s2", "c3", "s3", "c4"], "in turn, each best first"
+    assert counts(blend_home(CLICKED, SEARCHED, DIVERSE, mix=HOME_MIX, limit=60)) == {"c": 30, "s": 24, "d": 6}
+
+
+def test_a_component_has_fewer_places_only_where_it_has_no_more_products() -> None:
+    assert counts(blend_home(CLICKED, SEARCHED[:3], DIVERSE, mix=HOME_MIX, limit=20)) == {"c": 14, "s": 3, "d": 3}
+    assert counts(blend_home(CLICKED[:4], [], DIVERSE, mix=HOME_MIX, limit=20)) == {"c": 4, "d": 16}
+    assert counts(blend_home(CLICKED[:4], SEARCHED[:3], DIVERSE[:2], mix=HOME_MIX, limit=20)) == {
+        "c": 4,
+        "s": 3,
+        "d": 2,
+    }
+    assert blend_home([], [], [], mix=HOME_MIX, limit=20) == []
+
+
+def test_a_product_of_several_components_is_shown_once_and_takes_no_place_of_the_others() -> None:
+    home = blend_home(CLICKED, ["c0", "c1", *SEARCHED], DIVERSE, mix=HOME_MIX, limit=20)
+    assert len(set(home)) == 20
+    assert home[:4] == ["c0", "c1", "c2", "s0"], "the second place is that of searches, which found c1, too"
+
+
+def test_a_component_without_weight_has_no_place() -> None:
+    mix = HomeMix(clicked_weight=0.0, searched_weight=0.1, diverse_weight=0.9)
+    assert counts(blend_home(CLICKED, SEARCHED, DIVERSE, mix=mix, limit=20)) == {"s": 2, "d": 18}
+
+
+@given(st.tuples(*[st.floats(0.01, 100.0)] * 3), st.integers(1, 60))
+def test_any_first_places_hold_the_shares_to_within_one(weights: tuple[float, float, float], limit: int) -> None:
+    mix = HomeMix(clicked_weight=weights[0], searched_weight=weights[1], diverse_weight=weights[2])
+    home = counts(blend_home(CLICKED, SEARCHED, DIVERSE, mix=mix, limit=limit))
+    for name, weight in zip("csd", weights, strict=True):
+        assert abs(home.get(name, 0) - limit * weight / sum(weights)) < 1 + 1e-6
 
 
 def test_what_the_user_has_clicked_is_left_out_and_the_list_is_held_to_its_length() -> None:
-    many = {f"i{number}": 1.0 / (1 + number) for number in range(9)}
-    assert blend_home(many, {}, {}, mix=HOME_MIX, excluded_products=["i0"], limit=3) == ["i1", "i2", "i3"]
-    assert blend_home({}, {}, {}, mix=HOME_MIX, excluded_products=["i0"], limit=3) == []
+    assert blend_home(CLICKED, [], [], mix=HOME_MIX, excluded_products=["c0"], limit=3) == ["c1", "c2", "c3"]
+    assert blend_home([], [], [], mix=HOME_MIX, excluded_products=["c0"], limit=3) == []
 
 
 def test_the_newest_click_counts_most() -> None:
-    assert decay_sums([{"a": 1.0}, {"b": 1.0}, {"b": 0.05}]) == {"a": 1.0, "b": pytest.approx(0.9405)}
-    assert decay_sums([]) == {}
+    assert ranking_by_age([{"a": 1.0}, {"b": 1.0}, {"b": 0.05}]) == ["a", "b"]
+    assert ranking_by_age([{"a": 1.0}, {"b": 1.0, "c": 0.0}, {"b": 0.2}]) == ["b", "a"], "0.9 + 0.81 × 0.2"
+    assert ranking_by_age([]) == []
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=20))

@@ -44,7 +44,7 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path: Path, caplog: pyte
     store = EncoderStore(tmp_path, "sequence")
     store.put(a_stored_encoder("v1"))
     store.put(a_stored_encoder("v2"))
-    (tmp_path / "models" / "encoder" / "sequence" / "v2.safetensors").write_bytes(b"damage")
+    (tmp_path / "encoder" / "sequence" / "v2.safetensors").write_bytes(b"damage")
     assert [one.version for one in store.newest()] == ["v1"]
     assert "v2.safetensors is not used" in caplog.text
 
