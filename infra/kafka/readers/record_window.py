@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from infra.erasure.erasure_index import ErasureIndex
 from infra.error import OperatorError
-from infra.kafka.consumer import kafka_consumer, started
+from infra.kafka.consumer import READ_COMMITTED, kafka_consumer, started
 from infra.kafka.partition import partition_of
 from topics import TOPICS, Topic
 
@@ -143,6 +143,7 @@ async def window_reader(
     *,
     on_progress: OnReadProgress = lambda _count, _total: None,
     erasures: ErasureIndex | None = None,
+    isolation_level: str = READ_COMMITTED,
 ) -> AsyncIterator[WindowReader]:
     """Open a reader of windows.
 
@@ -150,12 +151,13 @@ async def window_reader(
         bootstrap_servers: Brokers, as comma-separated host:port.
         on_progress: See `WindowReader`.
         erasures: See `WindowReader`.
+        isolation_level: `READ_UNCOMMITTED` also reads records of open and aborted transactions.
 
     Raises:
         OperatorError: no broker answers.
     """
     try:
-        async with started(kafka_consumer(bootstrap_servers)) as consumer:
+        async with started(kafka_consumer(bootstrap_servers, isolation_level=isolation_level)) as consumer:
             yield WindowReader(consumer, on_progress=on_progress, erasures=erasures)
     except KafkaError as error:
         raise OperatorError(
