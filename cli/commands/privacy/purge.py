@@ -56,7 +56,7 @@ def purge(
         with read_bar("rewriting logs") as on_progress:
             report = rewrite_logs(rewrite, read_plan(plan), on_progress=on_progress)
         console.print(
-            f"Segments rewritten: {report.segments:,}; {report.bytes_before:,} bytes before, {report.bytes_after:,} now."
+            f"Segments rewritten: {report.segments:,}; {report.bytes_before:,} bytes before, {report.bytes_after:,} now"
         )
         for name in report.foreign_partitions:
             console.print(f"[yellow]{name} was created anew since the plan was made[/], and is as it was.")

@@ -29,23 +29,22 @@ async def search_topics(bootstrap_servers: str, pattern: IdPattern, *, on_progre
     """
     counts: Counter[str] = Counter()
     try:
-        topics = await asyncio.to_thread(_topics, bootstrap_servers)
+        partitions = await asyncio.to_thread(_partitions, bootstrap_servers)
     except KafkaException as error:
         raise OperatorError(
             f"Kafka at {bootstrap_servers} does not answer: {error}", "Start it, then try again."
         ) from error
     async with window_reader(bootstrap_servers, on_progress=on_progress, isolation_level=READ_UNCOMMITTED) as reader:
-        for partitions in topics:
-            async for records in reader.forwards(await reader.window(partitions)):
-                counts.update(record.topic for record in records if _holds(record, pattern))
+        async for records in reader.whole(await reader.window(partitions)):
+            counts.update(record.topic for record in records if _holds(record, pattern))
     return counts
 
 
-def _topics(bootstrap_servers: str) -> list[list[TopicPartition]]:
-    """Return the partitions of each topic. Blocks."""
+def _partitions(bootstrap_servers: str) -> list[TopicPartition]:
+    """Return the partitions of all topics. Blocks."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     topics = admin.list_topics(timeout=TIMEOUT_S).topics
-    return [[TopicPartition(name, number) for number in topics[name].partitions] for name in sorted(topics)]
+    return [TopicPartition(name, number) for name in sorted(topics) for number in topics[name].partitions]
 
 
 def _holds(record: ConsumerRecord, pattern: IdPattern) -> bool:

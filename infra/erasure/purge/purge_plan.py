@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.erasure.erasure_index import ErasureIndex
 from infra.erasure.erasure_log import read_erasures
+from infra.erasure.erasure_tracker import ROLES
 from infra.erasure.purge.erased_records import NO_GROUPS, ErasedRecords
 from infra.error import OperatorError
 from infra.kafka.admin.offsets import TIMEOUT_S, Partition, committed_offsets
@@ -58,8 +59,7 @@ async def purge_plan(settings: Settings, registry: Registry, *, on_progress: OnR
     try:
         await asyncio.to_thread(planner.look_up, servers)
         async with window_reader(servers, on_progress=on_progress, isolation_level=READ_UNCOMMITTED) as reader:
-            for name in planner.topic_ids:
-                await planner.read(reader, name)
+            await planner.read(reader)
     except KafkaException as error:
         raise OperatorError(f"Kafka at {servers} does not answer: {error}", "Start it, then try again.") from error
     return planner.plan()
@@ -68,11 +68,13 @@ async def purge_plan(settings: Settings, registry: Registry, *, on_progress: OnR
 class _Planner:
     def __init__(self, erasures: ErasureIndex, registry: Registry) -> None:
         self._erasures, self._registry = erasures, registry
-        self.topic_ids: dict[str, str] = {}
+        self._topic_ids: dict[str, str] = {}
         """Kafka's ids of the topics that name users, by name."""
         self._partition_counts: dict[str, int] = {}
-        self._read_until: Mapping[Partition, int] = {}
+        self._commits: list[Mapping[Partition, int]] = []
         self._records: dict[TopicPartition, ErasedRecords] = {}
+        self._token_offsets: dict[tuple[int, bytes], int] = {}
+        """Offset of the newest state of each push token so far, by partition and token."""
 
     def look_up(self, bootstrap_servers: str) -> None:
         """Look up topics and the positions of all consumer groups. Blocks."""
@@ -82,28 +84,30 @@ class _Planner:
         names += [topic.name for topic in changelogs() if topic.name != _ITEMS_CHANGELOG]
         self._partition_counts = {name: len(existing[name].partitions) for name in names if name in existing}
         futures = admin.describe_topics(TopicCollection(list(self._partition_counts)), request_timeout=TIMEOUT_S)
-        self.topic_ids = {name: str(future.result(TIMEOUT_S).topic_id) for name, future in futures.items()}
-        self._read_until = _read_offsets(admin)
+        self._topic_ids = {name: str(future.result(TIMEOUT_S).topic_id) for name, future in futures.items()}
+        self._commits = _committed(admin)
 
-    async def read(self, reader: WindowReader, name: str) -> None:
-        """Read a topic."""
-        partitions = [TopicPartition(name, number) for number in range(self._partition_counts[name])]
-        is_compacted = name in _COMPACTED
-        for tp in partitions:
-            read_until = self._read_until.get((tp.topic, tp.partition), NO_GROUPS)
-            self._records[tp] = ErasedRecords(self._erasures, is_compacted=is_compacted, read_until=read_until)
-        newest: dict[tuple[int, bytes], int] = {}
-        async for records in reader.forwards(await reader.window(partitions)):
+    async def read(self, reader: WindowReader) -> None:
+        """Read the topics."""
+        window = await reader.window(
+            [TopicPartition(name, number) for name, count in self._partition_counts.items() for number in range(count)]
+        )
+        for tp in window:
+            self._records[tp] = ErasedRecords(
+                self._erasures,
+                is_compacted=tp.topic in _COMPACTED,
+                read_until=read_until((tp.topic, tp.partition), self._commits),
+            )
+        async for records in reader.whole(window):
             for record in records:
-                partition_records = self._records[TopicPartition(name, record.partition)]
-                if name == _TOKENS_CHANGELOG:
-                    older = newest.get((record.partition, record.key))
-                    partition_records.add_superseded([] if older is None else [older])
-                    newest[record.partition, record.key] = record.offset
-                else:
-                    await self._add(partition_records, record)
+                await self._add(self._records[TopicPartition(record.topic, record.partition)], record)
 
     async def _add(self, partition_records: ErasedRecords, record: ConsumerRecord) -> None:
+        if record.topic == _TOKENS_CHANGELOG:
+            older_offset = self._token_offsets.get((record.partition, record.key))
+            partition_records.add_superseded([] if older_offset is None else [older_offset])
+            self._token_offsets[record.partition, record.key] = record.offset
+            return
         if record.topic == PUSH_TOKENS.name and record.value is None:
             partition_records.add_note(record.offset, dict(record.headers).get(_OWNER))
             return
@@ -136,7 +140,7 @@ class _Planner:
         """Return the plan."""
         rewrites = [
             PartitionRewrite(
-                topic=tp.topic, topic_id=self.topic_ids[tp.topic], partition=tp.partition, offsets=records.ranges()
+                topic=tp.topic, topic_id=self._topic_ids[tp.topic], partition=tp.partition, offsets=records.ranges()
             )
             for tp, records in self._records.items()
             if records.ranges()
@@ -152,11 +156,34 @@ def _is_of_user(letter: DeadLetter) -> bool:
         return False
 
 
-def _read_offsets(admin: Any) -> Mapping[Partition, int]:
-    """Return the offset up to which all consumer groups with commits have read each partition."""
+def _committed(admin: Any) -> list[Mapping[Partition, int]]:
+    """Return the commits of each consumer group. Blocks.
+
+    The roles that hold data of users count as readers of the erasure requests if they have committed anything at all.
+    """
     groups: Iterable[Any] = admin.list_consumer_groups(request_timeout=TIMEOUT_S).result(TIMEOUT_S).valid
-    read_until: dict[Partition, int] = {}
+    roles = {consumer_group(role) for role in ROLES}
+    commits: list[Mapping[Partition, int]] = []
     for group in groups:
-        for partition, offset in committed_offsets(admin, group.group_id).items():
-            read_until[partition] = min(read_until.get(partition, NO_GROUPS), offset)
-    return read_until
+        offsets = dict(committed_offsets(admin, group.group_id))
+        if offsets and group.group_id in roles:
+            offsets.setdefault((ERASURE_REQUESTS.name, 0), 0)
+        commits.append(offsets)
+    return commits
+
+
+def read_until(partition: Partition, commits: Iterable[Mapping[Partition, int]]) -> int:
+    """Return the offset up to which all consumer groups that read a topic have read one of its partitions.
+
+    >>> read_until(("feeds.v1", 1), [{("feeds.v1", 1): 7}, {("feeds.v1", 1): 9}, {("items.v1", 1): 0}])
+    7
+    >>> read_until(("feeds.v1", 1), [{("feeds.v1", 0): 7}])
+    0
+
+    Args:
+        partition: The partition.
+        commits: The commits of each group; a group reads the topics of which it has committed any partition.
+    """
+    topic = partition[0]
+    readers = [offsets for offsets in commits if any(name == topic for name, _ in offsets)]
+    return min((offsets.get(partition, 0) for offsets in readers), default=NO_GROUPS)

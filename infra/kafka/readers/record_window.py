@@ -24,6 +24,8 @@ OnReadProgress = Callable[[int, int], None]
 _FIRST_RECORDS, _MOST_RECORDS = 500, 8_000
 """Records of each partition per step; the steps grow, since a search that goes on is likely to go on for long."""
 _TIMEOUT_MS = 500
+_PARTITIONS = 24
+"""Partitions to read at a time: each takes a fetch of its own, and memory for its records."""
 _KEYED_BY_USER = frozenset(topic.name for topic in TOPICS if topic.is_keyed_by_user)
 
 
@@ -96,6 +98,13 @@ class WindowReader:
             window = {tp: offsets[size:] for tp, offsets in window.items()}
             yield await self.read(step)
             size = min(2 * size, _MOST_RECORDS)
+
+    async def whole(self, window: Window) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield the records of many partitions, a bounded number of partitions at a time, each in its order."""
+        partitions = [tp for tp, offsets in window.items() if offsets]
+        for start in range(0, len(partitions), _PARTITIONS):
+            async for records in self.forwards({tp: window[tp] for tp in partitions[start : start + _PARTITIONS]}):
+                yield records
 
     async def newest(self, topic: Topic, key: bytes, *, since_ms: int | None = None) -> ConsumerRecord | None:
         """Return the newest record of a key, which may be a deletion; None without any.

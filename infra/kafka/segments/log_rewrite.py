@@ -96,7 +96,7 @@ def rewrite_logs(
             logs = folder / f"{rewrite.topic}-{rewrite.partition}"
             if not logs.is_dir():
                 continue  # another broker has it
-            if _topic_id(logs) != rewrite.topic_id:
+            if _topic_id(logs) != _url_safe(rewrite.topic_id):
                 foreign_partitions.append(logs.name)
                 continue
             for segment, offsets in _segments(logs, rewrite.offsets):
@@ -127,6 +127,11 @@ def _topic_id(logs: Path) -> str:
     except (OSError, ValueError):
         return ""
     return fields.get("topic_id", "")
+
+
+def _url_safe(topic_id: str) -> str:
+    """Return an id in the spelling of Kafka's files; clients spell the same bytes with `+` and `/`."""
+    return topic_id.replace("+", "-").replace("/", "_")
 
 
 def _segments(logs: Path, ranges: list[tuple[int, int]]) -> Iterator[tuple[Path, set[int]]]:

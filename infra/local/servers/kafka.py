@@ -129,6 +129,8 @@ class Kafka(LocalServer):
             return
         self._plan.unlink()
         _LOG.info("%s log segments were rewritten without erased users", report.segments)
+        if report.foreign_partitions:
+            _LOG.warning("created anew since the plan was made: %s", ", ".join(report.foreign_partitions))
 
     @property
     def _config(self) -> Path:

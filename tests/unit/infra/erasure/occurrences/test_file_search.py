@@ -55,3 +55,12 @@ def test_names_count_and_links_are_not_followed(tmp_path: Path) -> None:
     assert (dict(result.counts), result.unread) == ({"of-{user}/file": 3}, [])
     assert steps == [(10, 10)]
     assert file_search.search_files(tmp_path / "nowhere", pattern, on_progress=lambda *_: None).counts == {}
+
+
+def test_holes_are_passed_over(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        for start in (0, 64 << 20):
+            file.seek(start)
+            file.write(b"alex")
+        file.truncate(1 << 40)
+    assert search_files(tmp_path, IdPattern("alex"), on_progress=lambda *_: None).counts == {"sparse": 2}

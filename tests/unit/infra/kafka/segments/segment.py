@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-TOPIC_ID = "2G4xtPlUQu2vY9bg3seHFw"
+TOPIC_ID = "D-yuCI5cSliSXSpD_X2EAA"
 
 
 class SegmentRecord(NamedTuple):

@@ -60,6 +60,10 @@ def test_a_topic_that_was_created_anew_is_left_alone(logs: Path) -> None:
     assert files(logs) == before
 
 
+def test_clients_spell_the_id_of_a_topic_in_another_way(logs: Path) -> None:
+    assert rewrite_logs(logs, a_plan((0, 1), topic_id="D+yuCI5cSliSXSpD/X2EAA")).segments == 1
+
+
 def test_partitions_of_other_brokers_are_left_out(logs: Path) -> None:
     report = rewrite_logs(logs, a_plan((0, 1), partition=4))
     assert (report.segments, report.foreign_partitions) == (0, [])
