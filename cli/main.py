@@ -25,6 +25,7 @@ COMMANDS = {
     "sql": "cli.commands.analysis.sql:sql",
     "replay": "cli.commands.analysis.replay:replay",
     "erase": "cli.commands.privacy.erase:erase",
+    "purge": "cli.commands.privacy.purge:purge",
     "privacy": "cli.commands.privacy.releases:releases",
     "dead-letters": "cli.commands.inspection.dead_letters:dead_letters",
     "worker": "cli.commands.stack.worker:worker",

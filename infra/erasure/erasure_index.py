@@ -117,6 +117,14 @@ class ErasureIndex:
             return False
         return append_ms <= self._erased_at.get(self._key.hash_of(user_key), _NEVER)
 
+    def knows(self, user_key: bytes) -> bool:
+        """Return whether a user was erased at any time.
+
+        Args:
+            user_key: The user id as the key of a message.
+        """
+        return self._key is not None and bool(self._erased_at) and self._key.hash_of(user_key) in self._erased_at
+
     async def wait_for(self, request_id: str, *, timeout_s: float = _WAIT_S) -> bool:
         """Wait until the erasure of a request is known here; return False for a request without an erasure.
 

@@ -1,4 +1,4 @@
-"""Consumers (aiokafka) of committed records only."""
+"""Consumers (aiokafka), by default of committed records only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from topics import Topic
 
-READ_COMMITTED = "read_committed"
+READ_COMMITTED, READ_UNCOMMITTED = "read_committed", "read_uncommitted"
 
 
 def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOKafkaConsumer:
@@ -26,14 +26,13 @@ def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOK
     Args:
         bootstrap_servers: Brokers, as comma-separated host:port.
         topics: Topics to subscribe to, if any.
-        options: Further options of the client.
+        options: Further options of the client; `isolation_level` for one that reads all records.
     """
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=bootstrap_servers,
-        isolation_level=READ_COMMITTED,
         enable_auto_commit=False,
-        **options,
+        **{"isolation_level": READ_COMMITTED, **options},
     )
 
 

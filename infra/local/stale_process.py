@@ -37,6 +37,23 @@ def record(file: Path, pid: int, stop_signal: signal.Signals) -> None:
     write_private(file, msgspec.json.encode(_Record(pid, created_s, int(stop_signal))))
 
 
+def interrupt(file: Path) -> bool:
+    """Send the stop signal to a recorded child process, which its supervisor then starts again; say whether it runs.
+
+    Args:
+        file: File of the record.
+    """
+    try:
+        child = msgspec.json.decode(file.read_bytes(), type=_Record)
+        process = psutil.Process(child.pid)
+        if not _is_recorded(process, child):
+            return False
+        process.send_signal(child.stop_signal)
+    except (FileNotFoundError, psutil.NoSuchProcess, msgspec.DecodeError):
+        return False
+    return True
+
+
 def end_stale(folder: Path) -> list[int]:
     """End the child processes recorded in a folder, wait for their end, and return their process ids."""
     pids = []
@@ -44,7 +61,7 @@ def end_stale(folder: Path) -> list[int]:
         try:
             child = msgspec.json.decode(file.read_bytes(), type=_Record)
             process = psutil.Process(child.pid)
-            if abs(process.create_time() - child.created_s) < 1.0:  # else the id belongs to another process by now
+            if _is_recorded(process, child):
                 pids.append(child.pid)
                 process.send_signal(child.stop_signal)
                 try:
@@ -56,3 +73,8 @@ def end_stale(folder: Path) -> list[int]:
             pass
         file.unlink()
     return pids
+
+
+def _is_recorded(process: psutil.Process, child: _Record) -> bool:
+    """Return False if the process id belongs to another process by now."""
+    return bool(abs(process.create_time() - child.created_s) < 1.0)

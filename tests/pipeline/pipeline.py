@@ -40,7 +40,7 @@ from tests import waiting
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, PUSH_TOKENS, TRIGGERS
 
-_COMMAND_S = 120.0
+_COMMAND_S = 300.0
 
 
 class Pipeline:
@@ -217,15 +217,15 @@ class Pipeline:
     async def read(self, topic: Topic) -> list[Any]:
         """Return all records of a topic, in the order of each partition."""
         codec = self.registry.codec(topic.record)
-        return [codec.decode(value) for _, value in await self._messages(topic) if value is not None]
+        return [codec.decode(value) for _, value in await self.messages(topic) if value is not None]
 
     async def newest(self, topic: Topic) -> dict[str, Any]:
         """Return the newest record of each key that was not deleted since."""
         codec = self.registry.codec(topic.record)
-        newest = dict(await self._messages(topic))
+        newest = dict(await self.messages(topic))
         return {key.decode(): codec.decode(value) for key, value in newest.items() if value is not None}
 
-    async def _messages(self, topic: Topic) -> list[tuple[bytes, bytes | None]]:
+    async def messages(self, topic: Topic) -> list[tuple[bytes, bytes | None]]:
         """Return the keys and values of a topic."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.addresses.kafka_bootstrap_servers, enable_auto_commit=False)
         await consumer.start()

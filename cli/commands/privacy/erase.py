@@ -10,7 +10,10 @@ import msgspec
 import typer
 import uuid_utils
 from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
 
+from cli.bar import bars
 from cli.kafka import open_kafka
 from cli.run import run
 from domain.timestamp import utc_time
@@ -20,6 +23,7 @@ from infra.erasure.erasure_index import ErasureKey, required_erasure_key
 from infra.erasure.erasure_log import request_erasure
 from infra.erasure.erasure_store import RedisErasureStore, StoredErasure
 from infra.erasure.erasure_tracker import ErasureProgress, KafkaErasureTracker
+from infra.erasure.occurrences.erasure_check import ErasureCheck, check_erasure
 from infra.erasure.receipt import Receipt, is_authentic
 from infra.error import OperatorError
 from infra.kafka.publisher import PublishError
@@ -34,6 +38,8 @@ _POLL_S = 0.5
 def erase(
     user: Annotated[str | None, typer.Argument(help="The user to erase.")] = None,
     receipt: Annotated[Path | None, typer.Option(help="File for the receipt; standard output by default.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Search everything for the id, and erase nobody.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result of the check as one line of JSON.")] = False,
     verify: Annotated[Path | None, typer.Option(help="Verify the receipt in a file, and erase nobody.")] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Longest wait for the roles, in seconds.")] = 60.0,
 ) -> None:
@@ -46,9 +52,14 @@ def erase(
     Ends with exit code 1 if a role has not erased its part in time, or if a receipt is not authentic. A role that is
     down erases its part when it comes back; the same command then asks for a receipt again.
 
+    --check reads all topics, keys, tables, and the files of MILLRACE_HOME. It ends with exit code 1 if the id is left
+    anywhere, and says until when. `millrace purge` removes what deleted data has left in logs and files.
+
     Examples:
 
     millrace erase alex --receipt alex.json
+
+    millrace erase alex --check
 
     millrace erase --verify alex.json
     """
@@ -62,6 +73,17 @@ def erase(
     assert user is not None
     if (problem := id_problem(user)) or user.startswith(RESERVED):
         raise OperatorError(f"{user!r} is no user id.", problem or f"Ids that begin with {RESERVED} name no one user.")
+    if check:
+        settings = resolve_addresses(settings)
+        with bars(transient=True) as bar:
+            result = run(_check(settings, key, user, bar))
+        if as_json:
+            print(msgspec.json.encode(result).decode())
+        else:
+            _show(result, Console(highlight=False))
+        if not result.is_clean:
+            raise typer.Exit(1)
+        return
     progress = run(_erase(resolve_addresses(settings), key, user, timeout_s))
     if progress.receipt is None:
         console.print(
@@ -93,6 +115,41 @@ def _verify(path: Path, key: ErasureKey, console: Console) -> None:
         console.print("[red]Not authentic:[/] the receipt differs from the one that was signed.")
         raise typer.Exit(1)
     console.print(f"[green]Authentic:[/] the user {receipt.user_hash} was erased at {_utc_text(receipt.completed_at)}.")
+
+
+async def _check(settings: Settings, key: ErasureKey, user_id: str, bar: Progress) -> ErasureCheck:
+    tasks: dict[str, TaskID] = {}
+
+    def on_progress(store: str, count: int, total: int) -> None:
+        if store not in tasks:
+            tasks[store] = bar.add_task(store)
+        bar.update(tasks[store], completed=count, total=total or None)
+
+    try:
+        return await check_erasure(settings, key, user_id, on_progress=on_progress)
+    except StoreError as error:
+        raise OperatorError(
+            f"Not everything could be searched: {error}", "Start the servers, then try again."
+        ) from error
+
+
+def _show(result: ErasureCheck, console: Console) -> None:
+    table = Table("store", "place", "count", "until")
+    for occurrence in result.occurrences:
+        until = "until it is purged" if occurrence.gone_by is None else f"{_utc_text(occurrence.gone_by)}, or a purge"
+        table.add_row(occurrence.store, occurrence.name, f"{occurrence.count:,}", until)
+    if result.occurrences:
+        console.print(table)
+    for name in result.unread:
+        console.print(f"[yellow]not readable: {name}[/]")
+    if not result.has_server_files:
+        console.print(f"The servers' files are not in {result.folder}: only the protocols were searched for them.")
+    if result.erased_at is None:
+        console.print("[yellow]There is no complete erasure of this user in the last 30 days.[/]")
+    if result.is_clean:
+        console.print("[green]Nothing[/] holds the id.")
+    else:
+        console.print("[red]The id is left.[/] `millrace purge` removes it from logs and files: docs/privacy.md.")
 
 
 async def _erase(settings: Settings, key: ErasureKey, user_id: str, timeout_s: float) -> ErasureProgress:

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from infra.erasure.erasure_index import ErasureIndex
 from infra.error import OperatorError
-from infra.kafka.consumer import kafka_consumer, started
+from infra.kafka.consumer import READ_COMMITTED, kafka_consumer, started
 from infra.kafka.partition import partition_of
 from topics import TOPICS, Topic
 
@@ -24,6 +24,8 @@ OnReadProgress = Callable[[int, int], None]
 _FIRST_RECORDS, _MOST_RECORDS = 500, 8_000
 """Records of each partition per step; the steps grow, since a search that goes on is likely to go on for long."""
 _TIMEOUT_MS = 500
+_PARTITIONS = 24
+"""Partitions to read at a time: each takes a fetch of its own, and memory for its records."""
 _KEYED_BY_USER = frozenset(topic.name for topic in TOPICS if topic.is_keyed_by_user)
 
 
@@ -97,6 +99,13 @@ class WindowReader:
             yield await self.read(step)
             size = min(2 * size, _MOST_RECORDS)
 
+    async def whole(self, window: Window) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield the records of many partitions, a bounded number of partitions at a time, each in its order."""
+        partitions = [tp for tp, offsets in window.items() if offsets]
+        for start in range(0, len(partitions), _PARTITIONS):
+            async for records in self.forwards({tp: window[tp] for tp in partitions[start : start + _PARTITIONS]}):
+                yield records
+
     async def newest(self, topic: Topic, key: bytes, *, since_ms: int | None = None) -> ConsumerRecord | None:
         """Return the newest record of a key, which may be a deletion; None without any.
 
@@ -143,6 +152,7 @@ async def window_reader(
     *,
     on_progress: OnReadProgress = lambda _count, _total: None,
     erasures: ErasureIndex | None = None,
+    isolation_level: str = READ_COMMITTED,
 ) -> AsyncIterator[WindowReader]:
     """Open a reader of windows.
 
@@ -150,12 +160,13 @@ async def window_reader(
         bootstrap_servers: Brokers, as comma-separated host:port.
         on_progress: See `WindowReader`.
         erasures: See `WindowReader`.
+        isolation_level: `READ_UNCOMMITTED` also reads records of open and aborted transactions.
 
     Raises:
         OperatorError: no broker answers.
     """
     try:
-        async with started(kafka_consumer(bootstrap_servers)) as consumer:
+        async with started(kafka_consumer(bootstrap_servers, isolation_level=isolation_level)) as consumer:
             yield WindowReader(consumer, on_progress=on_progress, erasures=erasures)
     except KafkaError as error:
         raise OperatorError(

@@ -8,6 +8,10 @@ SET password_encryption = 'scram-sha-256';
 
 ALTER ROLE millrace LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '{password}';
 
+-- What `millrace purge` needs to drop the write-ahead log of erased rows.
+
+GRANT pg_checkpoint TO millrace;
+
 CREATE DATABASE millrace OWNER millrace;
 
 ALTER DATABASE millrace OWNER TO millrace;

@@ -15,3 +15,7 @@ DO $$ DECLARE found record; BEGIN
     LOOP EXECUTE format('ALTER ROUTINE %s OWNER TO millrace', found.name); END LOOP;
 END $$;
 
+-- What `millrace purge` needs to end a file of the write-ahead log.
+
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO millrace;
+

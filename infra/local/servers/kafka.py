@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import uuid
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 
 from infra.error import OperatorError
+from infra.kafka.segments.log_rewrite import read_plan, rewrite_logs
 from infra.local.port import HOST, free_ports
 from infra.local.process import Command
 from infra.local.program import run_program
@@ -23,7 +25,10 @@ from infra.private_file import private_folder, write_private
 
 VERSION = "4.1.2"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-simple:1.7.36"
+REWRITE_PLAN = "rewrite-plan.json"
+"""File in the server's folder with records to remove from its logs before it starts the next time."""
 _ASK_S = 4.0
+_LOG = logging.getLogger(__name__)
 _FORMAT_WITHIN_S = 60
 
 _CONFIG = """\
@@ -76,7 +81,7 @@ class Kafka(LocalServer):
         return f"{HOST}:{self.port}"
 
     async def prepare(self) -> None:
-        """Download Kafka and format its log directory."""
+        """Download Kafka, format its log directory, and remove the records of a plan from its logs."""
         await asyncio.to_thread(
             maven.jars, self._program, _COORDINATES, on_progress=self._on_progress, instead=self.url_setting
         )
@@ -86,6 +91,8 @@ class Kafka(LocalServer):
         write_private(self._config, config.encode())
         if not (self._data / "meta.properties").exists():
             await self._format()
+        if self._plan.exists():
+            await asyncio.to_thread(self._rewrite)
 
     def command(self) -> Command:
         """Return the broker's command line."""
@@ -108,6 +115,22 @@ class Kafka(LocalServer):
     def on_stop(self) -> None:
         """Keep the recorded cache."""
         self._start_cache.publish()
+
+    @property
+    def _plan(self) -> Path:
+        return self._folder / REWRITE_PLAN
+
+    def _rewrite(self) -> None:
+        """Rewrite the logs; a broker whose logs cannot be rewritten starts, repairs them, and keeps the plan."""
+        try:
+            report = rewrite_logs(self._data, read_plan(self._plan))
+        except OperatorError as error:
+            _LOG.error("the logs of erased users are not rewritten: %s", error)
+            return
+        self._plan.unlink()
+        _LOG.info("%s log segments were rewritten without erased users", report.segments)
+        if report.foreign_partitions:
+            _LOG.warning("created anew since the plan was made: %s", ", ".join(report.foreign_partitions))
 
     @property
     def _config(self) -> Path:

@@ -73,6 +73,7 @@ class Postgres(LocalServer):
             "hba_file": str(self._access),
             "shared_preload_libraries": "",
             "max_connections": "50",
+            "wal_recycle": "off",  # a recycled file would keep what was written to it, such as rows of erased users
         }
         return Command(
             argv=[

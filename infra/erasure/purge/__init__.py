@@ -1,0 +1,1 @@
+"""Purge of what deleted data of erased users leaves in logs and files."""
