@@ -18,7 +18,7 @@ import msgspec
 from domain.timestamp import DAY_MS, HOUR_MS
 from domain.zone import zone_named
 from models import decay
-from models.weight import rating_of, weight_of
+from models.weight import event_rating, event_weight
 from schemas.record_limit import check_rating
 from schemas.types import Content, Exposure, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
@@ -169,7 +169,8 @@ def _apply(
         state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
     if event.item_id is None:
         return None
-    weight = weight_of(event.action, event.value, params.rating_scale)
+    weight = event_weight(event, params.rating_scale)
+    rating = event_rating(event, params.rating_scale)
     note = day_limits.note(state, event.item_id, weight, event.occurred_at, append_ms=position.append_ms, params=params)
     _add_affinities(state, subject, weight * scale, params, evictions)
     index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go in order
@@ -182,11 +183,11 @@ def _apply(
         event.occurred_at,
         event.action,
         note.weight,
-        rating=rating_of(event.action, event.value, params.rating_scale) if note.is_first else None,
+        rating=rating if note.is_first else None,
         segment=state.segment,
         user_event_index=state.event_count - 1,
         limit=note.limit,
-        evidence=0.0 if event.action == "rate" else note.evidence,
+        evidence=note.evidence if rating is None else 0.0,
     )
 
 

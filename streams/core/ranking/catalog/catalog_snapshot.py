@@ -21,8 +21,8 @@ from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from models.weight import signed_counts
+from schemas.event_context import context_labels, first_label
 from schemas.limit import OutOfRangeError
-from schemas.text import label
 from schemas.types import (
     EncoderVector,
     Interaction,
@@ -83,13 +83,14 @@ class ItemLabels:
 
     @classmethod
     def of_event(cls, event: Interaction) -> ItemLabels:
-        """Return the labels that an event carries for an item outside the catalogue."""
-        topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
-        return cls(
-            label(event.context.get("category", "")),
-            topics[:TOPICS_PER_ITEM],
-            label(event.context.get("source", "")),
-        )
+        """Return the labels that an event carries for an item outside the catalogue.
+
+        A source beside topics or a category describes the item; one without them says where the user came from.
+        """
+        context = event.context
+        category = first_label(context, "category") or first_label(context, "categories")
+        topics = tuple(context_labels(context.get("topics", ""))[:TOPICS_PER_ITEM])
+        return cls(category, topics, first_label(context, "source") if category or topics else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
     assert (event.action, event.value, event.session_id) == ("click", 4.5, "session456")
-    assert event.context == {"device_type": "mobile", "topics": '["technology","ai"]', "source": "tech-news"}
+    labels = {"topics": '["technology","ai"]', "source": "tech-news"}
+    assert event.context == {"device_type": "mobile", **labels, "rating": "4.5"}
     assert (missing.status_code, missing.json()["error"]["field"]) == (422, "action")
 
 
