@@ -40,7 +40,7 @@ class StreamSize:
     user_day_items: float
     """Mean number of a user's items on the last day with an event."""
     user_labels: float
-    """Mean number of categories, topics and sources of a user's items, up to 200 each."""
+    """Mean number of categories, topics and sources of a user's items, up to 200 each, and of labels in situations."""
 
     @property
     def user_bytes(self) -> float:
@@ -90,7 +90,9 @@ def size_of(users: Sequence[bytes], items: Sequence[str], *, links: int) -> Stre
         user_event_ids=float(np.mean([len(state.event_ids) for state in states])),
         user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
         user_day_items=float(np.mean([len(state.today) for state in states])),
-        user_labels=float(
-            np.mean([len(state.categories) + len(state.topics) + len(state.sources) for state in states])
-        ),
+        user_labels=float(np.mean([sum(map(len, _affinities(state))) for state in states])),
     )
+
+
+def _affinities(state: UserState) -> list[dict[str, float]]:
+    return [state.categories, state.topics, state.sources, *state.situation_affinities.values()]

@@ -68,6 +68,7 @@ async def test_what_the_documents_publish_becomes_what_they_read(
         return answer.json() if answer.is_success else None
 
     await personalizes(post, get)
+    await personalizes_unlisted_articles(post, get)
     await collects(post, get)
     status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
     assert status == 0, output
@@ -108,6 +109,34 @@ async def personalizes(post: Post, get: Get) -> None:
     assert "new1" not in await personalized(
         candidates=candidates, diversity_params=diversity | {"enable_diversity": False}
     )
+
+
+async def personalizes_unlisted_articles(post: Post, get: Get) -> None:
+    """Have articles ranked that no catalogue holds, by what interactions say of them."""
+    for device_type, topics in (("mobile", ["news", "politics"]), ("tv", ["films", "drama"])):
+        click = {"user_id": "ben", "item_id": topics[0], "interaction_type": "click", "rating": 5}
+        await post("/interaction", click | {"context": {"topics": topics}, "device_type": device_type})
+    for user_id in ("cleo", "dan", "eve"):
+        await post("/interaction", {"user_id": user_id, "item_id": "artP", "interaction_type": "click"})
+
+    async def topics_of_ben() -> Any:
+        profile = await get("/profile/ben") or {"total_interactions": 0}
+        return profile["total_interactions"] == 2 and set(profile["preferences"]["topics"])
+
+    async def ranked(user_id: str, *candidates: dict[str, Any], **context: str) -> list[str]:
+        body = await post("/personalize", {"user_id": user_id, "candidates": candidates, "context": context})
+        return [one["id"] for one in body["recommendations"]]
+
+    async def popular_first() -> Any:
+        return await ranked("stranger", {"id": "artQ"}, {"id": "artP"}) == ["artP", "artQ"]
+
+    assert await until(topics_of_ben, what="the profile") == {"news", "politics", "films", "drama"}
+    candidates = [{"id": "unseen1", "topics": ["news"]}, {"id": "unseen2", "topics": ["films"]}]
+    assert await ranked("ben", *candidates, device_type="Mobile") == ["unseen1", "unseen2"]
+    assert await ranked("ben", *candidates, device_type="TV") == ["unseen2", "unseen1"]
+    await until(popular_first, what="the popularity")
+    answer = await post("/personalize", {"user_id": "ben", "context": {"device_type": "tv"}})
+    assert {one["id"] for one in answer["recommendations"]} == {f"i{number}" for number in range(6)}
 
 
 async def collects(post: Post, get: Get) -> None:
