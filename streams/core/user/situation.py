@@ -1,13 +1,14 @@
 """Situations of events: device type, time of day and location, and a user's affinities in each.
 
-An affinity in a situation is a sum by category or topic, decayed as the user's other affinities are. An event counts in
-the situations that its context states, and in that of its time of day by the user's clock. The names and values of a
-context are compared without case.
+An affinity in a situation is a sum by category, or by topic for items without one, decayed as the user's other
+affinities are. An event counts in the situations that its context states, and in that of its time of day by the user's
+clock. The names and values of a context are compared without case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from domain.timestamp import HOUR_MS
 from domain.zone import zone_of
@@ -24,6 +25,10 @@ SITUATION_LABELS = 16
 _LABEL_BYTES = 2 << 10
 """Byte budget of the labels of a situation."""
 _VALUE_CHARS = 64
+_CACHED = 10_000
+"""Values of contexts, and quarters of an hour, whose situations are remembered."""
+_QUARTER_MS = HOUR_MS // 4
+"""The times of all zones differ by multiples of this."""
 _TIME_OF_DAY = "time_of_day"
 _NAMES = {"device_type": "device_type", "device": "device_type", _TIME_OF_DAY: _TIME_OF_DAY, "location": "location"}
 """Names in a context that state a situation, and the names of the situations."""
@@ -40,12 +45,12 @@ def stated_situations(context: Mapping[str, str]) -> list[str]:
     >>> stated_situations({"device_type": "Mobile", "location": "US", "surface": "home"})
     ['device_type=mobile', 'location=us']
     """
-    stated_values: dict[str, str] = {}
+    situations: dict[str, str] = {}
     for name, text in context.items():
-        situation = _NAMES.get(name.casefold())
-        if situation is not None and (value := first_label({name: text}, name)):
-            stated_values.setdefault(situation, fold(value)[:_VALUE_CHARS])
-    return [f"{name}={value}" for name, value in stated_values.items()]
+        kind = _NAMES.get(name.casefold())
+        if kind is not None and (situation := _situation(kind, text)):
+            situations.setdefault(kind, situation)
+    return list(situations.values())
 
 
 def with_time_of_day(situations: list[str], at_ms: int, *, timezone: str, default_timezone: str) -> list[str]:
@@ -59,8 +64,7 @@ def with_time_of_day(situations: list[str], at_ms: int, *, timezone: str, defaul
     """
     if any(one.startswith(_TIME_OF_DAY) for one in situations):
         return situations
-    hour = local_ms(at_ms, zone_of(timezone, default_timezone)) // HOUR_MS % 24
-    return [*situations, f"{_TIME_OF_DAY}={_time_of_day(hour)}"]
+    return [*situations, _time_of_day(at_ms // _QUARTER_MS, timezone or default_timezone)]
 
 
 def add_affinities(
@@ -74,20 +78,30 @@ def add_affinities(
         subject: The labels of its item.
         weight: The weight of the action.
     """
-    label_weights = dict.fromkeys(subject.topics, weight / max(len(subject.topics), 1))
-    if subject.category:
-        label_weights[subject.category] = weight
-    if not label_weights:
+    labels = (subject.category,) if subject.category else subject.topics
+    if not labels:
         return
     for situation in situations:
         sums = affinities[situation] = affinities.pop(situation, {})
-        for name, amount in label_weights.items():
-            sums[name] = sums.get(name, 0.0) + amount
-        while len(sums) > SITUATION_LABELS or total(sums) > _LABEL_BYTES:
+        has_new = not all(name in sums for name in labels)
+        for name in labels:
+            sums[name] = sums.get(name, 0.0) + weight / len(labels)
+        while has_new and (len(sums) > SITUATION_LABELS or total(sums) > _LABEL_BYTES):
             del sums[min(sums, key=lambda label: (abs(sums[label]), label))]
     while len(affinities) > SITUATIONS:
         del affinities[next(iter(affinities))]
 
 
-def _time_of_day(hour: int) -> str:
-    return next((name for start, name in reversed(_TIMES_OF_DAY) if hour >= start), _TIMES_OF_DAY[-1][1])
+@lru_cache(_CACHED)
+def _situation(kind: str, text: str) -> str:
+    """Return the situation of a value in a context; empty for an empty value."""
+    value = first_label({kind: text}, kind)
+    return f"{kind}={fold(value)[:_VALUE_CHARS]}" if value else ""
+
+
+@lru_cache(_CACHED)
+def _time_of_day(quarter: int, timezone: str) -> str:
+    """Return the situation of a time of day, given as quarters of an hour since the epoch."""
+    hour = local_ms(quarter * _QUARTER_MS, zone_of(timezone, "")) // HOUR_MS % 24
+    name = next((name for start, name in reversed(_TIMES_OF_DAY) if hour >= start), _TIMES_OF_DAY[-1][1])
+    return f"{_TIME_OF_DAY}={name}"
