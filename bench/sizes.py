@@ -16,7 +16,7 @@ _USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
 the last day, besides the id of the item."""
 _OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_TODAY = 3_100, 100, 116, 70, 66, 130
 """The same for a state as an object in memory."""
-_SITUATION, _OBJECT_SITUATION = 28, 245
+_SITUATION, _OBJECT_SITUATION = 28, 300
 """Bytes of a situation, besides its labels: encoded, and as an object."""
 _LINK, _ROOM = 20, 1.65
 """Bytes of a link in the links role, and the room of rows, which grow by doubling, by their length."""

@@ -28,8 +28,9 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 
 @pytest.fixture
-async def external() -> AsyncIterator[dict[str, str]]:
-    """Settings for an external API of six posts and two who looked at them."""
+async def external(unused_tcp_port_factory: Callable[[], int]) -> AsyncIterator[dict[str, str]]:
+    """Settings for an external API of six posts and two who looked at them, and a port for metrics."""
+    ports = {"METRICS_PORT": str(unused_tcp_port_factory())}
     double = FakeSocialverse(token=TOKEN)
     kinds = ("Motivation", "Comedy")
     double.lists["all-posts"] = [
@@ -43,7 +44,7 @@ async def external() -> AsyncIterator[dict[str, str]]:
         for number, user, post in views
     ]
     async with double.serve() as address:
-        yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"}
+        yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"} | ports
 
 
 @pytest.fixture
@@ -69,6 +70,9 @@ async def test_what_the_documents_publish_becomes_what_they_read(
 
     await personalizes(post, get)
     await personalizes_unlisted_articles(post, get)
+    metrics = await api.get(f"http://127.0.0.1:{external['METRICS_PORT']}/metrics")
+    assert "personalization_recommendations_total" in metrics.text
+    assert (await api.get("/health/ready")).json() == {"status": "ready", "unavailable": []}
     await collects(post, get)
     status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
     assert status == 0, output
