@@ -12,7 +12,7 @@ GET  /content  /content/stream                                          endpoint
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
 GET  /results/{user_id}   POST /results/re-rank                         endpoints.results
 GET  /items/{item_id}  /search                                          endpoints.items, endpoints.search
-GET  /health  /health/live  /metrics                                    endpoints.health, endpoints.metrics
+GET  /health  /health/live  /health/ready  /metrics                      endpoints.health, endpoints.metrics
 GET  /metrics/models   POST /retrain                                    endpoints.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  endpoints.admin
 GET  /admin/event-rates                                                 endpoints.admin
@@ -130,7 +130,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body
-    app.state.origins = origins
+    app.state.origins, app.state.metrics = origins, metrics
     return app
 
 

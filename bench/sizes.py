@@ -16,6 +16,8 @@ _USER, _LABEL, _EVENT, _EVENT_ID, _ITEM, _TODAY = 320, 19, 21, 10, 3, 20
 the last day, besides the id of the item."""
 _OBJECT, _OBJECT_LABEL, _OBJECT_EVENT, _OBJECT_EVENT_ID, _OBJECT_ITEM, _OBJECT_TODAY = 3_100, 100, 116, 70, 66, 130
 """The same for a state as an object in memory."""
+_SITUATION, _OBJECT_SITUATION = 28, 300
+"""Bytes of a situation, besides its labels: encoded, and as an object."""
 _LINK, _ROOM = 20, 1.65
 """Bytes of a link in the links role, and the room of rows, which grow by doubling, by their length."""
 _LINKED_ITEM = 48
@@ -40,7 +42,9 @@ class StreamSize:
     user_day_items: float
     """Mean number of a user's items on the last day with an event."""
     user_labels: float
-    """Mean number of categories, topics and sources of a user's items, up to 200 each."""
+    """Mean number of categories, topics and sources of a user's items, up to 200 each, and of labels in situations."""
+    user_situations: float
+    """Mean number of a user's situations, 12 at most."""
 
     @property
     def user_bytes(self) -> float:
@@ -48,6 +52,7 @@ class StreamSize:
         return (
             _USER
             + self.user_labels * _LABEL
+            + self.user_situations * _SITUATION
             + self.user_events * (self.item_id_bytes + _EVENT)
             + self.user_event_ids * _EVENT_ID
             + self.user_items * (self.item_id_bytes + _ITEM)
@@ -60,6 +65,7 @@ class StreamSize:
         return (
             _OBJECT
             + self.user_labels * _OBJECT_LABEL
+            + self.user_situations * _OBJECT_SITUATION
             + self.user_events * (self.item_id_bytes + _OBJECT_EVENT)
             + self.user_event_ids * _OBJECT_EVENT_ID
             + self.user_items * (self.item_id_bytes + _OBJECT_ITEM)
@@ -90,7 +96,10 @@ def size_of(users: Sequence[bytes], items: Sequence[str], *, links: int) -> Stre
         user_event_ids=float(np.mean([len(state.event_ids) for state in states])),
         user_items=float(np.mean([len(state.seen) + len(state.visits) for state in states])),
         user_day_items=float(np.mean([len(state.today) for state in states])),
-        user_labels=float(
-            np.mean([len(state.categories) + len(state.topics) + len(state.sources) for state in states])
-        ),
+        user_labels=float(np.mean([sum(map(len, _affinities(state))) for state in states])),
+        user_situations=float(np.mean([len(state.situation_affinities) for state in states])),
     )
+
+
+def _affinities(state: UserState) -> list[dict[str, float]]:
+    return [state.categories, state.topics, state.sources, *state.situation_affinities.values()]

@@ -35,6 +35,7 @@ RANKING_FEATURES = frozenset(
         "prefetched",
         "rated",
         "segment",
+        "situation",
         "slow",
         "soon",
         "taste",

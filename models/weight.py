@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from schemas.event_context import context_rating
 from schemas.limit import RATING_SCALE
+from schemas.types import Interaction
 
 ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -63,18 +65,34 @@ def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> 
     return ACTION_WEIGHTS.get(action, 0.0)
 
 
-def is_on_scale(action: str, value: float | None, scale: float) -> bool:
-    """Return whether a rating is within its scale; always true for other actions.
+def event_weight(event: Interaction, scale: float = RATING_SCALE) -> float:
+    """Return the signed weight of an interaction.
+
+    A rating that comes with another action than a rate multiplies its weight, which is then at least that of a click:
+    a click with the highest rating counts in full, one with the lowest rating speaks against the item.
 
     Args:
-        action: The action, such as rate.
-        value: The rating.
+        event: The interaction.
         scale: The highest rating.
 
-    >>> is_on_scale("rate", 4.0, 5.0), is_on_scale("rate", 9.0, 5.0), is_on_scale("view", 9.0, 5.0)
-    (True, False, True)
+    >>> from msgspec.structs import replace
+    >>> click = Interaction(event_id="e", user_id="u", item_id="i", action="click", occurred_at=0)
+    >>> event_weight(click), event_weight(replace(click, context={"rating": "1"}))
+    (1.0, -0.6)
     """
-    return action != "rate" or value is None or value <= scale
+    weight, rating = weight_of(event.action, event.value, scale), context_rating(event)
+    return weight if rating is None else max(weight, ACTION_WEIGHTS["click"]) * weight_of("rate", rating, scale)
+
+
+def is_on_scale(event: Interaction, scale: float) -> bool:
+    """Return whether the rating of an interaction is within its scale; true for one without a rating.
+
+    Args:
+        event: The interaction.
+        scale: The highest rating.
+    """
+    rating = event.value if event.action == "rate" else context_rating(event)
+    return rating is None or 0.0 <= rating <= scale
 
 
 def is_positive(weight: float) -> bool:
@@ -86,17 +104,17 @@ def is_positive(weight: float) -> bool:
     return weight >= POSITIVE_THRESHOLD
 
 
-def rating_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float | None:
-    """Return a rating as a share of its scale, on [0, 1]; None for other actions.
+def event_rating(event: Interaction, scale: float = RATING_SCALE) -> float | None:
+    """Return the rating of an interaction as a share of its scale, on [0, 1]; None for one without a rating.
 
     Args:
-        action: The action, such as rate.
-        value: The rating.
+        event: The interaction.
         scale: The highest rating.
 
-    >>> rating_of("rate", 4.0), rating_of("rate", 4.0, scale=10.0), rating_of("click", None)
+    >>> from msgspec.structs import replace
+    >>> rate = Interaction(event_id="e", user_id="u", item_id="i", action="rate", value=4.0, occurred_at=0)
+    >>> event_rating(rate), event_rating(rate, scale=10.0), event_rating(replace(rate, action="view"))
     (0.8, 0.4, None)
     """
-    if action != "rate" or value is None:
-        return None
-    return max(0.0, min(value / scale, 1.0))
+    rating = event.value if event.action == "rate" else context_rating(event)
+    return None if rating is None else max(0.0, min(rating / scale, 1.0))

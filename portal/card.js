@@ -8,6 +8,7 @@ const FEATURE_GROUPS = {
   neighbors: ["related", "often chosen together with liked items"],
   taste: ["similar users", "chosen by users with a similar history"],
   affinity: ["preferences", "of preferred categories and topics"],
+  situation: ["this moment", "of categories and topics preferred on this device, at this time of day or here"],
   trending: ["trending", "popular right now"],
   popular: ["popular", "popular for a longer time"],
   segment: ["your group", "popular in the same demographic group"],

@@ -183,6 +183,8 @@ def _features(features: Features, now_ms: int) -> None:
     check_id("user_id", features.user_id)
     for name in ("categories", "topics", "sources"):
         check_numbers(name, getattr(features, name), -1e12, 1e12)
+    for situation, affinities in features.situation_affinities.items():
+        check_numbers(f"situation_affinities[{situation}]", affinities, -1e12, 1e12)
 
 
 def _user_weights(own: UserWeights, now_ms: int) -> None:

@@ -13,6 +13,7 @@ from domain.cell import is_cell
 from domain.timestamp import DAY_MS
 from domain.zone import zone_named
 from schemas.arm_pause import MAX_PAUSES, is_paused
+from schemas.event_context import context_rating
 from schemas.learned_limit import RULES as LEARNED_RULES
 from schemas.limit import (
     LAST_MS,
@@ -87,18 +88,20 @@ def check(record: Any, *, now_ms: int) -> None:
 
 
 def check_rating(event: Interaction, scale: float) -> None:
-    """Check the rating of a rate against the scale of this deployment.
+    """Check the rating of an interaction against the scale of this deployment.
 
     Args:
-        event: An interaction; other actions than rate pass.
+        event: An interaction; one without a rating passes.
         scale: The highest rating, the setting RATING_SCALE.
 
     Raises:
-        OutOfRangeError: the rating is above the scale.
+        OutOfRangeError: the rating is not on the scale.
     """
-    if event.action == "rate" and event.value is not None and not event.value <= scale:
-        problem = f"must be a rating from 0 to {scale:g}, not {event.value:g}; RATING_SCALE sets the highest"
-        raise OutOfRangeError("value", problem)
+    is_rate = event.action == "rate"
+    rating = event.value if is_rate else context_rating(event)
+    if rating is not None and not 0.0 <= rating <= scale:
+        problem = f"must be a rating from 0 to {scale:g}, not {rating:g}; RATING_SCALE sets the highest"
+        raise OutOfRangeError("value" if is_rate else "rating", problem)
 
 
 def check_age(event: Any, now_ms: int, *, max_days: float) -> None:

@@ -443,6 +443,11 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Embedding of the user by the last items, as half-precision floats (little-endian); empty without one."""
     embedding_space: str = ""
     """Name of the vector space of the embedding, as in `item-embeddings`."""
+    situation_affinities: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
+    """Affinity by situation (a device type, time of day or location, such as device_type=mobile) and by category, or by
+    topic for items without one, decayed to the watermark."""
+    situation: list[str] = msgspec.field(default_factory=list)
+    """Situations of the newest event whose context states any."""
 
 
 class FeedItems(msgspec.Struct, frozen=True, kw_only=True, gc=False):

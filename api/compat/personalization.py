@@ -79,13 +79,23 @@ class DiversityParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /personalize; without candidates the user's feed is returned."""
+    """POST /personalize; without candidates the catalogue is ranked, or the user's feed is returned as it is.
+
+    The feed is returned if neither the context nor the diversity parameters say anything that it was not ranked by.
+    """
 
     user_id: str
     candidates: list[CandidateBody] = []
     context: Values = None
     diversity_params: DiversityParams = DiversityParams()
     event_id: str | None = None
+
+    @property
+    def has_feed_terms(self) -> bool:
+        """Return whether the stored feed is what is requested: nothing is to be ranked otherwise."""
+        diversity = self.diversity_params
+        is_plain = diversity.enable_diversity and diversity.topic_diversity_threshold is None
+        return not self.candidates and is_plain and not texts(self.context)
 
     def record(self, now_ms: int, *, threshold: float) -> Trigger:
         """Return the trigger that requests the ranking; `threshold` is the default diversity threshold (0 to 1)."""
@@ -245,7 +255,10 @@ class _Personalization:
         ]
 
     async def personalize(self, request: Request) -> Response:
-        """Return the given items, ranked for a user; items unknown to the catalog are allowed."""
+        """Return the given items, ranked for a user; items unknown to the catalog are allowed.
+
+        Without candidates, the items of the catalogue are ranked in the context.
+        """
         metrics = self._context.metrics
         metrics.personalizations.inc()
         with metrics.personalization_duration.time():
@@ -258,10 +271,11 @@ class _Personalization:
         context = self._context
         body = await parse_body(request, _personalize, context.settings.api_max_body_bytes)
         most = body.diversity_params.max_results
-        if not body.candidates:
+        if body.has_feed_terms:
             feed = await context.feed_of(validate_user_id(body.user_id))
             return self._shown(body.user_id, await context.serve_feed(feed, most), {})
-        check_count("candidates", body.candidates, context.settings.api_max_candidates)
+        if body.candidates:
+            check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packer.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import h3
 import msgspec
@@ -15,6 +15,9 @@ from domain.zone import zone_named
 from schemas import limit, types
 from schemas.limit import RETRAINER
 
+SentAction = Literal[types.Action, "ignore"]
+"""Actions by the names that clients send; `ignore` is a skip."""
+
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
     """Common fields of all events; `occurred_at` defaults to the time of the request."""
@@ -25,13 +28,14 @@ class EventBody(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
-    """POST /interaction; `interaction_type` is an alias of `action`, and `rating` of `value`.
+    """POST /interaction; `interaction_type` is an alias of `action`, and the action `ignore` of `skip`.
 
-    For the action `rate` the value is the rating, from 0 to the setting RATING_SCALE (5 by default).
+    A rating is from 0 to the setting RATING_SCALE (5 by default). It is an alias of `value`. With
+    another positive action it says how much the user liked the item: the lowest rating counts against it.
     """
 
-    action: types.Action | None = None
-    interaction_type: types.Action | None = None
+    action: SentAction | None = None
+    interaction_type: SentAction | None = None
     item_id: str | None = None
     value: float | None = None
     rating: float | None = None
@@ -49,17 +53,18 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
         if action == "unknown":
             raise InvalidError("action", "must be a known action")
         device = {} if self.device_type is None else {"device_type": self.device_type}
+        rating = {} if action == "rate" else texts({"rating": self.rating})
         return types.Interaction(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
             item_id=self.item_id,
-            action=action,
+            action="skip" if action == "ignore" else action,
             occurred_at=_ms(self.occurred_at, now_ms),
             value=self.rating if self.value is None else self.value,
             query=self.query,
             session_id=self.session_id,
             request_id=self.request_id,
-            context=device | texts(self.context),
+            context=device | texts(self.context) | rating,
         )
 
 

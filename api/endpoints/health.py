@@ -53,6 +53,13 @@ class LivenessReport(msgspec.Struct, frozen=True):
     status: Literal["ok"] = "ok"
 
 
+class ReadinessReport(msgspec.Struct, frozen=True):
+    """Whether every server that the API depends on answers, and the names of those that do not."""
+
+    status: Literal["ready", "unavailable"]
+    unavailable: list[str]
+
+
 class HealthProber:
     """Checks the dependencies and the pipeline, and caches the result."""
 
@@ -98,6 +105,13 @@ class HealthEndpoints:
         """Return the endpoint declarations."""
         return [
             Endpoint("GET", "/health", self.show, scope="public", answers={200: HealthReport, 503: HealthReport}),
+            Endpoint(
+                "GET",
+                "/health/ready",
+                self.show_ready,
+                scope="public",
+                answers={200: ReadinessReport, 503: ReadinessReport},
+            ),
             Endpoint("GET", "/health/live", self.show_alive, scope="public", answers={200: LivenessReport}),
         ]
 
@@ -115,6 +129,16 @@ class HealthEndpoints:
             status=status, rate_limits=self._guard.limits, dependencies=dependencies, pipeline=pipeline
         )
         return json_response(report, 503 if status == "down" else 200)
+
+    async def show_ready(self, request: Request) -> Response:
+        """Report whether all servers answer, the database among them: 503 if any does not.
+
+        Feeds can be read as long as `/health` is 200: a client that only reads them does better to wait for that.
+        """
+        dependencies = await self._prober.dependencies()
+        unavailable = [name for name, one in dependencies.items() if one.status == "down"]
+        report = ReadinessReport("unavailable" if unavailable else "ready", unavailable)
+        return json_response(report, 503 if unavailable else 200)
 
     async def show_alive(self, request: Request) -> Response:
         """Report that the process is alive, regardless of the servers and the roles.

@@ -126,7 +126,7 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         # A raw entry is part of a body that was normalized to form C as a whole.
         return decoder.decode(data if isinstance(data, msgspec.Raw) else text.canonical_json(data))
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         half = _HALF.search(_PAIR.sub(b"", bytes(data)))
         reason = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)

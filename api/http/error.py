@@ -59,6 +59,8 @@ from typing import Any
 import msgspec
 from starlette.exceptions import HTTPException
 
+from schemas.allowed_values import allowed_values
+
 RETRY_AFTER_S = 5
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
@@ -287,14 +289,21 @@ class InvalidError(ApiError):
         super().__init__(problem if field is None else f"{field} {problem}", field=field)
 
 
-def invalid(error: msgspec.ValidationError) -> InvalidError:
-    """Return the error of a value of the wrong type, with its field."""
+def invalid(error: msgspec.ValidationError, kind: Any) -> InvalidError:
+    """Return the error of a value of the wrong type, with its field, and with the allowed values if they are few.
+
+    Args:
+        error: The error.
+        kind: The type that was decoded.
+    """
     match = _PLACE.fullmatch(str(error))
     assert match is not None  # the pattern matches every text
     missing = _MISSING.fullmatch(match["problem"])
     if missing:
         return InvalidError(".".join(filter(None, (match["field"], missing["name"]))), "is missing")
-    return InvalidError(match["field"], f"cannot be used: {match['problem']}")
+    values = allowed_values(kind, match["field"] or "") if match["problem"].startswith("Invalid enum value") else ()
+    hint = f"; use one of {', '.join(values)}" if values else ""
+    return InvalidError(match["field"], f"cannot be used: {match['problem']}{hint}")
 
 
 class InvalidBatchError(ApiError):

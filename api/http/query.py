@@ -53,7 +53,7 @@ def parse_query(request: Request, kind: type[Q]) -> Q:
     try:
         return msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, kind) from error
 
 
 def validate_user_id(user_id: str) -> str:

@@ -5,7 +5,7 @@ batch entry by entry (`api.http.batch`): once each, before anything is read or p
 
 Outside development every caller needs a token (`Authorization: Bearer …`). It grants access to its own subject only,
 unless its scopes include `service` or `admin`; requests are limited per user and per address. In development tokens
-are optional, but a token that is sent is enforced. Admin endpoints always require an admin.
+are optional, but a token that is sent is enforced. Admin endpoints always require the token of an admin.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from api.http.path import of_ids
 from api.security.principal import ADMIN, NAMES, Principal, authorize_user
 from api.security.rate_limit import Outage, RateLimiter, network
 from api.security.token import Tokens
+
+_ADMIN_TOKENS = "which is one with the scope admin, or the API's setting ADMIN_TOKEN"
 
 
 class Guard:
@@ -87,8 +89,10 @@ class Guard:
         return principal
 
     def _admit(self, scope: Scope, principal: Principal | None) -> None:
-        if scope == ADMIN and not (principal and principal.is_admin):
-            raise ForbiddenError("this endpoint requires the scope admin")
+        if scope == ADMIN and principal is None:
+            raise UnauthorizedError(f"send an admin's token: Authorization: Bearer …, {_ADMIN_TOKENS}")
+        if scope == ADMIN and principal and not principal.is_admin:
+            raise ForbiddenError(f"this endpoint requires an admin's token, {_ADMIN_TOKENS}")
         if scope == "service" and principal and not principal.is_trusted:
             raise ForbiddenError("this endpoint requires the scope service or admin")
 

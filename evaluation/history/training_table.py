@@ -21,7 +21,7 @@ from infra.kafka.readers.record_window import WindowReader
 from infra.kafka.registry import Registry
 from infra.settings import Settings
 from models import decay
-from models.weight import is_positive, weight_of
+from models.weight import event_weight, is_positive
 from schemas.types import Features, Interaction
 from streams.core.params import SignalParams
 from streams.runtime.core_params import signal_params, user_params
@@ -119,7 +119,7 @@ def _is_row(record: ConsumerRecord, value: Any, span: TimeSpan, user_id: str | N
 
 def _row(record: ConsumerRecord, event: Interaction, fold: HistoryFold, signals: SignalParams) -> dict[str, Any]:
     """Return the row of an event that has not been folded yet, as plain values of its own."""
-    weight = weight_of(event.action, event.value, fold.rating_scale)
+    weight = event_weight(event, fold.rating_scale)
     features, stats = fold.features(event.user_id), fold.stats(str(event.item_id))
     row = {name: getattr(event, name) for name in _EVENT}
     row |= {"appended_at": record.timestamp, "weight": weight, "is_positive": is_positive(weight)}

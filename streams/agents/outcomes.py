@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from infra.kafka.publisher import Publisher
 from infra.redis.metrics.online_metrics_store import INTERVAL_MS
-from models.weight import is_positive, weight_of
+from models.weight import event_weight, is_positive
 from schemas.types import Interaction
 from streams.core.learning.choices import choice_record
 from streams.core.ranking.online_evaluation import OnlineEvaluation
@@ -53,7 +53,7 @@ class OutcomeRecorder:
         """
         if event.item_id is None:
             return
-        weight = weight_of(event.action, event.value, self._rating_scale)
+        weight = event_weight(event, self._rating_scale)
         outcome = self._feeds.act(
             event.user_id, event.item_id, at_ms=event.occurred_at, is_positive=is_positive(weight)
         )

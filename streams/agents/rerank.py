@@ -1,4 +1,4 @@
-"""Re-rank agent: triggers → lists of candidate items, ranked for one user."""
+"""Re-rank agent: triggers → lists of candidate items, or of the whole catalogue in a context, ranked for one user."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from streams.agents.agent_context import AgentContext
 from streams.agents.exposures import ExposureRecorder
 from streams.core.ranking.candidate_rerank import rerank_candidates
 from streams.core.ranking.pipeline import stream_time_ms
+from streams.core.triggers.list_request import requests_list
 from streams.runtime.arm_params import ExperimentParams, with_arms
 from streams.transport import Batch
 from topics.topic import TRIGGERS
@@ -60,7 +61,7 @@ class RerankAgent:
         await self._context.global_tables.ready.wait()
         since_ms = self._context.now_ms() - RERANKED_TTL_S * 1000
         for record, trigger in await self._decoder.decode(batch):
-            if trigger.kind == "rerank" and trigger.candidates and record.timestamp > since_ms:
+            if requests_list(trigger) and record.timestamp > since_ms:
                 try:
                     await self._store.write([self._ranked(batch.partition, trigger)])
                 except StoreError as error:

@@ -30,8 +30,9 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 
 @pytest.fixture
-async def external() -> AsyncIterator[dict[str, str]]:
-    """Settings for an external API of six posts and two who looked at them."""
+async def external(unused_tcp_port_factory: Callable[[], int]) -> AsyncIterator[dict[str, str]]:
+    """Settings for an external API of six posts and two who looked at them, and a port for metrics."""
+    ports = {"METRICS_PORT": str(unused_tcp_port_factory())}
     double = FakeSocialverse(token=TOKEN)
     kinds = ("Motivation", "Comedy")
     double.lists["all-posts"] = [
@@ -45,7 +46,7 @@ async def external() -> AsyncIterator[dict[str, str]]:
         for number, user, post in views
     ]
     async with double.serve() as address:
-        yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"}
+        yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"} | ports
 
 
 @pytest.fixture
@@ -72,6 +73,10 @@ async def test_what_the_documents_publish_becomes_what_they_read(
     await personalizes(post, get)
     await caches(post, get)
     await keeps_recommendations(get, pipeline)
+    await personalizes_unlisted_articles(post, get)
+    metrics = await api.get(f"http://127.0.0.1:{external['METRICS_PORT']}/metrics")
+    assert "personalization_recommendations_total" in metrics.text
+    assert (await api.get("/health/ready")).json() == {"status": "ready", "unavailable": []}
     await collects(post, get)
     status, out, output = await pipeline.millrace("collect", "liked-posts", "--json", **external)
     assert status == 0, output
@@ -149,6 +154,34 @@ async def keeps_recommendations(get: Get, pipeline: Pipeline) -> None:
         await until(scores, what="the recommendations in the archive")
     finally:
         await connection.close()
+
+
+async def personalizes_unlisted_articles(post: Post, get: Get) -> None:
+    """Have articles ranked that no catalogue holds, by what interactions say of them."""
+    for device_type, topics in (("mobile", ["news", "politics"]), ("tv", ["films", "drama"])):
+        click = {"user_id": "ben", "item_id": topics[0], "interaction_type": "click", "rating": 5}
+        await post("/interaction", click | {"context": {"topics": topics}, "device_type": device_type})
+    for user_id in ("cleo", "dan", "eve"):
+        await post("/interaction", {"user_id": user_id, "item_id": "artP", "interaction_type": "click"})
+
+    async def topics_of_ben() -> Any:
+        profile = await get("/profile/ben") or {"total_interactions": 0}
+        return profile["total_interactions"] == 2 and set(profile["preferences"]["topics"])
+
+    async def ranked(user_id: str, *candidates: dict[str, Any], **context: str) -> list[str]:
+        body = await post("/personalize", {"user_id": user_id, "candidates": candidates, "context": context})
+        return [one["id"] for one in body["recommendations"]]
+
+    async def popular_first() -> Any:
+        return await ranked("stranger", {"id": "artQ"}, {"id": "artP"}) == ["artP", "artQ"]
+
+    assert await until(topics_of_ben, what="the profile") == {"news", "politics", "films", "drama"}
+    candidates = [{"id": "unseen1", "topics": ["news"]}, {"id": "unseen2", "topics": ["films"]}]
+    assert await ranked("ben", *candidates, device_type="Mobile") == ["unseen1", "unseen2"]
+    assert await ranked("ben", *candidates, device_type="TV") == ["unseen2", "unseen1"]
+    await until(popular_first, what="the popularity")
+    answer = await post("/personalize", {"user_id": "ben", "context": {"device_type": "tv"}})
+    assert {one["id"] for one in answer["recommendations"]} == {f"i{number}" for number in range(6)}
 
 
 async def collects(post: Post, get: Get) -> None:

@@ -12,6 +12,7 @@ import portal
 from api.app import create_app
 from api.context import Clients
 from api.http.server import HttpServer
+from api.metrics_app import metrics_app, metrics_socket
 from cli.log import set_up
 from cli.run import until_stopped
 from infra.address import resolve_addresses
@@ -71,7 +72,10 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
                 return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
         routes = portal.routes(read_users, fakes_in_use(settings))
-        server = HttpServer(create_app(settings, _clients(settings, registry, redis), more_routes=routes), settings)
+        app = create_app(settings, _clients(settings, registry, redis), more_routes=routes)
+        server, metrics_server = HttpServer(app, settings), HttpServer(metrics_app(app.state.metrics), settings)
+        port = metrics_socket(settings)
+        serving = asyncio.create_task(metrics_server.serve([port])) if port is not None else None
 
         async def end() -> None:
             await stop.wait()
@@ -82,6 +86,9 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
             await server.serve()
         finally:
             ending.cancel()
+            if serving is not None:
+                metrics_server.should_exit = True
+                await serving
 
 
 def _clients(settings: Settings, registry: Registry, redis: Redis) -> Clients:

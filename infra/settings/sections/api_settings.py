@@ -14,6 +14,9 @@ class ApiSettings:
 
     api_host: str = setting("127.0.0.1", "host address that the API listens on")
     api_port: int = setting(8000, "port that the API listens on", PORT)
+    metrics_port: int = setting(
+        9090, "port at which the first API process of a host answers GET /metrics, too; 0: none", between(0, 65_535)
+    )
     api_max_body_bytes: int = setting(1 << 20, "maximum size of a request body in bytes", POSITIVE)
     api_max_batch: int = setting(1_000, "maximum number of interactions in a batch", POSITIVE)
     api_max_candidates: int = setting(500, "maximum number of items in a re-rank", between(1, LIST_ITEMS))

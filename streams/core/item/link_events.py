@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.neighbours.cooccurrence import FOLLOW_SHARES, NO_STEP, WEAK, WINDOW
-from models.weight import is_positive, weight_of
+from models.weight import event_weight, is_positive
 from schemas.limit import FIRST_MS, LAST_MS, OutOfRangeError
 from schemas.types import Interaction, LinkUpdates
 from streams.core.byte_budget import size, total
@@ -86,7 +86,7 @@ def link_event(state: UserState, event: Interaction, position: Position, params:
     """
     if event.item_id is None:
         return None
-    is_liked = is_positive(weight_of(event.action, event.value, params.rating_scale))
+    is_liked = is_positive(event_weight(event, params.rating_scale))
     share = day_limits.share(state, event.item_id, event.occurred_at)
     window = state.recent[-WINDOW:][::-1]
     return LinkEvent(event.item_id, position, event.occurred_at, share * (1.0 if is_liked else WEAK), window)

@@ -18,7 +18,7 @@ from models.factorization import ease
 from models.text.content import ContentModel
 from models.text.tfidf import text_of
 from models.vocabulary import MISSING
-from models.weight import rating_of, weight_of
+from models.weight import event_rating, event_weight
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0
@@ -170,6 +170,6 @@ def model_event(event: Interaction, *, rating_scale: float) -> ModelEvent:
         event.user_id,
         str(event.item_id),
         event.occurred_at,
-        weight_of(event.action, event.value, rating_scale),
-        rating_of(event.action, event.value, rating_scale),
+        event_weight(event, rating_scale),
+        event_rating(event, rating_scale),
     )

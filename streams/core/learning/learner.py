@@ -20,7 +20,7 @@ from models.blend.personal import PersonalWeights
 from models.encoders.user_encoder import EncoderModel
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
-from models.weight import is_on_scale, is_positive, weight_of
+from models.weight import event_weight, is_on_scale, is_positive
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import item_stats
@@ -152,9 +152,9 @@ class Learner:
             learn_weights: Whether the blender learns too, which costs a ranking.
         """
         scale = self.params.user.rating_scale
-        if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
+        if event.item_id is None or not is_on_scale(event, scale) or self._repeats(event, position):
             return
-        is_liked = is_positive(weight_of(event.action, event.value, scale))
+        is_liked = is_positive(event_weight(event, scale))
         if learn_weights:
             self._learn_weights(event, is_liked=is_liked)
         if self.catalog.labels(event.item_id) is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from models.weight import is_positive, weight_of
+from models.weight import event_weight, is_positive
 from schemas.types import EarlyOutcome, Interaction, Outcome
 
 _LIKES = frozenset(("like", "inspired", "save", "share"))
@@ -50,7 +50,7 @@ def action_counts(event: Interaction, rating_scale: float) -> ActionCounts:
     ActionCounts(clicks=1, likes=0, dislikes=0, skips=0, conversions=1, dwell_ms=0)
     """
     return ActionCounts(
-        clicks=int(is_positive(weight_of(event.action, event.value, rating_scale))),
+        clicks=int(is_positive(event_weight(event, rating_scale))),
         likes=int(event.action in _LIKES),
         dislikes=int(event.action in _DISLIKES),
         skips=int(event.action == "skip"),

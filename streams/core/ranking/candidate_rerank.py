@@ -1,7 +1,7 @@
 """Re-ranking of candidate lists from a trigger, including items that are described only in the trigger.
 
-An item without interactions has no co-occurrence. Its similarity to the user's last liked items, by text signature,
-stands in for the `near` feature. Its affinity is computed as for any item, and by its source where it has no category.
+The features of these are in `streams.core.ranking.described_items`. A trigger without candidates has the whole
+catalogue ranked in its context.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import structs
-from numpy.typing import NDArray
 
-from domain.scale import shares_of_strongest
 from models.blend.blender import Blender
-from models.neighbours.cooccurrence import STEP
-from models.text.signature import signature
+from models.vocabulary import MISSING
+from schemas.event_context import context_labels
+from schemas.text import fold
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.catalog.item_columns import SCORE_DIGITS
-from streams.core.ranking.ordering import weights_for
-from streams.core.ranking.pipeline import rank
+from streams.core.ranking.described_items import described_features, known_index, similarities
+from streams.core.ranking.ordering import finite, weights_for
+from streams.core.ranking.pipeline import build_candidates, contributions_by_group, rank, rank_candidates
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
-from streams.core.ranking.stages.features import CONTENT, FEATURES
+from streams.core.ranking.stages.features import CONTENT, FEATURES, GROUPS
+from streams.core.ranking.stages.reasons import leading_groups
+from streams.core.triggers.list_request import requests_list
+from streams.core.user.situation import stated_situations
 
-_GROUPS = (CONTENT.name, FEATURES["affinity"].group.name)
+_GROUPS = [*GROUPS, CONTENT.name]
 """Groups of the contributions to items that are not in the catalog."""
-_FEATURES = [list(FEATURES).index(name) for name in ("near", "affinity")]
-"""Indices of the features whose weights these contributions have."""
-_LIKED = 20
-"""Number of last liked items that a new item is compared with."""
-_CHANCE_SIMILARITY = 0.2
-"""Similarity of two items by chance: three standard deviations of the cosine of signatures that share no word."""
-_PUNCTUATION = ' []"'
-"""Characters stripped from the words of a context, where lists are encoded as JSON."""
+_NEAR = list(FEATURES).index("near")
+"""Index of the feature whose weight the similarity to liked items has."""
+_AFFINITY, _SITUATION = (FEATURES[name].group.name for name in ("affinity", "situation"))
+_POPULAR = FEATURES["popular"].group.name
 
 
 def rerank_candidates(
     trigger: Trigger, features: Features, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
-    """Return the feed of the items that a trigger names, each once.
+    """Return the feed of the items that a trigger names, each once; of the whole catalogue if it has other terms only.
 
-    Categories and topics named in the trigger's context count as stated interests for this request only.
+    Categories and topics named in the trigger's context count as stated interests for this request only. The
+    situations in its context, such as the device type, take the place of those of the user's last event.
 
     Args:
         trigger: The trigger, with candidates, their descriptions, a context and an optional topic distance.
@@ -53,13 +53,22 @@ def rerank_candidates(
         now_ms: The time of generation, in ms since the epoch.
     """
     interests = _context_interests(trigger, catalog, features)
-    features = structs.replace(features, preferred=[*features.preferred, *interests])
-    new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, catalog)}
-    listed_items = [item for item in trigger.candidates if item not in new]
-    feed = rank(features, catalog, blender, params, now_ms=now_ms, among=listed_items)
-    if new:
-        query = ranking_query(features, catalog, params, at_ms=max(catalog.watermark, features.watermark))
-        feed = _with_new(feed, list(new.values()), query, catalog, blender)
+    features = structs.replace(
+        features,
+        preferred=[*features.preferred, *interests],
+        situation=stated_situations(trigger.context) or features.situation,
+    )
+    at_ms = max(catalog.watermark, features.watermark)
+    if trigger.candidates or not requests_list(trigger):
+        new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, catalog)}
+        listed_items = [item for item in trigger.candidates if item not in new]
+        feed = rank(features, catalog, blender, params, now_ms=now_ms, among=listed_items)
+        if new:
+            query = ranking_query(features, catalog, params, at_ms=at_ms)
+            feed = _with_new(feed, list(new.values()), query, catalog, blender)
+    else:
+        candidates, params = build_candidates(features, catalog, params, at_ms=at_ms), params.without_exploration()
+        feed = rank_candidates(candidates, catalog, blender, params, now_ms=now_ms, is_read_later=False).feed
     reason_texts = {f"You like {name}": f"You asked for {name}" for name in interests}
     feed = structs.replace(feed, reasons=[reason_texts.get(reason, reason) for reason in feed.reasons])
     if trigger.topic_distance is None:
@@ -75,16 +84,21 @@ def _by_score(feed: Feed) -> list[int]:
 
 
 def _context_interests(trigger: Trigger, catalog: CatalogSnapshot, features: Features) -> list[str]:
-    """Return the categories and topics in a trigger's context that are not already liked or stated."""
-    labels = {name for one in trigger.described for name in (one.category, *one.topics)}
-    words = dict.fromkeys(word.strip(_PUNCTUATION) for value in trigger.context.values() for word in value.split(","))
-    return [
-        word
-        for word in words
-        if word
-        and (word in labels or catalog.categories.get(word) >= 0 or catalog.topics.get(word) >= 0)
-        and not (word in features.preferred or _is_liked(features, word))
-    ]
+    """Return the categories and topics in a trigger's context that are not already liked or stated.
+
+    They are compared without case with the labels of the request, and in the usual cases with those of the catalogue.
+    """
+    names = {name for one in trigger.described for name in (one.category, *one.topics)}
+    by_folded = {fold(name): name for name in sorted(names)}
+    words = (word for value in trigger.context.values() for word in context_labels(value))
+    interests = dict.fromkeys(by_folded.get(fold(word)) or _catalog_label(word, catalog) for word in words)
+    return [name for name in interests if name and not (name in features.preferred or _is_liked(features, name))]
+
+
+def _catalog_label(word: str, catalog: CatalogSnapshot) -> str:
+    """Return the category or topic of the catalogue that a word is, in whatever case; empty for none."""
+    cases = dict.fromkeys((word, word.lower(), word.upper(), word.title(), word.capitalize()))
+    return next((name for name in cases if max(catalog.categories.get(name), catalog.topics.get(name)) >= 0), "")
 
 
 def _is_listed(item_id: str, catalog: CatalogSnapshot) -> bool:
@@ -96,70 +110,53 @@ def _with_new(
     feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
     """Return a feed with new items merged in by score."""
-    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[_FEATURES][:, None]
-    none = [0.0] * len(new)
-    sources = [_GROUPS[index] for index in contributions.argmax(axis=0).tolist()]
-    reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
-    new_contributions = dict(zip(_GROUPS, contributions.round(SCORE_DIGITS).tolist(), strict=True))
-    before = [0.0] * len(feed.items)
+    weights = weights_for(query, blender)
+    contributions = np.concatenate(
+        [
+            contributions_by_group(weights[:, None], described_features(new, query, catalog)),
+            finite(weights[_NEAR] * similarities(new, query, catalog))[None],
+        ]
+    )
+    groups = leading_groups(_GROUPS, contributions, contributions.mean(axis=1, keepdims=True), default=CONTENT.name)
+    parts = {
+        name: values
+        for name, values in zip(_GROUPS, contributions.round(SCORE_DIGITS).tolist(), strict=True)
+        if any(values)
+    }
+    none, before = [0.0] * len(new), [0.0] * len(feed.items)
     joined_feed = structs.replace(
         feed,
         items=[one.item_id for one in new] + feed.items,
         scores=contributions.sum(axis=0).round(SCORE_DIGITS).tolist() + feed.scores,
-        sources=sources + feed.sources,
-        reasons=reasons + feed.reasons,
+        sources=groups + feed.sources,
+        reasons=[
+            _reason(one, group, query, catalog) if is_raised else "New here"
+            for one, group, is_raised in zip(new, groups, contributions.max(axis=0) > 0, strict=True)
+        ]
+        + feed.reasons,
         parts={
-            name: new_contributions.get(name, none) + feed.parts.get(name, before)
-            for name in dict.fromkeys([*feed.parts, *new_contributions])
+            name: parts.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *parts])
         },
     )
     return _reordered(joined_feed, _by_score(joined_feed))
 
 
-def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
-    """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
-    vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    likes = query.history[query.is_liked][:_LIKED].tolist()
-    similarity = np.zeros(len(new))
-    if likes:
-        names = [catalog.items.names[index] for index in likes]
-        liked_vectors = np.stack([_signature(name, catalog) for name in names])
-        cosines = vectors @ liked_vectors.T
-        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(likes))).max(axis=1)
-    features = query.features
-    categories, topics, sources = (
-        shares_of_strongest(sums) | dict.fromkeys(features.preferred, 1.0)
-        for sums in (features.categories, features.topics, features.sources)
-    )
-    affinity = [
-        (
-            (categories.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
-            + min(max(sum(topics.get(topic, 0.0) for topic in one.topics), -1.0), 1.0)
-        )
-        / 2
-        for one in new
-    ]
-    return np.stack([similarity, np.array(affinity)])
-
-
-def _signature(item_id: str, catalog: CatalogSnapshot) -> NDArray[np.float32]:
-    subject = catalog.labels(item_id)
-    if subject is None:
-        return signature(item_id, "", "", ())
-    return signature(item_id, catalog.title(item_id), subject.category, subject.topics)
-
-
-def _reason(one: Candidate, values: Sequence[float], query: RankingQuery) -> str:
-    similarity, affinity = values
-    if max(similarity, affinity) <= 0:
-        return "New here"
-    features = query.features
-    liked_titles = [
+def _reason(one: Candidate, group: str, query: RankingQuery, catalog: CatalogSnapshot) -> str:
+    """Return the reason for a new item, whose score a group sets apart."""
+    features, index = query.features, known_index(one.item_id, catalog)
+    liked_names = [
         name
         for name in (*one.topics, one.category, one.source)
         if name in features.preferred or _is_liked(features, name)
     ]
-    return f"You like {liked_titles[0]}" if affinity > similarity and liked_titles else "Like what you liked"
+    if group == _AFFINITY and liked_names:
+        return f"You like {liked_names[0]}"
+    if group == _POPULAR:
+        return f"Popular in {one.category}" if one.category else "Popular"
+    if group in (CONTENT.name, _AFFINITY) or (index == MISSING and group != _SITUATION):
+        return "Like what you liked"
+    [text] = GROUPS[group].reason(np.array([index], np.int32), query, catalog)
+    return text
 
 
 def _is_liked(features: Features, name: str) -> bool:

@@ -189,10 +189,10 @@ def rank_candidates(
     orders, selection, numbers = feed_selection.orders, feed_selection.indices, feed_selection.numbers
     weights = np.stack([one.weights for one in orders], axis=1)
     items, names = candidates.items[selection], list(feed_selection.choice_set.items)
-    contributions = _by_group(weights[:, numbers], feed_selection.columns)
+    contributions = contributions_by_group(weights[:, numbers], feed_selection.columns)
     groups: list[str] = []
     if len(items):
-        baseline = _by_group(weights, candidates.mean_features()[:, None])[:, numbers]
+        baseline = contributions_by_group(weights, candidates.mean_features()[:, None])[:, numbers]
         groups = leading_groups(list(GROUPS), contributions, baseline, default=_FILL_GROUP)
     items, fills = _filled(items, candidates, orders, catalog, params)
     names += [catalog.items.names[index] for index in items[len(names) :].tolist()]
@@ -364,7 +364,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
     )
 
 
-def _by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
+def contributions_by_group(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
     """Return (groups, items): the contribution of each feature group to a score; 0 where it is not finite.
 
     Args:

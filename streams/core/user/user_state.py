@@ -18,7 +18,7 @@ import msgspec
 from domain.timestamp import DAY_MS, HOUR_MS
 from domain.zone import zone_named
 from models import decay
-from models.weight import rating_of, weight_of
+from models.weight import event_rating, event_weight
 from schemas.record_limit import check_rating
 from schemas.types import Content, Exposure, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from streams.core.byte_budget import fitting, size, total
@@ -28,7 +28,9 @@ from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import ItemLabels
 from streams.core.triggers import trigger_id
-from streams.core.user import day_limits, geofence
+from streams.core.triggers.list_request import requests_list
+from streams.core.user import day_limits, geofence, situation
+from streams.core.user.demographic_group import demographic_group
 
 ABOUT = ("keywords", "travel_history", "relationship_status")
 """Attributes of a profile that prefetch requests can use."""
@@ -108,6 +110,10 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """The day of the append of the first event of `day`, in days since the epoch."""
     earlier_days: dict[int, int] = msgspec.field(default_factory=dict)
     """Number of earlier days whose events on an item arrived on `arrival_day`, by fingerprint, the newest last."""
+    situation_affinities: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
+    """Affinities by situation and label; see `streams.core.user.situation`."""
+    situation: list[str] = msgspec.field(default_factory=list)
+    """The situations of the newest event whose context states any."""
 
 
 def fold(
@@ -169,9 +175,11 @@ def _apply(
         state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
     if event.item_id is None:
         return None
-    weight = weight_of(event.action, event.value, params.rating_scale)
+    weight = event_weight(event, params.rating_scale)
+    rating = event_rating(event, params.rating_scale)
     note = day_limits.note(state, event.item_id, weight, event.occurred_at, append_ms=position.append_ms, params=params)
     _add_affinities(state, subject, weight * scale, params, evictions)
+    _add_situations(state, event, subject, weight * scale, params)
     index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go in order
     state.recent.insert(index, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
@@ -182,11 +190,11 @@ def _apply(
         event.occurred_at,
         event.action,
         note.weight,
-        rating=rating_of(event.action, event.value, params.rating_scale) if note.is_first else None,
+        rating=rating if note.is_first else None,
         segment=state.segment,
         user_event_index=state.event_count - 1,
         limit=note.limit,
-        evidence=0.0 if event.action == "rate" else note.evidence,
+        evidence=note.evidence if rating is None else 0.0,
     )
 
 
@@ -210,7 +218,7 @@ def fold_profile(
     at_ms = min(event.occurred_at, position.append_ms)
     preferences = [*event.categories, *event.topics]
     stated_values = {
-        "segment": event.segment,
+        "segment": event.segment or demographic_group(event.attributes),
         "muted": event.muted[: fitting(event.muted, _MUTED_BYTES)],
         "preferred": preferences[: fitting(preferences, _LABEL_BYTES)],
         "city": event.city,
@@ -237,7 +245,7 @@ def forget_profile(state: UserState, at_ms: int, position: Position) -> None:
 def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:
     """Have the user ranked again, except for a repeat or within the window after another trigger of the kind."""
     event_id, last = fingerprint(event.event_id), state.triggered.get(event.kind, _NEVER)
-    if event.kind not in _KINDS or event.candidates or event_id in state.event_ids:
+    if event.kind not in _KINDS or event.candidates or requests_list(event) or event_id in state.event_ids:
         return
     if abs(event.occurred_at - last) >= params.triggers.window_ms:
         state.triggered[event.kind] = max(event.occurred_at, last)
@@ -309,6 +317,8 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         triggered_at=max(state.triggered.values(), default=0),
         weights=state.weights,
         interactions_offset=-1 if state.position is None else state.position[0],
+        situation_affinities={name: _decayed(sums, factor) for name, sums in state.situation_affinities.items()},
+        situation=list(state.situation),
     )
 
 
@@ -358,6 +368,21 @@ def _add_affinities(
         evictions["affinities"] += evicted_count
 
 
+def _add_situations(
+    state: UserState, event: Interaction, subject: ItemLabels, weight: float, params: UserParams
+) -> None:
+    context_situations = situation.stated_situations(event.context)
+    situations = situation.with_time_of_day(
+        context_situations,
+        event.occurred_at,
+        timezone=state.timezone,
+        default_timezone=params.triggers.default_timezone,
+    )
+    situation.add_affinities(state.situation_affinities, situations, subject, weight)
+    if context_situations and event.occurred_at >= state.watermark:
+        state.situation = situations
+
+
 def _add(sums: dict[str, float], name: str, weight: float, max_entries: int) -> int:
     """Add to a name's sum, evicting the weakest names; return the number evicted for lack of bytes."""
     if name in sums:
@@ -377,7 +402,7 @@ def _scale(state: UserState, at_ms: int, params: UserParams) -> float:
     exponent = (at_ms - state.reference_ms) / _half_life_ms(params)
     if exponent > _RESCALE_EXPONENT:
         factor = decay.factor(-exponent)
-        for sums in (state.categories, state.topics, state.sources):
+        for sums in (state.categories, state.topics, state.sources, *state.situation_affinities.values()):
             for name in sums:
                 sums[name] *= factor
         state.hours = [hour * factor for hour in state.hours]

@@ -191,7 +191,7 @@ class EncoderConsumer:
         return [
             model_event(event, rating_scale=scale)
             for _, event in pairs
-            if event.item_id is not None and is_on_scale(event.action, event.value, scale)
+            if event.item_id is not None and is_on_scale(event, scale)
         ]
 
     async def _decide(self) -> None:

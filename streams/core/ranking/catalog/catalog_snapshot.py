@@ -19,10 +19,11 @@ from domain.stock import is_sold_out
 from models.factorization.item_embeddings import DIMENSIONS, EmbeddingConfig, ItemEmbeddings
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
+from models.text.word_index import WordIndex
 from models.vocabulary import MISSING, Vocabulary
 from models.weight import signed_counts
+from schemas.event_context import context_labels, first_label
 from schemas.limit import OutOfRangeError
-from schemas.text import label
 from schemas.types import (
     EncoderVector,
     Interaction,
@@ -83,13 +84,14 @@ class ItemLabels:
 
     @classmethod
     def of_event(cls, event: Interaction) -> ItemLabels:
-        """Return the labels that an event carries for an item outside the catalogue."""
-        topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
-        return cls(
-            label(event.context.get("category", "")),
-            topics[:TOPICS_PER_ITEM],
-            label(event.context.get("source", "")),
-        )
+        """Return the labels that an event carries for an item outside the catalogue.
+
+        A source beside topics or a category describes the item; one without them says where the user came from.
+        """
+        context = event.context
+        category = first_label(context, "category") or first_label(context, "categories")
+        topics = tuple(context_labels(context.get("topics", ""))[:TOPICS_PER_ITEM])
+        return cls(category, topics, first_label(context, "source") if category or topics else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class CatalogSnapshot:
         self.item_weights = ItemItemMatrix()
         self.encoder = EncoderSpaces(encoder)
         self.content_index = ContentIndex()
+        self.word_index = WordIndex()
         self._new_embeddings(EmbeddingConfig(dimensions=embedding_dim))
         self.repeated_categories: Collection[str] = ()
         """The categories whose items people return to, as learned from the stream."""
@@ -196,6 +199,7 @@ class CatalogSnapshot:
         self.geo_index.put(index, item.cell, item.city)
         self.labels_by_item[item.item_id] = ItemLabels.of(item)
         self.content_index.put(index, item)
+        self.word_index.put(index, f"{item.title} {item.description}")
         self.mapped_embeddings.forget(index)
         self.is_listed[index], self.private[index] = not item.private, item.private
         self.sold_out[index] = is_sold_out(item)
@@ -207,6 +211,7 @@ class CatalogSnapshot:
         if index != MISSING:
             self.is_listed[index] = self.private[index] = self.sold_out[index] = False
             self.content_index.remove(index)
+            self.word_index.put(index, "")
             self.is_stale, self._listing = True, None
 
     def apply_stats(self, stats: ItemStats) -> None:

@@ -81,16 +81,42 @@ class RankingFeature:
 
 def _affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the user's affinities to their category and topics, as shares of the strongest."""
-    features, columns = query.features, catalog.columns
+    features = query.features
     if not (features.categories or features.topics or features.preferred):
-        return columns.listing.zeros_at(where)
+        return catalog.columns.listing.zeros_at(where)
     categories = _column(features.categories, catalog.categories, features.preferred)
     topics = _column(features.topics, catalog.topics, features.preferred)
-    if not isinstance(where, slice):
-        topic_sums = topics.take(catalog.item_topics.take(where, axis=0)) @ _EACH_TOPIC  # no topic is the last one
-        sums = topic_sums.clip(-1.0, 1.0) + categories.take(catalog.category.take(where))
-        return (0.5 * sums).astype(np.float32)
-    return catalog.item_type_index.scores(categories, topics).astype(np.float32)[columns.listing.item_types[where]]
+    return _label_scores(categories, topics, catalog, where)
+
+
+def _situation(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Score items by the user's affinities to their category and topics in the present situations, on average."""
+    features = query.features
+    affinities = [by_label for one in features.situation if (by_label := features.situation_affinities.get(one))]
+    if not affinities:
+        return catalog.columns.listing.zeros_at(where)
+    categories, topics = (
+        np.mean([_column(by_label, names, ()) for by_label in affinities], axis=0)
+        for names in (catalog.categories, catalog.topics)
+    )
+    return _label_scores(categories, topics, catalog, where)
+
+
+def _label_scores(categories: Scores, topics: Scores, catalog: CatalogSnapshot, where: Where) -> Column:
+    """Return the mean of the score of each item's category and the sum of those of its topics, clipped to [-1, 1].
+
+    Args:
+        categories: (categories + 1,) scores by index; the last is that of no category.
+        topics: (topics + 1,) the same for topics.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
+    if isinstance(where, slice):
+        item_types = catalog.columns.listing.item_types[where]
+        return catalog.item_type_index.scores(categories, topics).astype(np.float32)[item_types]
+    topic_sums = topics.take(catalog.item_topics.take(where, axis=0)) @ _EACH_TOPIC  # no topic is the last one
+    sums = topic_sums.clip(-1.0, 1.0) + categories.take(catalog.category.take(where))
+    return (0.5 * sums).astype(np.float32)
 
 
 def _cohort(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -225,6 +251,12 @@ def _by_name(features: Sequence[RankingFeature]) -> Mapping[str, RankingFeature]
 _NEIGHBORS = FeatureGroup("neighbors", "related", "often chosen together with liked items", because_liked)
 _TASTE = FeatureGroup("taste", "similar users", "chosen by users with a similar history", because_liked)
 _AFFINITY = FeatureGroup("affinity", "preferences", "of preferred categories and topics", likes)
+_SITUATION = FeatureGroup(
+    "situation",
+    "this moment",
+    "of categories and topics preferred on this device, at this time of day or here",
+    always("You like this at moments like this"),
+)
 _TRENDING = FeatureGroup("trending", "trending", "popular right now", always("Trending now"))
 _POPULAR = FeatureGroup("popular", "popular", "popular for a longer time", in_category("Popular in"))
 _SEGMENT = FeatureGroup(
@@ -258,6 +290,7 @@ FEATURES = _by_name(
         RankingFeature("embedding", _TASTE, 0.0, _embedding),
         RankingFeature("encoded", _TASTE, 0.0, _encoded),
         RankingFeature("affinity", _AFFINITY, 1.0, _affinity),
+        RankingFeature("situation", _SITUATION, 1.0, _situation),
         RankingFeature("trending", _TRENDING, 0.05),
         RankingFeature("day", _TRENDING, 0.0),
         RankingFeature("week", _POPULAR, 0.0),
@@ -365,6 +398,16 @@ def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where) 
     )
 
 
+def learned_shares(affinities: Mapping[str, float]) -> dict[str, float]:
+    """Return affinities as shares of the strongest, which count less the less evidence there is.
+
+    >>> learned_shares({"jazz": 8.0, "folk": -2.0})
+    {'jazz': 0.8, 'folk': -0.2}
+    """
+    strongest = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
+    return {name: affinity / strongest for name, affinity in affinities.items()}
+
+
 def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Sequence[str]) -> Scores:
     """Return affinities by index, as shares of the strongest; the last entry stands for no name and is 0.
 
@@ -375,8 +418,7 @@ def _column(affinities: Mapping[str, float], names: Vocabulary, preferences: Seq
     interests = dict.fromkeys(preferences)
     labels = [*affinities, *(name for name in interests if name not in affinities)]
     shares = np.zeros(len(labels))
-    shares[: len(affinities)] = list(affinities.values())
-    shares /= float(np.abs(shares).max(initial=0.0)) + _PRIOR_EVIDENCE
+    shares[: len(affinities)] = list(learned_shares(affinities).values())
     if interests:
         shares[[name in interests for name in labels]] += 1.0
     column = np.zeros(len(names) + 1)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.endpoints.metrics import ActiveUserCounter
@@ -10,6 +11,7 @@ from infra.redis.stores.feed_store import reranked
 from infra.redis.stores.model_status import SERVING, LiveModel, MemoryModelStatusStore, ModelStatus
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import RecentItem
+from streams.core.triggers.list_request import requests_list
 from tests.build import T0_MS, a_feed, a_profile, a_version, an_item, features
 from tests.unit.api.builder import World, published
 from topics.topic import INTERACTIONS, TRIGGERS
@@ -92,6 +94,31 @@ async def test_results_are_ten_or_as_many_as_asked_for() -> None:
     assert body["count"] == len(body["recommendations"]) == 2
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"context": {"device_type": "mobile"}},
+        {"diversity_params": {"topic_diversity_threshold": 0.6}},
+        {"diversity_params": {"enable_diversity": False}},
+    ],
+)
+async def test_without_candidates_the_catalogue_is_ranked_in_the_context(terms: dict[str, Any]) -> None:
+    world = World()
+    await world.items.write([an_item("i1")])
+    await world.feeds.write([a_feed(user_id="ann")])
+    async with world.http() as http:
+        asking = asyncio.create_task(http.post("/personalize", json={"user_id": "ann", **terms}))
+        [trigger] = await published(world, TRIGGERS, asking)
+        assert (trigger.kind, trigger.candidates, trigger.context) == ("rerank", [], terms.get("context", {}))
+        assert requests_list(trigger)
+        feed = a_feed(user_id=reranked(trigger), items=["i1"], scores=[1.0], sources=["situation"], reasons=["r"])
+        await world.feeds.write([msgspec.structs.replace(feed, parts={"situation": [1.0]})])
+        body = (await asking).json()
+    [recommendation] = body["recommendations"]
+    assert (recommendation["id"], recommendation["title"]) == ("i1", "Title of i1")
+    assert body["event_id"] == trigger.event_id
+
+
 async def test_without_candidates_the_feed_is_what_is_recommended() -> None:
     world = World()
     await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
@@ -152,7 +179,8 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     assert answer.status_code == 202
     [event] = world.publisher.values_of(INTERACTIONS)
     assert (event.action, event.value, event.session_id) == ("click", 4.5, "session456")
-    assert event.context == {"device_type": "mobile", "topics": '["technology","ai"]', "source": "tech-news"}
+    labels = {"topics": '["technology","ai"]', "source": "tech-news"}
+    assert event.context == {"device_type": "mobile", **labels, "rating": "4.5"}
     assert (missing.status_code, missing.json()["error"]["field"]) == (422, "action")
 
 

@@ -50,7 +50,11 @@ def some_music() -> Prefetched:
 async def test_admin_endpoints_refuse_who_has_no_token(method: str, path: str, headers: dict[str, str]) -> None:
     async with a_world().http(admin_token="sesame") as client:
         response = await client.request(method, path, headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (401, "unauthorized")
+    assert "ADMIN_TOKEN" in error["message"]
+    assert "scope admin" in error["message"]
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
@@ -58,7 +62,7 @@ async def test_admin_endpoints_refuse_who_has_no_token(method: str, path: str, h
 async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, path: str, text: str) -> None:
     async with a_world().http() as client:
         response = await client.request(method, path, headers={"Authorization": f"Bearer {text}"})
-    assert response.status_code == 403
+    assert response.status_code == 401
 
 
 async def test_a_feed_of_the_past_is_shown_in_the_order_of_that_time() -> None:

@@ -255,6 +255,22 @@ async def test_health_reports_the_state_of_the_pipeline(
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize(("is_down", "code"), [(False, 200), (True, 503)])
+async def test_readiness_needs_the_database_and_liveness_does_not(is_down: bool, code: int) -> None:
+    async def database() -> None:
+        if is_down:
+            raise ConnectionError
+
+    async with World(health_checks={"redis": _answering, "database": database}).http() as http:
+        readiness, health, liveness = [await http.get(path) for path in ("/health/ready", "/health", "/health/live")]
+    assert (readiness.status_code, readiness.json()["unavailable"]) == (code, ["database"] if is_down else [])
+    assert (health.status_code, liveness.status_code) == (200, 200)
+
+
+async def _answering() -> None:
+    """Answer a health check."""
+
+
 @pytest.mark.parametrize("error", [StoreError("reading", ConnectionError()), TimeoutError()])
 async def test_an_unknown_pipeline_state_is_left_out(error: Exception) -> None:
     async def read() -> PipelineHealth | None:
@@ -347,7 +363,7 @@ async def test_a_preflight_allows_what_tracing_sdks_send(headers: str, method: s
         ("PUT", "/interaction", 405),
         ("GET", "/content", 422),
         ("POST", "/interaction", 415),
-        ("GET", "/prompts/ann", 403),
+        ("GET", "/prompts/ann", 401),
     ],
 )
 async def test_a_page_can_read_every_error(method: str, path: str, status: int) -> None:

@@ -45,6 +45,26 @@ def test_a_click_feeds_every_feature() -> None:
     assert signal.position == (3, 7, T0_MS + 5)
 
 
+def test_a_profile_without_a_segment_has_the_group_of_its_age_and_country() -> None:
+    state = UserState("u1")
+    attributes = {"age": "31", "country": "PT"}
+    user_state.fold_profile(state, a_profile(attributes=attributes), Position(0, 0, T0_MS))
+    assert state.segment == "25-34|pt"
+    user_state.fold_profile(state, a_profile(segment="jazz-fans", attributes=attributes), Position(0, 1, T0_MS + 1))
+    assert state.segment == "jazz-fans"
+
+
+def test_a_request_for_a_list_in_a_context_leaves_the_own_feed_as_it_is() -> None:
+    state = UserState("u1")
+    for offset, trigger in enumerate(
+        (a_trigger(kind="rerank", context={"device_type": "tv"}), a_trigger(kind="rerank", topic_distance=0.0))
+    ):
+        user_state.fold_trigger(state, trigger, Position(0, offset, T0_MS), PARAMS)
+    assert state.version == 0
+    user_state.fold_trigger(state, a_trigger(kind="rerank"), Position(0, 2, T0_MS), PARAMS)
+    assert state.version > 0
+
+
 def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=T0_MS + 1)])
     user_features = user_state.snapshot(state, PARAMS)
