@@ -74,7 +74,7 @@ async def test_a_day_is_spent_and_released_once_under_two_processes_and_a_kill(p
 
 async def test_workers_publish_no_exact_statistics_where_they_are_private(pipeline: Pipeline) -> None:
     await pipeline.publish(ITEMS, [an_item(f"i{number}") for number in range(3)])
-    await pipeline.start("feed,trainer", **PRIVATE)
+    await pipeline.start("feed,links,trainer", **PRIVATE)
     events = [an_interaction(user_id=f"u{n}", item_id=f"i{n % 2}", event_id=f"e{n}") for n in range(20)]
     await pipeline.publish(INTERACTIONS, events)
     await pipeline.settle()

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats as distributions
@@ -28,6 +28,8 @@ PARAMS = PrivateStatsParams(epsilon=1.0, delta=1e-5, key=b"k" * 32)
 TODAY_MS = T0_MS // DAY_MS * DAY_MS
 PERSONS, RELEASES, CONFIDENCE = 400, 4, 0.999
 ITEMS_OF_A_PERSON = int(LAST)
+MOST_ACTIONS = [(number, 1.0, 0) for number in range(100)]
+"""Actions that move the sums as far as is possible."""
 
 
 def released(
@@ -57,6 +59,7 @@ def choices_of(users: Mapping[str, Sequence[str]], *, segments: Mapping[str, str
     st.lists(st.tuples(st.integers(0, 99), st.floats(-1.0, 5.0), st.integers(0, 90)), max_size=100),
     st.sampled_from([0.1, 1.0, 4.0]),
 )
+@example(MOST_ACTIONS, 1.0)
 def test_the_noise_is_that_of_the_guarantee_for_all_data_of_a_user(
     actions: list[tuple[int, float, int]], epsilon: float
 ) -> None:
@@ -72,7 +75,9 @@ def test_the_noise_is_that_of_the_guarantee_for_all_data_of_a_user(
         choices.in_segment("fans", items) / noise.segment,
         1.0 / noise.segment_users,
     ]
-    assert math.hypot(*np.concatenate(distances)) <= 1.0 / normal_scale(epsilon, 0.5e-5) * (1 + 1e-9)
+    distance = math.hypot(*np.concatenate(distances)) * normal_scale(epsilon, 0.5e-5)
+    assert distance <= 1 + 1e-9
+    assert distance > 1 - 1e-9 or actions != MOST_ACTIONS, "no more noise than it takes"
 
 
 def attack(params: PrivateStatsParams) -> float:
