@@ -94,6 +94,10 @@ def _item_stats(stats: ItemStats, now_ms: int) -> None:
     check_number("rating_count", stats.rating_count, 0, _SUM_MAX)
     for name in ("evidence_for", "evidence_against"):
         check_number(name, getattr(stats, name) or 0.0, 0, _SUM_MAX)
+    check_number("releases", stats.releases, 0, _SUM_MAX)
+    for name in ("choice_sums", "segment_sums"):
+        check_size(name, getattr(stats, name))
+        check_numbers(name, getattr(stats, name), -_SUM_MAX, _SUM_MAX)
     check_time("first_at", stats.first_at, now_ms)
     check_time("watermark", stats.watermark, now_ms)
 

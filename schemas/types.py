@@ -770,6 +770,12 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sum of the positive evidence of the signals, each user once a day; null before any is counted."""
     evidence_against: float | None = None
     """Sum of the negative evidence of the signals, each user once a day; null before any is counted."""
+    releases: int = 0
+    """Number of private releases of the statistics so far; 0 where they are exact."""
+    choice_sums: list[float] = msgspec.field(default_factory=list)
+    """Noisy sums of users' choices by their age, then by cohort, averaged over releases."""
+    segment_sums: dict[str, float] = msgspec.field(default_factory=dict)
+    """The same by demographic group."""
 
 
 class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):

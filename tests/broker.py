@@ -315,8 +315,10 @@ class CountingEraser:
 class Worker:
     """The user agent and the signal agent of one process, which share a publisher."""
 
-    def __init__(self, broker: Broker, *, erasures: ErasureIndex | None = None) -> None:
-        settings, registry, app = Settings(), cast(Any, Codecs()), cast(Any, App())
+    def __init__(
+        self, broker: Broker, *, erasures: ErasureIndex | None = None, settings: Settings | None = None
+    ) -> None:
+        settings, registry, app = settings or Settings(), cast(Any, Codecs()), cast(Any, App())
         self.erasures = ErasureIndex(None) if erasures is None else erasures
         self.eraser = CountingEraser()
         self.publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))

@@ -170,7 +170,7 @@ ITEM_STATS = Topic(
     "item-stats.v1",
     types.ItemStats,
     "item_id",
-    "streams.signal",
+    "streams.signal; streams.trainer where statistics are private",
     "Trend, popularity and ratings of items.",
     retention_ms=FOREVER,
     is_compacted=True,

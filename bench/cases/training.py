@@ -13,7 +13,7 @@ from bench.rig import OnBenchProgress
 from domain.timestamp import HOUR_MS
 from infra.settings import Settings
 from models.base import ModelEvent
-from models.weight import rating_of, weight_of
+from models.weight import event_rating, event_weight
 from streams.core.position import Position
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.learner_params import learner_params
@@ -49,8 +49,8 @@ def _network(load: EventLoad, on_progress: OnBenchProgress) -> float:
             event.user_id,
             event.item_id or "",
             load.now_ms + number,
-            weight_of(event.action, event.value),
-            rating_of(event.action, event.value),
+            event_weight(event),
+            event_rating(event),
         )
         for number, event in enumerate(load.history())
     ]

@@ -1,6 +1,7 @@
 """Feeds ranked again from history: events are folded by the pure cores, under the present or other settings.
 
-The features of users and the statistics of items are those of the end of the span. The catalogue, the links between
+The features of users and the statistics of items are those of the end of the span; private statistics are the present
+ones. The catalogue, the links between
 items, the weights and the experiments are the present ones, since their topics hold no history.
 """
 
@@ -106,7 +107,15 @@ async def rank_history(
     experiments = ExperimentParams(settings)
     catalog, blender, _ = await read_global_tables(settings, registry, experiments=experiments, on_progress=on_progress)
     return [
-        _rank(ExperimentParams(one, experiments.table), fold, catalog, blender, history.users, at_ms=at_ms)
+        _rank(
+            ExperimentParams(one, experiments.table),
+            fold,
+            catalog,
+            blender,
+            history.users,
+            at_ms=at_ms,
+            has_private_stats=settings.private_statistics_epsilon > 0,
+        )
         for one, fold in zip(several_settings, history.folds, strict=True)
     ]
 
@@ -138,11 +147,13 @@ def _rank(
     users: Collection[str],
     *,
     at_ms: int,
+    has_private_stats: bool,
 ) -> Feeds:
     began_s = time.perf_counter()
-    catalog.forget_stats()
-    for stats in fold.all_stats():
-        catalog.apply_stats(stats)
+    if not has_private_stats:
+        catalog.forget_stats()
+        for stats in fold.all_stats():
+            catalog.apply_stats(stats)
     while catalog.is_stale:
         catalog.refresh()
     feeds: dict[str, Feed] = {}

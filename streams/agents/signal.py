@@ -1,4 +1,7 @@
-"""Signal agent: item signals → item stats. Owns the table `items`."""
+"""Signal agent: item signals → item stats. Owns the table `items`.
+
+It publishes nothing where statistics are private: the trainer releases them once a day.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class SignalAgent:
         self._context, self._params = context, params
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
+        self._publishes = not context.settings.private_statistics_epsilon
         self._pending_items: dict[tuple[int, str], None] = {}
         self.evictions: Counter[str] = Counter()
         """Entries evicted from full states, by collection."""
@@ -57,7 +61,8 @@ class SignalAgent:
         state = self._states.get(partition, value.item_id)
         if item_stats.fold(state, value, params=self._params, evictions=self.evictions):
             self._states.touch(partition, value.item_id)
-            self._pending_items[partition, value.item_id] = None
+            if self._publishes:
+                self._pending_items[partition, value.item_id] = None
             for append_ms in value.source_timestamps:
                 self.rates.add(value.item_id, append_ms)
 

@@ -100,6 +100,15 @@ class SignalParams:
         return decay.rate_of_half_life(self.popularity_half_life_days)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateStatsParams:
+    """The guarantee of a day's private statistics, and the key of their noise."""
+
+    epsilon: float
+    delta: float
+    key: bytes = field(repr=False)
+
+
 EXACT_ITEMS = 20_000
 """Size of a catalog up to which it is scored whole."""
 

@@ -13,6 +13,7 @@ from streams.core.params import (
     LlmBlendParams,
     OutcomeParams,
     PrefetchParams,
+    PrivateStatsParams,
     PushParams,
     RankParams,
     RepeatRule,
@@ -24,6 +25,8 @@ from streams.core.shop.home_blend import HomeMix
 from streams.core.triggers.prefetch_request import PromptField
 from streams.core.triggers.schedule import parse
 from streams.fetchers import FETCHERS, Fetcher
+
+_DEVELOPMENT_KEY = b"millrace, for development only"
 
 
 def user_params(settings: Settings) -> UserParams:
@@ -49,6 +52,33 @@ def signal_params(settings: Settings) -> SignalParams:
     return SignalParams(
         trending_decay_rate=settings.trending_decay_rate,
         popularity_half_life_days=settings.popularity_half_life_days,
+    )
+
+
+def private_stats_params(settings: Settings) -> PrivateStatsParams | None:
+    """Return the guarantee of private statistics; None where statistics are exact.
+
+    Raises:
+        OperatorError: a day's statistics would exceed the privacy budget of the day, or there is no key for their
+            noise outside development.
+    """
+    epsilon = settings.private_statistics_epsilon
+    if not epsilon:
+        return None
+    if epsilon > settings.privacy_epsilon:
+        raise OperatorError(
+            f"Private statistics of a day need epsilon {epsilon:g}, and its budget is {settings.privacy_epsilon:g}.",
+            "Lower PRIVATE_STATISTICS_EPSILON, or raise PRIVACY_EPSILON.",
+        )
+    if not settings.private_statistics_key and not settings.is_development:
+        raise OperatorError(
+            "There is no key for the noise of private statistics.",
+            "Set PRIVATE_STATISTICS_KEY to a secret of 32 characters or more.",
+        )
+    return PrivateStatsParams(
+        epsilon=epsilon,
+        delta=settings.privacy_delta * epsilon / settings.privacy_epsilon,
+        key=settings.private_statistics_key.encode() or _DEVELOPMENT_KEY,
     )
 
 

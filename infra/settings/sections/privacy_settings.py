@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.settings.setting import POSITIVE, Constraint, between, secret, setting
+from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, secret, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,15 @@ class PrivacySettings:
     )
     privacy_k: int = setting(
         10, "smallest number of users of a group in private releases and pseudonymous exports", between(1, 1_000_000)
+    )
+    private_statistics_epsilon: float = setting(
+        0.0,
+        "epsilon that the statistics of items which rank are released under, once a day; 0: they are exact",
+        NOT_NEGATIVE,
+    )
+    private_statistics_key: str = secret(
+        "key of the noise in private statistics; empty: a public one in development, and elsewhere none are released",
+        Constraint(lambda key: len(key) >= 32, "32 characters or more"),
     )
     export_pseudonyms: bool = setting(False, "whether exports are pseudonymous unless --exact says otherwise")
     pseudonym_key: str = secret(

@@ -15,22 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import structs
 
+from domain.timestamp import DAY_MS
 from models.blend.blender import Blender
 from models.blend.personal import PersonalWeights
 from models.encoders.user_encoder import EncoderModel
 from models.neighbours.cooccurrence import timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import event_weight, is_on_scale, is_positive
-from schemas.types import Features, Interaction, Item, Profile
+from schemas.types import Features, Interaction, Item, ItemStats, Profile
 from streams.core.dedup import fingerprint
-from streams.core.item import item_stats
-from streams.core.item.item_stats import ItemState
+from streams.core.item import item_stats, private_stats
+from streams.core.item.item_stats import ItemSignal, ItemState
 from streams.core.item.link_events import LinkEvent, link_event
+from streams.core.item.user_choices import UserChoices
 from streams.core.learning.choices import learn_outcome
 from streams.core.learning.item_weights import ItemWeightsProvider, model_event
 from streams.core.learning.packed_states import PackedStates
 from streams.core.learning.repeats import RepeatRates, returns
-from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.params import PrivateStatsParams, RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.ordering import OWN_ITEMS, Candidates
@@ -64,6 +66,8 @@ class LearnerParams:
     """Creates the provider of item weights."""
     embedding_dim: int
     """Length of an item embedding."""
+    private_stats: PrivateStatsParams | None = None
+    """The guarantee of the item statistics; None for exact ones."""
     encoder: Callable[[], EncoderModel] | None = None
     """Creates the network that serves users by their own vectors; None for no network."""
     max_users: int | None = None
@@ -121,6 +125,7 @@ class Learner:
         self.events = 0
         self._users = PackedStates(UserState, most=params.max_users)
         self._items = PackedStates(ItemState)
+        self._daily_stats = None if params.private_stats is None else _DailyStats(params, params.private_stats)
         self._groups: dict[str, _TimestampGroup] = {}
         self._log = EventMatrix(self.catalog.items)
         self._fit_due = FIT_EVENTS
@@ -155,6 +160,8 @@ class Learner:
         if event.item_id is None or not is_on_scale(event, scale) or self._repeats(event, position):
             return
         is_liked = is_positive(event_weight(event, scale))
+        if self._daily_stats is not None:
+            self._daily_stats.release_until(event.occurred_at, self.catalog)
         if learn_weights:
             self._learn_weights(event, is_liked=is_liked)
         if self.catalog.labels(event.item_id) is None:
@@ -277,9 +284,10 @@ class Learner:
         if is_return is not None:
             self.repeats.add(subject.category, is_return=is_return)
             self.catalog.repeated_categories = self.repeats.categories
-        item_state = self._items.setdefault(item_id, ItemState(item_id))
-        if item_stats.fold(item_state, item_stats.to_record([item_signal]), params=self.params.signal):
-            self.catalog.apply_stats(item_stats.stats(item_state))
+        if self._daily_stats is None:
+            self._fold_stats(item_signal)
+        else:
+            self._daily_stats.put(state)
         index = self.catalog.items.get(item_id)
         if links is not None:
             self._link(index, links)
@@ -291,6 +299,12 @@ class Learner:
             if self._encoder.fit_if_due():
                 self.catalog.encoder.serve(self._encoder.export(), self.catalog.items)
 
+    def _fold_stats(self, item_signal: ItemSignal) -> None:
+        """Fold the effect of an interaction on its item, and apply the statistics at once."""
+        item_state = self._items.setdefault(item_signal.item_id, ItemState(item_signal.item_id))
+        if item_stats.fold(item_state, item_stats.to_record([item_signal]), params=self.params.signal):
+            self.catalog.apply_stats(item_stats.stats(item_state))
+
     def _link(self, index: int, event: LinkEvent) -> None:
         """Link an item with the items before it, and learn its embedding from them."""
         window = self.catalog.items.encode_known(name for name, _, _ in event.window)
@@ -299,6 +313,43 @@ class Learner:
         context = np.array(list(dict.fromkeys(window.tolist())), np.int32)
         if index not in context:
             self.catalog.learn_embedding(index, context, event.weight)
+
+
+class _DailyStats:
+    """Private statistics, released as the stream passes a day, as the trainer releases them by the clock."""
+
+    def __init__(self, params: LearnerParams, private_stats_params: PrivateStatsParams) -> None:
+        self._private_stats, self._signal = private_stats_params, params.signal
+        self._choices = UserChoices(most_users=params.max_users)
+        self._stats: dict[str, ItemStats] = {}
+        self._day = 0
+
+    def put(self, state: UserState) -> None:
+        """Note the choices of a user."""
+        self._choices.put(
+            state.user_id,
+            reversed(state.recent),
+            seen_items=state.seen,
+            event_count=state.event_count,
+            segment=state.segment,
+        )
+
+    def release_until(self, at_ms: int, catalog: CatalogSnapshot) -> None:
+        """Apply the statistics of the day of a time, unless they are there already."""
+        day = at_ms // DAY_MS
+        if day <= self._day:
+            return
+        self._day = day
+        for stats in private_stats.release(
+            self._choices,
+            [catalog.items.names[index] for index in np.flatnonzero(catalog.is_listed).tolist()],
+            self._stats,
+            at_ms=day * DAY_MS,
+            params=self._private_stats,
+            signal=self._signal,
+        ):
+            self._stats[stats.item_id] = stats
+            catalog.apply_stats(stats)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.settings import Settings
 from streams.core.learning.learner import LearnerParams
 from streams.roles.trainer.item_weight_models import item_weights_builder
-from streams.runtime.core_params import rank_params, signal_params, user_params
+from streams.runtime.core_params import private_stats_params, rank_params, signal_params, user_params
 from streams.runtime.encoder_models import encoder_builder
 
 
@@ -22,6 +22,7 @@ def learner_params(settings: Settings) -> LearnerParams:
         cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
         embedding_dim=settings.embedding_dim,
         item_weights=item_weights_builder(settings),
+        private_stats=private_stats_params(settings),
         encoder=encoder_builder(settings),
         max_users=settings.trainer_users,
     )

@@ -7,6 +7,7 @@ version is old, whatever the length of the history.
     start      the version in service and the personal weights
     live       choices: feature weights; visits: the categories that repeat; what changed is published periodically
     full fits  of the interactions, between the mini-batches: streams.roles.trainer.retraining
+    daily      private statistics of items, where they are not exact: streams.roles.trainer.statistics_releaser
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from streams.core.ranking.stages.features import weights_in_order
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.online_learner import Offsets, OnlineLearner
 from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.roles.trainer.statistics_releaser import StatisticsReleaser
 from streams.roles.trainer.trainer_erasures import TrainerErasures
+from streams.runtime.core_params import private_stats_params
 from streams.runtime.decode import Decoder
 from streams.runtime.role import Role, open_role
 from topics.topic import (
@@ -260,4 +263,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     async with open_role("trainer", settings) as role:
         trainer = Trainer(role, RedisModelStatusStore(role.redis))
-        await role.run(stop, trainer.run(), trainer.write_status(), describe=trainer.describe)
+        work = [trainer.run(), trainer.write_status()]
+        private_stats = private_stats_params(settings)
+        if private_stats is not None:
+            work.append(StatisticsReleaser(role, private_stats).run())
+        await role.run(stop, *work, describe=trainer.describe)

@@ -139,8 +139,7 @@ class CatalogSnapshot:
         self.titles: list[str] = []
         self.labels_by_item: dict[str, ItemLabels] = {}
         self.geo_index = GeoIndex()
-        self.category = np.full(_GROWTH, MISSING, np.int32)
-        self.kind = np.full(_GROWTH, MISSING, np.int32)
+        self.category, self.kind = np.full(_GROWTH, MISSING, np.int32), np.full(_GROWTH, MISSING, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), MISSING, np.int32)
         self.item_types = np.zeros(_GROWTH, np.intp)
         """Item types: items with the same category and topics have the same type."""
@@ -172,8 +171,7 @@ class CatalogSnapshot:
         self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, is_learned=learns_links)
         self.item_weights = ItemItemMatrix()
         self.encoder = EncoderSpaces(encoder)
-        self.content_index = ContentIndex()
-        self.word_index = WordIndex()
+        self.content_index, self.word_index = ContentIndex(), WordIndex()
         self._new_embeddings(EmbeddingConfig(dimensions=embedding_dim))
         self.repeated_categories: Collection[str] = ()
         """The categories whose items people return to, as learned from the stream."""

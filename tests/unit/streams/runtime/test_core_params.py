@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from domain.timestamp import HOUR_MS
+from infra.error import OperatorError
 from infra.settings import Settings
 from models import decay
 from streams.core.item import item_stats
@@ -19,7 +20,7 @@ from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.stages.llm_blend import combine
 from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
-from streams.runtime.core_params import llm_blend_params, rank_params, signal_params
+from streams.runtime.core_params import llm_blend_params, private_stats_params, rank_params, signal_params
 from tests.build import T0_MS, an_item, features, stats
 
 
@@ -83,3 +84,26 @@ def test_the_mix_of_a_shops_home_is_as_set(weights: dict[str, float], order: lis
     shop = ShopProjector(none, none, none, none, set_to(**weights))
     parts = ["clicked"], ["searched"], ["diverse"]
     assert blend_home(*parts, mix=shop._mix, limit=9) == order
+
+
+def test_statistics_are_exact_by_default() -> None:
+    assert private_stats_params(Settings()) is None
+
+
+def test_private_statistics_spend_delta_in_proportion() -> None:
+    params = private_stats_params(set_to(private_statistics_epsilon=0.25, privacy_epsilon=0.5))
+    assert params is not None
+    assert (params.epsilon, params.delta) == (0.25, 0.5e-5)
+    assert "key" not in repr(params)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"private_statistics_epsilon": 2.0}, "budget"),
+        ({"private_statistics_epsilon": 1.0, "environment": "production"}, "key"),
+    ],
+)
+def test_private_statistics_need_a_budget_and_a_key(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(OperatorError, match=word):
+        private_stats_params(set_to(**settings))
