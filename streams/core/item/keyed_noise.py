@@ -45,8 +45,8 @@ class KeyedNoise:
             scales: (m,) standard deviations of the noise.
             names: (n,) names of the rows.
 
-        >>> counts = np.full((2, 1), 100)
-        >>> first, again, later = (KeyedNoise(b"secret", at_ms).noisy(counts, np.array([50.0]), "ab") for at_ms in (7, 7, 8))
+        >>> counts, scales = np.full((2, 1), 100), np.array([50.0])
+        >>> first, again, later = (KeyedNoise(b"secret", at_ms).noisy(counts, scales, "ab") for at_ms in (7, 7, 8))
         >>> bool((first == again).all()), bool((first == later).all()), int(abs(first - counts).max()) < 400
         (True, False, True)
         """
