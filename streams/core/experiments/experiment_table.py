@@ -103,6 +103,7 @@ class ExperimentTable:
             for one in self._shadows
             if _has_part(one, features, at_ms=at_ms)
             for arm in one.arms[1:]
+            if not is_paused(arm)
         ]
 
     def parameters(self, arms: Mapping[str, str]) -> dict[str, str]:

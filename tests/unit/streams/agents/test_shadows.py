@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.settings import Settings
-from schemas.types import Arm, Experiment, Feed, ShadowComparison
+from schemas.types import Arm, ArmPause, Experiment, Feed, ShadowComparison
 from streams.runtime.arm_params import ExperimentParams, ShadowParams
 from tests.broker import Codecs
 from tests.build import T0_MS, an_experiment, features
@@ -70,6 +70,13 @@ async def test_a_shadow_with_the_parameters_shown_agrees_exactly() -> None:
 async def test_only_running_shadows_rank(status: str) -> None:
     _, comparisons = await ranked(a_shadow(status=status))
     assert not comparisons
+
+
+async def test_a_paused_arm_of_a_shadow_is_not_ranked() -> None:
+    first, popular = a_shadow().arms
+    paused_arm = Arm(name="paused", share=0.5, parameters=BY_POPULARITY, pauses=[ArmPause(paused_at=T0_MS)])
+    _, comparisons = await ranked(a_shadow(arms=[first, popular, paused_arm]))
+    assert {one.arm for one in comparisons} == {"popular"}
 
 
 def sample(params: ExperimentParams, versions: range) -> dict[tuple[str, int], ShadowParams]:
