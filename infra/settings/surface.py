@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from infra.settings.setting import comma_separated
 
@@ -28,8 +29,9 @@ class Surface:
         return kind in self.kinds or (self.excluded_kinds is not None and kind not in self.excluded_kinds)
 
 
+@cache
 def parse_surfaces(text: str) -> Mapping[str, Surface]:
-    """Return the surfaces by name.
+    """Return the surfaces by name, the same objects for the same text, so that parameters made of them are equal.
 
     Args:
         text: A list of `surface=kind|kind`; the kind `*` stands for all that no surface names, those of items without
