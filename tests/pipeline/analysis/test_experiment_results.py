@@ -71,7 +71,9 @@ def a_row(user: str, list_id: str, place: int, at_ms: int = T0_MS, *, arm: str |
 
 
 async def insert(archive: asyncpg.Pool, rows: Iterable[Row], statement: str = _INSERT) -> None:
-    await archive.executemany(statement, list(rows))
+    all_rows = list(rows)
+    for start in range(0, len(all_rows), 20_000):
+        await archive.executemany(statement, all_rows[start : start + 20_000])
 
 
 def sums_of(users: Sequence[Sequence[float]]) -> list[float]:
