@@ -63,7 +63,7 @@ def a_letter(letter_id: str, topic: str, *, key: bytes, value: bytes) -> DeadLet
 
 def publish_bytes(pipeline: Pipeline) -> None:
     """Publish to changelogs, and in a transaction that is aborted."""
-    server = {"bootstrap.servers": pipeline.addresses.kafka_bootstrap_servers}
+    server = {"bootstrap.servers": pipeline.addresses.kafka_bootstrap_servers, "partitioner": "murmur2_random"}
     producer = Producer(server | {"transactional.id": "a test"})
     producer.init_transactions(60)
     producer.begin_transaction()
@@ -79,7 +79,8 @@ def publish_bytes(pipeline: Pipeline) -> None:
 
 def publish_tombstones(pipeline: Pipeline) -> None:
     """Publish what the roles publish when they erase the user."""
-    producer = Producer({"bootstrap.servers": pipeline.addresses.kafka_bootstrap_servers})
+    server = {"bootstrap.servers": pipeline.addresses.kafka_bootstrap_servers, "partitioner": "murmur2_random"}
+    producer = Producer(server)
     for name in (PROFILES.name, FEEDS.name, USERS_CHANGELOG):
         producer.produce(name, key=USER.encode(), value=None)
     producer.produce(PUSH_TOKENS.name, key=b"t-e", value=None, headers={"owner": USER.encode()})
