@@ -38,7 +38,7 @@ async def exported(pipeline: Pipeline, path: Path, *arguments: str) -> list[dict
 async def usable(pipeline: Pipeline) -> list[Interaction]:
     """Return the interactions that can be decoded."""
     codec = pipeline.registry.codec(Interaction)
-    values = [value for _, value in await pipeline._messages(INTERACTIONS) if value and value != b"no record"]
+    values = [value for _, value in await pipeline.messages(INTERACTIONS) if value and value != b"no record"]
     return [codec.decode(value) for value in values]
 
 
