@@ -79,7 +79,7 @@ async def test_the_api_shows_a_feed_of_the_past_to_admins_within_a_second(histor
         assert time.perf_counter() - began_s < 1.0
         assert reply.json()["version"] == version(feed)
         assert [item["item_id"] for item in reply.json()["items"]] == feed.items
-        assert (await http.get("/admin/feeds/u1", params={"at": iso_time(feed.generated_at)})).status_code == 403
+        assert (await http.get("/admin/feeds/u1", params={"at": iso_time(feed.generated_at)})).status_code == 401
         unknown = await http.get("/admin/feeds/nobody", params={"at": "2026-01-01T00:00:00Z"}, headers=headers)
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "no_past_feed")
         vague = await http.get("/admin/feeds/u1", params={"at": "2026-01-01T00:00:00"}, headers=headers)
