@@ -109,7 +109,7 @@ async def shop(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
         await pipeline.start("feed")
         await pipeline.start("archive,log,shop")
-        await pipeline.start_api(port)
+        await pipeline.start_api(port, DEFAULT_SURFACE="all")
         await pipeline.publish(ITEMS, [*products(), an_item("concert", category="events", title="Jazz tonight")])
         await pipeline.publish(PROFILES, [a_profile(user_id=user, occurred_at=clock.now_ms()) for user in USERS])
 
