@@ -1,11 +1,9 @@
-"""Every consumer reads committed records only."""
+"""Every consumer reads committed records only, but for the search for erased users."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-
-import pytest
 
 from infra.kafka.consumer import kafka_consumer
 
@@ -27,8 +25,16 @@ async def test_the_consumer_reads_committed_records_and_commits_on_request() -> 
     assert consumer._isolation_level == "read_committed"
     assert consumer._enable_auto_commit is False
     await consumer.stop()
-    with pytest.raises(TypeError):
-        kafka_consumer("127.0.0.1:1", isolation_level="read_uncommitted")
+
+
+def test_only_erased_users_are_looked_for_in_records_that_are_not_committed() -> None:
+    readers = {
+        "infra/erasure/occurrences/topic_search.py",
+        "infra/erasure/purge/purge_plan.py",
+        "infra/kafka/readers/record_window.py",
+    }
+    assert those_with(r"READ_UNCOMMITTED") - {"infra/kafka/consumer.py"} == readers
+    assert "isolation_level: str = READ_COMMITTED" in SOURCES["infra/kafka/readers/record_window.py"]
 
 
 def test_the_transport_of_faust_reads_committed_records() -> None:
@@ -37,7 +43,7 @@ def test_the_transport_of_faust_reads_committed_records() -> None:
 
 def test_no_consumer_of_librdkafka_says_otherwise() -> None:
     """Its default is read_committed."""
-    assert those_with(r"read_uncommitted") == set()
+    assert those_with(r"read_uncommitted") == {"infra/kafka/consumer.py"}
 
 
 def test_ends_are_asked_for_as_committed() -> None:
