@@ -23,7 +23,9 @@ async def counts(stack: Addresses) -> dict[str, int]:
 
 
 async def test_an_id_is_found_in_any_column(pool: asyncpg.Pool, stack: Addresses) -> None:
-    await pool.execute("CREATE TABLE a_table (text text, document jsonb, data bytea, names text[])")
+    await pool.execute(
+        "CREATE TABLE a_table (text text, document jsonb, data bytea, names text[]) WITH (autovacuum_enabled = false)"
+    )
     try:
         user = PATTERN.user_id
         await pool.execute("INSERT INTO a_table VALUES ($1, NULL, NULL, NULL)", f"of {user}")

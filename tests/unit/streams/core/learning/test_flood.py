@@ -56,4 +56,4 @@ def test_a_flood_on_several_items_is_hardly_seen_by_others(which: str) -> None:
     shifts, new = zip(*(one for seed in (7, 8, 9) for one in flood(which, seed=seed)), strict=True)
     assert np.median(shifts) <= 2, shifts
     assert np.median(new) == 0
-    assert max(new) <= 5, new
+    assert max(new) <= 6, new

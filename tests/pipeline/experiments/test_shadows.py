@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import msgspec
 from msgspec.structs import replace
-from tests.pipeline.feeds.test_experiments import USERS, Experiment
 
 from infra import clock
 from infra.address import Addresses
 from schemas.types import Feed, ShadowComparison
 from tests.build import an_interaction, an_item
+from tests.pipeline.experiments.test_experiments import USERS, Experiment
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, SHADOW_COMPARISONS
 
