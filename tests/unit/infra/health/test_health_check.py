@@ -43,7 +43,7 @@ async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_co
     async with serve_app(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7")) as ask:
         for _ in range(100):
             await ask()
-    assert len(clients) == 1
+    assert len([client for client in clients if "ccompat" in client.base_url.path]) == 1  # serving it takes others
     assert len(registry.ports) == 100
     assert len(set(registry.ports)) == 1
 
