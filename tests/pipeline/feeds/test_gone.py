@@ -152,6 +152,7 @@ async def test_a_deleted_item_leaves_everything_that_is_read(shop: Shop) -> None
 
 
 async def test_what_is_sold_out_is_not_shown_until_it_is_there_again(shop: Shop) -> None:
+    await clicks(shop, IDS[7], "ann")  # her home is made anew, of all products that can be searched by now
     await everywhere(shop, IDS[1], "nothing found")
     sold_out = a_product(IDS[1], "Jazz record number 1", stock=0, **FAMOUS[IDS[1]])
     await shop.pipeline.publish(ITEMS, [sold_out])
