@@ -30,7 +30,7 @@ from models.blend.blender import Blender
 from schemas.types import Features, Feed, FeedItems, FeedOrder
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.catalog.item_columns import NO_ITEMS, SCORE_DIGITS, Column, Indices
+from streams.core.ranking.catalog.item_columns import NO_ITEMS, SCORE_DIGITS, Column, Indices, Kinds
 from streams.core.ranking.choice_set import ChoiceSet
 from streams.core.ranking.ordering import Candidates, Ordering, finite, orderings
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, order_contexts, ranking_query
@@ -39,7 +39,7 @@ from streams.core.ranking.stages.features import FEATURES, GROUPS, PRIOR, featur
 from streams.core.ranking.stages.filters import apply_filters, is_removed, trailing
 from streams.core.ranking.stages.llm_blend import CombinedScores, LlmRatings, blended, joined
 from streams.core.ranking.stages.reasons import leading_groups, write_reasons
-from streams.core.ranking.surface_orders import shown_items, surface_orders
+from streams.core.ranking.surface_orders import shown_kinds, surface_orders
 
 MODEL = "blend-5"
 UNKNOWN_ITEM = "unknown"
@@ -392,17 +392,15 @@ def _filled(
     """
     fills: dict[str, Sequence[int]] = {}
     numbers = {item: number for number, item in enumerate(items.tolist())}
-    masks: Mapping[str, NDArray[np.bool_]] | None = None
+    kinds_by_surface = shown_kinds(catalog, params) if any(one.surface for one in orders) else {}
     for one in orders:
         if one.surface in fills:
             continue
         fills[one.surface] = ()
         if len(one.selection) < params.max_recommendations:
             own_items = candidates.items[one.selection]
-            if one.surface and masks is None:
-                masks = shown_items(catalog, params)
-            is_shown = masks[one.surface] if one.surface and masks else None
-            fill = _fill(own_items, candidates.query, catalog, params, is_shown=is_shown)
+            kinds = kinds_by_surface.get(one.surface)
+            fill = _fill(own_items, candidates.query, catalog, params, kinds=kinds)
             fills[one.surface] = [numbers.setdefault(item, len(numbers)) for item in fill.tolist()]
     return np.array([*numbers], np.int32), fills
 
@@ -413,7 +411,7 @@ def _fill(
     catalog: CatalogSnapshot,
     params: RankParams,
     *,
-    is_shown: NDArray[np.bool_] | None = None,
+    kinds: Kinds | None = None,
 ) -> Indices:
     """Return items to fill up a feed: unseen ones by popularity, then seen ones, not disliked, longest ago first.
 
@@ -422,14 +420,13 @@ def _fill(
         query: The ranking query of its user.
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
-        is_shown: (items,) whether each item of the catalog may fill up the feed; None if all may.
+        kinds: The kinds of items that may fill up the feed; None for all.
     """
     missing_count = params.max_recommendations - len(items)
     seen_items = catalog.items.encode_known(query.features.seen)
     dislikes = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     out = np.concatenate([items, dislikes])
-    rest, fill = catalog.columns.by_popularity(), NO_ITEMS
-    rest = rest if is_shown is None else rest[is_shown[rest]]
+    rest, fill = catalog.columns.by_popularity(kinds), NO_ITEMS
     for start in range(0, len(rest), _FILLED_AT_ONCE):
         chunk = rest[start : start + _FILLED_AT_ONCE]
         chunk = chunk[~np.isin(chunk, np.concatenate([out, seen_items]))]
@@ -439,7 +436,7 @@ def _fill(
     else:
         seen_items = seen_items[seen_items < catalog.columns.count]
         seen_items = seen_items[catalog.is_listed[seen_items] & ~np.isin(seen_items, out)]
-        seen_items = seen_items if is_shown is None else seen_items[is_shown[seen_items]]
+        seen_items = seen_items if kinds is None else seen_items[catalog.columns.listing.are_of(kinds, seen_items)]
         fill = np.concatenate([fill, _kept(seen_items, query, catalog, params)])
     return fill[:missing_count]
 

@@ -9,29 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.blend.blender import Blender, Context
 from streams.core.params import RankParams
 from streams.core.ranking.catalog.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.catalog.item_columns import Kinds
 from streams.core.ranking.ordering import Candidates, Ordering, orderings
 from streams.core.ranking.stages.llm_blend import LlmRatings
 
 
-def shown_items(catalog: CatalogSnapshot, params: RankParams) -> Mapping[str, NDArray[np.bool_]]:
-    """Return (items,) whether each item of the catalog is of a shown kind, by surface.
+def shown_kinds(catalog: CatalogSnapshot, params: RankParams) -> Mapping[str, Kinds]:
+    """Return the kinds that each surface shows, for surfaces that show some kinds of the catalog but not all.
 
     Args:
         catalog: The catalog snapshot.
         params: Supplies the surfaces.
     """
-    listing = catalog.columns.listing
-    masks = {}
-    for name, shows in params.surfaces.items():
-        kinds = [number for number, kind in listing.listed_kinds.items() if shows(kind)]
-        if 0 < len(kinds) < len(listing.listed_kinds):
-            masks[name] = np.isin(listing.kinds, kinds)
-    return masks
+    names = catalog.columns.listing.listed_kinds
+    kinds_by_surface = {
+        surface: tuple(number for number, kind in names.items() if shows(kind))
+        for surface, shows in params.surfaces.items()
+    }
+    return {surface: kinds for surface, kinds in kinds_by_surface.items() if 0 < len(kinds) < len(names)}
 
 
 def surface_orders(
@@ -54,8 +53,8 @@ def surface_orders(
         llm: The language model's scores for the user, if there are any.
     """
     orders = list[Ordering]()
-    for name, is_shown in shown_items(catalog, params).items():
-        members = np.flatnonzero(is_shown[candidates.items])
+    for name, kinds in shown_kinds(catalog, params).items():
+        members = np.flatnonzero(catalog.columns.listing.are_of(kinds, candidates.items))
         own = orderings(
             candidates.subset(members),
             contexts,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
+Kinds = tuple[int, ...]
+"""Numbers of kinds of items."""
 Where = slice | Indices
 """A selection of items: all of them, without a copy, or some in ascending order."""
 
@@ -123,6 +125,15 @@ class ListedItems:
         """Return the number of selected items."""
         return len(self.all_items[where]) if isinstance(where, slice) else len(where)
 
+    def are_of(self, kinds: Kinds, items: Indices) -> NDArray[np.bool_]:
+        """Return (items,) whether each item is of one of the kinds; the cost does not depend on the catalog's size.
+
+        Args:
+            kinds: Numbers of kinds.
+            items: The items.
+        """
+        return np.isin(self.kinds[items], kinds)
+
     def zeros_at(self, where: Where) -> Column:
         """Return a 0 for each selected item, as a shared read-only array."""
         return self.zeros[: self.size(where)]
@@ -150,7 +161,7 @@ class ItemColumns:
         positive, negative = catalog.outcome_counts[: self.count].sum(axis=0).tolist()
         self.outcome_ratio = positive / negative if negative else math.inf
         """Number of actions that speak for items, for each one that speaks against one."""
-        self._by_popularity: Indices | None = None
+        self._by_popularity: dict[Kinds | None, Indices] = {}
         self._by_item: Column | None = None
 
     def at(self, where: Where) -> Column:
@@ -161,13 +172,19 @@ class ItemColumns:
             self._by_item = np.ascontiguousarray(self.features.T)
         return self._by_item.take(where, axis=0).T
 
-    def by_popularity(self) -> Indices:
-        """Return the whole catalog, most popular first, with items without interactions last."""
-        if self._by_popularity is None:
+    def by_popularity(self, kinds: Kinds | None = None) -> Indices:
+        """Return the catalog, most popular first, with items without interactions last.
+
+        Args:
+            kinds: Numbers of the kinds of its items; None for all.
+        """
+        if kinds not in self._by_popularity:
             items, catalog = self.listing.listed_items, self._catalog
+            if kinds is not None:
+                items = items[self.listing.are_of(kinds, items)]
             popularity = catalog.horizon_logs[HORIZONS.index("popular"), items]
-            self._by_popularity = items[np.lexsort((catalog.tie_breakers[items], -popularity))]
-        return self._by_popularity
+            self._by_popularity[kinds] = items[np.lexsort((catalog.tie_breakers[items], -popularity))]
+        return self._by_popularity[kinds]
 
     def cohort(self, cohort: int) -> Column:
         """Return the popularity among users of a cohort."""
