@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from infra.experiments.arm_pauses import ArmPauseError, paused_by_guardrails
 from infra.kafka.publisher import RecordPublisher
-from infra.redis.connection import StoreError
 from infra.redis.stores.experiment_store import ExperimentStore
 from schemas.arm_pause import active_from, is_paused
 from schemas.types import Experiment
 from streams.core.experiment_results.guardrail import Breach
 from topics.topic import EXPERIMENTS
 
-INTERVAL_S = 20.0
-"""Time from the beginning of a round to that of the next one, in seconds."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,23 +67,3 @@ class ArmPauser:
             _LOG.warning("arm %s of experiment %s was paused: %s", name, experiment.experiment_id, reason)
         if new.status == "paused":
             _LOG.warning("experiment %s was paused: no other arm is left", experiment.experiment_id)
-
-
-async def repeat(judge: Callable[[], Awaitable[None]], *, max_share: float) -> None:
-    """Judge in rounds until cancelled. A server that does not answer delays the round.
-
-    Args:
-        judge: One round.
-        max_share: Share of the time that rounds may take: after long ones the next one waits longer.
-
-    Raises:
-        PublishError: a definition was not written.
-    """
-    while True:
-        began_s = time.monotonic()
-        try:
-            await judge()
-        except StoreError as error:
-            _LOG.warning("experiments wait for a store: %s", error)
-        took_s = time.monotonic() - began_s
-        await asyncio.sleep(max(INTERVAL_S - took_s, took_s * (1.0 / max_share - 1.0)))

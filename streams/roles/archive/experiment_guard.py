@@ -15,7 +15,8 @@ from schemas.arm_pause import active_from, is_paused
 from schemas.types import Experiment
 from streams.core.experiment_results.guardrail import Breach, Guardrail, breaches
 from streams.core.experiment_results.results import moments_of_sums
-from streams.roles.archive.arm_pauser import ArmPauser, repeat
+from streams.roles.archive.arm_pauser import ArmPauser
+from streams.roles.archive.rounds import repeat
 
 _MAX_SHARE = 0.5
 

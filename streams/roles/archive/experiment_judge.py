@@ -20,8 +20,9 @@ from schemas.types import Experiment
 from streams.core.experiment_results.guardrail import Guardrail, breaches
 from streams.core.experiment_results.results import ArmMoments, experiment_results, moments_of_sums
 from streams.core.experiment_results.sample_ratio import SAMPLE_USERS, Division
-from streams.roles.archive.arm_pauser import ArmPauser, repeat
+from streams.roles.archive.arm_pauser import ArmPauser
 from streams.roles.archive.experiment_guard import ExperimentGuard
+from streams.roles.archive.rounds import repeat
 from streams.runtime.role import Role
 
 _MAX_SHARE = 0.25

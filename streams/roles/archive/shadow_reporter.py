@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
 from collections.abc import Callable
 
 import asyncpg
@@ -13,17 +10,14 @@ from domain.experiment_results import ArmShadow
 from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.experiments.shadow_sums import PostgresShadowSums, ShadowSums
-from infra.redis.connection import StoreError
 from infra.redis.metrics.experiment_results_store import ExperimentResultsStore, RedisExperimentResultsStore
 from infra.redis.stores.experiment_store import ExperimentStore, RedisExperimentStore
 from streams.core.experiment_results.shadow_results import shadow_figures, shadow_results
+from streams.roles.archive.rounds import repeat
 from streams.runtime.role import Role
 
-INTERVAL_S = 20.0
-"""Time between two rounds, in seconds."""
 _MAX_SHARE = 0.1
 """Share of the time that rounds may take: after long ones the next one waits longer."""
-_LOG = logging.getLogger(__name__)
 
 
 class ShadowReporter:
@@ -47,14 +41,8 @@ class ShadowReporter:
         self._sums, self._experiments, self._results, self._now_ms = sums, experiments, results, now_ms
 
     async def run(self) -> None:
-        """Report in turns until cancelled. A server that does not answer delays the turn."""
-        while True:
-            began_s = time.monotonic()
-            try:
-                await self.report()
-            except StoreError as error:
-                _LOG.warning("shadows wait for a store: %s", error)
-            await asyncio.sleep(max(INTERVAL_S, (time.monotonic() - began_s) / _MAX_SHARE))
+        """Report in rounds until cancelled. A server that does not answer delays the round."""
+        await repeat(self.report, max_share=_MAX_SHARE)
 
     async def report(self) -> None:
         """Compute the results of all running shadows once.
